@@ -1,0 +1,88 @@
+"""What a server and the signer say to each other over the unix socket. Shapes only.
+
+A frame is four octets of length (big endian), then one msgpack object: a `Batch` one way, a `Signed`
+the other. The server holds the heads of the zones of a batch locked, so nobody else changes them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ddns.dns.names import Name
+from ddns.dns.records import Rdata, RRset, SignedRRset
+
+MAX_FRAME = 64 * 1024 * 1024  # octets; a frame above this ends the connection
+
+
+class Node(msgspec.Struct, frozen=True, array_like=True):
+    """All unsigned records of one owner name, before and after the change."""
+
+    name: Name
+    before: tuple[RRset, ...]
+    after: tuple[RRset, ...]
+
+
+class SignJob(msgspec.Struct, frozen=True, array_like=True):
+    """Sign what changed in one zone.
+
+    *nodes* holds every name whose records changed, completely, and always the apex, whose SOA already
+    has the new serial. *above* holds the names between those and the apex (the apex left out), each with the
+    types of its records before the change (nothing for an empty non-terminal). *whole* says
+    that *nodes* is the entire zone and that nothing of it is published or stored yet.
+    """
+
+    zone: int
+    origin: Name
+    denial: str
+    algorithm: int
+    nodes: tuple[Node, ...]
+    above: tuple[tuple[Name, tuple[int, ...]], ...]
+    whole: bool = False
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """Jobs of different zones, answered together and in the same order."""
+
+    id: int
+    jobs: tuple[SignJob, ...]
+
+
+class SealedKey(msgspec.Struct, frozen=True, array_like=True):
+    """A zone's signing key: the public half, and the private half as only the signer can open it."""
+
+    id: str  # a UUID
+    algorithm: int
+    flags: int
+    tag: int
+    public: Rdata  # the DNSKEY's RDATA
+    sealed: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"SealedKey(id={self.id!r}, tag={self.tag})"
+
+
+class SignedJob(msgspec.Struct, frozen=True, array_like=True):
+    """What the zone's next edition holds.
+
+    *added* is published in place of what stood at each name and type; *gone* are names and types that
+    are published no more; *old* are the published RRsets that the signer read and replaces or drops (denial records;
+    the asker knows the rest). *keys* were made for this job and belong into its commit; *ds* is the
+    DS RDATA for the parent where keys were made. *resign_at* (seconds since 1970) is when the earliest new
+    signature falls due. *error* says in one sentence why the job was not done; then all else is empty.
+    """
+
+    zone: int
+    added: tuple[SignedRRset, ...] = ()
+    gone: tuple[tuple[Name, int], ...] = ()
+    old: tuple[SignedRRset, ...] = ()
+    keys: tuple[SealedKey, ...] = ()
+    ds: tuple[Rdata, ...] = ()
+    resign_at: int = 0
+    error: str = ""
+
+
+class Signed(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to the batch of the same *id*."""
+
+    id: int
+    jobs: tuple[SignedJob, ...]
