@@ -212,9 +212,9 @@ def to_text(name: Name) -> str:
 
 
 def from_text(text: str, origin: Name = ROOT) -> Name:
-    """Read *text*, a name in presentation form; without a final dot it is relative to *origin*.
+    r"""Read *text*, a name in presentation form; without a final dot it is relative to *origin*.
 
-    Escapes are `\\X` and `\\DDD` (RFC 1035 §5.1). Non-ASCII text is refused: write it as an A-label.
+    Escapes are `\X` and `\DDD` (RFC 1035 §5.1). Non-ASCII text is refused: write it as an A-label.
     Raises `BadName`.
     """
     if text == ".":
