@@ -1,0 +1,241 @@
+"""Updates that arrive together share one commit: judge them in order, sign once, write once, then speak.
+
+Law: nothing is answered before COMMIT (RFC 2136 §3.5). A refused update drops itself, never its
+neighbours; what every update of a batch sees is what those before it left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection, Rollback
+
+from ddns.auth import grants
+from ddns.auth.principal import Credential, Principal
+from ddns.dns import names
+from ddns.dns.codes import Ede, Rcode, Type
+from ddns.dns.names import Name
+from ddns.dns.records import RRset, soa_with_serial
+from ddns.dns.refusal import Refusal
+from ddns.homes.enrol import enrol
+from ddns.signing.client import SignerClient
+from ddns.signing.publish import ZoneStep, publish
+from ddns.store import credentials, journal, published, requests, rrsets, zones
+from ddns.store.zones import Zone
+from ddns.zone import update as updates
+from ddns.zone.changes import ChangeSet
+from ddns.zone.edition import Edition
+from ddns.zone.jobs import Node
+from ddns.zone.limits import Limits
+from ddns.zone.update import Update
+from ddns.zone.view import View
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """An update whose signature was good: *zone* is the id of the zone that it names, None for an enrolment.
+
+    *digest* names the signed request, *expires* (seconds since 1970) says until when it could be sent again.
+    """
+
+    update: Update
+    credential: Credential
+    zone: int | None
+    digest: bytes
+    expires: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What to answer: an RCODE, and an extended error and its sentence where there is one."""
+
+    rcode: int
+    ede: int = 0
+    text: str = ""
+    code: str = ""
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Answer:
+        """Return the answer that a refusal asks for."""
+        return cls(refusal.rcode, refusal.ede, refusal.text, refusal.code)
+
+
+DONE = Answer(Rcode.NOERROR)
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """The answers in the order of the batch; before they are given, *editions* are shown and *keys* looked up anew."""
+
+    answers: tuple[Answer, ...]
+    editions: tuple[Edition, ...] = ()
+    keys: tuple[Name, ...] = ()
+
+
+def revoked(credential: Credential) -> Refusal:
+    """Return the refusal for a key that was good when the message came and is no more."""
+    name = names.to_text(credential.name)
+    return Refusal(
+        "key-revoked", Rcode.REFUSED, f"The key {name} has been revoked; enrol again to get a new one.", Ede.PROHIBITED
+    )
+
+
+class _ZoneWork:
+    """One locked zone of a batch: its row, its view, and the journal entries that gather."""
+
+    def __init__(self, zone: Zone, view: View) -> None:
+        self.zone = zone
+        self.view = view
+        self.entries: list[journal.Entry] = []
+
+
+async def commit_updates(
+    conn: AsyncConnection[Any], signer: SignerClient, batch: Sequence[Verified], limits: Limits
+) -> Committed:
+    """Judge and write *batch* in one transaction, and commit it. Outages raise, and then nothing was done."""
+    async with conn.transaction():
+        locked = await zones.lock(conn, sorted({one.zone for one in batch if one.zone is not None}))
+        # Asked under the lock, so that another worker's commit of the same request is seen.
+        known = await requests.known(conn, [one.digest for one in batch])
+        live = await credentials.by_ids(conn, list({one.credential.id for one in batch}))
+        work = await _read(conn, locked, batch)
+        answers: list[Answer] = []
+        fresh: dict[bytes, Verified] = {}
+        said: dict[bytes, Answer] = {}
+        for one in batch:
+            stored = known.get(one.digest)
+            if stored is not None:
+                answers.append(Answer(stored.rcode, stored.ede, stored.text))
+                continue
+            answer = said.get(one.digest)
+            if answer is None:
+                answer = said[one.digest] = _judge(one, live.get(one.credential.id), work, limits)
+                fresh[one.digest] = one
+            answers.append(answer)
+        steps = await _steps(conn, work)
+        outcome = await publish(conn, signer, steps)
+        await journal.append(conn, [entry for item in work.values() for entry in item.entries])
+        await requests.remember(
+            conn,
+            [
+                (digest, requests.Stored(said[digest].rcode, said[digest].ede, said[digest].text), one.expires)
+                for digest, one in fresh.items()
+            ],
+        )
+    return Committed(tuple(answers), outcome.editions)
+
+
+async def commit_enrolment(conn: AsyncConnection[Any], signer: SignerClient, one: Verified, now: int) -> Committed:
+    """Spend an invitation in a transaction of its own, and commit it. Outages raise, and then nothing was done."""
+    refused: Refusal | None = None
+    async with conn.transaction() as transaction:
+        known = await requests.known(conn, [one.digest])
+        if one.digest in known:
+            stored = known[one.digest]
+            return Committed((Answer(stored.rcode, stored.ede, stored.text),))
+        fault = updates.prescan(one.update)
+        if fault is None:
+            live = await credentials.by_ids(conn, [one.credential.id])
+            done = revoked(one.credential) if not live else await enrol(
+                conn, signer, one.update, one.credential, one.digest, now
+            )  # fmt: skip
+        else:
+            done = fault
+        if not isinstance(done, Refusal):
+            await requests.remember(conn, [(one.digest, requests.Stored(Rcode.NOERROR, 0, ""), one.expires)])
+            return Committed((DONE,), done.editions, (done.home,))
+        refused = done
+        raise Rollback(transaction)
+    assert refused is not None
+    return Committed((Answer.of(refused),))
+
+
+async def _read(conn: AsyncConnection[Any], locked: dict[int, Zone], batch: Sequence[Verified]) -> dict[int, _ZoneWork]:
+    """Read the names that the batch mentions, and those between them and the apex, in one statement."""
+    wanted: dict[int, dict[Name, None]] = {}
+    for one in batch:
+        zone = locked.get(one.zone) if one.zone is not None else None
+        if zone is None:
+            continue
+        mine = wanted.setdefault(zone.id, {zone.origin: None})
+        for name in one.update.names:
+            at = name
+            while at not in mine and len(at) > len(zone.origin):
+                mine[at] = None
+                at = names.parent(at)
+    found = await rrsets.read_names(conn, [(zone, name) for zone, mine in wanted.items() for name in mine])
+    out = {}
+    for zone_id, mine in wanted.items():
+        zone = locked[zone_id]
+        nodes = {name: found.get((zone_id, name), ()) for name in mine}
+        if zone.edition:
+            nodes[zone.origin] = tuple(_at_serial(one, zone.serial) for one in nodes[zone.origin])
+        out[zone_id] = _ZoneWork(zone, View(nodes))
+    return out
+
+
+def _at_serial(rrset: RRset, serial: int) -> RRset:
+    """Return *rrset*, where it is a SOA with the serial that the world sees."""
+    if rrset.type != Type.SOA:
+        return rrset
+    return RRset(rrset.name, rrset.type, rrset.ttl, (soa_with_serial(rrset.rdatas[0], serial),))
+
+
+def _judge(one: Verified, live: Credential | None, work: dict[int, _ZoneWork], limits: Limits) -> Answer:
+    """Do one update to its zone's view, or refuse it (RFC 2136 §3; permission before prerequisites, RFC 3007 §3)."""
+    item = work.get(one.zone) if one.zone is not None else None
+    if item is None:
+        return Answer(Rcode.NOTAUTH, Ede.NOT_AUTHORITATIVE, "This zone has just been removed here.", "zone-removed")
+    if live is None:
+        return Answer.of(revoked(one.credential))
+    zone, update = item.zone, one.update
+    if zone.suspended:
+        origin = names.to_text(zone.origin)
+        return Answer(
+            Rcode.REFUSED, Ede.PROHIBITED, f"The home {origin} is suspended; speak to the registry.", "home-suspended"
+        )
+    refusal = (
+        grants.permitted(live, zone.id, zone.origin, update.targets(), is_home=zone.home)
+        or updates.prerequisites(update, item.view)
+        or updates.prescan(update)
+    )
+    if refusal is not None:
+        return Answer.of(refusal)
+    changes = updates.apply(update, item.view, signed=zone.denial != "none", limits=limits)
+    if isinstance(changes, Refusal):
+        return Answer.of(changes)
+    if changes:
+        item.view.apply(changes)
+        item.entries.append(_entry(one, live, zone, len(item.entries), changes))
+    return DONE
+
+
+def _entry(one: Verified, live: Credential, zone: Zone, before: int, changes: ChangeSet) -> journal.Entry:
+    seq = zone.head + before + 1
+    return journal.Entry(zone.id, seq, Principal(live).label, live.id, one.digest, changes)
+
+
+async def _steps(conn: AsyncConnection[Any], work: dict[int, _ZoneWork]) -> list[ZoneStep]:
+    """Return what the batch does to each zone that it changed."""
+    changed: dict[int, list[Name]] = {}
+    for zone_id, item in work.items():
+        if item.entries:
+            # Changes that undo each other leave nothing to publish, but the journal tells of them.
+            changed[zone_id] = list(dict.fromkeys(one.name for one in item.view.changes().changes))
+    touched = [(zone, name) for zone, mine in changed.items() for name in {*mine, work[zone].zone.origin}]
+    old = await published.read_names(conn, touched) if touched else {}
+    steps = []
+    for zone_id, mine in changed.items():
+        item, origin = work[zone_id], work[zone_id].zone.origin
+        view, here = item.view, set(mine)
+        between = {up for name in mine if name != origin for up in names.ancestors(name, origin)[:-1]} - here
+        steps.append(
+            ZoneStep(
+                item.zone,
+                tuple(Node(name, view.was(name), view.get(name)) for name in mine),
+                tuple((name, tuple(one.type for one in view.was(name))) for name in sorted(between)),
+                view.get(origin),
+                tuple(one for name in {*mine, origin} for one in old.get((zone_id, name), ())),
+                len(item.entries),
+            )
+        )
+    return steps

@@ -1,0 +1,93 @@
+"""The keys that this worker knows by name: a bounded cache before the database's table of credentials.
+
+Names that nobody has are remembered too, in the same bound, so that a flood of unknown keys costs one
+look-up a name, gathered into few statements. A revocation is heard at once; and the commit asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from ddns.auth.principal import Credential
+from ddns.auth.sealing import Sealer
+from ddns.dns.names import Name
+from ddns.store import credentials
+from ddns.store.pool import Pool
+
+log = Logger()
+
+AT_ONCE = 500  # names looked up in one statement
+
+Found = Callable[[tuple[Credential, ...] | None], None]
+
+
+class Keyring:
+    """Credentials by name; *most* bounds how many names are kept, *waiting* how many may be asked for at once."""
+
+    def __init__(self, pool: Pool, sealer: Sealer, most: int, waiting: int) -> None:
+        self._pool = pool
+        self._sealer = sealer
+        self._most = most
+        self._most_waiting = waiting
+        self._kept: dict[Name, tuple[Credential, ...]] = {}
+        self._asked: dict[Name, list[Found]] = {}
+        self._waiting = 0
+        self._task: asyncio.Task[None] | None = None
+        self._generation = 0
+
+    def find(self, name: Name, found: Found) -> bool:
+        """Call *found* with the live credentials called *name*, now or soon; None: the database is away.
+
+        Returns False, and calls nobody, where too many look-ups wait already.
+        """
+        kept = self._kept.get(name)
+        if kept is not None:
+            found(kept)
+            return True
+        if self._waiting >= self._most_waiting:
+            return False
+        self._waiting += 1
+        self._asked.setdefault(name, []).append(found)
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._look_up())
+        return True
+
+    def forget(self, name: Name | None) -> None:
+        """Drop what is known of *name*, or everything."""
+        self._generation += 1
+        if name is None:
+            self._kept.clear()
+        else:
+            self._kept.pop(name, None)
+
+    async def _look_up(self) -> None:
+        try:
+            while self._asked:
+                asked = dict(list(self._asked.items())[:AT_ONCE])
+                for name in asked:
+                    del self._asked[name]
+                generation = self._generation
+                rows: dict[Name, tuple[Credential, ...]] | None = None
+                try:
+                    async with self._pool.connection() as conn:
+                        rows = await credentials.by_names(conn, list(asked), self._sealer.open)
+                except Exception:  # noqa: BLE001 - an outage, whatever its name: those who wait hear it
+                    log.failure("keys.look_up failed")
+                for name, waiters in asked.items():
+                    known = None if rows is None else rows.get(name, ())
+                    if known is not None and generation == self._generation:
+                        self._keep(name, known)
+                    for waiter in waiters:
+                        self._waiting -= 1
+                        waiter(known)
+        finally:
+            self._task = None
+
+    def _keep(self, name: Name, known: tuple[Credential, ...]) -> None:
+        if len(self._kept) >= self._most:
+            # The oldest goes: a key in use is back after one look-up.
+            del self._kept[next(iter(self._kept))]
+        self._kept[name] = known

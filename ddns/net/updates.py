@@ -1,0 +1,357 @@
+"""The way of an UPDATE: who signed it, may they, and then the queue whose batches share one commit.
+
+The order of work is that of RFC 8945 §5.2 and RFC 3007 §3: signature present and well-formed, key known,
+rationed, verified, the key's rights, and only then the zone's content. Everything is bounded, and each
+message is answered once, after COMMIT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from twisted.logger import Logger
+
+from ddns.answer.table import Table
+from ddns.auth import grants, sig0, tsig
+from ddns.auth.budget import Budget, BudgetLimits
+from ddns.auth.envelope import open_signed
+from ddns.auth.principal import Credential
+from ddns.auth.sealing import Sealer
+from ddns.auth.sig0 import Sig0Record
+from ddns.auth.tsig import TsigRecord
+from ddns.dns import names
+from ddns.dns import wire as wires
+from ddns.dns.codes import Ede, Rcode
+from ddns.dns.names import Name
+from ddns.dns.refusal import Refusal
+from ddns.net.commits import Answer, Committed, Verified, commit_enrolment, commit_updates
+from ddns.net.keyring import Keyring
+from ddns.net.subscriber import Subscriber
+from ddns.signing.client import SignerClient
+from ddns.store import requests
+from ddns.store.pool import Pool
+from ddns.zone.limits import Limits
+from ddns.zone.update import Update, parse
+
+log = Logger()
+
+Reply = Callable[[bytes], None]
+
+BUSY = Answer(Rcode.SERVFAIL, Ede.NOT_READY, "Too many updates are waiting; send this one again in a moment.", "busy")
+AWAY = Answer(Rcode.SERVFAIL, Ede.NOT_READY, "The registry's database is away; send this again in a moment.", "away")
+FAILED = Answer(Rcode.SERVFAIL, Ede.OTHER, "This update failed here and nothing was changed; tell the registry.", "bug")
+RATIONED = Refusal(
+    "sig0-rationed",
+    Rcode.REFUSED,
+    "Too many SIG(0) signatures to check from this key or place; send this again in a while.",
+    Ede.BLOCKED,
+)
+
+
+class UpdateLimits(msgspec.Struct, frozen=True):
+    """Bounds of the queue: updates that wait, updates in one commit, key look-ups that wait, keys remembered.
+
+    *prune_every* (seconds) is how often answers whose signatures have expired are forgotten.
+    """
+
+    waiting: int = 4096
+    at_once: int = 200
+    lookups: int = 1024
+    keys: int = 100_000
+    prune_every: float = 60.0
+    sig0_window: int = 3900
+    allow_sha1: bool = False
+    budget: BudgetLimits = BudgetLimits()
+
+
+class _Waiting:
+    """One request: what was verified, who asked, and how to answer them."""
+
+    __slots__ = ("credential", "reply", "signature", "verified", "wire")
+
+    def __init__(
+        self, wire: bytes, signature: TsigRecord | Sig0Record, credential: Credential, verified: Verified, reply: Reply
+    ) -> None:
+        self.wire = wire
+        self.signature = signature
+        self.credential = credential
+        self.verified = verified
+        self.reply = reply
+
+
+class Updates:
+    """The admission of updates and their queue, for one worker."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        table: Table,
+        subscriber: Subscriber,
+        signer: SignerClient,
+        sealer: Sealer,
+        limits: Limits,
+        bounds: UpdateLimits,
+        clock: Callable[[], float],
+    ) -> None:
+        self._pool = pool
+        self._table = table
+        self._subscriber = subscriber
+        self._signer = signer
+        self._limits = limits
+        self._bounds = bounds
+        self._clock = clock
+        self._keyring = Keyring(pool, sealer, bounds.keys, bounds.lookups)
+        self._budget = Budget(bounds.budget)
+        self._tsig_policy = tsig.Policy(sha1=bounds.allow_sha1)
+        self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
+        self._queue: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+        self._pruned = 0.0
+
+    def keys_changed(self, name: Name | None) -> None:
+        """Forget what is known of the key *name*, or of all."""
+        self._keyring.forget(name)
+
+    async def close(self) -> None:
+        """Finish what was taken."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    # -- admission
+
+    def receive(self, wire: bytes, source: str, tcp: bool, reply: Reply) -> None:  # noqa: ARG002 - for rationing by transport
+        """Take one UPDATE message from *source* (an address as text); *reply* is called once."""
+        signature = open_signed(wire)
+        if isinstance(signature, Refusal):
+            self._refuse_unsigned(wire, signature, reply)
+            return
+        name = signature.name if isinstance(signature, TsigRecord) else signature.signer
+
+        def found(known: tuple[Credential, ...] | None) -> None:
+            if known is None:
+                reply(_answered(wire, AWAY))
+            else:
+                self._verify(wire, source, signature, known, reply)
+
+        if not self._keyring.find(name, found):
+            reply(_answered(wire, BUSY))
+
+    def _refuse_unsigned(self, wire: bytes, refusal: Refusal, reply: Reply) -> None:
+        update = parse(wire, self._limits) if refusal.rcode == Rcode.REFUSED else None
+        if isinstance(update, Refusal):
+            refusal = update  # unsigned and malformed: FORMERR says more
+        reply(_answered(wire, Answer.of(refusal), update if isinstance(update, Update) else None))
+
+    def _verify(
+        self,
+        wire: bytes,
+        source: str,
+        signature: TsigRecord | Sig0Record,
+        known: tuple[Credential, ...],
+        reply: Reply,
+    ) -> None:
+        now = int(self._clock())
+        if isinstance(signature, TsigRecord):
+            credential = tsig.candidate(signature, known)
+            refusal = tsig.verify(signature, credential, now, self._tsig_policy)
+            if refusal is not None or credential is None:
+                assert refusal is not None
+                answer = _answered(wire, Answer.of(refusal))
+                if refusal.rcode != Rcode.FORMERR:
+                    answer = tsig.reply(answer, signature, credential, now, refusal)
+                reply(answer)
+                self._log_refused(refusal, signature.name, source)
+                return
+        else:
+            checked = self._verify_sig0(signature, known, source, now)
+            if isinstance(checked, Refusal):
+                update = parse(signature.message, self._limits)
+                reply(_answered(wire, Answer.of(checked), update if isinstance(update, Update) else None))
+                self._log_refused(checked, signature.signer, source)
+                return
+            credential = checked
+        self._admit(wire, signature, credential, source, now, reply)
+
+    def _verify_sig0(
+        self, signature: Sig0Record, known: tuple[Credential, ...], source: str, now: int
+    ) -> Credential | Refusal:
+        """Do the cheap checks, then spend from the budget, then verify (decision 7: SIG(0) is rationed)."""
+        tried = sig0.candidates(signature, known)
+        if not tried:
+            return sig0.unknown_key(signature)
+        refusal = sig0.in_time(signature, now, self._sig0_policy)
+        if refusal is not None:
+            return refusal
+        moment = self._clock()
+        if not self._budget.spend(signature.signer, source, moment):
+            return RATIONED
+        checked = sig0.verify(signature, tried)
+        if not isinstance(checked, Refusal):
+            self._budget.refund(signature.signer, source, moment)
+        return checked
+
+    def _admit(
+        self,
+        wire: bytes,
+        signature: TsigRecord | Sig0Record,
+        credential: Credential,
+        source: str,
+        now: int,
+        reply: Reply,
+    ) -> None:
+        update = parse(signature.message, self._limits)
+        if isinstance(update, Refusal):
+            self._finish(wire, signature, credential, Answer.of(update), None, reply)
+            return
+        zone: int | None = None
+        if credential.invitation is None:
+            zone = self._table.find(update.zone)
+            refusal = self._zone_refusal(zone, update, credential)
+            if refusal is not None:
+                self._finish(wire, signature, credential, Answer.of(refusal), update, reply)
+                self._log_refused(refusal, credential.name, source)
+                return
+        if len(self._queue) >= self._bounds.waiting:
+            self._finish(wire, signature, credential, BUSY, update, reply)
+            return
+        if isinstance(signature, TsigRecord):
+            verified = Verified(update, credential, zone, tsig.digest(signature), signature.expires + 1)
+        else:
+            verified = Verified(update, credential, zone, sig0.digest(signature), signature.expires(now) + 1)
+        self._queue.append(_Waiting(wire, signature, credential, verified, reply))
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._work())
+
+    def _zone_refusal(self, zone: int | None, update: Update, credential: Credential) -> Refusal | None:
+        """Refuse what the zone section and the key's rights forbid, before any content is looked at."""
+        where = names.to_text(update.zone)
+        if zone is None:
+            return Refusal(
+                "zone-unknown",
+                Rcode.NOTAUTH,
+                f"{where} is not a zone of this server; send the update for the zone that holds the name.",
+                Ede.NOT_AUTHORITATIVE,
+            )
+        return grants.may_enter(credential, zone, update.zone)
+
+    # -- the queue
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                batch = self._queue[: self._bounds.at_once]
+                del self._queue[: len(batch)]
+                enrolments = [one for one in batch if one.verified.zone is None]
+                ordinary = [one for one in batch if one.verified.zone is not None]
+                if ordinary:
+                    await self._commit(ordinary)
+                for one in enrolments:
+                    await self._commit([one])
+                await self._prune()
+        finally:
+            self._task = None
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        try:
+            done = await self._committed(batch)
+        except OSError as error:
+            self._fail(batch, AWAY, error)
+        except Exception as error:  # noqa: BLE001 - one bad update must not take its neighbours along
+            if _is_outage(error):
+                self._fail(batch, AWAY, error)
+            elif len(batch) > 1:
+                for one in batch:
+                    await self._commit([one])
+            else:
+                log.failure("update.failed key={key}", key=names.to_text(batch[0].credential.name))
+                self._fail(batch, FAILED, None)
+        else:
+            for name in done.keys:
+                self._keyring.forget(name)
+            behind = self._subscriber.show(done.editions)
+            if behind:
+                await self._catch_up(behind)
+            for one, answer in zip(batch, done.answers, strict=True):
+                self._finish(one.wire, one.signature, one.credential, answer, one.verified.update, one.reply)
+            log.debug("updates.committed n={n} editions={editions}", n=len(batch), editions=len(done.editions))
+
+    async def _committed(self, batch: list[_Waiting]) -> Committed:
+        async with self._pool.connection() as conn:
+            if batch[0].verified.zone is None:
+                return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
+            return await commit_updates(conn, self._signer, [one.verified for one in batch], self._limits)
+
+    async def _catch_up(self, zones: list[int]) -> None:
+        try:
+            await self._subscriber.catch_up(zones)
+        except Exception:  # noqa: BLE001 - the commit stands; the feed's next comparison brings the table along
+            log.failure("zones.catch_up failed")
+
+    async def _prune(self) -> None:
+        now = self._clock()
+        if now < self._pruned + self._bounds.prune_every:
+            return
+        self._pruned = now
+        try:
+            async with self._pool.connection() as conn:
+                await requests.prune(conn, int(now))
+        except Exception:  # noqa: BLE001 - pruning can wait
+            log.failure("requests.prune failed")
+
+    # -- answers
+
+    def _fail(self, batch: list[_Waiting], answer: Answer, error: BaseException | None) -> None:
+        if error is not None:
+            log.error("updates.away n={n} reason={reason}", n=len(batch), reason=str(error).strip())
+        for one in batch:
+            self._finish(one.wire, one.signature, one.credential, answer, one.verified.update, one.reply)
+
+    def _finish(
+        self,
+        wire: bytes,
+        signature: TsigRecord | Sig0Record,
+        credential: Credential,
+        answer: Answer,
+        update: Update | None,
+        reply: Reply,
+    ) -> None:
+        octets = _answered(wire, answer, update)
+        if isinstance(signature, TsigRecord):
+            octets = tsig.sign_reply(octets, signature, credential, int(self._clock()))
+        if answer.rcode == Rcode.REFUSED:
+            log.info("update.refused code={code} key={key}", code=answer.code, key=names.to_text(credential.name))
+        reply(octets)
+
+    def _log_refused(self, refusal: Refusal, key: Name, source: str) -> None:
+        log.info(
+            "update.refused code={code} key={key} source={source}",
+            code=refusal.code,
+            key=names.to_text(key),
+            source=source,
+        )
+
+
+def _answered(wire: bytes, answer: Answer, update: Update | None = None) -> bytes:
+    """Return the unsigned reply to *wire*: the zone section echoed where it could be read (RFC 2136 §3.8)."""
+    client = update.edns if update is not None else None
+    options: tuple[tuple[int, bytes], ...] = ()
+    if client is not None and answer.text:
+        options = (wires.ede(answer.ede, answer.text),)
+    return wires.error_reply(
+        wire,
+        Rcode(answer.rcode),
+        client=client,
+        options=options,
+        end=update.zone_end if update is not None else 12,
+    )
+
+
+def _is_outage(error: Exception) -> bool:
+    """Tell whether *error* is the database's absence rather than a fault of one update."""
+    from psycopg import OperationalError  # noqa: PLC0415 - only here
+    from psycopg_pool import PoolTimeout  # noqa: PLC0415
+
+    return isinstance(error, OperationalError | PoolTimeout | TimeoutError)

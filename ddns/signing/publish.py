@@ -1,0 +1,180 @@
+"""Turn changes of locked zones into editions: signed by the signer, or at once where a zone is not signed.
+
+Law: the caller holds the zones' heads locked (`store.zones.lock`) and commits; nothing here is seen by
+anyone before. A signed zone whose signer is away, or which is behind already, is committed as it is and
+marked: the signer's own loop publishes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+from twisted.logger import Logger
+
+from ddns.dns.codes import Type
+from ddns.dns.names import Name
+from ddns.dns.records import (
+    RRset,
+    SignedRRset,
+    serial_newer,
+    serial_next,
+    soa_serial,
+    soa_with_serial,
+)
+from ddns.signing.client import SignerAway, SignerClient
+from ddns.store import editions, notify, published, rrsets, signing
+from ddns.store import zones as zones_store
+from ddns.store.zones import Zone
+from ddns.zone.changes import ChangeSet, RRsetChange
+from ddns.zone.edition import Edition
+from ddns.zone.jobs import Node, SealedKey, SignedJob, SignJob
+
+log = Logger()
+
+
+class ZoneStep(msgspec.Struct, frozen=True):
+    """What one commit does to one locked zone.
+
+    *nodes* are the names that changed, each with all its records; *above* the names between them and the
+    apex with their types (see `SignJob`); *apex* all records of the apex as they are now, unless the apex is
+    among *nodes*. *old* are the published RRsets of those names and of the apex. *accepted* counts
+    the journal entries that this step stands for. *whole*: the zone is new.
+    """
+
+    zone: Zone
+    nodes: tuple[Node, ...]
+    above: tuple[tuple[Name, tuple[int, ...]], ...] = ()
+    apex: tuple[RRset, ...] = ()
+    old: tuple[SignedRRset, ...] = ()
+    accepted: int = 1
+    whole: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was written: *editions* to be shown after the commit, *pending* zones that the signer must do."""
+
+    editions: tuple[Edition, ...]
+    pending: tuple[int, ...]
+    ds: dict[int, tuple[bytes, ...]]
+
+
+def changes_of(nodes: Sequence[Node]) -> ChangeSet:
+    """Return what differs between the nodes' before and after."""
+    found = []
+    for node in nodes:
+        before = {rrset.type: rrset for rrset in node.before}
+        for rrset in node.after:
+            old = before.pop(rrset.type, None)
+            if old != rrset:
+                found.append(RRsetChange(node.name, rrset.type, old, rrset))
+        found.extend(RRsetChange(node.name, rdtype, old, None) for rdtype, old in before.items())
+    return ChangeSet(tuple(found))
+
+
+def next_serial(zone: Zone, soa: RRset) -> int:
+    """Return the serial of the zone's next edition: one more, or what the SOA asks for where that is newer."""
+    asked = soa_serial(soa.rdatas[0])
+    if zone.edition == 0:
+        return asked or 1
+    return asked if serial_newer(asked, zone.serial) else serial_next(zone.serial)
+
+
+def _with_serial(records: tuple[RRset, ...], serial: int) -> tuple[RRset, ...]:
+    return tuple(
+        RRset(one.name, one.type, one.ttl, (soa_with_serial(one.rdatas[0], serial),)) if one.type == Type.SOA else one
+        for one in records
+    )
+
+
+def _soa(records: tuple[RRset, ...]) -> RRset:
+    for one in records:
+        if one.type == Type.SOA:
+            return one
+    raise LookupError("a zone has lost its SOA")
+
+
+def _numbered(step: ZoneStep) -> tuple[int, tuple[Node, ...]]:
+    """Return the new serial, and the nodes with an apex whose SOA has it."""
+    origin = step.zone.origin
+    rest = tuple(node for node in step.nodes if node.name != origin)
+    apex = next((node for node in step.nodes if node.name == origin), Node(origin, step.apex, step.apex))
+    serial = next_serial(step.zone, _soa(apex.after))
+    return serial, (*rest, Node(origin, apex.before, _with_serial(apex.after, serial)))
+
+
+def _unsigned(nodes: tuple[Node, ...], zone: int) -> SignedJob:
+    changes = changes_of(nodes).changes
+    added = tuple(
+        SignedRRset(one.name, one.type, one.after.ttl, one.after.rdatas) for one in changes if one.after is not None
+    )
+    return SignedJob(zone, added, tuple((one.name, one.type) for one in changes if one.after is None))
+
+
+def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
+    touched = {(one.name, one.type) for one in done.added} | set(done.gone)
+    old = {(one.name, one.type): one for one in (*step.old, *done.old)}
+    removed = tuple(old[key] for key in sorted(touched) if key in old)
+    return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, removed, done.added)
+
+
+async def publish(conn: AsyncConnection[Any], signer: SignerClient, steps: Sequence[ZoneStep]) -> Outcome:
+    """Write *steps* into the open transaction of *conn*: records, signatures, editions, heads, one NOTIFY.
+
+    The journal's entries and the reply are the caller's. Outages of the database raise.
+    """
+    numbered = [_numbered(step) for step in steps]
+    jobs = [
+        SignJob(step.zone.id, step.zone.origin, step.zone.denial, step.zone.algorithm, nodes, step.above, step.whole)
+        for step, (_, nodes) in zip(steps, numbered, strict=True)
+        if step.zone.denial != "none" and not step.zone.signed_pending
+    ]
+    answers: dict[int, SignedJob] = {}
+    if jobs:
+        try:
+            answers = {done.zone: done for done in await signer.sign(jobs)}
+        except SignerAway as away:
+            log.warning("signer.away reason={reason} zones={zones}", reason=str(away), zones=len(jobs))
+
+    written: list[Edition] = []
+    advanced: list[tuple[int, int, int, int]] = []
+    pending: list[int] = []
+    keys: list[tuple[int, SealedKey]] = []
+    ds: dict[int, tuple[bytes, ...]] = {}
+    gone: list[tuple[int, Name, int]] = []
+    signed: list[tuple[int, int, int]] = []
+    for step, (serial, nodes) in zip(steps, numbered, strict=True):
+        zone = step.zone
+        head = zone.head + step.accepted
+        done = _unsigned(nodes, zone.id) if zone.denial == "none" else answers.get(zone.id)
+        if done is not None and done.error:
+            log.error("signer.failed zone={zone} reason={reason}", zone=zone.id, reason=done.error)
+            done = None
+        if done is None:
+            pending.append(zone.id)
+            advanced.append((zone.id, head, zone.edition, zone.serial))
+            continue
+        written.append(_edition(step, serial, done))
+        gone.extend((zone.id, name, rdtype) for name, rdtype in done.gone)
+        keys.extend((zone.id, key) for key in done.keys)
+        ds[zone.id] = done.ds
+        if step.whole and done.resign_at:
+            signed.append((zone.id, head, done.resign_at))
+        advanced.append((zone.id, head, zone.edition + 1, serial))
+
+    await rrsets.apply(conn, [(step.zone.id, changes_of(step.nodes)) for step in steps])
+    await published.publish(conn, [(one.zone, rrset) for one in written for rrset in one.added], gone)
+    await editions.append(conn, written)
+    await zones_store.advance(conn, advanced)
+    if keys:
+        await signing.insert_keys(conn, keys)
+    if signed:
+        await signing.set_state(conn, signed)
+    if pending:
+        await signing.mark_pending(conn, pending)
+        await notify.pending(conn)
+    if written:
+        await notify.zones(conn, [(one.zone, one.number) for one in written])
+    return Outcome(tuple(written), tuple(pending), ds)

@@ -1,0 +1,209 @@
+"""A worker: the composition root of the server. It reads its configuration from stdin and serves until SIGTERM.
+
+    python -m ddns.worker < config.json
+
+The supervisor starts it with bound sockets; it says `ready` on stdout when it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
+
+from ddns.aio import loop, on_loop
+from ddns.answer.responder import NeedZone, Responder
+from ddns.answer.table import Table
+from ddns.auth.sealing import Sealer
+from ddns.dns import wire as wires
+from ddns.dns.codes import Ede, Opcode, Rcode
+from ddns.net import udp
+from ddns.net.subscriber import Subscriber
+from ddns.net.tcp import TcpFactory, TcpLimits
+from ddns.net.updates import UpdateLimits, Updates
+from ddns.signing.client import SignerClient
+from ddns.store.feed import Feed
+from ddns.store.pool import Pool
+from ddns.zone.limits import Limits
+
+log = Logger()
+
+RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """All that one worker is told. *sockets* are inherited descriptors; *secrets* is the path of `secrets.key`."""
+
+    dsn: str
+    sockets: list[int]
+    secrets: str
+    signer: str
+    signer_wait: float = 1.0
+    warm: int = 20000
+    table_entries: int = 2_000_000
+    udp_payload: int = 1232
+    tcp: TcpLimits = TcpLimits()
+    limits: Limits = Limits()
+    updates: UpdateLimits = UpdateLimits()
+
+
+class Worker:
+    """Everything that one worker holds, put together."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
+        self._pool = Pool(config.dsn, "ddns_server", 3)
+        self._table = Table(entries=config.table_entries, payload=config.udp_payload)
+        self._responder = Responder(self._table)
+        self._subscriber = Subscriber(self._table, self._pool, config.warm)
+        self._signer = SignerClient(Path(config.signer), config.signer_wait)
+        self._updates = Updates(
+            pool=self._pool,
+            table=self._table,
+            subscriber=self._subscriber,
+            signer=self._signer,
+            sealer=Sealer.from_file(Path(config.secrets)),
+            limits=config.limits,
+            bounds=config.updates,
+            clock=time.time,
+        )
+        self._feed = Feed(
+            config.dsn,
+            "ddns_server",
+            on_zones=self._subscriber.heard,
+            on_keys=self._updates.keys_changed,
+            on_resync=self._resync,
+        )
+        self._listening: list[Any] = []
+
+    async def _resync(self) -> None:
+        self._updates.keys_changed(None)
+        await self._subscriber.resync()
+
+    async def start(self) -> None:
+        """Reach the database, learn the zones, listen."""
+        while True:
+            try:
+                await self._pool.open()
+                await self._subscriber.resync()
+                break
+            except Exception as error:  # noqa: BLE001 - an outage, whatever its name: wait for its end
+                log.warning("database.away reason={reason}", reason=str(error).strip())
+                await asyncio.sleep(RECONNECT)
+        self._feed.start()
+        self._listen()
+        os.write(1, b"ready\n")
+        log.info("worker.ready zones={zones}", zones=len(self._table.zone_ids()))
+        await self._subscriber.warm_up()
+
+    def _listen(self) -> None:
+        from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
+
+        reactor: Any = installed
+        for descriptor in self._config.sockets:
+            sock = socket.socket(fileno=descriptor)
+            sock.setblocking(False)
+            if sock.type == socket.SOCK_DGRAM:
+                reader = udp.reader(sock, self._table.lookup, self._serve_udp)
+                reactor.addReader(reader)
+                self._listening.append(reader)
+            else:
+                factory = TcpFactory(self._serve_tcp, self._config.tcp, reactor)
+                self._listening.append(reactor.adoptStreamPort(sock.fileno(), sock.family, factory))
+                sock.detach()
+
+    async def stop(self) -> None:
+        """Finish what was taken, then let go of everything."""
+        from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
+
+        reactor: Any = installed
+        for one in self._listening:
+            if isinstance(one, udp.UdpReader):
+                reactor.removeReader(one)
+            else:
+                one.stopListening()
+        await self._updates.close()
+        await self._feed.close()
+        await self._subscriber.close()
+        await self._signer.close()
+        await self._pool.close()
+
+    # -- messages
+
+    def _serve_udp(self, wire: bytes, peer: Any, reply: udp.Reply) -> None:
+        self._serve(wire, peer[0], reply, False)
+
+    def _serve_tcp(self, wire: bytes, peer: Any, reply: udp.Reply) -> None:
+        hot = self._table.lookup(wire)
+        if hot is not None and not hot[2] & 2:  # a truncated answer is for UDP only
+            reply(hot)
+        else:
+            self._serve(wire, peer.host, reply, True)
+
+    def _serve(self, wire: bytes, source: str, reply: udp.Reply, tcp: bool) -> None:
+        try:
+            if wire[2] >> 3 & 15 == Opcode.UPDATE and not wire[2] & 0x80:
+                self._updates.receive(wire, source, tcp, reply)
+            else:
+                self._answer(wire, reply, tcp, 0)
+        except Exception:  # a bug: said with its traceback, answered SERVFAIL, nobody else notices
+            log.failure("message.failed source={source}", source=source)
+            reply(wires.error_reply(wire, Rcode.SERVFAIL))
+
+    def _answer(self, wire: bytes, reply: udp.Reply, tcp: bool, turn: int) -> None:
+        answer = self._responder.respond(wire, tcp=tcp)
+        if not isinstance(answer, NeedZone):
+            if answer is not None:
+                reply(answer)
+            elif tcp:
+                reply(b"")
+            return
+
+        def loaded(done: bool) -> None:
+            # A question may cross several zones (CNAME); each is loaded once.
+            if done and turn < 8:
+                self._answer(wire, reply, tcp, turn + 1)
+            else:
+                reply(self._responder.failed(wire, Ede.NOT_READY, "The zone is being loaded; ask again."))
+
+        if not self._subscriber.need(answer.zone, loaded):
+            reply(self._responder.failed(wire, Ede.NOT_READY, "Too many zones are being loaded; ask again."))
+
+
+def run(config: WorkerConfig) -> None:
+    """Serve until SIGTERM."""
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
+
+    reactor: Any = installed
+    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
+    worker = Worker(config)
+
+    def launch(work: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:
+        return on_loop(work())
+
+    def failed(failure: Any) -> None:
+        log.failure("worker.failed", failure=failure)
+        os._exit(1)
+
+    reactor.callWhenRunning(lambda: launch(worker.start).addErrback(failed))
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: launch(worker.stop))
+    reactor.run()
+
+
+def main() -> None:
+    """Read the configuration from stdin and serve."""
+    asyncio.set_event_loop(loop)
+    run(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerConfig))
+
+
+if __name__ == "__main__":
+    main()
