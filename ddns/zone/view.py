@@ -1,0 +1,64 @@
+"""What zone algebra reads: the unsigned records of the names that matter, and nothing else.
+
+Law: a view is asked only for names that it was given; another name is a bug of ours and a `KeyError`,
+never "no such name". It is the working copy of one batch: `apply` moves it on, and it remembers how
+each name was at first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ddns.dns.names import Name
+from ddns.dns.records import RRset
+from ddns.zone.changes import ChangeSet, RRsetChange
+
+
+class View:
+    """The records of some names of one zone; a name without records has an empty tuple."""
+
+    __slots__ = ("_first", "_now")
+
+    def __init__(self, nodes: Mapping[Name, tuple[RRset, ...]]) -> None:
+        self._first = nodes
+        self._now = dict(nodes)
+
+    def get(self, name: Name) -> tuple[RRset, ...]:
+        """Return the RRsets at *name* as they are now."""
+        return self._now[name]
+
+    def was(self, name: Name) -> tuple[RRset, ...]:
+        """Return the RRsets at *name* as they were when the view was made."""
+        return self._first[name]
+
+    def rrset(self, name: Name, rdtype: int) -> RRset | None:
+        """Return the RRset of *rdtype* at *name* as it is now, or None."""
+        for rrset in self._now[name]:
+            if rrset.type == rdtype:
+                return rrset
+        return None
+
+    def apply(self, changes: ChangeSet) -> None:
+        """Move on to how the zone is after *changes*."""
+        now = self._now
+        for change in changes.changes:
+            kept = [rrset for rrset in now[change.name] if rrset.type != change.type]
+            if change.after is not None:
+                kept.append(change.after)
+            now[change.name] = tuple(kept)
+
+    def changes(self) -> ChangeSet:
+        """Return what differs from when the view was made: all that was applied, folded into one."""
+        out = []
+        for name, now in self._now.items():
+            first = self._first[name]
+            if now is first:
+                continue
+            before = {rrset.type: rrset for rrset in first}
+            after = {rrset.type: rrset for rrset in now}
+            out += [
+                RRsetChange(name, rdtype, before.get(rdtype), after.get(rdtype))
+                for rdtype in sorted({*before, *after})
+                if before.get(rdtype) != after.get(rdtype)
+            ]
+        return ChangeSet(tuple(out))
