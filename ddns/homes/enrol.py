@@ -176,7 +176,7 @@ async def delegate(
         new = [RRset(name, Type.NS, DELEGATION_TTL, tuple(sorted(servers)))]
         if ds and parent.denial != "none":
             new.append(RRset(name, Type.DS, DELEGATION_TTL, tuple(sorted(ds))))
-        nodes.append(Node(name, was, tuple([*kept, *new])))
+        nodes.append(Node(name, was, (*kept, *new)))
     step = ZoneStep(
         parent,
         tuple(nodes),

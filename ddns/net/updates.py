@@ -235,7 +235,10 @@ class Updates:
                 f"{where} is not a zone of this server; send the update for the zone that holds the name.",
                 Ede.NOT_AUTHORITATIVE,
             )
-        return grants.may_enter(credential, zone, update.zone)
+        # Whether the zone is a home's is known under its lock; here the answer is only "surely not" or "perhaps".
+        if grants.enters(credential, zone, update.zone, is_home=True):
+            return None
+        return grants.permitted(credential, zone, update.zone, (), is_home=True)
 
     # -- the queue
 
