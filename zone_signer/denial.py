@@ -1,0 +1,77 @@
+"""Records that prove what does not exist: NSEC (RFC 4034 §4) and NSEC3 (RFC 5155), one of each at a time. Pure.
+
+NSEC3 is always SHA-1, no opt-out, no extra iterations, no salt (RFC 9276 §3.1). How records follow one
+another is the business of `chain`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+
+from ddns.dns import names
+from ddns.dns.codes import MAX_NAME, Type
+from ddns.dns.names import Name
+from ddns.dns.records import Rdata
+
+NSEC3PARAM = b"\x01\x00\x00\x00\x00"  # `1 0 0 -` (RFC 5155 §4.2)
+_NSEC3_HEAD = b"\x01\x00\x00\x00\x00\x14"  # the same and the length of a SHA-1 hash (RFC 5155 §3.2)
+_HASH = 20  # octets
+_LABEL = 33  # octets of a hashed owner's first label, its length included
+
+TYPES = {"nsec": Type.NSEC, "nsec3": Type.NSEC3}
+
+
+class NameTooLong(ValueError):
+    """A zone whose name leaves no room for hashed owner names; the message says what to do."""
+
+
+def hashed(name: Name, salt: bytes = b"", iterations: int = 0) -> bytes:
+    """Return the hash of *name* (RFC 5155 §5)."""
+    digest = hashlib.sha1(name + salt, usedforsecurity=False).digest()
+    for _ in range(iterations):
+        digest = hashlib.sha1(digest + salt, usedforsecurity=False).digest()
+    return digest
+
+
+def owner_of(digest: bytes, origin: Name) -> Name:
+    """Return the owner name of the NSEC3 record for a hash (RFC 5155 §3: base32hex, no padding)."""
+    return b"\x20" + base64.b32hexencode(digest).lower() + origin
+
+
+def chain_owner(denial: str, name: Name, origin: Name) -> Name:
+    """Return where the record that speaks for *name* stands. Raises `NameTooLong`."""
+    if denial == "nsec":
+        return name
+    if len(origin) + _LABEL > MAX_NAME:
+        raise NameTooLong(f"{names.to_text(origin)} is too long a name for NSEC3; sign it with --denial nsec")
+    return owner_of(hashed(name), origin)
+
+
+@lru_cache(maxsize=4096)
+def bitmap(types: frozenset[int]) -> bytes:
+    """Return the type bit maps field (RFC 4034 §4.1.2)."""
+    windows: dict[int, bytearray] = {}
+    for rdtype in sorted(types):
+        bits = windows.setdefault(rdtype >> 8, bytearray())
+        at = (rdtype & 0xFF) >> 3
+        bits.extend(bytes(at + 1 - len(bits)))
+        bits[at] |= 0x80 >> (rdtype & 7)
+    return b"".join(bytes((window, len(bits))) + bits for window, bits in windows.items())
+
+
+def rdata_of(denial: str, following: Name, bits: bytes) -> Rdata:
+    """Return the RDATA of a record whose successor in the chain stands at *following*."""
+    if denial == "nsec":
+        return following + bits
+    return _NSEC3_HEAD + base64.b32hexdecode(following[1:_LABEL].upper()) + bits
+
+
+def read(denial: str, rdata: Rdata, origin: Name) -> tuple[Name, bytes]:
+    """Return where the successor of a published record stands, and its type bit maps."""
+    if denial == "nsec":
+        end = names.skip(rdata, 0)
+        return rdata[:end], rdata[end:]
+    at = len(_NSEC3_HEAD)
+    return owner_of(rdata[at : at + _HASH], origin), rdata[at + _HASH :]

@@ -1,0 +1,46 @@
+"""Carry out a plan: make its signatures, and say what the zone's next edition holds. No clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ddns.dns import names
+from ddns.dns.records import SignedRRset
+from zone_signer.plan import Plan
+from zone_signer.policy import Policy
+from zone_signer.rrsig import Signatory
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A plan carried out: *added* is published, and the zone's next signature falls due at *resign_at*."""
+
+    added: tuple[SignedRRset, ...]
+    resign_at: int
+
+
+class ClockBack(Exception):
+    """The clock stands before the last signature; the message is one sentence."""
+
+
+def check_clock(origin: bytes, newest: int, now: int) -> None:
+    """Refuse to sign before the *newest* inception: signatures do not go back in time. Raises `ClockBack`."""
+    if now < newest:
+        raise ClockBack(
+            f"the clock is {newest - now} s before the newest signature of {names.to_text(origin)};"
+            " set it right, then it is signed"
+        )
+
+
+def carry_out(plan: Plan, signatories: Sequence[Signatory], policy: Policy, now: int) -> Done:
+    """Sign what *plan* says with every one of *signatories*."""
+    added = [SignedRRset(one.name, one.type, one.ttl, one.rdatas) for one in plan.bare]
+    earliest = plan.wake
+    window, spread = policy.window, plan.spread
+    for name, rdtype, ttl, rdatas in ((one.name, one.type, one.ttl, one.rdatas) for one in plan.sign):
+        inception, expiration = window(name, rdtype, now, spread=spread)
+        sigs = tuple([who.sign(name, rdtype, ttl, rdatas, inception, expiration) for who in signatories])
+        added.append(SignedRRset(name, rdtype, ttl, rdatas, sigs))
+        earliest = min(earliest, policy.due(expiration))
+    return Done(tuple(added), earliest)

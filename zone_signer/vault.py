@@ -1,0 +1,212 @@
+"""Private keys: made, sealed, opened and used here, and in no other file.
+
+At rest a private key is sealed with AES-256-GCM under the master key, a random nonce each, and bound to its zone,
+tag, algorithm and id: octets moved to another row do not open. Nothing here has a `repr` or an error that
+shows a secret, and neither a vault nor a key can be pickled.
+
+Sealed octets: version 1, eight octets that identify the master key, twelve of nonce, ciphertext and tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NoReturn
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    derive_private_key,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ddns.dns import names
+from ddns.dns.codes import Algorithm
+from ddns.dns.names import Name
+from ddns.zone.jobs import SealedKey
+from zone_signer import keys
+
+_VERSION = b"\x01"
+_MASTER = 32  # octets of the master key
+_ID = 8
+_NONCE = 12
+_SCALAR = 32  # octets of a private key, of either algorithm
+_SHA256 = ECDSA(hashes.SHA256())
+
+
+class VaultError(Exception):
+    """A key that cannot be had; the message is one sentence that says what to do."""
+
+
+class SigningKey:
+    """A private key that is ready to sign."""
+
+    __slots__ = ("_sign", "algorithm", "public", "tag")
+
+    def __init__(self, private: EllipticCurvePrivateKey | Ed25519PrivateKey, flags: int) -> None:
+        self._sign: Callable[[bytes], bytes]
+        if isinstance(private, Ed25519PrivateKey):
+            self.algorithm = int(Algorithm.ED25519)
+            octets = private.public_key().public_bytes_raw()
+            self._sign = private.sign
+        else:
+            self.algorithm = int(Algorithm.ECDSAP256SHA256)
+            point = private.public_key().public_numbers()
+            octets = point.x.to_bytes(_SCALAR, "big") + point.y.to_bytes(_SCALAR, "big")
+            self._sign = _p256(private)
+        self.public = keys.dnskey(flags, self.algorithm, octets)
+        self.tag = keys.tag(self.public)
+
+    def sign(self, octets: bytes) -> bytes:
+        """Return the signature over *octets* as RFC 6605 §4 or RFC 8080 §4 lays it out."""
+        return self._sign(octets)
+
+    def __repr__(self) -> str:
+        return f"SigningKey(tag={self.tag})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a private key does not leave its process")
+
+
+def _p256(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
+    raw = private.sign
+
+    def sign(octets: bytes) -> bytes:
+        r, s = decode_dss_signature(raw(octets, _SHA256))
+        return r.to_bytes(_SCALAR, "big") + s.to_bytes(_SCALAR, "big")
+
+    return sign
+
+
+class Vault:
+    """Seals and opens signing keys under one master key."""
+
+    __slots__ = ("_aead", "master")
+
+    def __init__(self, master: bytes) -> None:
+        self._aead = AESGCM(master)
+        self.master = hashlib.sha256(b"zone-signer master key" + master).digest()[:_ID]  # tells it from others
+
+    @classmethod
+    def load(cls, path: Path, *, create: bool = False) -> Vault:
+        """Open the vault whose master key is in the file *path*, made first where *create* says so.
+
+        Raises `VaultError`.
+        """
+        if create and not path.exists():
+            _write_master(path)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise VaultError(
+                f"the master key {path} is missing; put back its copy, for without it no signing key opens"
+            ) from None
+        except OSError as error:
+            raise VaultError(f"the master key {path} cannot be read: {error.strerror}") from None
+        with os.fdopen(descriptor, "rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise VaultError(f"the master key {path} is open to others; make it yours alone with chmod 600")
+            try:
+                master = file.read(_MASTER + 1)
+            except OSError as error:
+                raise VaultError(f"the master key {path} cannot be read: {error.strerror}") from None
+        if len(master) != _MASTER:
+            raise VaultError(f"the master key {path} does not hold 32 octets; put back its copy")
+        return cls(master)
+
+    def make(self, origin: Name, algorithm: int, taken: Collection[int] = ()) -> tuple[SigningKey, SealedKey]:
+        """Make a key for zone *origin* whose tag is none of *taken*, and seal it. Raises `VaultError`."""
+        if algorithm not in keys.ALGORITHMS:
+            raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here; take 13 or 15")
+        while True:
+            scalar = _generate(algorithm)
+            key = _private(algorithm, scalar, keys.CSK_FLAGS)
+            if key.tag not in taken:
+                break
+        ident = str(uuid.uuid4())
+        nonce = os.urandom(_NONCE)
+        bound = _bound(origin, key.tag, algorithm, ident)
+        octets = _VERSION + self.master + nonce + self._aead.encrypt(nonce, scalar, bound)
+        return key, SealedKey(ident, algorithm, keys.CSK_FLAGS, key.tag, key.public, octets)
+
+    def open(self, origin: Name, sealed: SealedKey) -> SigningKey:
+        """Open a key of zone *origin*. Raises `VaultError` where it is damaged, moved or another vault's."""
+        octets = sealed.sealed
+        where = f"key {sealed.tag} of {names.to_text(origin)}"
+        if octets[:1] != _VERSION or len(octets) <= 1 + _ID + _NONCE:
+            raise VaultError(f"{where} is not sealed as this program seals keys; put back the database's copy")
+        if octets[1 : 1 + _ID] != self.master:
+            raise VaultError(
+                f"{where} is sealed under master key {octets[1 : 1 + _ID].hex()}, but {self.master.hex()} is here;"
+                " put back the right master key"
+            )
+        nonce = octets[1 + _ID : 1 + _ID + _NONCE]
+        bound = _bound(origin, sealed.tag, sealed.algorithm, sealed.id)
+        try:
+            scalar = self._aead.decrypt(nonce, octets[1 + _ID + _NONCE :], bound)
+        except InvalidTag:
+            raise VaultError(f"{where} was damaged or belongs elsewhere; put back the database's copy") from None
+        key = _private(sealed.algorithm, scalar, sealed.flags)
+        if key.public != sealed.public:
+            raise VaultError(f"{where} does not fit its public half; put back the database's copy")
+        return key
+
+    def __repr__(self) -> str:
+        return f"Vault(master={self.master.hex()})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a vault does not leave its process")
+
+
+def master_of(sealed: bytes) -> bytes:
+    """Return which master key *sealed* octets were sealed under."""
+    return sealed[1 : 1 + _ID]
+
+
+def _bound(origin: Name, tag: int, algorithm: int, ident: str) -> bytes:
+    return origin + f"|{tag}|{algorithm}|{ident}".encode()
+
+
+def _generate(algorithm: int) -> bytes:
+    if algorithm == Algorithm.ED25519:
+        return Ed25519PrivateKey.generate().private_bytes_raw()
+    return generate_private_key(SECP256R1()).private_numbers().private_value.to_bytes(_SCALAR, "big")
+
+
+def _private(algorithm: int, scalar: bytes, flags: int) -> SigningKey:
+    if algorithm == Algorithm.ED25519:
+        return SigningKey(Ed25519PrivateKey.from_private_bytes(scalar), flags)
+    return SigningKey(derive_private_key(int.from_bytes(scalar, "big"), SECP256R1()), flags)
+
+
+def _write_master(path: Path) -> None:
+    """Make a master key that is whole on the disk under its name before anything is sealed with it."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(_MASTER))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(new, path)  # unlike a rename it replaces nothing that another process made meanwhile
+        except FileExistsError:
+            return
+        finally:
+            new.unlink()
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise VaultError(f"the master key {path} cannot be made: {error.strerror}") from None
