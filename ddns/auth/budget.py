@@ -1,42 +1,46 @@
 """How much SIG(0) verification whom is given: the answer to CVE-2024-1975 and its like.
 
-A verification costs a thousand times what its message costs the sender, and a sender over UDP may lie
-about where it is. So each verification is paid for before it runs, from two token buckets: the source's
-and the key's, and only so many may run or wait at once. A good signature gets its tokens back: who has
-the key is never slowed down, who guesses is.
+A verification costs the server far more than its message costs the sender, and a sender over UDP may lie
+about where it is. So each one is paid for before it runs, from three token buckets: the source's, the key's
+and the worker's own. A good signature gets its tokens back: who has the key is never slowed down, who
+guesses is. A worker verifies one signature at a time.
 
-Sources are counted as IPv4 /24 and IPv6 /56: a /56 is what a home is given (RFC 6177), and an attacker
-with a whole /24 should not have 256 purses. A source that has shown a key's signature before pays for
-that key from a purse of its own, so that strangers who name a home's key cannot lock the home out.
-All purses are bounded in number; the one that was used least recently is forgotten.
+Sources are counted as IPv4 /24 and IPv6 /56: a /56 is what a home is given (RFC 6177 §2), and an attacker
+with a whole /24 should not have 256 purses. A source that has shown a key's signature lately pays for that
+key from a purse of its own and not from the worker's, so that strangers who name a home's key, from
+anywhere, cannot lock the home out. All purses are bounded in number; the one that was used least recently
+is forgotten.
 """
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections import OrderedDict
 from collections.abc import Hashable
 
 import msgspec
 
-from ddns.dns import names
-from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
-from ddns.dns.refusal import Refusal
 
 IPV4_PREFIX = 3  # octets: /24
 IPV6_PREFIX = 7  # octets: /56
 _MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291 §2.5.5.2
 
 
-class Rates(msgspec.Struct, frozen=True):
-    """How many verifications may fail: so many at once, then so many a second; and how many may run at a time."""
+class BudgetLimits(msgspec.Struct, frozen=True):
+    """How many verifications may fail: so many in a burst, then so many a second.
+
+    *known_for* (seconds) is how long a source is remembered for a good signature; *purses* bounds each table.
+    """
 
     source_burst: float = 64
     source_rate: float = 8
     key_burst: float = 16
     key_rate: float = 2
-    at_once: int = 256
+    worker_burst: float = 500
+    worker_rate: float = 250
+    known_for: float = 86400
     purses: int = 65536
 
 
@@ -78,64 +82,54 @@ class Buckets:
             self._state[owner] = (min(self._burst, known[0] + 1), known[1])
 
 
-class Ticket(msgspec.Struct, frozen=True, gc=False):
-    """A verification that has been paid for, until `Budget.settle`."""
-
-    source: bytes
-    key: Hashable
-
-
 class Budget:
-    """The purses of one worker."""
+    """The purses of one worker; times are in seconds of one clock."""
 
-    __slots__ = ("_keys", "_known", "_rates", "_running", "_sources")
+    __slots__ = ("_keys", "_known", "_limits", "_sources", "_worker")
 
-    def __init__(self, rates: Rates | None = None) -> None:
-        self._rates = rates = rates or Rates()
-        self._sources = Buckets(rates.source_burst, rates.source_rate, rates.purses)
-        self._keys = Buckets(rates.key_burst, rates.key_rate, rates.purses)
-        self._known: OrderedDict[tuple[Name, bytes], None] = OrderedDict()
-        self._running = 0
+    def __init__(self, limits: BudgetLimits) -> None:
+        self._limits = limits
+        self._sources = Buckets(limits.source_burst, limits.source_rate, limits.purses)
+        self._keys = Buckets(limits.key_burst, limits.key_rate, limits.purses)
+        self._worker = Buckets(limits.worker_burst, limits.worker_rate, 1)
+        self._known: OrderedDict[tuple[Name, bytes], float] = OrderedDict()
 
-    @property
-    def running(self) -> int:
-        """Return how many verifications run or wait."""
-        return self._running
+    def spend(self, key: Name, source: str, now: float) -> bool:
+        """Pay for one verification of a signature by *key* from the address *source*; False: it must not run."""
+        network = prefix(source)
+        known = self._is_known(key, network, now)
+        if not self._sources.take(network, now):
+            return False
+        if not self._keys.take((key, network) if known else key, now):
+            self._sources.give_back(network)
+            return False
+        if not known and not self._worker.take(None, now):
+            self._sources.give_back(network)
+            self._keys.give_back(key)
+            return False
+        return True
 
-    def ask(self, key: Name, source: bytes, now: float) -> Ticket | Refusal:
-        """Pay for one verification with the key called *key*, asked for from the address *source* (see `prefix`).
+    def refund(self, key: Name, source: str, now: float) -> None:
+        """Give back what `spend` took: the signature was good. Remember who showed it."""
+        network = prefix(source)
+        pair = (key, network)
+        self._sources.give_back(network)
+        if self._is_known(key, network, now):
+            self._keys.give_back(pair)
+        else:
+            self._keys.give_back(key)
+            self._worker.give_back(None)
+            if len(self._known) >= self._limits.purses:
+                self._known.popitem(last=False)
+        self._known[pair] = now
+        self._known.move_to_end(pair)
 
-        Who gets a `Ticket` settles it, whatever happens. *now* is in seconds of any steady clock.
-        """
-        if self._running >= self._rates.at_once:
-            return _rationed(key, "too many signatures wait to be checked")
-        if not self._sources.take(source, now):
-            return _rationed(key, "too many signatures from your network were wrong")
-        pair = (key, source)
-        purse: Hashable = pair if pair in self._known else key
-        if not self._keys.take(purse, now):
-            self._sources.give_back(source)
-            return _rationed(key, "too many signatures in its name were wrong")
-        self._running += 1
-        return Ticket(source, purse)
-
-    def settle(self, ticket: Ticket, key: Name, *, good: bool) -> None:
-        """End what *ticket* paid for; a *good* signature by *key* gets its tokens back."""
-        self._running -= 1
-        if not good:
-            return
-        self._sources.give_back(ticket.source)
-        self._keys.give_back(ticket.key)
-        pair = (key, ticket.source)
-        known = self._known
-        if pair in known:
-            known.move_to_end(pair)
-            return
-        if len(known) >= self._rates.purses:
-            known.popitem(last=False)
-        known[pair] = None
+    def _is_known(self, key: Name, network: bytes, now: float) -> bool:
+        shown = self._known.get((key, network))
+        return shown is not None and now - shown < self._limits.known_for
 
 
+@functools.lru_cache(maxsize=4096)
 def prefix(address: str) -> bytes:
     """Return the network of a source *address* as one purse counts it; a zone index is ignored."""
     if ":" not in address:
@@ -144,12 +138,3 @@ def prefix(address: str) -> bytes:
     if octets.startswith(_MAPPED):
         return octets[len(_MAPPED) : len(_MAPPED) + IPV4_PREFIX]
     return octets[:IPV6_PREFIX]
-
-
-def _rationed(key: Name, why: str) -> Refusal:
-    return Refusal(
-        "sig0-rationed",
-        Rcode.REFUSED,
-        f"The signature by {names.to_text(key)} was not checked: {why}; try again in a few seconds.",
-        Ede.BLOCKED,
-    )

@@ -26,11 +26,17 @@ def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> b
     return is_home and credential.invitation is None and (credential.home == zone or credential.name == origin)
 
 
-def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
-    """Tell whether *credential* may write anything at all in the zone: the coarse question, before any cost."""
-    if owns(credential, zone, origin, is_home=is_home):
-        return True
-    return credential.invitation is None and any(grant.zone == zone for grant in credential.grants)
+def may_enter(credential: Credential, zone: int, origin: Name) -> Refusal | None:
+    """Refuse who surely may write nothing in the zone: the coarse question, before any of its content is read.
+
+    Whether the zone is a home's is not asked yet: `permitted` does.
+    """
+    if credential.invitation is None:
+        if credential.home == zone or credential.name == origin:
+            return None
+        if any(grant.zone == zone for grant in credential.grants):
+            return None
+    return _stranger(credential, origin)
 
 
 def permitted(
@@ -41,19 +47,13 @@ def permitted(
     An update that writes nothing still asks things of the zone, so it needs some right there. What lies
     outside of the zone is left to the prescan, which answers NOTZONE (RFC 2136 §3.4.1.3).
     """
-    if not enters(credential, zone, origin, is_home=is_home):
-        return Refusal(
-            "zone-not-granted",
-            Rcode.REFUSED,
-            f"The key {names.to_text(credential.name)} may not write in the zone {names.to_text(origin)}; "
-            "ask the registry for a grant.",
-            Ede.PROHIBITED,
-        )
     if owns(credential, zone, origin, is_home=is_home):
         return None
-    grants = [grant for grant in credential.grants if grant.zone == zone]
+    granted = [] if credential.invitation is not None else [one for one in credential.grants if one.zone == zone]
+    if not granted:
+        return _stranger(credential, origin)
     for name, rdtype in targets:
-        for grant in grants:
+        for grant in granted:
             if grant.covers(zone, name, rdtype):
                 break
         else:
@@ -69,3 +69,13 @@ def _not_granted(credential: Credential, name: Name, rdtype: int) -> Refusal:
     else:
         text = f"The key {key} may not write {where} {type_to_text(rdtype)}; ask the registry for a grant."
     return Refusal("name-not-granted", Rcode.REFUSED, text, Ede.PROHIBITED)
+
+
+def _stranger(credential: Credential, origin: Name) -> Refusal:
+    return Refusal(
+        "zone-not-granted",
+        Rcode.REFUSED,
+        f"The key {names.to_text(credential.name)} may not write in the zone {names.to_text(origin)}; "
+        "ask the registry for a grant.",
+        Ede.PROHIBITED,
+    )

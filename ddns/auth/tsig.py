@@ -210,7 +210,12 @@ def reply(
         stamp = _Stamp(record.time, record.fudge, error, struct.pack("!HI", now >> 32, now & 0xFFFFFFFF))
     else:
         stamp = _Stamp(now, record.fudge, error)
-    return _signed(wire, credential, _COUNT.pack(len(record.mac)) + record.mac, stamp)[0]
+    return _reply(wire, record, credential, stamp)
+
+
+def sign_reply(wire: bytes, record: TsigRecord, credential: Credential, now: int) -> bytes:
+    """Return the reply *wire* signed like the request of *record*, the request's MAC included (RFC 8945 §5.3.1)."""
+    return _reply(wire, record, credential, _Stamp(now, record.fudge))
 
 
 def unsigned_reply(wire: bytes, record: TsigRecord, error: int) -> bytes:
@@ -273,6 +278,10 @@ def verify_reply(wire: bytes, request_mac: bytes, credential: Credential, now: i
             error=Rcode.BADTIME,
         )
     return None
+
+
+def _reply(wire: bytes, record: TsigRecord, credential: Credential, stamp: _Stamp) -> bytes:
+    return _signed(wire, credential, _COUNT.pack(len(record.mac)) + record.mac, stamp)[0]
 
 
 def _signed(wire: bytes, credential: Credential, prefix: bytes, stamp: _Stamp) -> tuple[bytes, bytes]:
