@@ -26,17 +26,9 @@ def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> b
     return is_home and credential.invitation is None and (credential.home == zone or credential.name == origin)
 
 
-def may_enter(credential: Credential, zone: int, origin: Name) -> Refusal | None:
-    """Refuse who surely may write nothing in the zone: the coarse question, before any of its content is read.
-
-    Whether the zone is a home's is not asked yet: `permitted` does.
-    """
-    if credential.invitation is None:
-        if credential.home == zone or credential.name == origin:
-            return None
-        if any(grant.zone == zone for grant in credential.grants):
-            return None
-    return _stranger(credential, origin)
+def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
+    """Tell whether *credential* may write anything at all in the zone: the coarse question, before any cost."""
+    return permitted(credential, zone, origin, (), is_home=is_home) is None
 
 
 def permitted(
