@@ -1,0 +1,213 @@
+"""`ddns gateway`: the home's side. It imports neither Twisted nor psycopg."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ddns.cli import Failure
+from ddns.dns.names import BadName
+from ddns.gateway import agent, pin, state
+from ddns.gateway.client import WAIT
+from ddns.gateway.invitation import BadInvitation, Invitation
+from ddns.gateway.key import BadKey
+from ddns.gateway.outcome import Status
+from ddns.gateway.pin import BadPin
+from ddns.gateway.state import BadState, Device, Entry, Outcome, Pin, State
+
+LONGEST_TTL = 86400  # seconds; a home that moves should not be found at its old address for longer
+
+_EPILOG = (
+    "Exit statuses: 0 done; 1 a file or folder here cannot be used; 2 wrong usage; 3 the registry refuses; "
+    "4 it cannot be reached or says later; 5 it does not accept the key or signature; 6 this machine's clock is wrong."
+)
+
+
+@click.group(epilog=_EPILOG)
+def command() -> None:
+    """Speak for a home: enrol it with its registry and publish its devices."""
+
+
+def _default_folder() -> Path:
+    given = os.environ.get("DDNS_GATEWAY")
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(given) if given else Path(base) / "ddns-gateway"
+
+
+_home = click.option(
+    "--home",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=_default_folder,
+    help="Folder with the key and what is published (default: $DDNS_GATEWAY or ~/.local/state/ddns-gateway).",
+)
+_wait = click.option(
+    "--wait",
+    type=click.FloatRange(1, 3600),
+    default=WAIT,
+    show_default=True,
+    help="Seconds to keep trying.",
+)
+
+
+@command.command(epilog=_EPILOG)
+@click.argument("invitation")
+@_home
+@_wait
+def enrol(invitation: str, folder: Path, wait: float) -> None:
+    """Make a key and spend INVITATION (the line from `ddns home invite`; - reads it from stdin)."""
+    try:
+        text = sys.stdin.readline() if invitation == "-" else invitation
+        outcome = agent.enrol(folder, Invitation.from_text(text), wait=wait)
+    except BadInvitation as error:
+        raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
+    except (BadState, BadKey, OSError) as error:
+        raise _here(error) from None
+    _say(outcome)
+
+
+class _Tls(click.ParamType[tuple[int, Path]]):
+    """PORT=FILE."""
+
+    name = "PORT=CERT.pem"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, Path]:
+        """Read PORT=FILE."""
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        port, mark, path = str(value).partition("=")
+        if not mark or not path or not port.isdecimal() or not 0 < int(port) <= 65535:
+            self.fail(f"{value!r} is not PORT=CERT.pem, such as 443=cam.pem", param, ctx)
+        return int(port), Path(path)
+
+
+class _Address(click.ParamType[str]):
+    """An address that can be reached by somebody else."""
+
+    name = "IP"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read an IPv4 or IPv6 address."""
+        try:
+            address = ipaddress.ip_address(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no IPv4 or IPv6 address", param, ctx)
+        if address.is_link_local or address.is_multicast or address.is_unspecified:
+            self.fail(f"{address} means nothing to others; publish an address that reaches the device", param, ctx)
+        return str(address)
+
+
+@command.command(epilog=_EPILOG)
+@click.argument("name")
+@click.option("--address", "addresses", type=_Address(), multiple=True, help="Instead of all addresses so far.")
+@click.option(
+    "--tls", "certificates", type=_Tls(), multiple=True, help="Pin a TLS server's key, instead of all so far."
+)
+@click.option("--ttl", type=click.IntRange(0, LONGEST_TTL), help="Seconds that others may remember it (first: 300).")
+@click.option("--remove", is_flag=True, help="Take the name away.")
+@_home
+@_wait
+def publish(
+    name: str,
+    addresses: tuple[str, ...],
+    certificates: tuple[tuple[int, Path], ...],
+    ttl: int | None,
+    remove: bool,
+    folder: Path,
+    wait: float,
+) -> None:
+    """Publish NAME, a device of the home such as `cam`, in one update: all of it or nothing.
+
+    What is not given stays as it was wanted before; with no option at all the same is published again.
+    """
+    if remove and (addresses or certificates or ttl is not None):
+        raise click.UsageError("--remove takes the whole name away; give no other option with it")
+    try:
+        pins = tuple(sorted({pin.from_file(port, path) for port, path in certificates}))
+        outcome = agent.publish(folder, name, lambda before: _changed(before, addresses, pins, ttl, remove), wait=wait)
+    except (BadName, BadPin, agent.NotEnrolled) as error:
+        raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
+    except (BadState, BadKey, OSError) as error:
+        raise _here(error) from None
+    _say(outcome)
+
+
+def _changed(
+    before: Device | None, addresses: tuple[str, ...], pins: tuple[Pin, ...], ttl: int | None, remove: bool
+) -> Device | None:
+    if remove:
+        return None
+    if before is None and not addresses and not pins:
+        raise click.UsageError("nothing is known of this name yet; give --address, --tls or both")
+    before = before or Device()
+    return Device(
+        tuple(dict.fromkeys(addresses)) or before.addresses, pins or before.pins, before.ttl if ttl is None else ttl
+    )
+
+
+@command.command(epilog=_EPILOG)
+@_home
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(folder: Path, as_json: bool) -> None:
+    """Say whose gateway this is and whether all that it wants is published.
+
+    Ends with 0 if so, else with the status of the attempt that failed (1: not enrolled, or never tried).
+    """
+    try:
+        known = state.read(folder)
+    except BadState as error:
+        raise _here(error) from None
+    if known is None:
+        raise Failure(f"There is no gateway in {folder} yet; run `ddns gateway enrol` with an invitation.")
+    if as_json:
+        click.echo(msgspec.json.encode(known))
+    else:
+        for line in _lines(known):
+            click.echo(line)
+    click.get_current_context().exit(agent.standing(known))
+
+
+def _lines(known: State) -> list[str]:
+    since = f"since {_when(known.enrolled_at)}" if known.enrolled_at is not None else "not enrolled yet"
+    lines = [
+        f"home      {known.home} ({since})",
+        f"registry  {known.registry} at {known.host} port {known.port}",
+        f"key       {known.key.rsplit('+', 1)[1]} (P-256)",
+    ]
+    for name, entry in known.devices.items():
+        lines += ["", f"{name}  {_standing(entry)}"]
+        if entry.wanted is not None:
+            lines += [f"  {address}" for address in entry.wanted.addresses]
+            lines += [f"  TLSA port {one.port}: 3 1 1 {one.digest}" for one in entry.wanted.pins]
+    return lines
+
+
+def _standing(entry: Entry) -> str:
+    if entry.outcome is None:
+        return "not published yet: the last attempt was interrupted"
+    if entry.outcome.status == Status.DONE:
+        return f"published {_when(entry.outcome.at)}"
+    wish = "to be removed" if entry.wanted is None else "not published"
+    return f"{wish}: {entry.outcome.sentence}"
+
+
+def _when(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _here(error: Exception) -> Failure:
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return Failure(f"{text[:1].upper()}{text[1:]}", Status.FAILED)
+
+
+def _say(outcome: Outcome) -> None:
+    if outcome.status != Status.DONE:
+        raise Failure(outcome.sentence, outcome.status)
+    click.echo(outcome.sentence)

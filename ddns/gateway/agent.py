@@ -1,0 +1,195 @@
+"""What the agent does: enrol once, publish when something changed, say how things stand.
+
+Each deed writes down what is wanted, asks the registry, and writes down what was confirmed, in that
+order: whoever is interrupted can simply do it again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ddns.auth import tsig
+from ddns.auth.principal import Credential, Secret
+from ddns.dns import names
+from ddns.dns.names import Name
+from ddns.gateway import client, reply, state, update
+from ddns.gateway.client import Unreachable
+from ddns.gateway.invitation import Invitation
+from ddns.gateway.key import GatewayKey
+from ddns.gateway.outcome import Status, judge
+from ddns.gateway.reply import Reply, Request
+from ddns.gateway.state import Device, Entry, Outcome, State
+
+
+class NotEnrolled(ValueError):
+    """The gateway has no home yet."""
+
+
+def enrol(folder: Path, invitation: Invitation, *, wait: float = client.WAIT) -> Outcome:
+    """Spend *invitation* with a key made here; the key exists in *folder* before the registry hears of it.
+
+    Doing it again after an answer got lost is safe: the registry is then asked whether it knows the key.
+    """
+    home = names.to_text(invitation.home)
+    with state.held(folder):
+        known = state.read(folder)
+        if known is not None and known.home != home:
+            sentence = f"This gateway already belongs to {known.home}; give another folder with --home."
+            return _outcome(Status.USAGE, sentence)
+        if known is not None and known.enrolled_at is not None:
+            return _outcome(Status.DONE, f"{home} is this gateway's already, with key {_tag(known)}.")
+        if known is None:
+            key = GatewayKey.make(invitation.home)
+            stem = key.save(folder)
+        else:
+            key, stem = GatewayKey.load(folder, known.key), known.key
+        zone = names.to_text(invitation.zone)
+        known = State(home, zone, invitation.host, invitation.port, stem)
+        state.write(folder, known)
+        answer = _spend(invitation, key, wait)
+        status, sentence = judge(answer, invitation.host, invitation.port, time.time())
+        if status not in (Status.DONE, Status.UNREACHABLE, Status.CLOCK) and _is_known(known, key, wait):
+            status = Status.DONE
+        if status != Status.DONE:
+            return _outcome(status, sentence)
+        state.write(folder, msgspec.structs.replace(known, enrolled_at=int(time.time())))
+        return _outcome(status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
+
+
+def publish(
+    folder: Path, name: str, change: Callable[[Device | None], Device | None], *, wait: float = client.WAIT
+) -> Outcome:
+    """Bring the records of *name* to what *change* makes of what was wanted before; None takes them away.
+
+    *name* is relative to the home, or below it in full. Raises `NotEnrolled`, and `BadName` for a name
+    that is not the home's.
+    """
+    with state.held(folder):
+        known = state.read(folder)
+        if known is None or known.enrolled_at is None:
+            raise NotEnrolled("this gateway has no home yet; run `ddns gateway enrol` with an invitation first")
+        zone = names.from_text(known.home)
+        owner = own_name(name, zone)
+        text = names.to_text(owner)
+        entry = known.devices.get(text, Entry())
+        wanted = change(entry.wanted)
+        state.write(folder, _with(known, text, Entry(wanted, _union(entry.published, wanted))))
+        key = GatewayKey.load(folder, known.key)
+        message = update.publish(zone, owner, wanted, entry.published, ident=_ident(), nonce=_nonce())
+        answer = _signed_exchange(known, key, zone, message, wait)
+        status, sentence = judge(answer, known.host, known.port, time.time())
+        if status == Status.DONE:
+            outcome = _outcome(status, _published(text, wanted))
+            after = None if wanted is None else Entry(wanted, wanted, outcome)
+        else:
+            outcome = _outcome(status, sentence)
+            after = Entry(wanted, _union(entry.published, wanted), outcome)
+        state.write(folder, _with(known, text, after))
+        return outcome
+
+
+def standing(known: State) -> Status:
+    """Return DONE where everything that is wanted is published, else how the last attempt ended."""
+    if known.enrolled_at is None:
+        return Status.FAILED
+    for entry in known.devices.values():
+        if entry.outcome is None:
+            return Status.FAILED
+        if entry.outcome.status != Status.DONE:
+            return Status(entry.outcome.status)
+    return Status.DONE
+
+
+def own_name(text: str, home: Name) -> Name:
+    """Return the name that *text* means in *home*: relative, `@`, or in full with or without the final dot.
+
+    Raises `BadName`.
+    """
+    whole = names.from_text(text)
+    if text.endswith(".") or (text != "@" and names.is_subdomain(whole, home)):
+        if not names.is_subdomain(whole, home):
+            raise names.BadName(f"{text} is not in {names.to_text(home)}, which is all that this gateway speaks for")
+        return whole
+    return names.from_text(text, home)
+
+
+def _spend(invitation: Invitation, key: GatewayKey, wait: float) -> Reply | Unreachable:
+    """Send the enrolment; where only our clock was wrong, send it once more with the registry's proved time."""
+    answer = _enrol_at(invitation, key, int(time.time()), wait)
+    if isinstance(answer, Reply) and answer.proved and answer.server_time is not None:
+        again = _enrol_at(invitation, key, answer.server_time, wait)
+        return answer if isinstance(again, Unreachable) else again
+    return answer
+
+
+def _enrol_at(invitation: Invitation, key: GatewayKey, now: int, wait: float) -> Reply | Unreachable:
+    credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
+    message = update.enrol(invitation.zone, invitation.home, key.rdata, ident=_ident(), nonce=_nonce())
+    signed, mac = tsig.sign_request(message, credential, now)
+    request = Request(signed, invitation.zone, credential, mac)
+    started = time.monotonic()
+
+    def read(octets: bytes) -> Reply | None:
+        return reply.read(octets, request, now + int(time.monotonic() - started))
+
+    return client.exchange(invitation.host, invitation.port, signed, read, wait)
+
+
+def _is_known(known: State, key: GatewayKey, wait: float) -> bool:
+    """Ask whether the registry takes this key's word: an earlier answer may have got lost on its way."""
+    zone = names.from_text(known.home)
+    message = update.probe(zone, ident=_ident(), nonce=_nonce())
+    answer = _signed_exchange(known, key, zone, message, wait)
+    return isinstance(answer, Reply) and judge(answer, known.host, known.port, time.time())[0] == Status.DONE
+
+
+def _signed_exchange(known: State, key: GatewayKey, zone: Name, message: bytes, wait: float) -> Reply | Unreachable:
+    request = Request(key.sign_request(message, int(time.time())), zone)
+    return client.exchange(
+        known.host, known.port, request.message, lambda octets: reply.read(octets, request, int(time.time())), wait
+    )
+
+
+def _published(name: str, device: Device | None) -> str:
+    if device is None:
+        return f"{name} is published no more."
+    parts = list(device.addresses) or ["no address"]
+    ports = ", ".join(str(port) for port in sorted({pin.port for pin in device.pins}))
+    if ports:
+        parts.append(f"TLSA for port {ports}")
+    return f"{name} now has {', '.join(parts)}."
+
+
+def _union(one: Device | None, other: Device | None) -> Device | None:
+    """Return what may stand in the DNS after an attempt of unknown end, so that the next one clears all of it."""
+    if one is None or other is None:
+        return one or other
+    return Device(one.addresses, tuple(sorted({*one.pins, *other.pins})), one.ttl)
+
+
+def _with(known: State, name: str, entry: Entry | None) -> State:
+    devices = {text: one for text, one in known.devices.items() if text != name}
+    if entry is not None:
+        devices[name] = entry
+    return msgspec.structs.replace(known, devices=dict(sorted(devices.items())))
+
+
+def _tag(known: State) -> int:
+    return int(known.key.rsplit("+", 1)[1])
+
+
+def _outcome(status: Status, sentence: str) -> Outcome:
+    return Outcome(int(time.time()), int(status), sentence)
+
+
+def _ident() -> int:
+    return secrets.randbelow(0x10000)
+
+
+def _nonce() -> bytes:
+    return secrets.token_bytes(update.NONCE_SIZE)

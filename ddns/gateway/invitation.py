@@ -1,0 +1,118 @@
+"""An invitation as people carry it: one line that holds a one-time key and where to spend it.
+
+    ddns://KEYNAME:SECRET@HOST:PORT/smith.homes.example?alg=hmac-sha256
+
+SECRET is base64url without padding, HOST a name, an IPv4 address or an IPv6 address in brackets. The
+registry's zone is the home's name without its first label, unless `&zone=` says otherwise. The line is
+a secret until it is spent: it has no `repr`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import urllib.parse
+
+import msgspec
+
+from ddns.dns import names
+from ddns.dns.names import BadName, Name
+
+SCHEME = "ddns"
+PORT = 53
+ALGORITHM = "hmac-sha256"
+ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
+
+
+class BadInvitation(ValueError):
+    """A line that is no invitation; the message says why and never repeats the secret."""
+
+
+class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """The right to put one KEY at *home*, with the TSIG key *key* that proves it, at *host* and *port*."""
+
+    key: Name
+    secret: bytes
+    home: Name
+    host: str
+    port: int = PORT
+    algorithm: str = ALGORITHM
+    registry: Name = b""
+
+    def __repr__(self) -> str:
+        return f"Invitation({names.to_text(self.home)!r})"
+
+    @property
+    def zone(self) -> Name:
+        """Return the zone that the enrolling UPDATE is for."""
+        return self.registry or names.parent(self.home)
+
+    def to_text(self) -> str:
+        """Return the line that `from_text` reads."""
+        key = urllib.parse.quote(_bare(self.key), safe="")
+        secret = base64.urlsafe_b64encode(self.secret).decode().rstrip("=")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        query = {"alg": self.algorithm}
+        if self.zone != names.parent(self.home):
+            query["zone"] = _bare(self.zone)
+        home = urllib.parse.quote(_bare(self.home), safe="")
+        return f"{SCHEME}://{key}:{secret}@{host}:{self.port}/{home}?{urllib.parse.urlencode(query)}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Invitation:
+        """Read the line that the registry gave. Raises `BadInvitation`."""
+        text = "".join(text.split())  # mail and terminals break long lines
+        if not text.lower().startswith(f"{SCHEME}://"):
+            raise BadInvitation(f"an invitation starts with {SCHEME}://; paste the whole line that the registry gave")
+        try:
+            parts = urllib.parse.urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise BadInvitation("the address in the invitation does not parse") from None
+        if not parts.hostname or port == 0:
+            raise BadInvitation("the invitation does not say where the registry is")
+        if not parts.username or not parts.password:
+            raise BadInvitation("the invitation holds no key; paste the whole line that the registry gave")
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        algorithm = query.get("alg", ALGORITHM).lower()
+        if algorithm not in ALGORITHMS:
+            raise BadInvitation(f"the invitation asks for the algorithm {algorithm[:40]!r}, which is not known here")
+        home = _name(urllib.parse.unquote(parts.path.strip("/")), "the home's name")
+        registry = _name(query["zone"], "the registry's zone") if "zone" in query else names.parent(home)
+        if home == registry or not names.is_subdomain(home, registry):
+            raise BadInvitation("the home that the invitation names is not below its registry's zone")
+        return cls(
+            _name(urllib.parse.unquote(parts.username), "the key's name"),
+            _secret(parts.password),
+            home,
+            parts.hostname,
+            port or PORT,
+            algorithm,
+            registry,
+        )
+
+
+def _bare(name: Name) -> str:
+    text = names.to_text(name)
+    return text if text == "." else text[:-1]
+
+
+def _name(text: str, what: str) -> Name:
+    try:
+        name = names.from_text(text) if text else names.ROOT
+    except BadName as error:
+        raise BadInvitation(f"{what} in the invitation is no domain name: {error}") from None
+    if name == names.ROOT:
+        raise BadInvitation(f"{what} is missing in the invitation")
+    return name
+
+
+def _secret(text: str) -> bytes:
+    text = urllib.parse.unquote(text).rstrip("=")
+    try:
+        secret = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise BadInvitation("the key in the invitation was damaged on its way; copy the line again") from None
+    if not secret:
+        raise BadInvitation("the key in the invitation is empty")
+    return secret

@@ -1,0 +1,101 @@
+"""What a server answered to an UPDATE, and how far it may be believed.
+
+Law: to a TSIG-signed request, NOERROR counts only with the server's own TSIG; a complaint without one
+is a hint that is taken when nothing better comes. To a SIG(0)-signed request servers answer unsigned
+(RFC 2931 §3.2 leaves it to them), so there the message ID, the zone and the connected socket must do.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ddns.auth import tsig
+from ddns.auth.principal import Credential
+from ddns.dns import wire
+from ddns.dns.codes import EDNS_EDE, FLAG_TC, HEADER_SIZE, Opcode, Rcode, Type
+from ddns.dns.names import Name
+from ddns.dns.refusal import Refusal
+from ddns.dns.wire import BadMessage
+
+_AUTH_ERRORS = (16, int(Rcode.BADKEY), int(Rcode.BADTIME), int(Rcode.BADTRUNC))  # BADSIG shares 16 with BADVERS
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A signed request: its *message*, the *zone* it is for, and for TSIG the *credential* and the *mac*."""
+
+    message: bytes
+    zone: Name
+    credential: Credential | None = None
+    mac: bytes = b""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer: *rcode* with its EDNS bits, extended errors as (*code*, *text*), a TSIG or SIG(0) *error* or 0.
+
+    *proved* says that nobody but the server can have made it; *server_time* is its clock where the error is BADTIME.
+    """
+
+    rcode: int
+    errors: tuple[tuple[int, str], ...] = ()
+    error: int = 0
+    proved: bool = False
+    server_time: int | None = None
+    truncated: bool = False
+
+
+def read(octets: bytes, request: Request, now: int) -> Reply | None:
+    """Read *octets* as the answer to *request*; None where they are not, or must not be believed."""
+    try:
+        head = wire.header(octets)
+        if not head.is_response or octets[:2] != request.message[:2] or head.opcode != Opcode.UPDATE:
+            return None
+        at = HEADER_SIZE
+        if head.qdcount:
+            question = wire.question(octets)
+            if head.qdcount > 1 or question.name != request.zone:
+                return None
+            at = question.end
+        rcode = head.flags & 15
+        errors: tuple[tuple[int, str], ...] = ()
+        for record in wire.walk(octets, at, head.ancount + head.nscount + head.arcount):
+            if record.type == Type.OPT:
+                rcode |= (record.ttl >> 24) << 4
+                errors = _errors(wire.edns(octets, record))
+    except BadMessage:
+        return None
+    truncated = bool(head.flags & FLAG_TC)
+    if request.credential is None:
+        return Reply(rcode, errors, rcode if rcode in _AUTH_ERRORS else 0, truncated=truncated)
+    return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated))
+
+
+def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | None:
+    """Return *reply* with what its TSIG says (RFC 8945 §5.4), or None for a NOERROR that nobody signed."""
+    assert request.credential is not None
+    refusal = tsig.verify_reply(octets, request.mac, request.credential, now)
+    if refusal is None:
+        return msgspec.structs.replace(reply, proved=True)
+    record = tsig.cut(octets)
+    if isinstance(record, Refusal) or record is None:
+        # A server that cannot even look the key up answers without a TSIG.
+        return None if reply.rcode == Rcode.NOERROR else reply
+    if refusal.code == "reply-signature-wrong":
+        return None
+    if refusal.error == Rcode.BADTIME:
+        theirs = int.from_bytes(record.other[:6], "big") if record.error else record.time
+        return msgspec.structs.replace(reply, error=int(Rcode.BADTIME), proved=True, server_time=theirs)
+    if reply.rcode == Rcode.NOERROR:
+        return None
+    return msgspec.structs.replace(reply, error=refusal.error, proved=refusal.error == Rcode.BADTRUNC)
+
+
+def _errors(edns: wire.Edns) -> tuple[tuple[int, str], ...]:
+    """Return the extended errors (RFC 8914 §2); their text goes to terminals, so only what prints stays."""
+    out = []
+    for code, octets in edns.options:
+        if code == EDNS_EDE and len(octets) >= 2:
+            text = octets[2:].decode("utf-8", "replace")
+            out.append(
+                (int.from_bytes(octets[:2], "big"), "".join(c if c.isprintable() else " " for c in text).strip())
+            )
+    return tuple(out)

@@ -1,0 +1,80 @@
+"""The two UPDATE messages that a gateway sends (RFC 2136), as wire octets still to be signed.
+
+Owner names are written as their own labels and a pointer to the zone section's name, so that an
+address, a TLSA record and a P-256 SIG(0) fit into 512 octets. Every message carries an OPT record: it
+asks for extended errors (RFC 8914), and its client cookie (RFC 7873 §4.1) makes two equal wishes in
+one second two different messages.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+
+from ddns.dns import names, wire
+from ddns.dns.codes import CLASS_IN, HEADER_SIZE, UDP_MAX_PAYLOAD, Class, Opcode, Type
+from ddns.dns.names import Name
+from ddns.gateway.state import Device
+
+KEY_TTL = 3600  # seconds
+COOKIE = 10  # RFC 7873 §4, the EDNS option's code
+NONCE_SIZE = 8  # octets of a client cookie
+_TLSA_HEAD = bytes((3, 1, 1))  # DANE-EE, the key, SHA-256 (RFC 7218 §2)
+_ZONE_POINTER = (0xC000 | HEADER_SIZE).to_bytes(2, "big")
+
+
+def enrol(zone: Name, home: Name, key: bytes, *, ident: int, nonce: bytes) -> bytes:
+    """Return the message that puts the KEY record *key* at *home*, below *zone*."""
+    return _message(zone, [_add(zone, home, Type.KEY, KEY_TTL, key)], ident, nonce)
+
+
+def probe(zone: Name, *, ident: int, nonce: bytes) -> bytes:
+    """Return the message that changes nothing in *zone*: whoever may send it is known there."""
+    return _message(zone, [], ident, nonce)
+
+
+def publish(
+    zone: Name, name: Name, wanted: Device | None, published: Device | None, *, ident: int, nonce: bytes
+) -> bytes:
+    """Return the message that leaves *name* in *zone* with the records of *wanted* and none of *published*'s.
+
+    It replaces A, AAAA and the TLSA RRset of every port on either list, all in one transaction.
+    """
+    ports = sorted({pin.port for device in (wanted, published) if device for pin in device.pins})
+    rows = [_clear(zone, name, Type.A), _clear(zone, name, Type.AAAA)]
+    rows += [_clear(zone, tlsa_name(name, port), Type.TLSA) for port in ports]
+    if wanted is not None:
+        for text in wanted.addresses:
+            address = ipaddress.ip_address(text)
+            rdtype = Type.A if address.version == 4 else Type.AAAA
+            rows.append(_add(zone, name, rdtype, wanted.ttl, address.packed))
+        for pin in wanted.pins:
+            rdata = _TLSA_HEAD + bytes.fromhex(pin.digest)
+            rows.append(_add(zone, tlsa_name(name, pin.port), Type.TLSA, wanted.ttl, rdata))
+    return _message(zone, rows, ident, nonce)
+
+
+def tlsa_name(name: Name, port: int) -> Name:
+    """Return where the TLSA records of a TCP *port* of *name* stand (RFC 6698 §3). Raises `BadName`."""
+    return names.prepend(f"_{port}".encode(), names.prepend(b"_tcp", name))
+
+
+def _message(zone: Name, rows: list[bytes], ident: int, nonce: bytes) -> bytes:
+    head = struct.pack("!6H", ident, Opcode.UPDATE << 11, 1, 0, len(rows), 1)
+    section = zone + struct.pack("!HH", Type.SOA, CLASS_IN)
+    edns = wire.opt(UDP_MAX_PAYLOAD, do=False, options=((COOKIE, nonce),))
+    return head + section + b"".join(rows) + edns
+
+
+def _owner(zone: Name, name: Name) -> bytes:
+    return name[: len(name) - len(zone)] + _ZONE_POINTER
+
+
+def _add(zone: Name, name: Name, rdtype: int, ttl: int, rdata: bytes) -> bytes:
+    """RFC 2136 §2.5.1: add to an RRset."""
+    return _owner(zone, name) + struct.pack("!HHIH", rdtype, CLASS_IN, ttl, len(rdata)) + rdata
+
+
+def _clear(zone: Name, name: Name, rdtype: int) -> bytes:
+    """RFC 2136 §2.5.2: delete an RRset."""
+    return _owner(zone, name) + struct.pack("!HHIH", rdtype, Class.ANY, 0, 0)
