@@ -25,10 +25,12 @@ def _install() -> asyncio.AbstractEventLoop:
     if installed is None:
         fresh = asyncio.new_event_loop()
         asyncio.set_event_loop(fresh)
-        asyncioreactor.install(fresh)
+        asyncioreactor.install(fresh)  # type: ignore[no-untyped-call]
         return fresh
     if not isinstance(installed, asyncioreactor.AsyncioSelectorReactor):
-        raise ImportError("another reactor is installed already: import ddns.aio before twisted.internet.reactor")
+        raise ImportError(  # noqa: TRY004 - it is an import that went wrong
+            "another reactor is installed already: import ddns.aio before twisted.internet.reactor"
+        )
     running: asyncio.AbstractEventLoop = installed._asyncioEventloop  # noqa: SLF001 - it has no public name
     return running
 

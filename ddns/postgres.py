@@ -198,13 +198,15 @@ class LocalPostgres:
                 return
         except PermissionError:
             raise DatabaseProblem(
-                f"Postgres refuses to run as root, and here root may not become the user {runner.name}: start as a plain user"
+                f"Postgres refuses to run as root, and here root may not become the user {runner.name}: "
+                "start as a plain user"
             ) from None
         for folder in (*reversed(self.root.parents), self.root):
             if run_as(runner, ["/bin/sh", "-c", 'cd -- "$0"', folder]).returncode != 0:
                 raise DatabaseProblem(
                     f"the user {runner.name}, who runs Postgres for root, may not enter {folder}: "
-                    f"choose another folder with --state or DDNS_STATE (such as /var/lib/nameplate), or chmod o+x {folder}"
+                    "choose another folder with --state or DDNS_STATE (such as /var/lib/nameplate), "
+                    f"or chmod o+x {folder}"
                 )
 
     def _socket_folder(self) -> Path:
@@ -401,7 +403,7 @@ def _die_with(parent: int, death: signal.Signals) -> functools.partial[None]:
     return functools.partial(_ask_for_signal, ctypes.CDLL(None, use_errno=True).prctl, parent, death)
 
 
-def _ask_for_signal(prctl: ctypes._NamedFuncPointer, parent: int, death: int) -> None:  # noqa: SLF001 - its type's only name
+def _ask_for_signal(prctl: ctypes._NamedFuncPointer, parent: int, death: int) -> None:
     prctl(_PR_SET_PDEATHSIG, death)
     if os.getppid() != parent:  # it ended before the prctl
         os._exit(1)

@@ -7,6 +7,7 @@ where there is something to do.
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def _revision(conn: psycopg.Connection[Any]) -> str | None:
         return None
     except psycopg.errors.InsufficientPrivilege:
         raise SchemaProblem(
-            f"the user {conn.info.user} may not read {_where(conn)}: connect as one of {', '.join(ROLES)} or as its owner"
+            f"the user {conn.info.user} may not read {_where(conn)}: "
+            f"connect as one of {', '.join(ROLES)} or as its owner"
         ) from None
     return str(row[0]) if row else None
 
@@ -108,9 +110,10 @@ def _known() -> set[str]:
 
 
 def _migrations() -> Path:
-    import ddns.migrations  # noqa: PLC0415 - needed only where the schema is behind
-
-    return Path(ddns.migrations.__path__[0])
+    found = importlib.util.find_spec("ddns.migrations")
+    if found is None or not found.submodule_search_locations:
+        raise SchemaProblem("this installation lacks its migrations: install the package, do not run its bare folder")
+    return Path(found.submodule_search_locations[0])
 
 
 def _may_migrate(conn: psycopg.Connection[Any]) -> None:

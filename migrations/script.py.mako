@@ -1,6 +1,6 @@
 """${message}."""
 
-from alembic import op
+from ddns.migrations import execute
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -13,8 +13,8 @@ DOWNGRADE = """
 
 
 def upgrade() -> None:
-    op.execute(UPGRADE)
+    execute(UPGRADE)
 
 
 def downgrade() -> None:
-    op.execute(DOWNGRADE)
+    execute(DOWNGRADE)

@@ -4,7 +4,7 @@ Every name in a bytea column is stored as `ddns.dns.names.order_key` makes it: p
 the canonical order of names, and a subtree is a range. Constraints are named after what they forbid.
 """
 
-from alembic import op
+from ddns.migrations import execute
 
 revision = "0001"
 down_revision = None
@@ -258,11 +258,11 @@ $$;
 
 
 def upgrade() -> None:
-    op.execute(ZONES)
-    op.execute(SIGNING)
-    op.execute(PEOPLE)
-    op.execute(ROLES)
+    execute(ZONES)
+    execute(SIGNING)
+    execute(PEOPLE)
+    execute(ROLES)
 
 
 def downgrade() -> None:
-    op.execute(DOWNGRADE)
+    execute(DOWNGRADE)

@@ -5,7 +5,7 @@ master files do (RFC 1035 §5.1, RFC 4034, RFC 6698, RFC 8659); types without a 
 that does not parse, come as RFC 3597 §5 has it: `\# length hex`.
 """
 
-from alembic import op
+from ddns.migrations import execute
 
 revision = "0002"
 down_revision = "0001"
@@ -13,7 +13,7 @@ down_revision = "0001"
 NAMES = r"""
 CREATE FUNCTION dns_label(label bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-    plain CONSTANT text := '^[-_*/+=\:@!#%&''<>?^`{|}~,[:alnum:]\[\]]*$';
+    plain CONSTANT text := '^[-_*/+=:@!#%&''<>?^`{|}~,[:alnum:]\[\]]*$';
     spelt text := encode(label, 'escape');
     octet integer;
 BEGIN
@@ -62,7 +62,7 @@ BEGIN
     RETURN spelt;
 END
 $$;
-COMMENT ON FUNCTION dns_name IS 'a stored name (labels from the root down, each ended by two zero octets) in presentation form';
+COMMENT ON FUNCTION dns_name IS 'a stored name (labels from the root down, each ended by two zero octets) as text';
 
 CREATE FUNCTION dns_wire_name(rdata bytea, start integer, OUT name text, OUT next integer)
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
@@ -173,9 +173,10 @@ $$;
 COMMENT ON FUNCTION dns_types IS 'the type bit maps of NSEC and NSEC3 (RFC 4034 section 4.1.2)';
 
 CREATE FUNCTION dns_base32(octets bytea) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT coalesce(string_agg(substr('0123456789abcdefghijklmnopqrstuv', 1 + chunk::bit(5)::integer, 1), '' ORDER BY place), '')
+    SELECT coalesce(string_agg(substr('0123456789abcdefghijklmnopqrstuv', 1 + chunk::bit(5)::integer, 1), ''
+                               ORDER BY place), '')
     FROM (SELECT place, substr(bits || '0000', place, 5) AS chunk
-          FROM (SELECT right(octets::text, -2), ('x' || right(octets::text, -2))::varbit::text AS bits) AS spelt,
+          FROM (SELECT ('x' || encode(octets, 'hex'))::varbit::text AS bits) AS spelt,
                generate_series(1, length(octets) * 8, 5) AS place) AS chunks
 $$;
 COMMENT ON FUNCTION dns_base32 IS 'base32hex without padding (RFC 4648 section 7)';
@@ -201,8 +202,9 @@ BEGIN
     WHEN type = 6 THEN
         one := dns_wire_name(rdata, 0);
         two := dns_wire_name(rdata, one.next);
-        RETURN concat_ws(' ', one.name, two.name, dns_number(rdata, two.next, 4), dns_number(rdata, two.next + 4, 4),
-            dns_number(rdata, two.next + 8, 4), dns_number(rdata, two.next + 12, 4), dns_number(rdata, two.next + 16, 4));
+        RETURN concat_ws(' ', one.name, two.name, dns_number(rdata, two.next, 4),
+            dns_number(rdata, two.next + 4, 4), dns_number(rdata, two.next + 8, 4),
+            dns_number(rdata, two.next + 12, 4), dns_number(rdata, two.next + 16, 4));
     WHEN type = 15 THEN
         RETURN concat_ws(' ', dns_number(rdata, 0, 2), (dns_wire_name(rdata, 2)).name);
     WHEN type IN (16, 99) THEN
@@ -267,7 +269,7 @@ CROSS JOIN LATERAL unnest(stored.rdatas) WITH ORDINALITY AS item (rdata, place)
 LEFT JOIN published_rrsets AS shown
     ON shown.zone = stored.zone AND shown.owner = stored.owner AND shown.type = stored.type
 ORDER BY zones.origin, stored.owner, stored.type, item.place;
-COMMENT ON VIEW records IS 'what clients wrote, one record a row, and whether it is published (a SOA: with the serial of its own)';
+COMMENT ON VIEW records IS 'what clients wrote, one record a row; published, too? (a SOA is with another serial)';
 
 CREATE VIEW published_records AS
 SELECT dns_name(zones.origin) AS zone, dns_name(shown.owner) AS owner, shown.ttl, dns_type(item.type) AS type,
@@ -294,10 +296,10 @@ DROP FUNCTION dns_rdata, dns_base64, dns_base32, dns_types, dns_strings, dns_str
 
 
 def upgrade() -> None:
-    op.execute(NAMES)
-    op.execute(RDATA)
-    op.execute(VIEWS)
+    execute(NAMES)
+    execute(RDATA)
+    execute(VIEWS)
 
 
 def downgrade() -> None:
-    op.execute(DOWNGRADE)
+    execute(DOWNGRADE)
