@@ -191,7 +191,8 @@ def subtree_end(key: bytes) -> bytes:
     return key[:-1] + b"\x01"
 
 
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_*/+=:@!#%&'<>?[]^`{|}~,ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# The octets that every reader of master files takes as they are: Knot's wants all others escaped.
+_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-_*/ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def to_text(name: Name) -> str:
@@ -200,6 +201,10 @@ def to_text(name: Name) -> str:
         return "."
     out = []
     for label in labels(name):
+        if not label.translate(None, _PLAIN):
+            out.append(label.decode())
+            out.append(".")
+            continue
         for octet in label:
             if octet in _PLAIN:
                 out.append(chr(octet))
