@@ -1,0 +1,89 @@
+"""One running registry for all scenarios, and the resolvers and servers beside it."""
+
+import contextlib
+import subprocess
+
+import dns.exception
+import dns.message
+import dns.query
+import pytest
+from registry import SECRETS, SIGNED, ZONE_FILE, Registry, unbound_settings
+from service import eventually, free_port, has_ipv6
+from tools import need
+
+
+@pytest.fixture(scope="session")
+def registry():
+    """Yield the running service with the zones and keys of `registry.py`."""
+    running = Registry(ipv6=has_ipv6())
+    try:
+        running.set_up()
+        running.start()
+        for zone in SIGNED:
+            eventually(lambda zone=zone: running.signed(zone))
+        yield running
+        running.stop()
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.process.kill()
+        running.remove()
+
+
+@pytest.fixture
+def unbound(registry):
+    """Yield the port of a validating resolver that knows nothing but our zones."""
+    port = free_port()
+    settings = unbound_settings(registry, port)
+    with (registry.folder / "unbound.log").open("wb") as log:
+        process = subprocess.Popen([need("unbound"), "-d", "-c", settings], stdout=log, stderr=log)
+    try:
+        query = dns.message.make_query("www.plain.example.", "A")
+
+        def up():
+            with contextlib.suppress(OSError, dns.exception.Timeout):
+                return dns.query.udp(query, "127.0.0.1", port=port, timeout=0.5)
+            return None
+
+        eventually(up)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def named(registry):
+    """Yield the port of a BIND that serves plain.example from the same file and takes the same key."""
+    port = free_port()
+    folder = registry.folder / "named"
+    folder.mkdir()
+    (folder / "plain.zone").write_text(ZONE_FILE)
+    (folder / "hints").write_text(". 3600 IN NS a.invalid.\na.invalid. 3600 IN A 127.0.0.1\n")
+    (folder / "named.conf").write_text(f"""\
+options {{ directory "{folder}"; pid-file "{folder}/pid"; session-keyfile "{folder}/session.key";
+  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; notify no; dnssec-validation no;
+  empty-zones-enable no; }};
+controls {{ }};
+key "k256" {{ algorithm hmac-sha256; secret "{SECRETS["k256"]}"; }};
+zone "." {{ type hint; file "hints"; }};
+zone "plain.example" {{ type primary; file "plain.zone"; allow-update {{ key "k256"; }};
+  allow-transfer {{ 127.0.0.1; }}; check-names ignore; }};
+""")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [need("named"), "-f", "-n", "1", "-c", folder / "named.conf"], stdout=log, stderr=log
+        )
+    try:
+        query = dns.message.make_query("plain.example.", "SOA")
+
+        def up():
+            assert process.poll() is None, (folder / "log").read_text()
+            with contextlib.suppress(OSError, dns.exception.Timeout):
+                return dns.query.udp(query, "127.0.0.1", port=port, timeout=0.5).answer
+            return None
+
+        eventually(up)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,229 @@
+"""The real service as child processes, and the words in which scenarios speak to it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
+
+
+def free_port():
+    """Return a port that is free for UDP and TCP on the loopback addresses."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind(("127.0.0.1", 0))
+            port = udp.getsockname()[1]
+            with contextlib.suppress(OSError):
+                tcp.bind(("127.0.0.1", port))
+                return port
+
+
+def has_ipv6():
+    """Tell whether this machine has the IPv6 loopback address."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.bind(("::1", 0))
+        return True
+    return False
+
+
+def children(pid):
+    """Return the pids of the direct children of *pid*."""
+    found = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def tree(pid):
+    """Return *pid* and all its descendants."""
+    return [pid, *(below for child in children(pid) for below in tree(child))]
+
+
+def command_line(pid):
+    """Return the words of a process's command line; nothing where it has gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    return []
+
+
+def alive(pid):
+    """Tell whether *pid* runs; one that only waits to be reaped does not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    return False
+
+
+def eventually(condition, timeout=20.0, pause=0.05):
+    """Return what *condition* gives as soon as it is true; fail after *timeout* seconds."""
+    end = time.monotonic() + timeout
+    while not (result := condition()):
+        assert time.monotonic() < end, f"{condition} did not come true within {timeout} s"
+        time.sleep(pause)
+    return result
+
+
+class Service:
+    """`ddns serve` on a folder of its own, and commands beside it."""
+
+    def __init__(self, *options, ipv6=False):
+        # Not below pytest's own folder: that is closed to the account under which Postgres runs when we are root.
+        self.folder = Path(tempfile.mkdtemp(prefix="nameplate-"))
+        self.folder.chmod(0o755)
+        self.state = self.folder / "state"
+        self.log = self.folder / "serve.log"
+        self.port = free_port()
+        self.addresses = ["127.0.0.1", *(["::1"] if ipv6 else [])]
+        self._options = options
+        self.process = None
+
+    # -- processes ------------------------------------------------------------------------------------------
+
+    def environment(self):
+        """Return the environment of commands: this service's state folder, and no DSN from outside."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DDNS_", "PG"))}
+        return kept | {"DDNS_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}
+
+    def ddns(self, *words, status=0, text=None):
+        """Run a command to its end and return what it printed; its exit status must be *status*."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ddns.cli", *map(str, words)],
+            cwd=self.folder,
+            env=self.environment(),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == status, (
+            f"ddns {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done.stdout if status == 0 else done.stderr
+
+    def start(self):
+        """Start the service and wait until it answers."""
+        listen = [f"[{a}]:{self.port}" if ":" in a else f"{a}:{self.port}" for a in self.addresses]
+        words = [word for address in listen for word in ("--listen", address)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ddns.cli", "serve", *words, *self._options],
+                cwd=self.folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.wait()
+        return self
+
+    def wait(self, timeout=START_TIMEOUT):
+        """Wait until a question gets any answer."""
+        end = time.monotonic() + timeout
+        while True:
+            assert self.process.poll() is None, f"the service ended:\n{self.log.read_text()}"
+            with contextlib.suppress(OSError, dns.exception.Timeout):
+                return self.ask(".", "SOA", timeout=0.5)
+            assert time.monotonic() < end, f"no answer within {timeout} s:\n{self.log.read_text()}"
+            time.sleep(0.1)
+
+    def stop(self):
+        """End the service as systemd would, and see that nobody stays behind."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        family = tree(self.process.pid)
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        assert status == 0, self.log.read_text()
+        eventually(lambda: not any(map(alive, family)))
+
+    def kill(self):
+        """Kill the supervisor without a word, and see that the others go with it."""
+        family = tree(self.process.pid)
+        self.process.kill()
+        self.process.wait(STOP_TIMEOUT)
+        eventually(lambda: not any(map(alive, family)), timeout=STOP_TIMEOUT)
+
+    def pids(self, role):
+        """Return the pids of the children that do *role*: worker, signer or postgres."""
+        marks = {"worker": "ddns.worker", "signer": "zone_signer", "postgres": "postgres"}
+        return [pid for pid in children(self.process.pid) if any(marks[role] in word for word in command_line(pid)[:4])]
+
+    def remove(self):
+        """Remove the service's folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- setting up -----------------------------------------------------------------------------------------
+
+    def apply(self, text):
+        """Bring the registry to what *text*, the content of a registry file, says."""
+        file = self.folder / "registry.toml"
+        file.write_text(text)
+        file.chmod(0o600)
+        return self.ddns("apply", file)
+
+    def export(self, zone):
+        """Return the path of a master file with the zone as it is published."""
+        file = self.folder / f"{zone}signed"
+        file.write_text(self.ddns("zone", "export", zone, "--signed"))
+        return file
+
+    # -- speaking DNS ---------------------------------------------------------------------------------------
+
+    def send(self, message, *, tcp=False, address="127.0.0.1", timeout=10.0):
+        """Send *message* (a dnspython message) and return the answer."""
+        how = dns.query.tcp if tcp else dns.query.udp
+        return how(message, address, port=self.port, timeout=timeout)
+
+    def ask(self, name, rdtype, *, dnssec=False, tcp=False, address="127.0.0.1", timeout=10.0):
+        """Ask a question and return the answer; a truncated one is asked again by TCP."""
+        query = dns.message.make_query(name, rdtype, want_dnssec=dnssec)
+        query.flags &= ~dns.flags.RD
+        answer = self.send(query, tcp=tcp, address=address, timeout=timeout)
+        if answer.flags & dns.flags.TC:
+            answer = self.send(query, tcp=True, address=address, timeout=timeout)
+        return answer
+
+    def values(self, name, rdtype):
+        """Return the texts of the records of *rdtype* at *name*, sorted."""
+        wanted = dns.rdatatype.from_text(rdtype)
+        return sorted(
+            rdata.to_text() for rrset in self.ask(name, rdtype).answer if rrset.rdtype == wanted for rdata in rrset
+        )
+
+    def serial(self, zone):
+        """Return the zone's SOA serial."""
+        return self.ask(zone, "SOA").answer[0][0].serial
+
+    def signed(self, zone):
+        """Tell whether the zone is served with signatures."""
+        return any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in self.ask(zone, "SOA", dnssec=True).answer)
+
+    def exchange(self, wire, timeout=2.0):
+        """Send *wire* as one datagram and return the answer's octets; None where nobody answers."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect(("127.0.0.1", self.port))
+            sock.send(wire)
+            try:
+                return sock.recv(65535)
+            except TimeoutError:
+                return None
