@@ -72,6 +72,7 @@ def match(certificate: bytes, tlsa: dns.rrset.RRset) -> Verdict:
         key = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except ValueError:
         return Verdict(trusted=False, sentence="The peer shows no certificate that can be read.")
+    owner = tlsa.name.to_text(omit_final_dot=True)
     usable = 0
     for record in tlsa:
         if not isinstance(record, TLSA) or record.usage != DANE_EE:
@@ -84,7 +85,7 @@ def match(certificate: bytes, tlsa: dns.rrset.RRset) -> Verdict:
         if hmac.compare_digest(expected, record.cert):
             kind = f"{record.usage} {record.selector} {record.mtype}"
             what = "key" if record.selector == _SPKI else "certificate"
-            return Verdict(trusted=True, sentence=f"The peer's {what} is the one in the TLSA {kind} of {tlsa.name}.")
+            return Verdict(trusted=True, sentence=f"The peer's {what} is the one in the TLSA {kind} of {owner}.")
     if not usable:
-        return Verdict(trusted=False, sentence=f"No TLSA record of {tlsa.name} can be used here (usage 3 is needed).")
-    return Verdict(trusted=False, sentence=f"The peer's key is not the one in the TLSA of {tlsa.name}.")
+        return Verdict(trusted=False, sentence=f"No TLSA record of {owner} can be used here (usage 3 is needed).")
+    return Verdict(trusted=False, sentence=f"The peer's key is not the one in the TLSA of {owner}.")
