@@ -1,0 +1,287 @@
+"""The service's settings: one frozen type per table of `ddns.toml`, a sentence and a safe default per field.
+
+Law: an unknown table or key is an error that names it; what is not written keeps its default. The
+sentences here are the comments of `deploy/ddns.toml`, which is this module's own output.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from ddns.dns.codes import MAX_TTL, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD
+
+DNS_PORT = 53
+MOST_WORKERS = 64
+_USUAL_WORKERS = 4  # more than this is worth asking for, not guessing
+_WIDTH = 96  # characters of a comment's line
+
+
+class BadSettings(ValueError):
+    """Settings that cannot be used; the message is one sentence with file, key and cure."""
+
+    exit_status = 1
+
+
+class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the service listens and how many processes answer."""
+
+    listen: Annotated[
+        tuple[str, ...],
+        Meta(
+            min_length=1,
+            description="Addresses and ports, UDP and TCP. For the Internet: your own addresses and port 53.",
+        ),
+    ] = ("127.0.0.1:5300", "[::1]:5300")
+    workers: Annotated[
+        int,
+        Meta(ge=0, le=MOST_WORKERS, description="Processes that answer; 0 means one for each CPU, four at most."),
+    ] = 0
+
+
+class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which Postgres holds the zones. --dsn, DDNS_DSN, --state and DDNS_STATE win over these."""
+
+    dsn: Annotated[
+        str, Meta(description="A Postgres (15 or newer) of your own; empty: one that the service starts itself.")
+    ] = ""
+    state: Annotated[
+        str,
+        Meta(description="The folder of the embedded database and of key files; empty: in the user's state folder."),
+    ] = ""
+
+
+class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the service reaches the signer, the only program that opens private keys."""
+
+    socket: Annotated[
+        str, Meta(description="The signer's unix socket; empty: run/signer.sock in the state folder.")
+    ] = ""
+    wait: Annotated[
+        float,
+        Meta(ge=0.01, le=60, description="Seconds that an update waits for its signatures before it is kept unsigned."),
+    ] = 1.0
+
+
+class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each worker keeps in memory."""
+
+    zones: Annotated[
+        int, Meta(ge=0, description="Zones loaded ahead at the start; others are loaded when first asked for.")
+    ] = 20_000
+    answers: Annotated[int, Meta(ge=1000, description="Ready answers kept; about half a kilobyte each.")] = 2_000_000
+
+
+class Udp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers over UDP."""
+
+    payload: Annotated[
+        int,
+        Meta(
+            ge=UDP_MIN_PAYLOAD,
+            le=4096,
+            description="The longest answer in octets; above 1232 some networks drop it (RFC 9715).",
+        ),
+    ] = UDP_MAX_PAYLOAD
+
+
+class Tcp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Connections to each worker."""
+
+    clients: Annotated[int, Meta(ge=1, description="Connections at a time; the longest idle one makes room.")] = 500
+    per_client: Annotated[int, Meta(ge=1, description="Connections at a time from one address.")] = 50
+    in_flight: Annotated[int, Meta(ge=1, description="Messages of one connection that wait for their answers.")] = 100
+    idle: Annotated[float, Meta(ge=0.1, le=3600, description="Seconds of silence after which one is closed.")] = 10.0
+
+
+class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one update may ask for, and how many may wait."""
+
+    records_per_update: Annotated[int, Meta(ge=1, description="Prerequisites and operations of one update.")] = 1000
+    records_per_rrset: Annotated[int, Meta(ge=1, description="Records of one name and type.")] = 256
+    octets_per_rrset: Annotated[
+        int, Meta(ge=512, le=48 * 1024, description="Octets of data of one name and type; one answer must hold them.")
+    ] = 32 * 1024
+    types_per_name: Annotated[int, Meta(ge=1, description="Types of records at one name.")] = 100
+    ttl: Annotated[int, Meta(ge=1, le=MAX_TTL, description="The greatest TTL in seconds.")] = MAX_TTL
+    waiting: Annotated[int, Meta(ge=1, description="Updates that wait in one worker; more are refused.")] = 4096
+    at_once: Annotated[int, Meta(ge=1, description="Updates that share one commit.")] = 200
+    lookups: Annotated[int, Meta(ge=1, description="Updates that wait until their key is looked up.")] = 1024
+    keys: Annotated[int, Meta(ge=1, description="Keys that one worker remembers.")] = 100_000
+
+
+class Sig0(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many SIG(0) verifications that fail are paid for, so that they cannot use up the CPU."""
+
+    source_burst: Annotated[float, Meta(gt=0, description="At once, from one IPv4 /24 or IPv6 /56.")] = 64.0
+    source_rate: Annotated[float, Meta(gt=0, description="A second, from one IPv4 /24 or IPv6 /56.")] = 8.0
+    key_burst: Annotated[float, Meta(gt=0, description="At once, in the name of one key.")] = 16.0
+    key_rate: Annotated[float, Meta(gt=0, description="A second, in the name of one key.")] = 2.0
+    worker_burst: Annotated[float, Meta(gt=0, description="At once, in one worker.")] = 500.0
+    worker_rate: Annotated[float, Meta(gt=0, description="A second, in one worker.")] = 250.0
+    known_for: Annotated[
+        float, Meta(ge=0, description="Seconds for which a source that showed a good signature is trusted more.")
+    ] = 86400.0
+    purses: Annotated[int, Meta(ge=16, description="Sources and keys that are counted at a time.")] = 65536
+    window: Annotated[
+        int, Meta(ge=60, le=86400, description="The longest time in seconds that one signature may be valid for.")
+    ] = 3900
+
+
+class Tsig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shared secrets."""
+
+    allow_sha1: Annotated[
+        bool, Meta(description="Accept hmac-sha1 too, for old gateways that know nothing else (RFC 8945 §6).")
+    ] = False
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings; each field is a table of the file."""
+
+    serve: Serve = Serve()
+    database: Database = Database()
+    signer: Signer = Signer()
+    cache: Cache = Cache()
+    udp: Udp = Udp()
+    tcp: Tcp = Tcp()
+    update: Update = Update()
+    sig0: Sig0 = Sig0()
+    tsig: Tsig = Tsig()
+
+
+def load(path: Path | None) -> Settings:
+    """Return the settings of the file *path*, or the defaults, with the number of workers decided.
+
+    Raises `BadSettings`.
+    """
+    if path is None:
+        settings = Settings()
+    else:
+        try:
+            octets = path.read_bytes()
+        except OSError as error:
+            raise BadSettings(f"the settings cannot be read from {path}: {error.strerror or error}") from None
+        settings = parse(octets, str(path))
+    workers = settings.serve.workers or min(len(os.sched_getaffinity(0)), _USUAL_WORKERS)
+    return msgspec.structs.replace(settings, serve=msgspec.structs.replace(settings.serve, workers=workers))
+
+
+def parse(octets: bytes, filename: str) -> Settings:
+    """Return the settings that the TOML *octets* of *filename* say. Raises `BadSettings`."""
+    try:
+        tables = tomllib.loads(octets.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{filename} is not TOML: {error}") from None
+    try:
+        settings = msgspec.convert(tables, Settings)
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"{filename}: {explain(error, Settings)}") from None
+    for text in settings.serve.listen:
+        try:
+            address(text)
+        except ValueError as error:
+            raise BadSettings(f"{filename}: [serve] listen: {error}") from None
+    return settings
+
+
+def explain(error: msgspec.ValidationError, root: type[msgspec.Struct]) -> str:
+    """Return one sentence for a value of a TOML file that the type *root* does not allow."""
+    text, _, path = str(error).partition(" - at `$")
+    steps = re.findall(r"\.([A-Za-z0-9_]+)|\[(\d+|\.\.\.)\]", path.rstrip("`"))
+    names = [name for name, _ in steps if name]
+    unknown = re.search(r"unknown field `(.*)`", text)
+    if unknown:
+        kinds: Any = root
+        for name in names:
+            kinds = _inner(get_type_hints(kinds).get(name))
+        known = list(kinds.__struct_fields__) if kinds is not None else []
+        near = difflib.get_close_matches(unknown[1], known, 1)
+        cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        return f"{_where(steps)}there is no setting {unknown[1]}; {cure}"
+    missing = re.search(r"missing required field `(.*)`", text)
+    if missing:
+        return f"{_where(steps)}{missing[1]} is missing; write it"
+    wanted = re.sub("`([a-z]+)`", lambda match: _KINDS.get(match[1], match[1]), text.removeprefix("Expected "))
+    return f"{_where(steps)}expected {wanted.replace('`', '')}"
+
+
+_KINDS = {
+    "array": "a list", "bool": "true or false", "float": "a number", "int": "a whole number", "object": "a table",
+    "str": "text in quotes",
+}  # fmt: skip
+
+
+def _where(steps: list[tuple[str, str]]) -> str:
+    """Return the place that a validation error names, as it stands in a TOML file: `[serve] listen: `."""
+    words: list[str] = []
+    for name, index in steps:
+        if index and words and index.isdigit():
+            words[-1] += f" number {int(index) + 1}"
+        elif name:
+            words.append(f"[{name}]" if not words else name)
+    return " ".join(words) + ": " if words else ""
+
+
+def _inner(kind: Any) -> Any:
+    """Return the struct that stands in an annotation such as `tuple[Key, ...]`, or None."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    return next((found for one in getattr(kind, "__args__", ()) if (found := _inner(one)) is not None), None)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Read ADDR:PORT, [ADDR]:PORT, or an address alone, which means port 53. Raises `ValueError`."""
+    host, port = text, str(DNS_PORT)
+    if bracketed := re.fullmatch(r"\[([^]]*:[^]]*)](?::(.*))?", text):
+        host, port = bracketed[1], port if bracketed[2] is None else bracketed[2]
+    elif text.count(":") == 1:
+        host, port = text.split(":")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port) if re.fullmatch("[0-9]{1,5}", port) else -1
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 0xFFFF:
+        raise ValueError(f"{text!r} is no address to listen on; write 192.0.2.1:53 or [2001:db8::1]:53")
+    return host, number
+
+
+def address_text(where: tuple[str, int]) -> str:
+    """Return an address and port as `address` reads them."""
+    host, port = where
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def to_toml(settings: Settings) -> str:
+    """Return *settings* as an annotated TOML file that `parse` reads."""
+    out = [
+        "# The settings of `ddns serve --config FILE`. Every value here is the default: keep what you change.",
+        "# `ddns config check FILE` says whether a file is good, `ddns config show --config FILE` what holds.",
+    ]
+    for table in settings.__struct_fields__:
+        value = getattr(settings, table)
+        out += ["", *_comment(type(value).__doc__ or ""), f"[{table}]"]
+        hints = get_type_hints(type(value), include_extras=True)
+        for field in value.__struct_fields__:
+            described = next(one.description or "" for one in hints[field].__metadata__ if isinstance(one, Meta))
+            out += [*_comment(described), f"{field} = {json.dumps(getattr(value, field))}"]
+    return "\n".join(out) + "\n"
+
+
+def _comment(sentence: str) -> list[str]:
+    lines = [""]
+    for word in sentence.split():
+        if len(lines[-1]) + len(word) > _WIDTH:
+            lines.append("")
+        lines[-1] += f" {word}"
+    return [f"#{line}" for line in lines]
