@@ -22,8 +22,13 @@ from ddns.dns.spelling import type_to_text
 
 
 def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
-    """Tell whether *credential* speaks for the home whose zone has the id *zone* and the name *origin*."""
-    return is_home and credential.invitation is None and (credential.home == zone or credential.name == origin)
+    """Tell whether *credential* speaks for the home whose zone has the id *zone* and the name *origin*.
+
+    One that was enrolled for a home is bound to its id: it does not come back with the next home of that name.
+    """
+    if not is_home or credential.invitation is not None:
+        return False
+    return credential.name == origin if credential.home is None else credential.home == zone
 
 
 def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
