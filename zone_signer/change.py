@@ -212,8 +212,8 @@ class Change:
                     return
                 if name not in self._standing:
                     found.setdefault(name, None)
-            elif not touched.after:
-                found.setdefault(name, None)
+            elif not (touched.before and touched.after):
+                found.setdefault(name, self._exists(name, touched))
 
     def _unsure(self, candidates: Mapping[Name, frozenset[int] | None]) -> list[Name]:
         """Return the candidates without records of their own that may or may not have names below them."""
