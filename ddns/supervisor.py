@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Protocol
 
@@ -45,13 +45,27 @@ def _with_parent(parent: int) -> None:
 
 
 class Child:
-    """One process that is kept running: *command* with *config* on its stdin; `ready` once it says so."""
+    """One process that is kept running: *command* with *config* on its stdin and *environment* added to ours.
 
-    def __init__(self, name: str, command: Sequence[str], config: bytes, fds: Sequence[int] = ()) -> None:
+    It is `ready` once it says so on its stdout, or at once where it does not *announce* that.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        config: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        fds: Sequence[int] = (),
+        announces: bool = True,
+    ) -> None:
         self.name = name
         self._command = list(command)
         self._config = config
+        self._environment = {**os.environ, **(environment or {})}
         self._fds = tuple(fds)
+        self._announces = announces
         self.process: subprocess.Popen[bytes] | None = None
         self.ready = False
         self.start_at = 0.0
@@ -61,11 +75,12 @@ class Child:
     def start(self, now: float) -> None:
         """Start the process. It says `ready` on its stdout, a pipe; its stderr is ours."""
         self._started = now
-        self.ready = False
+        self.ready = not self._announces
         self.process = subprocess.Popen(  # noqa: S603 - our own programs
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=self._environment,
             pass_fds=self._fds,
             preexec_fn=functools.partial(_with_parent, os.getpid()),  # noqa: PLW1509 - no threads here
         )

@@ -50,7 +50,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     signer_wait: float = 1.0
     warm: int = 20000
     table_entries: int = 2_000_000
-    udp_payload: int = 1232
     tcp: TcpLimits = TcpLimits()
     limits: Limits = Limits()
     updates: UpdateLimits = UpdateLimits()
@@ -62,7 +61,7 @@ class Worker:
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._pool = Pool(config.dsn, "ddns_server", 3)
-        self._table = Table(entries=config.table_entries, payload=config.udp_payload)
+        self._table = Table(config.table_entries)
         self._responder = Responder(self._table)
         self._subscriber = Subscriber(self._table, self._pool, config.warm)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
