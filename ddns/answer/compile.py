@@ -1,0 +1,275 @@
+"""The algorithm of RFC 1034 §4.3.2: from a question and the zones in memory to a draft of the answer.
+
+A draft says which RRsets stand where; `ddns.answer.render` writes it down. Every chain is bounded in
+hops, and what an answer leaned on is noted, so that `ddns.answer.table` knows when to forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from ddns.answer import denial
+from ddns.answer.answer import Answer
+from ddns.answer.image import Kind, Match, Node, Proof, ZoneImage
+from ddns.answer.served import Served, find, only_signatures, rdatas, serve
+from ddns.dns import names
+from ddns.dns.codes import MAX_NAME, Rcode, Type
+from ddns.dns.names import Name
+
+MAX_HOPS = 16  # ours: CNAMEs and DNAMEs followed for one question
+
+# What leads on from the RDATA to addresses: where the host's name stands (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1).
+_HOSTS: dict[int, int] = {Type.NS: 0, Type.MX: 2, Type.SRV: 6, Type.SVCB: 2, Type.HTTPS: 2}
+
+# Which zone a name is in: its image, the id of a zone that is known but not in memory, or None.
+Authority = Callable[[Name], ZoneImage | int | None]
+
+
+class NeedZone(msgspec.Struct, frozen=True):
+    """The answer needs the zone *zone_id*, which is not in memory: load it, install it and ask again."""
+
+    zone_id: int
+
+
+class Draft:
+    """An answer before it is written: RRsets as (owner, RRset) in their sections.
+
+    *negative* is the zone whose SOA says no, with its *proofs*; *glue* must be there, *extra* may be.
+    *lasting* tells that the answer is about records that exist and may be remembered; then *owners*
+    are the names that it leaned on besides its own, *images* the zones, and *left* that it led outside
+    of what is served here. *cut* is the delegation that a plain referral is about, *known* the same
+    referral as it was written before.
+    """
+
+    __slots__ = (
+        "aa",
+        "answer",
+        "authority",
+        "cut",
+        "extra",
+        "glue",
+        "images",
+        "known",
+        "lasting",
+        "left",
+        "negative",
+        "owners",
+        "proofs",
+        "rcode",
+    )
+
+    def __init__(self) -> None:
+        self.aa = True
+        self.rcode = Rcode.NOERROR
+        self.answer: list[tuple[Name, Served]] = []
+        self.authority: list[tuple[Name, Served]] = []
+        self.glue: list[tuple[Name, Served]] = []
+        self.extra: list[tuple[Name, Served]] = []
+        self.negative: ZoneImage | None = None
+        self.proofs: list[Proof] = []
+        self.lasting = True
+        self.owners: list[Name] = []
+        self.images: list[ZoneImage] = []
+        self.left = False
+        self.cut: tuple[ZoneImage, Name] | None = None
+        self.known: Answer | None = None
+
+
+def compile_answer(authority: Authority, name: Name, rdtype: int, *, do: bool, tcp: bool) -> Draft | NeedZone | None:
+    """Answer the question for *name* and *rdtype*; None where no zone here is its authority.
+
+    *do* asks for signatures and proofs (RFC 4035 §3.1), *tcp* allows an ANY question its full answer
+    (RFC 8482 §4.2).
+    """
+    draft = Draft()
+    asked = name
+    seen = {name}
+    while True:
+        image = _zone(authority, name, rdtype)
+        if isinstance(image, int):
+            return NeedZone(image)
+        if image is None:
+            if name == asked:
+                return None
+            # The rest of the chain is for others to answer (RFC 1034 §4.3.2 step 3a).
+            draft.left = True
+            return draft
+        draft.images.append(image)
+        target = _step(draft, image, image.find(name), name, rdtype, do=do, tcp=tcp)
+        if target is None:
+            return draft
+        if name == asked:
+            draft.owners.append(asked)
+        draft.owners.append(target)
+        if target in seen or len(seen) > MAX_HOPS:
+            draft.lasting = False
+            return draft
+        seen.add(target)
+        name = target
+
+
+def _zone(authority: Authority, name: Name, rdtype: int) -> ZoneImage | int | None:
+    """Return the zone that answers for *name*; the DS of an apex is its parent's, where that delegates it here.
+
+    RFC 1034 §4.3.2 step 2, RFC 4035 §3.1.4.1.
+    """
+    image = authority(name)
+    if rdtype != Type.DS or image is None or isinstance(image, int) or name != image.origin or name == names.ROOT:
+        return image
+    above = authority(names.parent(name))
+    if above is None or isinstance(above, int):
+        return image if above is None else above
+    match = above.find(name)
+    return above if match.kind == Kind.CUT and match.owner == name else image
+
+
+def _step(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, do: bool, tcp: bool) -> Name | None:
+    """Do step 3 in one zone; return the name to go on with where an alias leads on."""
+    kind, node = match.kind, match.node
+    if kind == Kind.EXACT:
+        target = _data(draft, image, name, node, rdtype, tcp=tcp)
+        if target is None and draft.negative is image and do:
+            draft.proofs = denial.nodata(image, name)
+        return target
+    if kind == Kind.NOTHING:
+        draft.lasting = False
+        draft.rcode = Rcode.NXDOMAIN
+        draft.negative = image
+        if do:
+            draft.proofs = denial.nxdomain(image, name, match.owner)
+        return None
+    if kind == Kind.WILDCARD:
+        return _wildcard(draft, image, match, name, rdtype, do=do, tcp=tcp)
+    if kind == Kind.DNAME:
+        return _dname(draft, match, name, rdtype)
+    _cut(draft, image, match, name, rdtype, do=do)
+    return None
+
+
+def _data(draft: Draft, image: ZoneImage, name: Name, node: Node, rdtype: int, *, tcp: bool) -> Name | None:
+    """Answer from the RRsets of a name that exists, or note that it has none that fits."""
+    served = find(node, rdtype)
+    if served is not None:
+        draft.answer.append((name, served))
+        if rdtype == Type.DS and name == image.origin:
+            draft.lasting = False  # a zone above may come to be served here, and then it answers
+        if rdtype in _HOSTS:
+            _addresses(draft, image, name, served)
+        return None
+    if rdtype in (Type.ANY, Type.RRSIG):
+        chosen = _every(node, tcp=tcp) if rdtype == Type.ANY else _signatures(node)
+        draft.lasting = False
+        draft.answer += [(name, one) for one in chosen]
+        if not chosen:
+            draft.negative = image
+        return None
+    alias = find(node, Type.CNAME)
+    if alias is None:
+        draft.lasting = False
+        draft.negative = image
+        return None
+    draft.answer.append((name, alias))
+    return rdatas(alias)[0]
+
+
+def _every(node: Node, *, tcp: bool) -> list[Served]:
+    """Choose what answers ANY: all over TCP, else the smallest RRset (RFC 8482 §4.1 and §4.2)."""
+    if tcp or not node:
+        return list(node)
+    return [min(node, key=lambda served: len(served.wire))]
+
+
+def _signatures(node: Node) -> list[Served]:
+    """Choose what answers a question for RRSIG: the signatures of one RRset, as for ANY."""
+    signed = [served for served in node if served.sigs]
+    return [only_signatures(min(signed, key=lambda served: len(served.wire)))] if signed else []
+
+
+def _wildcard(
+    draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, do: bool, tcp: bool
+) -> Name | None:
+    """Synthesize from the wildcard (RFC 4592 §3.3); its delegations and DNAMEs do not stand for others (§4.2, §4.4)."""
+    node = match.node
+    if any(served.type in (Type.NS, Type.DNAME) for served in node):
+        node = tuple([served for served in node if served.type not in (Type.NS, Type.DNAME)])
+    target = _data(draft, image, name, node, rdtype, tcp=tcp)
+    draft.lasting = False
+    if do:
+        if target is None and draft.negative is image:
+            draft.proofs = denial.wildcard_nodata(image, name, match.owner)
+        else:
+            draft.authority += [
+                (proof[0] + image.origin, proof[2]) for proof in denial.wildcard_answer(image, name, match.owner)
+            ]
+    return target
+
+
+def _dname(draft: Draft, match: Match, name: Name, rdtype: int) -> Name | None:
+    """Redirect by a DNAME: the record, a CNAME made of it, and the new name (RFC 6672 §3.2)."""
+    draft.lasting = False
+    dname = find(match.node, Type.DNAME)
+    assert dname is not None  # image.bends says so
+    draft.answer.append((match.owner, dname))
+    target = name[: len(name) - len(match.owner)] + rdatas(dname)[0]
+    if len(target) > MAX_NAME:
+        draft.rcode = Rcode.YXDOMAIN
+        return None
+    draft.answer.append((name, serve(Type.CNAME, dname.ttl, (target,))))
+    return None if rdtype in (Type.CNAME, Type.ANY) else target
+
+
+def _cut(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, do: bool) -> None:
+    """Refer to the child, or answer for its DS, which is the parent's (RFC 1034 §4.2.1, RFC 4035 §3.1.4)."""
+    cut, node = match.owner, match.node
+    signer = find(node, Type.DS)
+    if rdtype == Type.DS and name == cut:
+        if signer is not None:
+            draft.answer.append((name, signer))
+            return
+        draft.lasting = False
+        draft.negative = image
+        if do:
+            draft.proofs = denial.nodata(image, cut)
+        return
+    draft.lasting = False
+    if not draft.answer:
+        draft.aa = False
+        draft.cut = image, cut
+        draft.known = image.remembered.referrals.get((cut, len(name), do))
+        if draft.known is not None:
+            return
+    delegation = find(node, Type.NS)
+    assert delegation is not None  # image.bends says so
+    draft.authority.append((cut, delegation))
+    if do and signer is not None:
+        draft.authority.append((cut, signer))
+    elif do:
+        draft.authority += [(proof[0] + image.origin, proof[2]) for proof in denial.nodata(image, cut)]
+    for host in rdatas(delegation):
+        found = _host(image, host)
+        if names.is_subdomain(host, cut):
+            draft.glue += found
+        else:
+            draft.extra += found
+
+
+def _addresses(draft: Draft, image: ZoneImage, owner: Name, served: Served) -> None:
+    """Add the addresses that *served* leads to and this zone holds (RFC 1034 §4.3.2 step 6)."""
+    at = _HOSTS[served.type]
+    seen = {owner}
+    for rdata in rdatas(served):
+        host = rdata[at : names.skip(rdata, at)].lower()
+        if host in seen or not names.is_subdomain(host, image.origin):
+            continue
+        seen.add(host)
+        draft.owners.append(host)
+        match = image.find(host)
+        if match.kind == Kind.EXACT or (match.kind == Kind.CUT and served.type == Type.NS):
+            draft.extra += _host(image, host)
+
+
+def _host(image: ZoneImage, host: Name) -> list[tuple[Name, Served]]:
+    """Return the address RRsets of *host*, glue included."""
+    return [(host, served) for served in image.nodes.get(host, ()) if served.type in (Type.A, Type.AAAA)]

@@ -1,0 +1,100 @@
+"""One RRset as it lies in memory: the octets that an answer is made of.
+
+Law: *wire* holds the records, then the RRSIGs that cover them, each as it stands in a message whose
+question asks for the owner: the owner's place is taken by a pointer to the question (0xC00C). So the
+answer to the plainest question is these octets as they are, shared and never copied. NSEC3 records
+are never asked for by name; theirs begins with the hashed label instead, and their zone's apex is
+to follow it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+import msgspec
+
+from ddns.dns.codes import CLASS_IN, Type
+from ddns.dns.names import Name
+from ddns.dns.records import Rdata
+
+QUESTION_POINTER = b"\xc0\x0c"  # RFC 1035 §4.1.4: the question's name starts at offset 12
+HASHED_LABEL = 33  # octets of an NSEC3 owner's first label with its length: SHA-1 in base32hex (RFC 5155 §3)
+
+_FIXED = struct.Struct("!HHI")
+_LENGTH = struct.Struct("!H")
+_RDATA = 12  # octets of owner pointer, type, class, TTL and RDLENGTH
+
+
+class Served(msgspec.Struct, frozen=True, gc=False):
+    """An RRset of *type*: its signatures begin at *split* in *wire*, and there are *sigs* of them."""
+
+    type: int
+    split: int
+    sigs: int
+    wire: bytes
+
+    @property
+    def ttl(self) -> int:
+        """Return the TTL in seconds."""
+        start = 6 if self.wire[0] == 0xC0 else HASHED_LABEL + 4
+        return int.from_bytes(self.wire[start : start + 4], "big")
+
+    def count(self) -> int:
+        """Return the number of records without signatures."""
+        return len(rdatas(self))
+
+
+def serve(rdtype: int, ttl: int, records: Iterable[Rdata], sigs: tuple[Rdata, ...] = ()) -> Served:
+    """Return the RRset of *rdtype* with these RDATA and RRSIG RDATA as it lies in memory."""
+    fixed = QUESTION_POINTER + _FIXED.pack(rdtype, CLASS_IN, ttl)
+    wire = b"".join([fixed + _LENGTH.pack(len(rdata)) + rdata for rdata in records])
+    split = len(wire)
+    if sigs:
+        fixed = QUESTION_POINTER + _FIXED.pack(Type.RRSIG, CLASS_IN, ttl)
+        wire += b"".join([fixed + _LENGTH.pack(len(rdata)) + rdata for rdata in sigs])
+    return Served(rdtype, split, len(sigs), wire)
+
+
+def serve_hashed(owner: Name, ttl: int, rdata: Rdata, sigs: tuple[Rdata, ...]) -> Served:
+    """Return the NSEC3 record of *owner* as it lies in memory: under its hashed label."""
+    plain = serve(Type.NSEC3, ttl, (rdata,), sigs)
+    wire = owner[:HASHED_LABEL] + plain.wire[2:]
+    return Served(Type.NSEC3, plain.split + HASHED_LABEL - 2, len(sigs), wire)
+
+
+def rdatas(served: Served) -> list[Rdata]:
+    """Return the RDATA of the records."""
+    return _walk(served.wire, 0 if served.wire[0] == 0xC0 else HASHED_LABEL - 2, served.split)
+
+
+def signatures(served: Served) -> tuple[Rdata, ...]:
+    """Return the RDATA of the RRSIGs."""
+    return tuple(_walk(served.wire, served.split, len(served.wire)))
+
+
+def only_signatures(served: Served) -> Served:
+    """Return the RRSIGs of *served* as an RRset of their own, for those who ask for them."""
+    return Served(Type.RRSIG, len(served.wire) - served.split, 0, served.wire[served.split :])
+
+
+def with_ttl(served: Served, ttl: int) -> Served:
+    """Return *served* with another *ttl* on the records and their signatures."""
+    return serve(served.type, ttl, rdatas(served), signatures(served))
+
+
+def find(node: tuple[Served, ...], rdtype: int) -> Served | None:
+    """Return the RRset of *rdtype* among those of one owner."""
+    for served in node:
+        if served.type == rdtype:
+            return served
+    return None
+
+
+def _walk(wire: bytes, at: int, end: int) -> list[Rdata]:
+    out = []
+    while at < end:
+        start = at + _RDATA
+        at = start + (wire[start - 2] << 8 | wire[start - 1])
+        out.append(wire[start:at])
+    return out

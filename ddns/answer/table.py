@@ -1,0 +1,269 @@
+"""The zones in memory, and the answers to the questions that are asked again: found by their bytes.
+
+Law: an answer is remembered only where the records that it is made of exist, so that nobody who asks
+can grow the table past what is published, nor past *entries*. What is remembered is the plain answer,
+AA and NOERROR, that fits into one datagram. Whatever changes a zone goes through here and takes out
+exactly what leaned on it. `lookup` is the hot path: no exception, no attribute chain, no parsing.
+Its slow twin is `ddns.answer.responder`, which gives the same octets.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from ddns.answer.answer import Answer
+from ddns.answer.compile import Draft
+from ddns.answer.image import ZoneImage
+from ddns.dns.codes import CLASS_IN, FLAG_AA, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, Type
+from ddns.dns.names import Name
+from ddns.dns.wire import Edns, opt
+from ddns.zone.edition import Edition
+
+ENTRIES = 250_000  # ours: remembered answers a worker, about 400 octets each
+_CLIENTS = 4096  # ours: OPT records that are recognized by their octets
+_IN = CLASS_IN.to_bytes(2, "big")
+
+_DS = Type.DS.to_bytes(2, "big")
+
+# An answer's counts, and its body.
+Entry = tuple[bytes, bytes]
+
+# What stands behind the id in a plain query (RFC 1035 §4.1.1): RD as it may be, AD and CD ignored, one
+# question, at most one additional record; and what the answer has there: QR, AA, RD, one question.
+_PLAIN = {
+    bytes((rd, low)) + b"\0\1\0\0\0\0\0" + bytes((ar,)): bytes((0x84 | rd, 0)) + b"\0\1"
+    for rd in (0, 1)
+    for low in (0x00, 0x10, 0x20, 0x30)
+    for ar in (0, 1)
+}
+_BARE = {head: opening for head, opening in _PLAIN.items() if head[-1] == 0}
+_EDNS = {head: opening for head, opening in _PLAIN.items() if head[-1] == 1}
+
+# Types for which an alias that leads out of our zones is remembered.
+_COMMON = frozenset(
+    {Type.A, Type.AAAA, Type.CNAME, Type.MX, Type.TXT, Type.SRV, Type.SVCB, Type.HTTPS, Type.TLSA, Type.DS, Type.NS}
+)
+
+# Our OPT record, without and with DO (RFC 6891 §6.1.4, RFC 3225 §3).
+OPT = opt(UDP_MAX_PAYLOAD, do=False)
+OPT_DO = opt(UDP_MAX_PAYLOAD, do=True)
+
+
+class Table:
+    """Zones by origin, and the remembered answers of all of them, at most *entries*."""
+
+    __slots__ = (
+        "_bare",
+        "_by_zone",
+        "_clients",
+        "_entries",
+        "_leaning",
+        "_left",
+        "_origins",
+        "_plain",
+        "_reached",
+        "_signed",
+        "_tails",
+        "zones",
+    )
+
+    def __init__(self, entries: int = ENTRIES) -> None:
+        self.zones: dict[Name, ZoneImage | int] = {}  # a number is a zone that is known but not in memory
+        self._origins: dict[int, Name] = {}
+        self._entries = entries
+        # Answers by question, as name, type and class: for those who sent no OPT, one, and one with DO.
+        self._bare: dict[bytes, Entry] = {}
+        self._plain: dict[bytes, Entry] = {}
+        self._signed: dict[bytes, Entry] = {}
+        # Questions by the zones that their answers are from; those that lean on more than their own owner in one
+        # zone, with that; questions by what they lean on; those whose answer leads out of what is served here.
+        self._by_zone: dict[int, set[bytes]] = {}
+        self._leaning: dict[bytes, tuple[tuple[int, ...], tuple[Name, ...]]] = {}
+        self._reached: dict[Name, set[bytes]] = {}
+        self._left: set[bytes] = set()
+        # OPT records by their octets: what they say; and for the hot path the answers for their sender, our OPT,
+        # and the sender's limit where it is below ours.
+        self._clients: dict[bytes, Edns] = {}
+        self._tails: dict[bytes, tuple[dict[bytes, Entry], bytes, int]] = {}
+
+    # ---- the hot path --------------------------------------------------------------------------
+
+    def lookup(self, datagram: bytes) -> bytes | None:
+        """Return the answer to *datagram* where it is a plain question whose answer is remembered, else None.
+
+        Of the question only the name is lower-cased: QTYPE 65 is the octet of an A. A key matches in
+        full, so what is taken for an OPT record cannot be anything else.
+        """
+        opening = _EDNS.get(datagram[2:12])
+        if opening is None:
+            return self._lookup_bare(datagram)
+        form = self._tails.get(datagram[-11:])
+        if form is None:
+            return None
+        entry = form[0].get(datagram[12:-15].lower() + datagram[-15:-11])
+        if entry is None or (form[2] and len(datagram) + len(entry[1]) > form[2]):
+            return None
+        return b"".join((datagram[:2], opening, entry[0], datagram[12:-11], entry[1], form[1]))
+
+    def _lookup_bare(self, datagram: bytes) -> bytes | None:
+        opening = _BARE.get(datagram[2:12])
+        if opening is None:
+            return None
+        entry = self._bare.get(datagram[12:-4].lower() + datagram[-4:])
+        if entry is None:
+            return None
+        return b"".join((datagram[:2], opening, entry[0], datagram[12:], entry[1]))
+
+    def opt(self, octets: bytes) -> Edns | None:
+        """Return what *octets* say as an OPT record without options and of version 0; None where they are none."""
+        client = self._clients.get(octets)
+        if client is None and len(octets) == len(OPT) and octets[:3] == OPT[:3] and octets[7:] in (OPT[7:], OPT_DO[7:]):
+            if octets[5:7] != OPT[5:7]:
+                return None
+            client = Edns(max(octets[3] << 8 | octets[4], UDP_MIN_PAYLOAD), 0, octets[7] != 0)
+            if len(self._clients) < _CLIENTS:
+                self._clients[octets] = client
+                limit = client.payload if client.payload < UDP_MAX_PAYLOAD else 0
+                answers = self._signed if client.do else self._plain
+                self._tails[octets] = answers, OPT_DO if client.do else OPT, limit
+        return client
+
+    def remember(self, question: bytes, answer: Answer, draft: Draft, *, edns: bool, do: bool) -> None:
+        """Keep *answer* to *question*, as name, type and class in lower case, where it is plain and will last."""
+        room = UDP_MAX_PAYLOAD - len(OPT) if edns else UDP_MIN_PAYLOAD
+        if not answer.whole or answer.flags != FLAG_AA or HEADER_SIZE + len(question) + len(answer.body) > room:
+            return
+        if draft.left and int.from_bytes(question[-4:-2], "big") not in _COMMON:
+            return  # the alias exists, but any type leads out by it: an asker could go through them all
+        answers = self._signed if do else self._plain if edns else self._bare
+        if question not in answers and len(self) >= self._entries:
+            self._make_room()
+        answers[question] = answer.counts(edns=edns), answer.body
+        zones = {image.zone_id for image in draft.images}
+        for zone_id in zones:
+            self._by_zone.setdefault(zone_id, set()).add(question)
+        if len(zones) > 1 or draft.owners or question[-4:-2] == _DS:
+            self._leaning[question] = tuple(zones), tuple(draft.owners)
+            for owner in draft.owners:
+                self._reached.setdefault(owner, set()).add(question)
+        if draft.left:
+            self._left.add(question)
+
+    def __len__(self) -> int:
+        """Return the number of remembered answers."""
+        return len(self._bare) + len(self._plain) + len(self._signed)
+
+    def _make_room(self) -> None:
+        """Forget the oldest answers of the kind that has the most."""
+        answers = max((self._bare, self._plain, self._signed), key=len)
+        for question in list(islice(answers, max(len(answers) // 256, 1))):
+            self._forget(question)
+
+    def _forget(self, question: bytes) -> None:
+        """Forget the answers to *question*, and what they leaned on."""
+        self._bare.pop(question, None)
+        self._plain.pop(question, None)
+        self._signed.pop(question, None)
+        zones: tuple[int, ...] = ()
+        leaning = self._leaning.pop(question, None)
+        if leaning is not None:
+            zones = leaning[0]
+            for owner in leaning[1]:
+                questions = self._reached.get(owner)
+                if questions is not None:
+                    questions.discard(question)
+                    if not questions:
+                        del self._reached[owner]
+            self._left.discard(question)
+        else:
+            image = self.authority(question[:-4])
+            if isinstance(image, ZoneImage):
+                zones = (image.zone_id,)
+        for zone_id in zones:
+            known = self._by_zone.get(zone_id)
+            if known is not None:
+                known.discard(question)
+
+    # ---- zones ---------------------------------------------------------------------------------
+
+    def authority(self, name: Name) -> ZoneImage | int | None:
+        """Return the zone nearest above *name* or at it (RFC 1034 §4.3.2 step 2), an id where it is not in memory."""
+        zones = self.zones
+        while True:
+            found = zones.get(name)
+            if found is not None:
+                return found
+            if not name[0]:
+                return None
+            name = name[1 + name[0] :]
+
+    def image(self, zone_id: int) -> ZoneImage | None:
+        """Return the zone's image where it is in memory."""
+        origin = self._origins.get(zone_id)
+        found = None if origin is None else self.zones[origin]
+        return found if isinstance(found, ZoneImage) else None
+
+    def known(self, origin: Name, zone_id: int) -> None:
+        """Note that the zone *zone_id* is served here; it is asked for with `NeedZone` when it is needed."""
+        if self._origins.get(zone_id) == origin:
+            return
+        self._uncover(origin)
+        self.zones[origin] = zone_id
+        self._origins[zone_id] = origin
+
+    def install(self, image: ZoneImage) -> None:
+        """Serve *image* from now on, in the place of the one before."""
+        self.known(image.origin, image.zone_id)
+        self._clear(image.zone_id)
+        self.zones[image.origin] = image
+
+    def evict(self, zone_id: int) -> None:
+        """Let go of the zone's image; the zone stays known."""
+        origin = self._origins.get(zone_id)
+        if origin is not None:
+            self._clear(zone_id)
+            self.zones[origin] = zone_id
+
+    def forget(self, zone_id: int) -> None:
+        """Serve the zone no longer."""
+        origin = self._origins.pop(zone_id, None)
+        if origin is not None:
+            self._clear(zone_id)
+            del self.zones[origin]
+
+    def patch(self, edition: Edition) -> bool:
+        """Apply *edition* to its zone; the next answer shows it.
+
+        False where it does not follow what is in memory: then load the zone anew. True too where the
+        zone is not in memory or already holds the edition: nothing older is served.
+        """
+        image = self.image(edition.zone)
+        if image is None or edition.number <= image.edition:
+            return True
+        if edition.number != image.edition + 1:
+            return False
+        patch = image.patch(edition)
+        if patch.bent:
+            self._clear(edition.zone)
+        bare, plain, signed, reached = self._bare, self._plain, self._signed, self._reached
+        for owner, rdtype in patch.touched:
+            question = owner + rdtype.to_bytes(2, "big") + _IN
+            if question in signed or question in plain or question in bare:
+                self._forget(question)
+            if owner in reached:
+                for other in tuple(reached[owner]):
+                    self._forget(other)
+        return True
+
+    def _uncover(self, origin: Name) -> None:
+        """Forget what was answered when *origin* was not a zone here: by the zone above it, or by leaving."""
+        for question in tuple(self._left):
+            self._forget(question)
+        above = self.authority(origin)
+        if isinstance(above, ZoneImage) and origin in above.nodes:
+            self._clear(above.zone_id)
+
+    def _clear(self, zone_id: int) -> None:
+        """Forget every answer that the zone has a part in."""
+        for question in tuple(self._by_zone.pop(zone_id, ())):
+            self._forget(question)
