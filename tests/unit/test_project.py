@@ -145,20 +145,29 @@ def test_the_commands_page_has_every_noun():
         assert f"## ddns {noun}" in text, noun
 
 
+def calls(tree, name):
+    """Return the first arguments, where they are strings, of all calls of the function *name*."""
+    return {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == name
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
 def refusal_codes():
     """Return the codes of all refusals that the code can give, found in its syntax trees."""
     codes = set()
     for path in (ROOT / "ddns").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "Refusal"
-                and node.args
-            ):
-                first = node.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    codes.add(first.value)
+        tree = ast.parse(path.read_text())
+        codes |= calls(tree, "Refusal")
+        for node in ast.walk(tree):
+            # A helper that is told the code first and makes the refusal.
+            if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg == "code":
+                codes |= calls(tree, node.name)
     return codes
 
 
