@@ -1,0 +1,192 @@
+"""Credentials: the keys that may sign updates, with the grants that each carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from ddns.auth.principal import Credential, Grant, Secret
+from ddns.dns import names
+from ddns.dns.names import Name
+from ddns.store import grants as stored_grants
+from ddns.store.packing import bigints, octets
+
+OpenSecret = Callable[[Name, bytes], Secret]
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A credential as people list it: without its secret, with its times in seconds since 1970."""
+
+    credential: Credential
+    created_at: int
+    revoked_at: int | None
+
+
+_SELECT = """
+SELECT credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
+       credentials.public, credentials.secret, credentials.home, credentials.invitation,
+       grants.zone, grants.subtree, grants.types
+FROM credentials
+LEFT JOIN grants ON grants.credential = credentials.id
+"""
+
+
+def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) -> list[Credential]:
+    """Return *rows* of `_SELECT`, of which those of one credential stand together, as values."""
+    out: list[Credential] = []
+    granted: list[Grant] = []
+    last: Sequence[Any] | None = None
+    for row in rows:
+        if last is not None and row[0] != last[0]:
+            out.append(_credential(last, granted, open_secret))
+            granted = []
+        last = row
+        if row[9] is not None:
+            types = None if row[11] is None else frozenset(row[11])
+            granted.append(Grant(row[9], names.from_order_key(row[10]), types))
+    if last is not None:
+        out.append(_credential(last, granted, open_secret))
+    return out
+
+
+def _credential(row: Sequence[Any], granted: Iterable[Grant], open_secret: OpenSecret | None) -> Credential:
+    name = names.from_order_key(row[1])
+    sealed = row[6]
+    return Credential(
+        id=row[0],
+        name=name,
+        kind=row[2],
+        algorithm=row[3],
+        tag=row[4],
+        public=row[5] or b"",
+        secret=open_secret(name, sealed) if open_secret is not None and sealed is not None else None,
+        home=row[7],
+        invitation=row[8],
+        grants=tuple(granted),
+    )
+
+
+async def by_names(
+    conn: AsyncConnection[Any], wanted: Iterable[Name], open_secret: OpenSecret
+) -> dict[Name, tuple[Credential, ...]]:
+    """Return the live credentials of each name; one without any is not in the result."""
+    cursor = await conn.execute(
+        _SELECT
+        + """
+        WHERE credentials.name = ANY (%(names)s) AND credentials.revoked_at IS NULL
+        ORDER BY credentials.id, grants.id
+        """,
+        {"names": octets([names.order_key(name) for name in wanted])},
+        prepare=True,
+        binary=True,
+    )
+    found: dict[Name, list[Credential]] = {}
+    for credential in _credentials(await cursor.fetchall(), open_secret):
+        found.setdefault(credential.name, []).append(credential)
+    return {name: tuple(credentials) for name, credentials in found.items()}
+
+
+async def by_ids(
+    conn: AsyncConnection[Any], ids: Iterable[int], open_secret: OpenSecret | None = None
+) -> dict[int, Credential]:
+    """Return those of *ids* that are live now; without *open_secret* the secrets stay closed."""
+    cursor = await conn.execute(
+        _SELECT
+        + """
+        WHERE credentials.id = ANY (%(ids)s) AND credentials.revoked_at IS NULL
+        ORDER BY credentials.id, grants.id
+        """,
+        {"ids": bigints(list(ids))},
+        prepare=True,
+        binary=True,
+    )
+    return {credential.id: credential for credential in _credentials(await cursor.fetchall(), open_secret)}
+
+
+async def insert(
+    conn: AsyncConnection[Any],
+    name: Name,
+    kind: str,
+    algorithm: str,
+    *,
+    tag: int = 0,
+    public: bytes = b"",
+    secret: bytes | None = None,
+    home: int | None = None,
+    invitation: int | None = None,
+    grants: Iterable[Grant] = (),
+) -> int:
+    """Store a credential with its *grants*, a TSIG *secret* sealed, and return its id.
+
+    Raises `psycopg.errors.UniqueViolation` (tsig_key_twice, sig0_key_twice).
+    """
+    cursor = await conn.execute(
+        """
+        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, invitation)
+        VALUES (%(name)s, %(kind)s, %(algorithm)s, %(tag)s, %(public)s, %(secret)s, %(home)s, %(invitation)s)
+        RETURNING id
+        """,
+        {
+            "name": names.order_key(name),
+            "kind": kind,
+            "algorithm": algorithm,
+            "tag": tag,
+            "public": public or None,
+            "secret": secret,
+            "home": home,
+            "invitation": invitation,
+        },
+        prepare=True,
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    made = int(row[0])
+    await stored_grants.insert_all(conn, [(made, grant) for grant in grants])
+    return made
+
+
+async def revoke(conn: AsyncConnection[Any], name: Name) -> int:
+    """Revoke every live credential of *name*; return how many they were."""
+    cursor = await conn.execute(
+        "UPDATE credentials SET revoked_at = now() WHERE name = %(name)s AND revoked_at IS NULL",
+        {"name": names.order_key(name)},
+        prepare=True,
+    )
+    return cursor.rowcount
+
+
+async def revoke_ids(conn: AsyncConnection[Any], ids: Iterable[int]) -> int:
+    """Revoke those of *ids* that are live; return how many they were."""
+    cursor = await conn.execute(
+        "UPDATE credentials SET revoked_at = now() WHERE id = ANY (%(ids)s) AND revoked_at IS NULL",
+        {"ids": bigints(list(ids))},
+        prepare=True,
+    )
+    return cursor.rowcount
+
+
+async def listing(conn: AsyncConnection[Any], *, revoked: bool = False) -> list[Listed]:
+    """Return the live credentials by name, and with *revoked* also those that are no more; secrets stay closed."""
+    cursor = await conn.execute(
+        _SELECT
+        + """
+        WHERE credentials.revoked_at IS NULL OR %(revoked)s
+        ORDER BY credentials.name, credentials.id, grants.id
+        """,
+        {"revoked": revoked},
+        binary=True,
+    )
+    credentials = _credentials(await cursor.fetchall(), None)
+    cursor = await conn.execute(
+        """
+        SELECT id, extract(epoch FROM created_at)::bigint, extract(epoch FROM revoked_at)::bigint FROM credentials
+        WHERE id = ANY (%(ids)s)
+        """,
+        {"ids": bigints([credential.id for credential in credentials])},
+        binary=True,
+    )
+    times = {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}
+    return [Listed(credential, *times[credential.id]) for credential in credentials]

@@ -1,0 +1,91 @@
+"""Listen to what other processes commit, on a connection of its own that comes back by itself.
+
+What was told while the connection was away is lost: `on_resync` is called after every connect and every
+`RESYNC` seconds, and compares numbers with the tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from psycopg import AsyncConnection, Notify, OperationalError
+
+from ddns.dns.names import Name
+from ddns.store import notify
+from ddns.store.pool import connect
+
+log = logging.getLogger(__name__)
+
+RESYNC = 30.0  # seconds
+FIRST_DELAY = 0.1  # seconds before connecting again, doubled each time up to
+LONGEST_DELAY = 5.0
+
+OnZones = Callable[[list[tuple[int, int | None]]], None]
+OnKeys = Callable[[Name | None], None]
+OnResync = Callable[[], Awaitable[None]]
+
+
+class Feed:
+    """Call *on_zones* with (zone, edition) pairs, *on_keys* with a name or None for all, as they are committed."""
+
+    def __init__(self, dsn: str, role: str, on_zones: OnZones, on_keys: OnKeys, on_resync: OnResync) -> None:
+        self._dsn = dsn
+        self._role = role
+        self._on_zones = on_zones
+        self._on_keys = on_keys
+        self._on_resync = on_resync
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen, in a task of the running loop."""
+        self._task = asyncio.ensure_future(self._run())
+
+    async def close(self) -> None:
+        """Listen no more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        delay = FIRST_DELAY
+        while True:
+            try:
+                conn = await connect(self._dsn, self._role)
+                try:
+                    for channel in (notify.ZONES, notify.KEYS):
+                        await conn.execute(f"LISTEN {channel}")
+                    await self._on_resync()
+                    delay = FIRST_DELAY
+                    await self._listen(conn)
+                finally:
+                    await conn.close()
+            except OperationalError as error:
+                log.warning("feed.away reason=%s", " ".join(str(error).split()))
+            except Exception:
+                # A bug in what is called must not end the listening: the resync after it mends the rest.
+                log.exception("feed.failed")
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _listen(self, conn: AsyncConnection[Any]) -> None:
+        clock = asyncio.get_running_loop().time
+        resync_at = clock() + RESYNC
+        while True:
+            async for one in conn.notifies(timeout=max(resync_at - clock(), 0.0)):
+                self._tell(one)
+                if clock() >= resync_at:
+                    break
+            # A connection that is silently broken shows it here.
+            await conn.execute("SELECT 1")
+            await self._on_resync()
+            resync_at = clock() + RESYNC
+
+    def _tell(self, one: Notify) -> None:
+        if one.channel == notify.ZONES:
+            self._on_zones(notify.read_zones(one.payload))
+        elif one.channel == notify.KEYS:
+            self._on_keys(notify.read_key(one.payload))

@@ -1,0 +1,98 @@
+"""Invitations: each lets one home come to be, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from ddns.dns import names
+from ddns.dns.names import Name
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """An invitation into the registry's zone *zone* for the home *label* (its full name); times since 1970, in seconds."""
+
+    id: int
+    zone: int
+    label: Name
+    created_at: int
+    expires_at: int
+    spent_at: int | None = None
+    home: int | None = None
+
+
+_SELECT = """
+SELECT id, zone, label, extract(epoch FROM created_at)::bigint, extract(epoch FROM expires_at)::bigint,
+       extract(epoch FROM spent_at)::bigint, home
+FROM invitations
+"""
+
+
+def _invitation(row: Sequence[Any]) -> Invitation:
+    return Invitation(row[0], row[1], names.from_order_key(row[2]), *row[3:])
+
+
+async def insert(conn: AsyncConnection[Any], zone: int, label: Name, expires_at: int) -> int:
+    """Store an invitation and return its id. Raises `psycopg.errors.UniqueViolation` (home_invited_twice)."""
+    cursor = await conn.execute(
+        """
+        INSERT INTO invitations (zone, label, expires_at)
+        VALUES (%(zone)s, %(label)s, to_timestamp(%(expires_at)s)) RETURNING id
+        """,
+        {"zone": zone, "label": names.order_key(label), "expires_at": expires_at},
+        prepare=True,
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def lock_live(conn: AsyncConnection[Any], invitation: int, now: int) -> Invitation | None:
+    """Lock an invitation that is neither spent nor expired at *now*; None where it is, or is no more."""
+    cursor = await conn.execute(
+        _SELECT
+        + """
+        WHERE id = %(invitation)s AND spent_at IS NULL AND expires_at > to_timestamp(%(now)s)
+        FOR NO KEY UPDATE
+        """,
+        {"invitation": invitation, "now": now},
+        prepare=True,
+        binary=True,
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _invitation(row)
+
+
+async def spend(conn: AsyncConnection[Any], invitation: int, home: int, now: int) -> None:
+    """Spend a locked invitation for the *home* with this zone id, and revoke its credential."""
+    await conn.execute(
+        """
+        WITH spent AS (
+            UPDATE invitations SET spent_at = to_timestamp(%(now)s), home = %(home)s WHERE id = %(invitation)s
+            RETURNING id
+        )
+        UPDATE credentials SET revoked_at = to_timestamp(%(now)s) FROM spent
+        WHERE credentials.invitation = spent.id AND credentials.revoked_at IS NULL
+        """,
+        {"invitation": invitation, "home": home, "now": now},
+        prepare=True,
+    )
+
+
+async def withdraw(conn: AsyncConnection[Any], label: Name) -> int:
+    """Remove the unspent invitations of the home *label* with their credentials; return how many they were."""
+    cursor = await conn.execute(
+        "DELETE FROM invitations WHERE label = %(label)s AND spent_at IS NULL",
+        {"label": names.order_key(label)},
+        prepare=True,
+    )
+    return cursor.rowcount
+
+
+async def listing(conn: AsyncConnection[Any]) -> list[Invitation]:
+    """Return all invitations by home, the oldest first."""
+    cursor = await conn.execute(_SELECT + "ORDER BY label, id", binary=True)
+    return [_invitation(row) for row in await cursor.fetchall()]

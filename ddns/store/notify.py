@@ -1,0 +1,70 @@
+"""What is told to the other processes when the transaction commits. A hint: the numbers in the tables are the truth.
+
+NOTIFY takes a lock of the whole database at COMMIT: call each function here at most once in a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from ddns.dns.names import Name
+from ddns.store.packing import texts
+
+ZONES = "ddns_zones"
+KEYS = "ddns_keys"
+PENDING = "ddns_pending"
+MAX_PAYLOAD = 7900  # octets; Postgres allows 7999
+ALL_KEYS = "*"
+
+
+async def zones(conn: AsyncConnection[Any], published: Iterable[tuple[int, int | None]]) -> None:
+    """Tell that zones are at an edition, given as (zone, number); None: the zone is removed."""
+    payloads: list[str] = []
+    line = ""
+    for zone, number in published:
+        token = f"{zone}:{'-' if number is None else number}"
+        if len(line) + 1 + len(token) > MAX_PAYLOAD:
+            payloads.append(line)
+            line = token
+        else:
+            line = f"{line} {token}" if line else token
+    if line:
+        payloads.append(line)
+    if payloads:
+        await conn.execute(
+            "SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload",
+            {"payloads": texts(payloads)},
+            prepare=True,
+        )
+
+
+async def keys(conn: AsyncConnection[Any], name: Name | None) -> None:
+    """Tell that the credentials of *name*, or None: of any name, or their grants, have changed."""
+    payload = ALL_KEYS if name is None else name.hex()
+    await conn.execute("SELECT pg_notify('ddns_keys', %(payload)s)", {"payload": payload}, prepare=True)
+
+
+async def pending(conn: AsyncConnection[Any]) -> None:
+    """Wake the signer."""
+    await conn.execute("SELECT pg_notify('ddns_pending', '')", prepare=True)
+
+
+def read_zones(payload: str) -> list[tuple[int, int | None]]:
+    """Read what `zones` sent; tokens that do not parse are nobody's."""
+    out: list[tuple[int, int | None]] = []
+    for token in payload.split():
+        zone, _, number = token.partition(":")
+        if zone.isdecimal() and (number == "-" or number.isdecimal()):
+            out.append((int(zone), None if number == "-" else int(number)))
+    return out
+
+
+def read_key(payload: str) -> Name | None:
+    """Read what `keys` sent; None: any name."""
+    try:
+        return None if payload == ALL_KEYS else bytes.fromhex(payload)
+    except ValueError:
+        return None
