@@ -1,0 +1,507 @@
+"""The agent against a registry made of dnspython and real sockets: what it sends, and what it says about it."""
+
+import json
+import socketserver
+import struct
+import threading
+import time
+
+import click.testing
+import dns.edns
+import dns.message
+import dns.name
+import dns.rcode
+import dns.tsig
+import dns.tsigkeyring
+import pytest
+
+from ddns import cli
+from ddns.auth import sig0
+from ddns.auth.principal import Credential
+from ddns.dns import names
+from ddns.gateway import client, state
+from ddns.gateway.invitation import Invitation
+from ddns.gateway.outcome import Status
+
+SECRET = b"s" * 32
+KEYRING = dns.tsigkeyring.from_text(
+    {"invite.homes.example.": ("hmac-sha256", "c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=")}
+)
+HOME = names.from_text("smith.homes.example.")
+
+
+class Registry:
+    """Takes updates; `script` says for each one what happens to it: a function of the request, or None for silence."""
+
+    def __init__(self):
+        self.script = []
+        self.heard = []
+        self.udp = socketserver.UDPServer(("127.0.0.1", 0), self._handler(stream=False))
+        self.port = self.udp.server_address[1]
+        self.tcp = socketserver.TCPServer(("127.0.0.1", self.port), self._handler(stream=True))
+        self.threads = [threading.Thread(target=one.serve_forever, args=(0.02,)) for one in (self.udp, self.tcp)]
+        for thread in self.threads:
+            thread.start()
+
+    def close(self):
+        for one in (self.udp, self.tcp):
+            one.shutdown()
+            one.server_close()
+        for thread in self.threads:
+            thread.join()
+
+    def line(self, secret=SECRET):
+        key = names.from_text("invite.homes.example.")
+        return Invitation(key, secret, HOME, "127.0.0.1", self.port).to_text()
+
+    def _handler(outer, *, stream):  # noqa: N805
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                if stream:
+                    octets = self.request.recv(int.from_bytes(self.request.recv(2), "big"))
+                    for answer in outer.answers(octets, "tcp"):
+                        self.request.sendall(len(answer).to_bytes(2, "big") + answer)
+                else:
+                    octets, sock = self.request
+                    for answer in outer.answers(octets, "udp"):
+                        sock.sendto(answer, self.client_address)
+
+        return Handler
+
+    def answers(self, octets, transport):
+        self.heard.append((transport, octets))
+        step = self.script.pop(0) if self.script else ok
+        if step is None:
+            return []
+        answer = step(self, octets)
+        return answer if isinstance(answer, list) else [answer]
+
+
+def respond(octets, rcode="NOERROR", *, ede=None, signed=True, error=0, other=b""):
+    """Return an answer as an independent implementation writes it, TSIG-signed where the request was."""
+    record = sig0.cut(octets)
+    if isinstance(record, sig0.Sig0Record):
+        answer = dns.message.make_response(dns.message.from_wire(record.message))
+    else:
+        request = dns.message.from_wire(octets, keyring=lambda *_: False)  # read, not checked
+        answer = dns.message.make_response(request)
+        answer.tsig = None
+        if signed:
+            answer.use_tsig(KEYRING, "invite.homes.example.", tsig_error=error, other_data=other)
+            answer.request_mac = request.mac
+    answer.use_edns(0, options=[dns.edns.EDEOption(*ede)] if ede else [])
+    answer.set_rcode(dns.rcode.from_text(rcode))
+    return answer.to_wire()
+
+
+def ok(_registry, octets):
+    return respond(octets)
+
+
+@pytest.fixture
+def registry():
+    registry = Registry()
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `ddns gateway` and return its exit status and all that it said."""
+    monkeypatch.setenv("DDNS_GATEWAY", str(tmp_path / "gateway"))
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.1)
+
+    def run(*words, wait=3, text=None):
+        options = [] if words[0] == "status" else ["--wait", str(wait)]
+        result = click.testing.CliRunner().invoke(_Command(), ["gateway", *words, *options], input=text)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output.strip()
+
+    return run
+
+
+class _Command(click.Command):
+    """The whole command line, its own error handling included."""
+
+    def __init__(self):
+        super().__init__("ddns", callback=None)
+
+    def main(self, args, **_):
+        raise SystemExit(cli.run(args))
+
+
+@pytest.fixture
+def enrolled(run, registry):
+    assert run("enrol", registry.line())[0] == Status.DONE
+    registry.heard.clear()
+    return registry
+
+
+def test_enrolling_spends_the_invitation_with_one_signed_update(run, registry, tmp_path):
+    """Another implementation finds the TSIG right and one KEY at the home."""
+    status, said = run("enrol", registry.line())
+
+    ((_, octets),) = registry.heard
+    request = dns.message.from_wire(octets, keyring=KEYRING)
+    assert request.had_tsig
+    assert [(str(rrset.name), rrset.rdtype.name) for rrset in request.update] == [("smith.homes.example.", "KEY")]
+    assert status == 0
+    assert said.startswith("smith.homes.example. is this gateway's: the registry accepted its key ")
+    assert (tmp_path / "gateway").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_invitation_may_come_from_stdin(run, registry):
+    """So that no process list shows it."""
+    assert run("enrol", "-", text=registry.line() + "\n")[0] == 0
+
+
+def test_no_file_keeps_the_invitations_secret(run, registry, tmp_path):
+    """It is spent or void; nothing needs it again."""
+    run("enrol", registry.line())
+
+    assert all(SECRET not in path.read_bytes() for path in (tmp_path / "gateway").iterdir())
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in (tmp_path / "gateway").iterdir())
+
+
+def test_enrolling_twice_asks_nobody(run, enrolled):
+    """What is done is done."""
+    status, said = run("enrol", enrolled.line())
+
+    assert (status, enrolled.heard) == (0, [])
+    assert "already" in said
+
+
+def test_another_homes_invitation_needs_another_folder(run, enrolled):
+    """One gateway, one home."""
+    line = enrolled.line().replace("smith", "jones")
+
+    status, said = run("enrol", line)
+
+    assert (status, enrolled.heard) == (2, [])
+    assert "--home" in said
+
+
+def test_lost_datagrams_are_sent_again_with_the_same_octets(run, registry):
+    """The registry can find its answer to the first one."""
+    registry.script = [None, None]
+
+    status, _ = run("enrol", registry.line())
+
+    assert status == 0
+    assert len({octets for _, octets in registry.heard}) == 1
+    assert [transport for transport, _ in registry.heard] == ["udp", "udp", "tcp"]
+
+
+def test_a_truncated_answer_is_fetched_by_tcp(run, registry):
+    """RFC 7766 §5."""
+
+    def cut(_registry, octets):
+        answer = dns.message.make_response(dns.message.from_wire(octets, keyring=KEYRING))
+        answer.flags |= dns.flags.TC
+        return answer.to_wire()
+
+    registry.script = [cut]
+
+    assert run("enrol", registry.line())[0] == 0
+    assert [transport for transport, _ in registry.heard] == ["udp", "tcp"]
+
+
+def test_an_unsigned_noerror_is_not_believed(run, registry):
+    """Anybody could have sent it."""
+    registry.script = [lambda _, octets: respond(octets, signed=False)] * 100
+
+    status, said = run("enrol", registry.line(), wait=1)
+
+    assert status == Status.UNREACHABLE
+    assert "could not be reached" in said
+    assert json.loads(run("status", "--json")[1])["enrolled_at"] is None
+
+
+def test_a_forged_complaint_does_not_hide_the_true_answer(run, registry):
+    """An unsigned BADSIG first, the signed NOERROR behind it."""
+    registry.script = [lambda _, octets: [complain(octets, 16), respond(octets)]]
+
+    assert run("enrol", registry.line())[0] == 0
+
+
+def complain(octets, error):
+    """Return NOTAUTH with an empty TSIG that names *error*, as RFC 8945 §5.3.2 has it."""
+    request = dns.message.from_wire(octets, keyring=lambda *_: False)
+    answer = dns.message.make_response(request)
+    answer.tsig = None
+    answer.set_rcode(dns.rcode.NOTAUTH)
+    wire = bytearray(answer.to_wire())
+    wire[10:12] = struct.pack("!H", int.from_bytes(wire[10:12], "big") + 1)
+    algorithm = dns.name.from_text("hmac-sha256").to_wire()
+    data = algorithm + struct.pack("!HIHHHHH", 0, int(time.time()), 300, 0, request.id, error, 0)
+    return (
+        bytes(wire)
+        + dns.name.from_text("invite.homes.example.").to_wire()
+        + struct.pack("!HHIH", 250, 255, 0, len(data))
+        + data
+    )
+
+
+@pytest.mark.parametrize(("error", "words"), [(17, "does not accept this key"), (16, "signature wrong")])
+def test_a_spent_or_damaged_invitation_is_said_so(run, registry, error, words):
+    """BADKEY and BADSIG come unsigned; after them the agent asks whether its key is known, and it is not."""
+    registry.script = [lambda _, octets: complain(octets, error)] + [lambda _, octets: respond(octets, "NOTAUTH")] * 9
+
+    status, said = run("enrol", registry.line())
+
+    assert status == Status.KEY
+    assert words in said
+    assert json.loads(run("status", "--json")[1])["enrolled_at"] is None
+
+
+def test_an_enrolment_whose_answer_got_lost_is_found_done(run, registry):
+    """The invitation is spent, but the registry takes the key's word: the home is ours."""
+    registry.script = [lambda _, octets: complain(octets, 17), ok]
+
+    status, said = run("enrol", registry.line())
+
+    assert status == 0, said
+    record = sig0.cut(registry.heard[1][1])
+    assert record.signer == HOME
+
+
+def test_a_wrong_clock_is_forgiven_once_with_the_registrys_proved_time(run, registry):
+    """A box that booted in 1970 can enrol: BADTIME carries the registry's time, and its TSIG proves it."""
+    theirs = int(time.time()) + 5000
+
+    def bad_time(_, octets):
+        other = struct.pack("!HI", theirs >> 32, theirs & 0xFFFFFFFF)
+        return respond(octets, "NOTAUTH", error=18, other=other)
+
+    def at_their_time(_, octets):
+        request = dns.message.from_wire(octets, keyring=lambda *_: False)
+        assert abs(request.tsig[0].time_signed - theirs) <= 2
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dns.message.time, "time", lambda: theirs)
+            return respond(octets)
+
+    registry.script = [bad_time, at_their_time]
+
+    assert run("enrol", registry.line())[0] == 0
+
+
+def test_a_clock_that_stays_wrong_is_its_own_exit_status(run, registry):
+    """The sentence says by how much."""
+    theirs = int(time.time()) + 5000
+    other = struct.pack("!HI", theirs >> 32, theirs & 0xFFFFFFFF)
+    registry.script = [lambda _, octets: respond(octets, "NOTAUTH", error=18, other=other)] * 2
+
+    status, said = run("enrol", registry.line())
+
+    assert status == Status.CLOCK
+    assert " s behind the registry's" in said
+
+
+def test_publishing_is_one_update_signed_with_the_gateways_key(run, enrolled):
+    """Addresses and pins together, in the home's own zone."""
+    status, said = run("publish", "cam", "--address", "192.0.2.1", "--address", "2001:db8::1")
+
+    ((_, octets),) = enrolled.heard
+    record = sig0.cut(octets)
+    update = dns.message.from_wire(record.message)
+    assert (record.signer, str(update.zone[0].name)) == (HOME, "smith.homes.example.")
+    assert [rrset.to_text() for rrset in update.update][2:] == [
+        "cam.smith.homes.example. 300 IN A 192.0.2.1",
+        "cam.smith.homes.example. 300 IN AAAA 2001:db8::1",
+    ]
+    assert (status, said) == (0, "cam.smith.homes.example. now has 192.0.2.1, 2001:db8::1.")
+
+
+def test_a_name_may_be_given_in_full(run, enrolled):
+    """With or without its last dot; `cam` is not put below the home twice."""
+    for text in ("cam.smith.homes.example", "cam.smith.homes.example.", "CAM"):
+        assert "cam.smith.homes.example. now has" in run("publish", text, "--address", "192.0.2.1")[1]
+    assert list(json.loads(run("status", "--json")[1])["devices"]) == ["cam.smith.homes.example."]
+
+
+def test_renumbering_keeps_what_was_not_mentioned(run, enrolled):
+    """Only addresses are given: the TTL stays as it was."""
+    run("publish", "cam", "--address", "192.0.2.1", "--ttl", "77")
+
+    run("publish", "cam", "--address", "192.0.2.9")
+
+    update = dns.message.from_wire(sig0.cut(enrolled.heard[-1][1]).message)
+    assert update.update[-1].to_text() == "cam.smith.homes.example. 77 IN A 192.0.2.9"
+
+
+def test_equal_wishes_in_one_second_are_different_messages(run, enrolled):
+    """Else the registry would take the third for a replay of the first."""
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        run("publish", "cam", "--address", address)
+
+    digests = {sig0.digest(sig0.cut(octets)) for _, octets in enrolled.heard}
+    assert len(digests) == 3
+
+
+def test_a_refusal_is_said_with_the_registrys_own_words_and_no_success(run, enrolled):
+    """REFUSED with an extended error: status 3, and `status` remembers."""
+    enrolled.script = [lambda _, octets: respond(octets, "REFUSED", ede=(18, "Only addresses may be\x1b[31m written"))]
+
+    status, said = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == Status.REFUSED
+    assert said == "ddns: The registry refused it (REFUSED). Only addresses may be [31m written."
+    assert run("status")[0] == Status.REFUSED
+
+
+def test_a_registry_that_says_later_is_asked_again(run, enrolled):
+    """SERVFAIL, and REFUSED with the extended error "blocked", pass."""
+    enrolled.script = [
+        lambda _, octets: respond(octets, "SERVFAIL"),
+        lambda _, octets: respond(octets, "REFUSED", ede=(15, "Too many signatures.")),
+    ]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == 0
+    assert len(enrolled.heard) == 3
+
+
+def test_a_registry_that_keeps_saying_later_is_not_a_success(run, enrolled):
+    """Its words are passed on."""
+    enrolled.script = [lambda _, octets: respond(octets, "SERVFAIL", ede=(14, "The database is away"))] * 99
+
+    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=1)
+
+    assert status == Status.UNREACHABLE
+    assert "SERVFAIL" in said
+    assert "The database is away." in said
+
+
+def test_a_key_that_is_not_known_is_its_own_exit_status(run, enrolled):
+    """NOTAUTH with the number of BADKEY, or without EDNS just NOTAUTH."""
+    enrolled.script = [lambda _, octets: respond(octets, "BADKEY"), lambda _, octets: respond(octets, "NOTAUTH")]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.KEY
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.KEY
+
+
+def test_a_clock_that_the_registry_finds_wrong_is_said_for_sig0_too(run, enrolled):
+    """Unproved, so it is not acted upon."""
+    enrolled.script = [lambda _, octets: respond(octets, "BADTIME")]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.CLOCK
+    assert len(enrolled.heard) == 1
+
+
+def test_answers_that_are_not_ours_are_passed_over(run, enrolled):
+    """Another ID, another zone, a question's echo, noise: the true answer behind them counts."""
+
+    def noise(_, octets):
+        other_id = bytes([octets[0] ^ 1]) + respond(octets)[1:]
+        other_zone = respond(octets).replace(b"\x05smith", b"\x05jones", 1)
+        return [b"", b"x", octets, other_id, other_zone, respond(octets)[:20], respond(octets)]
+
+    enrolled.script = [noise]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == 0
+    assert len(enrolled.heard) == 1
+
+
+def test_a_silent_registry_is_said_so_in_time(run, enrolled):
+    """--wait bounds it."""
+    enrolled.script = [None] * 99
+    started = time.monotonic()
+
+    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=1)
+
+    assert status == Status.UNREACHABLE
+    assert "could not be reached" in said
+    assert time.monotonic() - started < 2
+
+
+def test_after_a_lost_answer_the_next_attempt_clears_all_that_may_stand_there(run, enrolled, tmp_path):
+    """The first attempt may have been done: its pin is cleared with the others."""
+    enrolled.script = [None] * 99
+    certificate = tmp_path / "key.pem"
+    certificate.write_text(PUBLIC_KEY)
+    run("publish", "cam", "--tls", f"443={certificate}", wait=1)
+    enrolled.script = []
+
+    run("publish", "cam", "--tls", f"8443={certificate}", "--address", "192.0.2.1")
+
+    update = dns.message.from_wire(sig0.cut(enrolled.heard[-1][1]).message)
+    assert "_443._tcp.cam.smith.homes.example. ANY TLSA" in [rrset.to_text() for rrset in update.update]
+
+
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYD54V/vp+54P9DXarYqx4MPcm+HK
+RIQzNasYSoRQHQ/6S6Ps8tpMcT+KvIIC8W/e9k0W7Cm72M1P9jU7SLf/vg==
+-----END PUBLIC KEY-----
+"""
+
+
+def test_removing_a_name_forgets_it(run, enrolled):
+    """Nothing wanted, nothing published, nothing remembered."""
+    run("publish", "cam", "--address", "192.0.2.1")
+
+    status, said = run("publish", "cam", "--remove")
+
+    assert (status, said) == (0, "cam.smith.homes.example. is published no more.")
+    assert json.loads(run("status", "--json")[1])["devices"] == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("publish", "cam", "--address", "192.0.2.300"), "no IPv4 or IPv6 address"),
+        (("publish", "cam", "--address", "fe80::1"), "means nothing to others"),
+        (("publish", "cam", "--address", "0.0.0.0"), "means nothing to others"),
+        (("publish", "cam", "--tls", "443"), "PORT=CERT.pem"),
+        (("publish", "cam", "--tls", "443=/nowhere/cam.pem"), "/nowhere/cam.pem cannot be read"),
+        (("publish", "cam"), "nothing is known of this name yet"),
+        (("publish", "cam", "--remove", "--ttl", "5"), "no other option"),
+        (("publish", "cam.jones.homes.example.", "--address", "192.0.2.1"), "all that this gateway speaks for"),
+        (("publish", "cäm", "--address", "192.0.2.1"), "xn--"),
+        (("enrol", "https://homes.example"), "starts with ddns://"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence_and_sends_nothing(run, enrolled, words, complaint):
+    """Exit status 2."""
+    status, said = run(*words)
+
+    assert (status, enrolled.heard) == (2, [])
+    assert complaint in said
+    assert said.count("\n") == 0
+
+
+def test_publishing_without_a_home_says_how_to_get_one(run):
+    """Nothing is sent, nothing is made."""
+    status, said = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == 2
+    assert "ddns gateway enrol" in said
+
+
+def test_two_commands_at_once_do_not_mix(run, enrolled, tmp_path):
+    """The second one says that it has to wait."""
+    with state.held(tmp_path / "gateway"):
+        status, said = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == 1
+    assert "at work" in said
+
+
+@pytest.mark.parametrize("octets", [b"", b"{}", b"\xff", b'{"version": 9', b"[]"])
+def test_a_damaged_state_is_named(run, enrolled, tmp_path, octets):
+    """The sentence has the file in it."""
+    (tmp_path / "gateway" / "gateway.json").write_bytes(octets)
+
+    status, said = run("status")
+
+    assert status == 1
+    assert "gateway.json cannot be read" in said
+
+
+def test_the_signature_is_good_for_the_registered_key_only(enrolled, run, tmp_path):
+    """What publish sends verifies with the KEY that enrol put there."""
+    run("publish", "cam", "--address", "192.0.2.1")
+    (public,) = (tmp_path / "gateway").glob("K*.key")
+    rdata = dns.rdata.from_text("IN", "KEY", public.read_text().split("KEY")[1])
+    record = sig0.cut(enrolled.heard[-1][1])
+    credential = Credential(1, HOME, "sig0", "13", tag=record.tag, public=rdata.to_wire())
+
+    assert sig0.verify(record, sig0.candidates(record, [credential])) == credential
