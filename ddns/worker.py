@@ -8,6 +8,7 @@ The supervisor starts it with bound sockets; it says `ready` on stdout when it a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -18,14 +19,22 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
 
 from ddns.aio import loop, on_loop
-from ddns.answer.responder import NeedZone, Responder
+from ddns.answer.compile import NeedZone
+from ddns.answer.responder import Responder
 from ddns.answer.table import Table
 from ddns.auth.sealing import Sealer
 from ddns.dns import wire as wires
-from ddns.dns.codes import Ede, Opcode, Rcode
+from ddns.dns.codes import Opcode, Rcode
 from ddns.net import udp
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpFactory, TcpLimits
@@ -96,7 +105,7 @@ class Worker:
                 await self._subscriber.resync()
                 break
             except Exception as error:  # noqa: BLE001 - an outage, whatever its name: wait for its end
-                log.warning("database.away reason={reason}", reason=str(error).strip())
+                log.warn("database.away reason={reason}", reason=str(error).strip())
                 await asyncio.sleep(RECONNECT)
         self._feed.start()
         self._listen()
@@ -159,7 +168,7 @@ class Worker:
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def _answer(self, wire: bytes, reply: udp.Reply, tcp: bool, turn: int) -> None:
-        answer = self._responder.respond(wire, tcp=tcp)
+        answer = self._responder.respond(wire, limit_tcp=tcp)
         if not isinstance(answer, NeedZone):
             if answer is not None:
                 reply(answer)
@@ -172,10 +181,10 @@ class Worker:
             if done and turn < 8:
                 self._answer(wire, reply, tcp, turn + 1)
             else:
-                reply(self._responder.failed(wire, Ede.NOT_READY, "The zone is being loaded; ask again."))
+                reply(self._responder.unavailable(wire, "The zone cannot be read just now; ask again.") or b"")
 
-        if not self._subscriber.need(answer.zone, loaded):
-            reply(self._responder.failed(wire, Ede.NOT_READY, "Too many zones are being loaded; ask again."))
+        if not self._subscriber.need(answer.zone_id, loaded):
+            reply(self._responder.unavailable(wire, "Too many zones are being read; ask again.") or b"")
 
 
 def run(config: WorkerConfig) -> None:
@@ -183,7 +192,11 @@ def run(config: WorkerConfig) -> None:
     from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
 
     reactor: Any = installed
-    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
+    observer: Any = textFileLogObserver(sys.stderr)
+    globalLogBeginner.beginLoggingTo(
+        [FilteringLogObserver(observer, [LogLevelFilterPredicate(LogLevel.info)])], redirectStandardIO=False
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s [%(name)s] %(message)s")
     worker = Worker(config)
 
     def launch(work: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:

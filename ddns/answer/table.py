@@ -203,6 +203,24 @@ class Table:
         found = None if origin is None else self.zones[origin]
         return found if isinstance(found, ZoneImage) else None
 
+    def has(self, zone_id: int) -> bool:
+        """Tell whether the zone is served here, in memory or not."""
+        return zone_id in self._origins
+
+    def zone_ids(self) -> set[int]:
+        """Return the ids of the zones that are served here."""
+        return set(self._origins)
+
+    def edition(self, zone_id: int) -> int | None:
+        """Return the number of the edition that is in memory, None where the zone is not."""
+        image = self.image(zone_id)
+        return None if image is None else image.edition
+
+    def find(self, origin: Name) -> int | None:
+        """Return the id of the zone whose apex is *origin*."""
+        found = self.zones.get(origin)
+        return found.zone_id if isinstance(found, ZoneImage) else found
+
     def known(self, origin: Name, zone_id: int) -> None:
         """Note that the zone *zone_id* is served here; it is asked for with `NeedZone` when it is needed."""
         if self._origins.get(zone_id) == origin:
@@ -229,7 +247,8 @@ class Table:
         origin = self._origins.pop(zone_id, None)
         if origin is not None:
             self._clear(zone_id)
-            del self.zones[origin]
+            if self.find(origin) == zone_id:  # not where a new zone of the same name has come meanwhile
+                del self.zones[origin]
 
     def patch(self, edition: Edition) -> bool:
         """Apply *edition* to its zone; the next answer shows it.

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
+from psycopg import OperationalError
 from twisted.logger import Logger
 
 from ddns.answer.table import Table
@@ -354,7 +355,4 @@ def _answered(wire: bytes, answer: Answer, update: Update | None = None) -> byte
 
 def _is_outage(error: Exception) -> bool:
     """Tell whether *error* is the database's absence rather than a fault of one update."""
-    from psycopg import OperationalError  # noqa: PLC0415 - only here
-    from psycopg_pool import PoolTimeout  # noqa: PLC0415
-
-    return isinstance(error, OperationalError | PoolTimeout | TimeoutError)
+    return isinstance(error, OperationalError | TimeoutError)

@@ -136,7 +136,7 @@ async def publish(conn: AsyncConnection[Any], signer: SignerClient, steps: Seque
         try:
             answers = {done.zone: done for done in await signer.sign(jobs)}
         except SignerAway as away:
-            log.warning("signer.away reason={reason} zones={zones}", reason=str(away), zones=len(jobs))
+            log.warn("signer.away reason={reason} zones={zones}", reason=str(away), zones=len(jobs))
 
     written: list[Edition] = []
     advanced: list[tuple[int, int, int, int]] = []

@@ -13,7 +13,7 @@ from ddns.dns.names import Name
 
 
 class Invitation(msgspec.Struct, frozen=True):
-    """An invitation into the registry's zone *zone* for the home *label* (its full name); times since 1970, in seconds."""
+    """An invitation into the registry's zone *zone* for the home *label*, its full name; times in seconds since 1970."""
 
     id: int
     zone: int
@@ -67,16 +67,13 @@ async def lock_live(conn: AsyncConnection[Any], invitation: int, now: int) -> In
 
 
 async def spend(conn: AsyncConnection[Any], invitation: int, home: int, now: int) -> None:
-    """Spend a locked invitation for the *home* with this zone id, and revoke its credential."""
+    """Spend a locked invitation for the *home* with this zone id.
+
+    Its credential stays live until it expires, so that a retransmission of the request that spent it can be verified
+    and gets its answer; it covers nothing any more.
+    """
     await conn.execute(
-        """
-        WITH spent AS (
-            UPDATE invitations SET spent_at = to_timestamp(%(now)s), home = %(home)s WHERE id = %(invitation)s
-            RETURNING id
-        )
-        UPDATE credentials SET revoked_at = to_timestamp(%(now)s) FROM spent
-        WHERE credentials.invitation = spent.id AND credentials.revoked_at IS NULL
-        """,
+        "UPDATE invitations SET spent_at = to_timestamp(%(now)s), home = %(home)s WHERE id = %(invitation)s",
         {"invitation": invitation, "home": home, "now": now},
         prepare=True,
     )
