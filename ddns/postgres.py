@@ -17,7 +17,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -25,7 +26,7 @@ from psycopg.conninfo import make_conninfo
 
 from ddns.postgres_binaries import DatabaseProblem, Runner, choose_runner, find, run_as
 
-__all__ = ["FAST", "OWNER", "SAFE", "DatabaseProblem", "LocalPostgres", "running"]
+__all__ = ["FAST", "OWNER", "SAFE", "DatabaseInUse", "DatabaseProblem", "LocalPostgres", "running", "socket_dsn"]
 
 OWNER = "ddns_owner"  # the cluster's first user: migrates, owns the tables
 DATABASE = "ddns"
@@ -73,6 +74,10 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
+class DatabaseInUse(DatabaseProblem):
+    """An embedded Postgres that another process owns."""
+
+
 def running(state: Path) -> Path | None:
     """Return the folder of the socket on which the Postgres of *state* answers now, or None."""
     try:
@@ -116,9 +121,14 @@ class LocalPostgres:
 
     def dsn(self, user: str = "ddns_admin", database: str = DATABASE) -> str:
         """Return the DSN of *user*; the socket's folder is closed to others, so there is no password."""
+        return socket_dsn(self.socket_folder, user, database)
+
+    @property
+    def socket_folder(self) -> Path:
+        """Return the folder of the socket."""
         if self._socket is None:
             raise RuntimeError("postgres has not been started")
-        return socket_dsn(self._socket, user, database)
+        return self._socket
 
     def alive(self) -> bool:
         """Tell whether the postgres that this object started still runs."""
@@ -130,14 +140,9 @@ class LocalPostgres:
         *wait* is how many seconds another owner of the same folder has to go away, *timeout* how many
         the start may take, recovery after a crash included. Raises `DatabaseProblem`.
         """
-        try:
+        with self._our_folder():
             self._make_folders()
             self._take_lock(wait)
-        except PermissionError as error:
-            raise DatabaseProblem(
-                f"{error.filename or self.state} is closed to the user {os.geteuid()}: "
-                "start as the user who owns it, or choose another folder with --state"
-            ) from None
         try:
             self._launch(timeout)
         except BaseException:
@@ -171,7 +176,23 @@ class LocalPostgres:
             os.close(self._lock)
             self._lock = None
 
+    def open_users(self) -> int:
+        """Open the file on which the database's users hold a shared lock; the caller closes the descriptor."""
+        with self._our_folder():
+            self._make_folders()
+            return os.open(self.root / "users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
     # -- the folders
+
+    @contextmanager
+    def _our_folder(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            raise DatabaseProblem(
+                f"{error.filename or self.state} is closed to the user {os.geteuid()}: "
+                "start as the user who owns it, or choose another folder with --state or DDNS_STATE"
+            ) from None
 
     def _make_folders(self) -> None:
         # Root's Postgres runs as another user, who must pass through; what is inside closes itself.
@@ -255,7 +276,7 @@ class LocalPostgres:
                     continue
                 holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
                 os.close(descriptor)
-                raise DatabaseProblem(
+                raise DatabaseInUse(
                     f"the database in {self.root} is in use by process {holder}: "
                     "stop that one first, or choose another folder with --state"
                 ) from None

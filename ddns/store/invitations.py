@@ -13,7 +13,7 @@ from ddns.dns.names import Name
 
 
 class Invitation(msgspec.Struct, frozen=True):
-    """An invitation into the registry's zone *zone* for the home *label*, its full name; times in seconds since 1970."""
+    """An invitation into the zone *zone* for the home *label*, its full name; times in seconds since 1970."""
 
     id: int
     zone: int
