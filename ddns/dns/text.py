@@ -12,9 +12,10 @@ from base64 import b32hexdecode, b32hexencode, b64encode
 from binascii import a2b_base64, unhexlify
 from calendar import timegm
 from collections.abc import Callable, Iterable, Sequence
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 import dns.exception
+import dns.ipv4
+import dns.ipv6
 import dns.name
 import dns.rdata
 import dns.rdataclass
@@ -79,7 +80,7 @@ def rdata_from_text(rdtype: int, tokens: Sequence[Token], origin: Name) -> Rdata
             raise
         except (BadName, BadSpelling) as error:
             raise BadRdata(str(error)) from None
-        except (ValueError, OSError, struct.error):
+        except (ValueError, dns.exception.SyntaxError, struct.error):
             pass  # dnspython reads the rarer spellings, and refuses what is wrong
     return _by_dnspython(rdtype, tokens, origin)
 
@@ -143,12 +144,12 @@ def _number(token: Token, most: int) -> int:
 
 def _read_a(tokens: Sequence[Token], _origin: Name) -> Rdata:
     (address,) = tokens
-    return inet_pton(AF_INET, address.decode("ascii"))
+    return dns.ipv4.inet_aton(address)
 
 
 def _read_aaaa(tokens: Sequence[Token], _origin: Name) -> Rdata:
     (address,) = tokens
-    return inet_pton(AF_INET6, address.decode("ascii"))
+    return dns.ipv6.inet_aton(address)
 
 
 def _read_name(tokens: Sequence[Token], origin: Name) -> Rdata:
@@ -385,8 +386,8 @@ _READERS: dict[int, Callable[[Sequence[Token], Name], Rdata]] = {
 }
 
 _WRITERS: dict[int, Callable[[Rdata], str]] = {
-    Type.A: lambda rdata: inet_ntop(AF_INET, rdata),
-    Type.AAAA: lambda rdata: inet_ntop(AF_INET6, rdata),
+    Type.A: dns.ipv4.inet_ntoa,
+    Type.AAAA: dns.ipv6.inet_ntoa,
     Type.NS: _write_name,
     Type.CNAME: _write_name,
     Type.PTR: _write_name,
