@@ -163,7 +163,7 @@ class Worker:
                 self._updates.receive(wire, source, tcp, reply)
             else:
                 self._answer(wire, reply, tcp, 0)
-        except Exception:  # a bug: said with its traceback, answered SERVFAIL, nobody else notices
+        except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
             log.failure("message.failed source={source}", source=source)
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
@@ -192,10 +192,11 @@ def run(config: WorkerConfig) -> None:
     from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
 
     reactor: Any = installed
+    # Twisted's own annotations do not know that its observers are observers.
     observer: Any = textFileLogObserver(sys.stderr)
-    globalLogBeginner.beginLoggingTo(
-        [FilteringLogObserver(observer, [LogLevelFilterPredicate(LogLevel.info)])], redirectStandardIO=False
-    )
+    wanted: Any = LogLevelFilterPredicate(LogLevel.info)
+    filtered: Any = FilteringLogObserver(observer, [wanted])
+    globalLogBeginner.beginLoggingTo([filtered], redirectStandardIO=False)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s [%(name)s] %(message)s")
     worker = Worker(config)
 

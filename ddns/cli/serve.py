@@ -24,7 +24,12 @@ from ddns.supervisor import AddressTaken, Child, Supervisor, open_sockets, progr
 @click.option("--dsn", help="Use this Postgres (15 or newer) and not an embedded one.")
 @click.option("--state", type=click.Path(path_type=Path), help="Keep the embedded database and keys in this folder.")
 def command(
-    config: Path | None, listen: Sequence[str], workers: int | None, no_signer: bool, dsn: str | None, state: Path | None
+    config: Path | None,
+    listen: Sequence[str],
+    workers: int | None,
+    no_signer: bool,
+    dsn: str | None,
+    state: Path | None,
 ) -> int:
     """Answer for the zones and accept their updates until SIGTERM or Ctrl-C.
 
@@ -35,6 +40,7 @@ def command(
         addresses = [settings.address(text) for text in (listen or chosen.serve.listen)]
     except ValueError as error:
         raise Failure(str(error), 2) from None
+    from ddns.database import open_database  # noqa: PLC0415
     from ddns.service import Service  # noqa: PLC0415 - the database's libraries load only here
 
     count = workers or chosen.serve.workers
@@ -42,7 +48,10 @@ def command(
         sockets = open_sockets(addresses, count)
     except AddressTaken as error:
         raise Failure(str(error)) from None
-    with Service(chosen, dsn, state) as service:
+    dsn = dsn or os.environ.get("DDNS_DSN") or chosen.database.dsn or None
+    folder = state or (None if os.environ.get("DDNS_STATE") else _path(chosen.database.state))
+    with open_database(dsn, folder, serve=True) as database:
+        service = Service(chosen, database)
         children = []
         if not no_signer:
             children.append(
@@ -58,8 +67,12 @@ def command(
             told = msgspec.json.encode(service.worker_config(fds))
             children.append(Child(f"worker {number}", program("ddns.worker"), config=told, fds=fds))
         where = ", ".join(settings.address_text(one) for one in addresses)
-        supervisor = Supervisor(children, _say, service.postgres)
+        supervisor = Supervisor(children, _say, database.postgres)
         return supervisor.run(lambda: _ready(where))
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def _say(sentence: str) -> None:

@@ -94,7 +94,8 @@ class TcpProtocol(Int16StringReceiver, TimeoutMixin):
 
     def callLater(self, seconds: float, work: Callable[[], None]) -> Any:  # noqa: N802 - TimeoutMixin's hook
         """Arm the idle timer on the factory's clock."""
-        return self._owner.clock.callLater(seconds, work)
+        clock: Any = self._owner.clock
+        return clock.callLater(seconds, work)
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         """Count the connection and start its idle time."""
