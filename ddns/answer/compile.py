@@ -165,7 +165,7 @@ def _data(draft: Draft, image: ZoneImage, name: Name, node: Node, rdtype: int, *
         if not chosen:
             draft.negative = image
         return None
-    alias = find(node, Type.CNAME)
+    alias = None if rdtype == Type.NSEC else find(node, Type.CNAME)  # an NSEC stands beside a CNAME (RFC 4034 §4)
     if alias is None:
         draft.lasting = False
         draft.negative = image

@@ -97,14 +97,14 @@ def _next_closer(name: Name, encloser: Name) -> Name:
 
 
 def _matching(image: ZoneImage, name: Name) -> Proof | None:
-    if image.hashing is None:
+    if image.hashing is None or image.nsec3 is None:
         return None
     served = image.nsec3.get(hash_name(name, image.hashing))
     return None if served is None else _hashed(served)
 
 
 def _covering(image: ZoneImage, name: Name) -> Proof | None:
-    if image.hashing is None:
+    if image.hashing is None or image.nsec3 is None:
         return None
     found = image.nsec3.at_or_before(hash_name(name, image.hashing))
     return None if found is None else _hashed(found[1])
@@ -116,7 +116,7 @@ def _hashed(served: Served) -> Proof:
 
 def _nsec(image: ZoneImage, name: Name) -> Proof | None:
     """Return the NSEC record at *name* or, where it has none, the one that covers it."""
-    found = image.nsec.at_or_before(names.order_key(name))
+    found = None if image.nsec is None else image.nsec.at_or_before(names.order_key(name))
     if found is None:
         return None
     owner = found[1]

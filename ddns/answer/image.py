@@ -82,11 +82,10 @@ class ZoneImage:
     """The zone *origin* as it was published with edition number *edition*."""
 
     __slots__ = (
-        "_chains",
         "_children",
+        "_others",
         "bends",
         "edition",
-        "enclosers",
         "hashing",
         "nodes",
         "nsec",
@@ -102,11 +101,12 @@ class ZoneImage:
         self.edition = edition
         self.nodes: dict[Name, Node] = {origin: ()}
         self.bends: dict[Name, bool] = {}
-        self.nsec: Chain[Name] = Chain()
-        self.nsec3: Chain[Served] = Chain()
+        self.nsec: Chain[Name] | None = None
+        self.nsec3: Chain[Served] | None = None
         self.hashing: Hashing | None = None
         self._children: dict[Name, int] = {}  # of names that have any: how many names stand directly below
-        self._chains: dict[Hashing, Chain[Served]] = {}  # while the parameters change there are two
+        # NSEC3 chains that are not in use, as while the parameters change.
+        self._others: dict[Hashing, Chain[Served]] | None = None
         # What answers are made of, made when it is first needed and forgotten with the next edition.
         self.remembered = Remembered()
         self._load(rrsets)
@@ -121,12 +121,14 @@ class ZoneImage:
             self._put(rrset)
             if rrset.type == Type.NSEC:
                 nsec.append((names.order_key(rrset.name), rrset.name))
-        self.nsec = Chain(nsec)
+        if nsec:
+            self.nsec = Chain(nsec)
         links: dict[Hashing, list[tuple[bytes, Served]]] = {}
         for rrset in hashed:
             for hashing, link in self._links(rrset):
                 links.setdefault(hashing, []).append(link)
-        self._chains = {hashing: Chain(pairs) for hashing, pairs in links.items()}
+        if links:
+            self._others = {hashing: Chain(pairs) for hashing, pairs in links.items()}
         self._choose_chain()
 
     # ---- finding -------------------------------------------------------------------------------
@@ -186,7 +188,7 @@ class ZoneImage:
                 self._unlink(rrset)
             else:
                 bent |= self._drop(rrset.name, rrset.type)
-                if rrset.type == Type.NSEC:
+                if rrset.type == Type.NSEC and self.nsec is not None:
                     self.nsec.remove(names.order_key(rrset.name))
         for rrset in edition.added:
             if rrset.type == Type.NSEC3:
@@ -194,6 +196,8 @@ class ZoneImage:
                 continue
             bent |= self._put(rrset)
             if rrset.type == Type.NSEC:
+                if self.nsec is None:
+                    self.nsec = Chain()
                 self.nsec.put(names.order_key(rrset.name), rrset.name)
         if any(name == self.origin and rdtype == Type.NSEC3PARAM for name, rdtype in touched):
             self._choose_chain()
@@ -263,14 +267,20 @@ class ZoneImage:
 
     def _choose_chain(self) -> None:
         """Take the chain that the apex's NSEC3PARAM names for use (RFC 5155 §4.1.2)."""
-        self.hashing = None
+        hashing = None
         param = self.rrset(self.origin, Type.NSEC3PARAM)
         for rdata in rdatas(param) if param is not None else ():
             if rdata[0] == _SHA1 and rdata[1] == 0:
-                self.hashing = Hashing(rdata[2] << 8 | rdata[3], rdata[5 : 5 + rdata[4]])
-                self.nsec3 = self._chains.setdefault(self.hashing, Chain())
-                return
-        self.nsec3 = Chain()
+                hashing = Hashing(rdata[2] << 8 | rdata[3], rdata[5 : 5 + rdata[4]])
+                break
+        if hashing == self.hashing:
+            return
+        others = self._others or {}
+        if self.hashing is not None and self.nsec3 is not None:
+            others[self.hashing] = self.nsec3
+        self.hashing = hashing
+        self.nsec3 = None if hashing is None else others.pop(hashing, None) or Chain()
+        self._others = others or None
 
     def _links(self, rrset: SignedRRset) -> list[tuple[Hashing, tuple[bytes, Served]]]:
         """Return an NSEC3 RRset's records as links of their chains; none where the owner is no hash."""
@@ -292,13 +302,21 @@ class ZoneImage:
 
     def _link(self, rrset: SignedRRset) -> None:
         for hashing, (key, served) in self._links(rrset):
-            chain = self._chains.get(hashing)
+            chain = self._chain(hashing)
             if chain is None:
-                chain = self._chains[hashing] = Chain()
+                chain = Chain()
+                self._others = {**(self._others or {}), hashing: chain}
             chain.put(key, served)
 
     def _unlink(self, rrset: SignedRRset) -> None:
         for hashing, (key, _) in self._links(rrset):
-            chain = self._chains.get(hashing)
+            chain = self._chain(hashing)
             if chain is not None:
                 chain.remove(key)
+                if not chain and self._others is not None:
+                    self._others.pop(hashing, None)
+
+    def _chain(self, hashing: Hashing) -> Chain[Served] | None:
+        if hashing == self.hashing:
+            return self.nsec3
+        return None if self._others is None else self._others.get(hashing)

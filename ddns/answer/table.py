@@ -225,6 +225,10 @@ class Table:
         """Note that the zone *zone_id* is served here; it is asked for with `NeedZone` when it is needed."""
         if self._origins.get(zone_id) == origin:
             return
+        self.forget(zone_id)
+        before = self.zones.get(origin)
+        if before is not None:
+            self.forget(before if isinstance(before, int) else before.zone_id)
         self._uncover(origin)
         self.zones[origin] = zone_id
         self._origins[zone_id] = origin
