@@ -83,9 +83,14 @@ def message(
 
 
 def zone(*lines: str, serial: int = 10) -> Zone:
-    """Return a zone with a SOA, one NS and the records of *lines*, each `owner ttl type rdata`."""
+    """Return a zone with a SOA, one NS and the records of *lines*."""
+    return rrsets_of(f"@ 3600 SOA {SOA.format(serial=serial)}", "@ 3600 NS ns.example.", *lines)
+
+
+def rrsets_of(*lines: str) -> Zone:
+    """Return the records of *lines*, each `owner ttl type rdata`."""
     found: dict[tuple[Name, int], tuple[int, list[bytes]]] = {}
-    for line in (f"@ 3600 SOA {SOA.format(serial=serial)}", "@ 3600 NS ns.example.", *lines):
+    for line in lines:
         owner, ttl, rdtype, text = line.split(maxsplit=3)
         kind = number(rdtype)
         data = records.canonical(kind, rdata(rdtype, text))
@@ -97,7 +102,7 @@ def zone(*lines: str, serial: int = 10) -> Zone:
 
 
 def show(content: Zone) -> set[str]:
-    """Return the records of a zone as lines like those that `zone` reads."""
+    """Return the records of a zone as lines like those that `rrsets_of` reads."""
     out = set()
     for rrsets in content.values():
         for rrset in rrsets:

@@ -11,7 +11,7 @@ from ddns.dns.codes import Type
 
 # Short rules for the types that gateways write all day; dnspython's parser costs 20 to 50 µs a record.
 _KEY_HEAD = 4  # octets before the public key (RFC 2535 §3.1)
-_TLSA_HEAD = 3  # octets before the association data (RFC 6698 §2.1)
+_TLSA_SIZES = {1: 3 + 32, 2: 3 + 64}  # octets by matching type: SHA-256 and SHA-512 (RFC 6698 §2.1)
 
 
 def checked_rdata(rdtype: int, rdata: bytes, error: type[ValueError]) -> bytes:
@@ -19,7 +19,9 @@ def checked_rdata(rdtype: int, rdata: bytes, error: type[ValueError]) -> bytes:
 
     Types that dnspython does not know are opaque (RFC 3597 §3).
     """
-    if rdtype in (Type.KEY, Type.TLSA) and len(rdata) > _KEY_HEAD:
+    if rdtype == Type.KEY and len(rdata) >= _KEY_HEAD:
+        return rdata
+    if rdtype == Type.TLSA and len(rdata) == _TLSA_SIZES.get(rdata[2] if len(rdata) > 2 else 0):
         return rdata
     if rdtype == Type.TXT:
         return _checked_strings(rdata, error)
