@@ -6,6 +6,7 @@ remembered, for its transaction may fail.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -43,23 +44,22 @@ class KeyRing:
         self.vault = vault
         self._capacity = capacity
         self._zones: OrderedDict[int, ZoneKeys] = OrderedDict()
+        self._lock = threading.Lock()  # big zones are signed in threads
 
     def get(self, zone: int, origin: Name) -> ZoneKeys | None:
         """Return the keys of *zone*, if they are remembered."""
-        known = self._zones.get(zone)
-        if known is None or known.origin != origin:
-            return None
-        self._zones.move_to_end(zone)
-        return known
+        with self._lock:
+            known = self._zones.get(zone)
+            if known is None or known.origin != origin:
+                return None
+            self._zones.move_to_end(zone)
+            return known
 
     def open(self, zone: int, origin: Name, sealed: Sequence[SealedKey], newest: int) -> ZoneKeys:
         """Open the committed keys of *zone* and remember them. Raises `vault.VaultError`."""
         opened = ZoneKeys(origin, [self.vault.open(origin, one) for one in sealed], newest)
-        self._zones[zone] = opened
-        if len(self._zones) > self._capacity:
-            self._zones.popitem(last=False)
+        with self._lock:
+            self._zones[zone] = opened
+            if len(self._zones) > self._capacity:
+                self._zones.popitem(last=False)
         return opened
-
-    def forget(self, zone: int) -> None:
-        """Drop what is remembered of *zone*."""
-        self._zones.pop(zone, None)

@@ -1,0 +1,266 @@
+"""The command line of the signer: `zone-signer run|once|plan|keys`. A failure is one sentence and a truthful status."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import psycopg
+
+from ddns.database import DatabaseProblem, open_database
+from ddns.dns import names
+from ddns.dns.names import BadName
+from ddns.store.pool import Pool, connect
+from zone_signer import keys as public
+from zone_signer import renewal, settings, store
+from zone_signer.keyring import KeyRing
+from zone_signer.policy import Policy
+from zone_signer.service import Service, SocketProblem
+from zone_signer.signer import REFUSALS, Signer
+from zone_signer.vault import Vault, VaultError
+from zone_signer.worker import ROLE, Worker
+
+PATIENCE = 30.0  # seconds that `run` waits for a database that is starting
+POOL = 4  # connections for jobs that must look something up
+SWITCH = 0.0005  # seconds until a thread that signs a big zone lets the socket be answered
+
+Result = TypeVar("Result")
+
+
+class Failure(click.ClickException):
+    """What could not be done, in one sentence."""
+
+
+def _database_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--state", type=click.Path(path_type=Path), help="The folder of the embedded database and keys."),
+        click.option("--dsn", help="Use this Postgres (15 or newer) and not an embedded one."),
+    ):
+        command = option(command)
+    return command
+
+
+def _key_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--master-key", type=click.Path(path_type=Path), help="The file with the key that seals signing keys."
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """Sign zones: the only program that opens a private zone key."""
+
+
+@cli.command()
+@_database_options
+@_key_option
+@click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen for servers on this unix socket.")
+@click.option("--socket-group", default="", help="Let this group connect too.")
+def run(dsn: str | None, state: Path | None, master_key: Path | None, path: Path | None, socket_group: str) -> None:
+    """Answer servers and keep every zone signed, until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="zone-signer: %(message)s")
+    with open_database(dsn, state) as database:
+        where = settings.socket_path(path, database.state)
+        key = settings.master_key_path(master_key, database.state)
+        asyncio.run(_serve(database.dsn_for(ROLE), where, socket_group, key))
+
+
+async def _serve(dsn: str, path: Path, group: str, key: Path) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    sys.setswitchinterval(SWITCH)
+    ring = KeyRing(await _with_connection(dsn, lambda conn: _vault(conn, key), PATIENCE))
+    pool = Pool(dsn, ROLE, POOL)
+    await pool.open()
+    service = Service(path, Signer(ring, pool, Policy()), group)
+    await service.start()
+    working = asyncio.create_task(Worker(dsn, ring, Policy()).run())
+    stopped = asyncio.create_task(stopping.wait())
+    print("ready", flush=True)  # noqa: T201 - what the supervisor waits for
+    _notify("READY=1")
+    try:
+        await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()  # a bug: raise it, and be started again
+    finally:
+        _notify("STOPPING=1")
+        for task in (working, stopped):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await service.close()
+        await pool.close()
+
+
+@cli.command()
+@_database_options
+@_key_option
+def once(dsn: str | None, state: Path | None, master_key: Path | None) -> None:
+    """Sign what is behind or due, say what was done, and end."""
+    with open_database(dsn, state) as database:
+        key = settings.master_key_path(master_key, database.state)
+
+        async def work(conn: store.Conn) -> Any:
+            ring = KeyRing(await _vault(conn, key))
+            return await Worker(database.dsn_for(ROLE), ring, Policy()).sweep(conn)
+
+        done = asyncio.run(_with_connection(database.dsn_for(ROLE), work))
+    click.echo(f"{done.published} editions published, {done.delegated} delegations secured.")
+    for zone, reason in done.failed:
+        click.echo(f"zone-signer: {zone} was not signed: {reason}", err=True)
+    if done.failed:
+        raise Failure(f"{len(done.failed)} of the zones could not be signed")
+
+
+@cli.command()
+@click.argument("zone", required=False)
+@_database_options
+def plan(zone: str | None, dsn: str | None, state: Path | None) -> None:
+    """Show what a run would sign, publish and drop now, in ZONE or wherever something is to be done."""
+    origin = _name(zone) if zone else None
+    with open_database(dsn, state) as database:
+        for line in asyncio.run(_with_connection(database.dsn_for(ROLE), lambda conn: _plan(conn, origin))):
+            click.echo(line)
+
+
+async def _plan(conn: store.Conn, origin: bytes | None) -> list[str]:
+    now, policy = int(time.time()), Policy()
+    if origin is None:
+        zones = await store.waiting(conn, now)
+    else:
+        found = await store.find(conn, origin)
+        if found is None or found.denial == "none":
+            raise Failure(f"no zone {names.to_text(origin)} is signed here; `zone-signer keys` lists those that are")
+        zones = [found]
+    out = []
+    for zone in zones:
+        records = (await store.stored(conn, [zone.id])).get(zone.id, {})
+        published = (await store.published(conn, [zone.id]))[zone.id]
+        sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
+        dnskeys = tuple(key.public for key in sealed)
+        marks = frozenset((key.algorithm, key.tag) for key in sealed)
+        made = renewal.plan_whole(zone, records, dnskeys, marks, published, policy, now)
+        out.append(f"{names.to_text(zone.origin)} edition {zone.edition} serial {zone.serial}")
+        out += [] if sealed else [f"  make    a key of algorithm {zone.algorithm}"]
+        out += [f"  {line}" for line in made.lines()]
+    return out or ["Nothing is to be signed."]
+
+
+@cli.command("keys")
+@click.argument("zone", required=False)
+@_database_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def show_keys(zone: str | None, dsn: str | None, state: Path | None, as_json: bool) -> None:
+    """List the signing keys with the DS records that parents need, of ZONE or of all zones."""
+    origin = _name(zone) if zone else None
+    with open_database(dsn, state) as database:
+        listing = asyncio.run(_with_connection(database.dsn_for(ROLE), store.key_listing))
+    rows = [
+        {
+            "zone": names.to_text(owner),
+            "tag": key.tag,
+            "algorithm": key.algorithm,
+            "state": key_state,
+            "published": published,
+            "master": key.sealed[1:9].hex(),
+            "ds": _ds_text(public.ds(owner, key.public)),
+        }
+        for owner, key, key_state, published in listing
+        if origin in (None, owner)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['zone']} {row['state']}{'' if row['published'] else ' (not published yet)'} DS {row['ds']}")
+    if not rows:
+        click.echo("There are no signing keys." if origin is None else f"{names.to_text(origin)} has no signing key.")
+
+
+def _ds_text(rdata: bytes) -> str:
+    return f"{int.from_bytes(rdata[:2], 'big')} {rdata[2]} {rdata[3]} {base64.b16encode(rdata[4:]).decode()}"
+
+
+def _name(text: str) -> bytes:
+    try:
+        return names.from_text(text)
+    except BadName as error:
+        raise Failure(str(error)) from None
+
+
+async def _vault(conn: store.Conn, key: Path) -> Vault:
+    return settings.open_vault(key, await store.any_sealed(conn))
+
+
+async def _with_connection(dsn: str, work: Callable[[store.Conn], Awaitable[Result]], patience: float = 0.0) -> Result:
+    """Connect, waiting up to *patience* seconds for a database that is away, and do *work*."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            conn = await connect(dsn, ROLE)
+            break
+        except psycopg.OperationalError:
+            if time.monotonic() >= end:
+                raise
+            await asyncio.sleep(0.2)
+    async with conn:
+        return await work(conn)
+
+
+def _notify(state: str) -> None:
+    """Tell systemd *state*, where it asked to be told (sd_notify(3))."""
+    where = os.environ.get("NOTIFY_SOCKET")
+    if not where:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, contextlib.suppress(OSError):
+        sock.connect("\0" + where[1:] if where.startswith("@") else where)
+        sock.send(state.encode())
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit status."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        cli.main(prog_name="zone-signer", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _say(error.format_message(), error.exit_code)
+    except click.Abort:
+        return _say("Stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (DatabaseProblem, SocketProblem, VaultError, *REFUSALS) as error:
+        return _say(str(error), 1)
+    except psycopg.OperationalError as error:
+        return _say(f"cannot reach the database: {error}", 1)
+    except psycopg.errors.InsufficientPrivilege as error:
+        return _say(f"the database refuses: {error}; run as a user who may become {ROLE}", 1)
+    return 0
+
+
+def _say(sentence: str, status: int) -> int:
+    text = " ".join(sentence.split())
+    click.echo(f"zone-signer: {text if text.endswith(('.', '!', '?')) else text + '.'}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""What the signer writes to Postgres: records, editions, heads, keys, and a child's DS in its registry's zone.
+
+Law: the caller owns the transaction, and has each zone locked (`store.lease` or `store.lock`) before it comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ddns.dns import names
+from ddns.dns.codes import Type
+from ddns.dns.names import Name
+from ddns.dns.records import RRset, SignedRRset
+from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged, texts
+from ddns.zone import edition as editions
+from ddns.zone.changes import ChangeSet, RRsetChange
+from ddns.zone.jobs import SealedKey
+from zone_signer.plan import NEVER
+from zone_signer.store import Conn, Lease
+
+NOTIFY_LIMIT = 7900  # octets of a payload; Postgres takes less than 8000
+EDITION_LIMIT = 20_000  # RRsets; a bigger edition is not kept, and whoever is behind reads the zone anew
+_COPY_AT_ONCE = 1000  # rows
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """What one signing run writes for one zone; *serial* is what it had, *to_serial* what it gets.
+
+    Where *changed* is false nothing is published, only noted that the zone is up to its head.
+    """
+
+    zone: Lease
+    resign_at: int
+    changed: bool = False
+    to_serial: int = 0
+    removed: tuple[SignedRRset, ...] = ()
+    added: tuple[SignedRRset, ...] = ()
+    gone: tuple[tuple[Name, int], ...] = ()
+    keys: tuple[SealedKey, ...] = ()
+
+
+async def publish(conn: Conn, done: Sequence[Publication]) -> None:
+    """Write what signing runs made, and tell the servers when it is committed."""
+    changed = [one for one in done if one.changed]
+    made = [(one.zone.id, key) for one in done for key in one.keys]
+    if made:
+        await insert_keys(conn, made)
+    if changed:
+        await _remove(conn, changed)
+        await _add(conn, changed)
+        await _append_editions(conn, changed)
+        await conn.execute(
+            """UPDATE zones SET edition = new.edition, serial = new.serial
+               FROM unnest(%(ids)s, %(editions)s, %(serials)s) AS new(id, edition, serial) WHERE zones.id = new.id""",
+            {
+                "ids": bigints([one.zone.id for one in changed]),
+                "editions": bigints([one.zone.edition + 1 for one in changed]),
+                "serials": bigints([one.to_serial for one in changed]),
+            },
+        )
+        await notify_zones(conn, [(one.zone.id, one.zone.edition + 1) for one in changed])
+    await conn.execute(
+        """UPDATE signing SET signed_head = new.head, pending = false, resign_at = to_timestamp(new.due)
+           FROM unnest(%(ids)s, %(heads)s, %(dues)s) AS new(zone, head, due) WHERE signing.zone = new.zone""",
+        {
+            "ids": bigints([one.zone.id for one in done]),
+            "heads": bigints([one.zone.head for one in done]),
+            "dues": bigints([None if one.resign_at >= NEVER else one.resign_at for one in done]),
+        },
+    )
+
+
+async def insert_keys(conn: Conn, made: Sequence[tuple[int, SealedKey]]) -> None:
+    """Store new signing keys, given as (zone, key)."""
+    await conn.execute(
+        """INSERT INTO signing_keys (id, zone, algorithm, flags, tag, public, sealed)
+           SELECT id::uuid, zone, algorithm, flags, tag, public, sealed
+           FROM unnest(%(ids)s, %(zones)s, %(algorithms)s, %(flags)s, %(tags)s, %(publics)s, %(sealed)s)
+               AS key(id, zone, algorithm, flags, tag, public, sealed)""",
+        {
+            "ids": texts([key.id for _, key in made]),
+            "zones": bigints([zone for zone, _ in made]),
+            "algorithms": integers([key.algorithm for _, key in made]),
+            "flags": integers([key.flags for _, key in made]),
+            "tags": integers([key.tag for _, key in made]),
+            "publics": octets([key.public for _, key in made]),
+            "sealed": octets([key.sealed for _, key in made]),
+        },
+    )
+
+
+async def _remove(conn: Conn, changed: Sequence[Publication]) -> None:
+    """Remove what goes and what is written anew; a zone that publishes nothing yet has neither."""
+    leaving = [
+        (one.zone.id, names.order_key(name), rdtype)
+        for one in changed
+        if one.zone.edition
+        for name, rdtype in (*one.gone, *((rrset.name, rrset.type) for rrset in one.added))
+    ]
+    if leaving:
+        await conn.execute(
+            """DELETE FROM published_rrsets USING unnest(%(zones)s, %(owners)s, %(types)s) AS leaving(zone, owner, type)
+               WHERE published_rrsets.zone = leaving.zone AND published_rrsets.owner = leaving.owner
+                 AND published_rrsets.type = leaving.type""",
+            {
+                "zones": bigints([one[0] for one in leaving]),
+                "owners": octets([one[1] for one in leaving]),
+                "types": integers([one[2] for one in leaving]),
+            },
+        )
+
+
+async def _add(conn: Conn, changed: Sequence[Publication]) -> None:
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy("COPY published_rrsets (zone, owner, type, ttl, rdatas, sigs) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        rows = [COPY_HEAD]
+        for publication in changed:
+            zone = publication.zone.id
+            for one in publication.added:
+                rows.append(copy_row(zone, names.order_key(one.name), one.type, one.ttl, one.rdatas, one.sigs))
+                if len(rows) > _COPY_AT_ONCE:
+                    await copy.write(b"".join(rows))
+                    rows.clear()
+        rows.append(COPY_TAIL)
+        await copy.write(b"".join(rows))
+
+
+async def _append_editions(conn: Conn, changed: Sequence[Publication]) -> None:
+    kept = [one for one in changed if len(one.removed) + len(one.added) <= EDITION_LIMIT]
+    if not kept:
+        return
+    await conn.execute(
+        """INSERT INTO editions (zone, number, from_serial, to_serial, removed, added)
+           SELECT zone, number, from_serial, to_serial, removed, added
+           FROM unnest(%(zones)s, %(numbers)s, %(froms)s, %(tos)s, %(removed)s, %(added)s)
+               AS new(zone, number, from_serial, to_serial, removed, added)""",
+        {
+            "zones": bigints([one.zone.id for one in kept]),
+            "numbers": bigints([one.zone.edition + 1 for one in kept]),
+            # The first edition starts from itself (ddns.zone.edition).
+            "froms": bigints([one.zone.serial if one.zone.edition else one.to_serial for one in kept]),
+            "tos": bigints([one.to_serial for one in kept]),
+            "removed": octets([editions.pack(one.removed) for one in kept]),
+            "added": octets([editions.pack(one.added) for one in kept]),
+        },
+    )
+
+
+async def notify_zones(conn: Conn, done: Iterable[tuple[int, int]]) -> None:
+    """Tell the servers which zones are at which edition."""
+    payloads: list[str] = []
+    for zone, edition in done:
+        token = f"{zone}:{edition}"
+        if payloads and len(payloads[-1]) + 1 + len(token) <= NOTIFY_LIMIT:
+            payloads[-1] += f" {token}"
+        else:
+            payloads.append(token)
+    await conn.execute(
+        "SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload", {"payloads": texts(payloads)}
+    )
+
+
+async def delegate(conn: Conn, registry: Lease, added: Sequence[RRset]) -> Lease:
+    """Put DS RRsets into a locked registry's records and journal; returns it at its new head."""
+    await conn.execute(
+        """INSERT INTO rrsets (zone, owner, type, ttl, rdatas)
+           SELECT %(zone)s, owner, type, ttl, rdatas::bytea[]
+           FROM unnest(%(owners)s, %(types)s, %(ttls)s, %(rdatas)s) AS new(owner, type, ttl, rdatas)""",
+        {
+            "zone": registry.id,
+            "owners": octets([names.order_key(one.name) for one in added]),
+            "types": integers([Type.DS] * len(added)),
+            "ttls": integers([one.ttl for one in added]),
+            "rdatas": ragged(one.rdatas for one in added),
+        },
+    )
+    head = registry.head + 1
+    change = ChangeSet(tuple(RRsetChange(one.name, one.type, None, one) for one in added))
+    await conn.execute(
+        """INSERT INTO journal (zone, seq, principal, change) VALUES (%(zone)s, %(seq)s, 'service', %(change)s)""",
+        {"zone": registry.id, "seq": head, "change": change.pack()},
+    )
+    await conn.execute("UPDATE zones SET head = %(head)s WHERE id = %(zone)s", {"zone": registry.id, "head": head})
+    return msgspec.structs.replace(registry, head=head)
+
+
+async def mark_pending(conn: Conn, zone: int) -> None:
+    """Note that a zone's records are ahead of what is published."""
+    await conn.execute("UPDATE signing SET pending = true WHERE zone = %(zone)s", {"zone": zone})

@@ -1,0 +1,197 @@
+"""One signing run for one zone outside an update: bring what is published to what is stored, and renew what is due.
+
+`whole` compares all of a zone; `partial` looks only at the names that the journal says have changed since, and asks
+the database for the little else that it needs. Both give the same zone. The zone is locked by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ddns.dns import names
+from ddns.dns.codes import Type
+from ddns.dns.names import Name
+from ddns.dns.records import Rdata, RRset, SignedRRset, serial_newer, serial_next, soa_serial, soa_with_serial
+from ddns.zone.jobs import Node, SealedKey, SignJob
+from zone_signer import plan as plans
+from zone_signer import store
+from zone_signer.change import Change
+from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.plan import Plan, Published, Records, soa_of
+from zone_signer.policy import Policy
+from zone_signer.publishing import Publication
+from zone_signer.sign import carry_out, check_clock
+from zone_signer.store import Conn, Lease
+
+JOURNAL_LIMIT = 2000  # entries; a zone that is further behind is compared as a whole
+
+
+def next_soa(zone: Lease, soa: RRset, *, changed: bool) -> RRset:
+    """Return the SOA that is published next.
+
+    Its serial is one more, or what was asked for where that is newer; the first edition's is the one asked for
+    (never 0). Where nothing has *changed* and nothing newer is asked for, it is the one that is published.
+    """
+    asked = soa_serial(soa.rdatas[0])
+    if zone.edition == 0:
+        serial = asked or 1
+    elif serial_newer(asked, zone.serial):
+        serial = asked
+    else:
+        serial = serial_next(zone.serial) if changed else zone.serial
+    return RRset(soa.name, soa.type, soa.ttl, (soa_with_serial(soa.rdatas[0], serial),))
+
+
+def _with_soa(apex: tuple[RRset, ...], soa: RRset) -> tuple[RRset, ...]:
+    return tuple(soa if one.type == Type.SOA else one for one in apex)
+
+
+def keys_of(zone: Lease, sealed: Sequence[SealedKey], ring: KeyRing) -> tuple[ZoneKeys, tuple[SealedKey, ...]]:
+    """Return the zone's keys, and the one that had to be made because it has none. Raises `VaultError`."""
+    if not sealed:
+        key, made = ring.vault.make(zone.origin, zone.algorithm)
+        return ZoneKeys(zone.origin, [key]), (made,)
+    known = ring.get(zone.id, zone.origin)
+    return known or ring.open(zone.id, zone.origin, sealed, 0), ()
+
+
+def plan_whole(
+    zone: Lease,
+    records: Records,
+    dnskeys: tuple[Rdata, ...],
+    marks: frozenset[tuple[int, int]],
+    published: Published,
+    policy: Policy,
+    now: int,
+) -> Plan:
+    """Plan the run by comparing everything; a plan that does anything else also publishes a new SOA."""
+    apex = records.get(zone.origin, ())
+    asked = soa_of(apex, zone.origin)
+    same = next_soa(zone, asked, changed=False)
+    plan = plans.whole(
+        zone.origin,
+        zone.denial,
+        {**records, zone.origin: _with_soa(apex, same)},
+        dnskeys,
+        marks,
+        published,
+        policy,
+        now,
+    )
+    if zone.edition == 0 or not (plan.sign or plan.bare or plan.drop):
+        return plan
+    soa = next_soa(zone, asked, changed=True)
+    place = zone.origin, int(Type.SOA)
+    there = published.get(place)
+    others = tuple(one for one in plan.sign if (one.name, one.type) != place)
+    old = tuple(one for one in plan.old if (one.name, one.type) != place)
+    return msgspec.structs.replace(plan, sign=(*others, soa), old=(*old, there) if there else old)
+
+
+def whole(
+    zone: Lease,
+    records: Records,
+    published: Published,
+    sealed: Sequence[SealedKey],
+    ring: KeyRing,
+    policy: Policy,
+    now: int,
+) -> Publication:
+    """Do the run by comparing everything. Raises what `signer.REFUSALS` lists."""
+    check_clock(zone.origin, plans.newest_inception(published, now), now)
+    keys, made = keys_of(zone, sealed, ring)
+    plan = plan_whole(zone, records, keys.dnskeys, keys.marks, published, policy, now)
+    return _publication(zone, plan, keys, made, policy, now)
+
+
+def _publication(
+    zone: Lease, plan: Plan, keys: ZoneKeys, made: tuple[SealedKey, ...], policy: Policy, now: int
+) -> Publication:
+    if not (plan.sign or plan.bare or plan.drop):
+        return Publication(zone, plan.wake)
+    done = carry_out(plan, keys.signatories, policy, now)
+    keys.newest = max(keys.newest, now - policy.backdate)
+    soa = next(one for one in done.added if one.type == Type.SOA and one.name == zone.origin)
+    return Publication(
+        zone, done.resign_at, True, soa_serial(soa.rdatas[0]), plan.old, done.added, plan.drop, made
+    )  # fmt: skip
+
+
+def touched(entries: Sequence[tuple[int, Sequence[Name]]], zone: Lease) -> set[Name] | None:
+    """Return the names that journal *entries* changed since the zone was signed; None where they do not tell."""
+    if [seq for seq, _ in entries] != list(range(zone.signed_head + 1, zone.head + 1)):
+        return None
+    if not all(changed for _, changed in entries):
+        return None  # an import says that it happened, not what it changed
+    return {name for _, changed in entries for name in changed}
+
+
+async def names_since(conn: Conn, zone: Lease) -> set[Name] | None:
+    """Return which names changed since the zone was signed, where its journal tells and they are not many."""
+    if zone.edition == 0 or zone.head == zone.signed_head or zone.head - zone.signed_head > JOURNAL_LIMIT:
+        return None
+    entries = await store.journal_since(conn, zone.id, zone.signed_head, JOURNAL_LIMIT + 1)
+    return touched([(seq, [one.name for one in change.changes]) for seq, change in entries], zone)
+
+
+async def partial(
+    conn: Conn, zone: Lease, changed: Iterable[Name], resign_at: int, ring: KeyRing, policy: Policy, now: int
+) -> Publication | None:
+    """Do the run for the names *changed* alone. None where that is not possible: then compare the whole."""
+    sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
+    if not sealed:
+        return None
+    keys = ring.get(zone.id, zone.origin)
+    if keys is None:
+        newest = await store.newest_inceptions(conn, [zone.id], now)
+        keys = ring.open(zone.id, zone.origin, sealed, newest.get(zone.id, 0))
+    check_clock(zone.origin, keys.newest, now)
+    wanted = {zone.origin, *changed}
+    above = {name for one in wanted for name in names.ancestors(one, zone.origin)} - wanted
+    after = await store.stored_at(conn, zone.id, wanted | above)
+    there = await store.published_at(conn, zone.id, wanted)
+    if any(one.type == Type.NSEC3PARAM for one in there) != (zone.denial == "nsec3"):
+        return None  # the kind of denial has changed, which moves everything
+    apex = after.get(zone.origin, ())
+    after[zone.origin] = _with_soa(apex, next_soa(zone, soa_of(apex, zone.origin), changed=True))
+    change = Change(_job(zone, wanted, above, after, there))
+    while asked := change.questions():
+        if asked.everything:
+            return None
+        (answers,) = await store.answers(conn, [(zone.id, zone.denial, asked)])
+        change.learn(asked, answers)
+    plan = change.plan()
+    places = {(one.name, one.type) for one in (*plan.sign, *plan.bare)} | set(plan.drop)
+    known = {(one.name, one.type) for one in plan.old}
+    old = tuple(one for one in there if (one.name, one.type) in places - known)
+    if places == {(zone.origin, Type.SOA)} and _asks_nothing(zone, apex, there):
+        return Publication(zone, resign_at)
+    plan = msgspec.structs.replace(plan, old=(*plan.old, *old), wake=resign_at)
+    return _publication(zone, plan, keys, (), policy, now)
+
+
+def _job(
+    zone: Lease, wanted: set[Name], above: set[Name], after: dict[Name, tuple[RRset, ...]], there: list[SignedRRset]
+) -> SignJob:
+    """Return the job that a server would have made: what is published is what was, what is stored is what is."""
+    before: dict[Name, list[RRset]] = {}
+    for one in there:
+        before.setdefault(one.name, []).append(RRset(one.name, one.type, one.ttl, one.rdatas))
+    return SignJob(
+        zone.id,
+        zone.origin,
+        zone.denial,
+        zone.algorithm,
+        tuple(Node(name, tuple(before.get(name, ())), after.get(name, ())) for name in wanted),
+        tuple((name, tuple(one.type for one in after.get(name, ()))) for name in above),
+    )
+
+
+def _asks_nothing(zone: Lease, apex: tuple[RRset, ...], there: list[SignedRRset]) -> bool:
+    """Tell whether the SOA that is stored differs from the published one in nothing but an older serial."""
+    same = next_soa(zone, soa_of(apex, zone.origin), changed=False)
+    return any(
+        (one.name, one.type, one.ttl, one.rdatas) == (same.name, same.type, same.ttl, same.rdatas) for one in there
+    )

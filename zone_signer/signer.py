@@ -1,0 +1,211 @@
+"""Answer the server's jobs: most from what is remembered, the others after a look into the database.
+
+Law: nothing is written here. The server holds the zones of its jobs locked and commits what it is told; keys that were
+made for a job are not remembered, because that commit may fail. A job that cannot be done says so in its
+answer and does not touch its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+import psycopg
+
+from ddns.dns import names
+from ddns.zone.jobs import SealedKey, SignedJob, SignJob
+from zone_signer import plan as plans
+from zone_signer import store
+from zone_signer.chain import BrokenChain
+from zone_signer.change import Change, Questions
+from zone_signer.denial import TYPES, NameTooLong
+from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.plan import BadZone, Plan
+from zone_signer.policy import Policy
+from zone_signer.sign import ClockBack, carry_out, check_clock
+from zone_signer.vault import VaultError
+
+log = logging.getLogger("zone_signer")
+
+REFUSALS = (BadZone, BrokenChain, ClockBack, NameTooLong, VaultError)  # their messages are sentences for people
+SLICE = 0.005  # seconds of work before others get their turn
+BIG = 300  # names; a job with more is worked out in a thread
+
+
+class Pool(Protocol):
+    """What lends connections: `ddns.store.pool.Pool`."""
+
+    def connection(self) -> AbstractAsyncContextManager[store.Conn]:
+        """Lend one."""
+
+
+class _Task:
+    """A job on its way: its keys, what it has worked out, and its answer."""
+
+    __slots__ = ("answer", "change", "job", "keys", "plan", "whole")
+
+    def __init__(self, job: SignJob) -> None:
+        self.job = job
+        self.keys: ZoneKeys | None = None
+        self.change: Change | None = None
+        self.plan: Plan | None = None
+        self.whole = job.whole
+        self.answer: SignedJob | None = None
+
+    def fail(self, reason: str) -> None:
+        self.answer = SignedJob(self.job.zone, error=reason)
+
+
+def _attempt(task: _Task, work: Callable[..., None], *arguments: object) -> None:
+    """Do *work* for a task that has no answer yet; what goes wrong becomes its answer."""
+    if task.answer is not None:
+        return
+    try:
+        work(*arguments)
+    except REFUSALS as error:
+        task.fail(str(error))
+    except Exception:
+        log.exception("signer.bug zone=%s", names.to_text(task.job.origin))
+        task.fail(f"the signer failed at {names.to_text(task.job.origin)}; its log says where")
+
+
+class Signer:
+    """Signs jobs with the keys of *ring*; reads from *pool*; *clock* gives seconds since 1970."""
+
+    def __init__(self, ring: KeyRing, pool: Pool, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+        self._ring = ring
+        self._pool = pool
+        self._policy = policy
+        self._clock = clock
+
+    async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
+        """Answer *jobs* in their order."""
+        tasks = [_Task(job) for job in jobs]
+        now = int(self._clock())
+        try:
+            await self._find_keys(tasks, now)
+            turn = time.monotonic()
+            for task in tasks:
+                _attempt(task, self._begin, task, now)
+                if time.monotonic() - turn > SLICE:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
+            await self._read(tasks)
+            for task in tasks:
+                if task.answer is None and task.whole:
+                    await self._sign_whole(task, now)
+        except (OSError, psycopg.Error) as error:
+            log.warning("signer.database_away reason=%s", " ".join(str(error).split()))
+            for task in tasks:
+                if task.answer is None:
+                    task.fail("the signer cannot reach its database")
+        for task in tasks:
+            if task.answer is None:
+                _attempt(task, self._finish, task, now)
+        return tuple(task.answer or SignedJob(task.job.zone, error="the signer lost this job") for task in tasks)
+
+    async def _find_keys(self, tasks: Sequence[_Task], now: int) -> None:
+        unknown = []
+        for task in tasks:
+            if task.job.denial not in TYPES:
+                task.fail(f"{names.to_text(task.job.origin)} is not to be signed")
+            elif not task.whole:
+                task.keys = self._ring.get(task.job.zone, task.job.origin)
+                if task.keys is None:
+                    unknown.append(task)
+        if not unknown:
+            return
+        zones = [task.job.zone for task in unknown]
+        async with self._pool.connection() as conn:
+            sealed = await store.keys(conn, zones)
+            newest = await store.newest_inceptions(conn, zones, now)
+        for task in unknown:
+            _attempt(task, self._open, task, sealed, newest)
+
+    def _open(self, task: _Task, sealed: dict[int, list[SealedKey]], newest: dict[int, int]) -> None:
+        job = task.job
+        if job.zone not in sealed:
+            task.fail(f"{names.to_text(job.origin)} has no signing key yet")
+            return
+        task.keys = self._ring.open(job.zone, job.origin, sealed[job.zone], newest.get(job.zone, 0))
+
+    def _begin(self, task: _Task, now: int) -> None:
+        """Work out what the change is; one that needs nothing from the database is signed at once."""
+        if task.whole:
+            return
+        assert task.keys is not None
+        check_clock(task.job.origin, task.keys.newest, now)
+        task.change = Change(task.job)
+        asked = task.change.questions()
+        if not asked:
+            self._finish(task, now)
+
+    async def _read(self, tasks: Sequence[_Task]) -> None:
+        """Read for all jobs together until none of them asks any more."""
+        while True:
+            asking: list[tuple[_Task, Questions]] = []
+            for task in tasks:
+                _attempt(task, self._ask, task, asking)
+            if not asking:
+                return
+            async with self._pool.connection() as conn:
+                answers = await store.answers(conn, [(task.job.zone, task.job.denial, asked) for task, asked in asking])
+            for (task, asked), answer in zip(asking, answers, strict=True):
+                assert task.change is not None
+                _attempt(task, task.change.learn, asked, answer)
+
+    @staticmethod
+    def _ask(task: _Task, asking: list[tuple[_Task, Questions]]) -> None:
+        if task.whole or task.change is None:
+            return
+        asked = task.change.questions()
+        if asked.everything:
+            task.whole = True
+        elif asked:
+            asking.append((task, asked))
+
+    async def _sign_whole(self, task: _Task, now: int) -> None:
+        """Sign a zone that is entirely in the job, or one of which a change moves everything."""
+        job = task.job
+        records = {}
+        published: plans.Published = {}
+        if not job.whole:
+            async with self._pool.connection() as conn:
+                records = (await store.stored(conn, [job.zone])).get(job.zone, {})
+                published = (await store.published(conn, [job.zone]))[job.zone]
+        records.update({node.name: node.after for node in job.nodes})
+        if len(records) > BIG:
+            await asyncio.to_thread(_attempt, task, self._whole, task, records, published, now)
+        else:
+            _attempt(task, self._whole, task, records, published, now)
+
+    def _whole(self, task: _Task, records: plans.Records, published: plans.Published, now: int) -> None:
+        job = task.job
+        made: tuple[SealedKey, ...] = ()
+        if job.whole:
+            key, sealed = self._ring.vault.make(job.origin, job.algorithm)
+            task.keys = ZoneKeys(job.origin, [key])
+            made = (sealed,)
+        assert task.keys is not None
+        keys = task.keys
+        plan = plans.whole(job.origin, job.denial, records, keys.dnskeys, keys.marks, published, self._policy, now)
+        if not job.whole:
+            # The server keeps the zone's date of renewal: nothing made here may fall due before it.
+            plan = msgspec.structs.replace(plan, spread=False)
+        done = carry_out(plan, keys.signatories, self._policy, now)
+        keys.newest = max(keys.newest, now - self._policy.backdate)
+        ds = keys.ds() if made else ()
+        task.answer = SignedJob(job.zone, done.added, plan.drop, plan.old, made, ds, done.resign_at)
+
+    def _finish(self, task: _Task, now: int) -> None:
+        assert task.change is not None
+        assert task.keys is not None
+        plan = task.change.plan()
+        done = carry_out(plan, task.keys.signatories, self._policy, now)
+        task.keys.newest = max(task.keys.newest, now - self._policy.backdate)
+        task.answer = SignedJob(task.job.zone, done.added, plan.drop, plan.old, resign_at=done.resign_at)

@@ -1,0 +1,367 @@
+"""What the signer reads from Postgres, and how it takes zones to work on. What it writes is in `publishing`.
+
+Law: the caller owns the transaction. Names are stored as order keys (`ddns.dns.names.order_key`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from ddns.dns import names
+from ddns.dns.names import Name
+from ddns.dns.records import RRset, SignedRRset
+from ddns.store.packing import bigints, octets
+from ddns.zone.changes import ChangeSet
+from ddns.zone.jobs import SealedKey
+from zone_signer import rrsig
+from zone_signer.change import Answers, Questions
+from zone_signer.denial import TYPES
+
+Conn = AsyncConnection[Any]
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A zone that this transaction holds locked, and where it and its signing stand."""
+
+    id: int
+    origin: Name
+    denial: str
+    algorithm: int
+    parent: int | None
+    head: int
+    edition: int
+    serial: int
+    signed_head: int
+    pending: bool
+    resign_at: int | None  # seconds since 1970
+
+
+class Orphan(msgspec.Struct, frozen=True):
+    """A signed zone whose registry delegates to it without a DS."""
+
+    id: int
+    parent: int
+
+
+async def _rows(conn: Conn, query: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    async with conn.cursor(binary=True) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
+def _key(name: Name) -> bytes:
+    return names.order_key(name)
+
+
+async def keys(conn: Conn, zones: Sequence[int]) -> dict[int, list[SealedKey]]:
+    """Return the keys that sign each of *zones*, sealed."""
+    rows = await _rows(
+        conn,
+        """SELECT zone, id::text, algorithm, flags, tag, public, sealed FROM signing_keys
+           WHERE zone = ANY(%(zones)s) AND state = 'active' ORDER BY zone, tag""",
+        {"zones": bigints(zones)},
+    )
+    found: dict[int, list[SealedKey]] = {}
+    for zone, *key in rows:
+        found.setdefault(zone, []).append(SealedKey(*key))
+    return found
+
+
+async def key_listing(conn: Conn) -> list[tuple[Name, SealedKey, str, bool]]:
+    """Return every zone's signing keys with their state, and whether the zone is published; all zones in order."""
+    rows = await _rows(
+        conn,
+        """SELECT zones.origin, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, sealed, state,
+                  edition > 0
+           FROM signing_keys JOIN zones ON zones.id = signing_keys.zone ORDER BY zones.origin, tag""",
+        {},
+    )
+    return [(names.from_order_key(row[0]), SealedKey(*row[1:7]), row[7], row[8]) for row in rows]
+
+
+async def any_sealed(conn: Conn) -> bytes | None:
+    """Return the private half of any signing key, sealed; None where there is no key yet."""
+    rows = await _rows(conn, "SELECT sealed FROM signing_keys LIMIT 1", {})
+    return rows[0][0] if rows else None
+
+
+async def newest_inceptions(conn: Conn, zones: Sequence[int], now: int) -> dict[int, int]:
+    """Return when each of *zones* was signed last: the inception of its SOA's signature, made with every edition."""
+    rows = await _rows(
+        conn,
+        """SELECT published_rrsets.zone, published_rrsets.sigs
+           FROM zones JOIN published_rrsets ON published_rrsets.zone = zones.id AND owner = origin AND type = 6
+           WHERE zones.id = ANY(%(zones)s)""",
+        {"zones": bigints(zones)},
+    )
+    return {zone: max((rrsig.read(sig, now).inception for sig in sigs), default=0) for zone, sigs in rows}
+
+
+def _rrsets(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[Name, tuple[RRset, ...]]]:
+    """Return rows of (zone, owner, type, ttl, rdatas), ordered by zone and owner, as RRsets."""
+    found: dict[int, dict[Name, tuple[RRset, ...]]] = {}
+    for (zone, key), group in groupby(rows, key=lambda row: (row[0], row[1])):
+        name = names.from_order_key(key)
+        found.setdefault(zone, {})[name] = tuple(RRset(name, row[2], row[3], tuple(row[4])) for row in group)
+    return found
+
+
+def _signed(rows: Iterable[tuple[Any, ...]]) -> list[tuple[int, SignedRRset]]:
+    """Return rows of (zone, owner, type, ttl, rdatas, sigs) as RRsets with their zones."""
+    found = []
+    last, name = b"", names.ROOT
+    for zone, key, rdtype, ttl, rdatas, sigs in rows:
+        if key != last:
+            last, name = key, names.from_order_key(key)
+        found.append((zone, SignedRRset(name, rdtype, ttl, tuple(rdatas), tuple(sigs))))
+    return found
+
+
+async def stored(conn: Conn, zones: Sequence[int]) -> dict[int, dict[Name, tuple[RRset, ...]]]:
+    """Return all unsigned records of *zones*."""
+    return _rrsets(
+        await _rows(
+            conn,
+            """SELECT zone, owner, type, ttl, rdatas FROM rrsets WHERE zone = ANY(%(zones)s)
+               ORDER BY zone, owner, type""",
+            {"zones": bigints(zones)},
+        )
+    )
+
+
+async def published(conn: Conn, zones: Sequence[int]) -> dict[int, dict[tuple[Name, int], SignedRRset]]:
+    """Return all that is published of *zones*."""
+    rows = await _rows(
+        conn,
+        """SELECT zone, owner, type, ttl, rdatas, sigs FROM published_rrsets WHERE zone = ANY(%(zones)s)
+           ORDER BY zone, owner, type""",
+        {"zones": bigints(zones)},
+    )
+    found: dict[int, dict[tuple[Name, int], SignedRRset]] = {zone: {} for zone in zones}
+    for zone, one in _signed(rows):
+        found[zone][one.name, one.type] = one
+    return found
+
+
+async def stored_at(conn: Conn, zone: int, at: Iterable[Name]) -> dict[Name, tuple[RRset, ...]]:
+    """Return the unsigned records of *zone* at some names; a name without any is left out."""
+    rows = await _rows(
+        conn,
+        """SELECT zone, owner, type, ttl, rdatas FROM rrsets
+           WHERE zone = %(zone)s AND owner = ANY(%(owners)s) ORDER BY owner, type""",
+        {"zone": zone, "owners": octets([_key(name) for name in at])},
+    )
+    return _rrsets(rows).get(zone, {})
+
+
+async def published_at(conn: Conn, zone: int, at: Iterable[Name]) -> list[SignedRRset]:
+    """Return what is published of *zone* at some names."""
+    rows = await _rows(
+        conn,
+        """SELECT zone, owner, type, ttl, rdatas, sigs FROM published_rrsets
+           WHERE zone = %(zone)s AND owner = ANY(%(owners)s) ORDER BY owner, type""",
+        {"zone": zone, "owners": octets([_key(name) for name in at])},
+    )
+    return [one for _, one in _signed(rows)]
+
+
+# The record at a place and the one before it are the two last that are not behind it. The type stands in the
+# statement, for the partial index to be used.
+_CHAIN = """SELECT asked.zone, near.owner, {type}, near.ttl, near.rdatas, near.sigs
+    FROM unnest(%(zones)s, %(owners)s) AS asked(zone, owner) CROSS JOIN LATERAL (
+        SELECT owner, ttl, rdatas, sigs FROM published_rrsets
+        WHERE zone = asked.zone AND type = {type} AND owner <= asked.owner ORDER BY owner DESC LIMIT 2) AS near"""
+_LAST = """SELECT asked.zone, near.owner, {type}, near.ttl, near.rdatas, near.sigs
+    FROM unnest(%(zones)s) AS asked(zone) CROSS JOIN LATERAL (
+        SELECT owner, ttl, rdatas, sigs FROM published_rrsets
+        WHERE zone = asked.zone AND type = {type} ORDER BY owner DESC LIMIT 1) AS near"""
+_BELOW = """SELECT asked.zone, asked.low
+    FROM unnest(%(zones)s, %(lows)s, %(highs)s) AS asked(zone, low, high)
+    WHERE EXISTS (SELECT FROM rrsets WHERE rrsets.zone = asked.zone AND owner > low AND owner < high
+        AND NOT EXISTS (SELECT FROM unnest(%(left_zones)s, %(left_owners)s) AS leaving(zone, owner)
+            WHERE leaving.zone = rrsets.zone AND leaving.owner = rrsets.owner))"""
+_STORED_BELOW = """SELECT stored.zone, owner, type, ttl, rdatas
+    FROM unnest(%(zones)s, %(lows)s, %(highs)s) AS asked(zone, low, high)
+    JOIN rrsets AS stored ON stored.zone = asked.zone AND owner > low AND owner < high
+    ORDER BY stored.zone, owner, type"""
+_PUBLISHED_BELOW = """SELECT stored.zone, owner, type, ttl, rdatas, sigs
+    FROM unnest(%(zones)s, %(lows)s, %(highs)s) AS asked(zone, low, high)
+    JOIN published_rrsets AS stored ON stored.zone = asked.zone AND owner > low AND owner < high
+    WHERE type NOT IN (47, 50)"""
+
+Asked = Sequence[tuple[int, str, Questions]]
+_Statement = tuple[str, dict[str, object]]
+
+
+async def answers(conn: Conn, asked: Asked) -> list[Answers]:
+    """Answer the questions about several zones (id, denial, what), all in one round trip."""
+    statements = {
+        "nsec3": _chain_statement(_CHAIN, asked, "nsec3"),
+        "nsec": _chain_statement(_CHAIN, asked, "nsec"),
+        "last nsec3": _chain_statement(_LAST, asked, "nsec3"),
+        "last nsec": _chain_statement(_LAST, asked, "nsec"),
+        "below": _below_statement(asked),
+        "stored": _subtree_statement(_STORED_BELOW, asked),
+        "published": _subtree_statement(_PUBLISHED_BELOW, asked),
+    }
+    rows: dict[str, list[tuple[Any, ...]]] = {what: [] for what in statements}
+    async with conn.pipeline():
+        cursors = {}
+        for what, statement in statements.items():
+            if statement is not None:
+                cursors[what] = conn.cursor(binary=True)
+                await cursors[what].execute(*statement)
+        for what, cursor in cursors.items():
+            rows[what] = await cursor.fetchall()
+    chain = _signed(rows["nsec3"] + rows["nsec"])
+    last = dict(_signed(rows["last nsec3"] + rows["last nsec"]))
+    below = [(zone, names.from_order_key(low)) for zone, low in rows["below"]]
+    stored_below, published_below = _rrsets(rows["stored"]), _signed(rows["published"])
+    return [
+        Answers(
+            stored_below.get(zone, {}),
+            tuple(one for at, one in published_below if at == zone),
+            tuple({one.name: one for at, one in chain if at == zone}.values()),
+            last.get(zone),
+            frozenset(name for at, name in below if at == zone),
+        )
+        for zone, _, _ in asked
+    ]
+
+
+def _chain_statement(query: str, asked: Asked, denial: str) -> _Statement | None:
+    places = [(zone, _key(owner)) for zone, kind, one in asked if kind == denial for owner in one.chain]
+    if not places:
+        return None
+    zones = sorted({zone for zone, _ in places}) if query is _LAST else [zone for zone, _ in places]
+    values: dict[str, object] = {"zones": bigints(zones)}
+    if query is _CHAIN:
+        values["owners"] = octets([owner for _, owner in places])
+    return query.format(type=int(TYPES[denial])), values
+
+
+def _below_statement(asked: Asked) -> _Statement | None:
+    wanted = [(zone, _key(name)) for zone, _, one in asked for name in one.below]
+    if not wanted:
+        return None
+    leaving = [(zone, _key(name)) for zone, _, one in asked for name in one.leaving]
+    left = {
+        "left_zones": bigints([zone for zone, _ in leaving]),
+        "left_owners": octets([owner for _, owner in leaving]),
+    }
+    return _BELOW, _ranges(wanted) | left
+
+
+def _subtree_statement(query: str, asked: Asked) -> _Statement | None:
+    wanted = [(zone, _key(name)) for zone, _, one in asked for name in one.subtrees]
+    return (query, _ranges(wanted)) if wanted else None
+
+
+def _ranges(wanted: Sequence[tuple[int, bytes]]) -> dict[str, object]:
+    return {
+        "zones": bigints([zone for zone, _ in wanted]),
+        "lows": octets([low for _, low in wanted]),
+        "highs": octets([names.subtree_end(low) for _, low in wanted]),
+    }
+
+
+_LEASE = """zones.id, zones.origin, zones.denial, zones.algorithm, zones.parent, zones.head, zones.edition,
+    zones.serial, signing.signed_head, signing.pending, extract(epoch FROM signing.resign_at)::bigint"""
+
+
+def _leases(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
+    return [Lease(row[0], names.from_order_key(row[1]), *row[2:]) for row in rows]
+
+
+async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> list[Lease]:
+    """Lock up to *limit* zones that are pending or due, without waiting for any; those of *leave* are left alone."""
+    rows = await _rows(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE zones.id IN (SELECT zone FROM signing WHERE pending
+                               UNION ALL SELECT zone FROM signing WHERE resign_at <= to_timestamp(%(now)s))
+              AND zones.denial <> 'none' AND zones.id <> ALL(%(leave)s)
+            ORDER BY zones.id LIMIT %(limit)s FOR UPDATE OF zones SKIP LOCKED""",  # noqa: S608 - our own columns
+        {"now": now, "limit": limit, "leave": bigints(leave)},
+    )
+    return _leases(rows)
+
+
+async def lock(conn: Conn, zones: Sequence[int]) -> dict[int, Lease]:
+    """Lock *zones* in the order of their ids, waiting for each; one that is gone is left out."""
+    rows = await _rows(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE zones.id = ANY(%(zones)s) ORDER BY zones.id FOR UPDATE OF zones""",  # noqa: S608
+        {"zones": bigints(zones)},
+    )
+    return {one.id: one for one in _leases(rows)}
+
+
+async def waiting(conn: Conn, now: int) -> list[Lease]:
+    """Return the zones that are pending or due, without locking any."""
+    rows = await _rows(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE (pending OR resign_at <= to_timestamp(%(now)s)) AND zones.denial <> 'none'
+            ORDER BY zones.origin""",  # noqa: S608
+        {"now": now},
+    )
+    return _leases(rows)
+
+
+async def find(conn: Conn, origin: Name) -> Lease | None:
+    """Return the zone *origin* without locking it."""
+    rows = await _rows(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE zones.origin = %(origin)s""",  # noqa: S608
+        {"origin": _key(origin)},
+    )
+    return next(iter(_leases(rows)), None)
+
+
+async def sizes(conn: Conn, zones: Sequence[int]) -> dict[int, int]:
+    """Return how many RRsets each of *zones* stores and publishes together."""
+    rows = await _rows(
+        conn,
+        """SELECT zone, count(*) FROM (
+               SELECT zone FROM rrsets WHERE zone = ANY(%(zones)s)
+               UNION ALL SELECT zone FROM published_rrsets WHERE zone = ANY(%(zones)s)) AS both_tables
+           GROUP BY zone""",
+        {"zones": bigints(zones)},
+    )
+    return dict(rows)
+
+
+async def journal_since(conn: Conn, zone: int, seq: int, limit: int) -> list[tuple[int, ChangeSet]]:
+    """Return up to *limit* journal entries of *zone* behind *seq*, in order."""
+    rows = await _rows(
+        conn,
+        """SELECT seq, change FROM journal WHERE zone = %(zone)s AND seq > %(seq)s ORDER BY seq LIMIT %(limit)s""",
+        {"zone": zone, "seq": seq, "limit": limit},
+    )
+    return [(at, ChangeSet.unpack(change)) for at, change in rows]
+
+
+async def orphans(conn: Conn, limit: int, only: Sequence[int] | None = None) -> list[Orphan]:
+    """Return published homes whose registry delegates to them without a DS; of *only*, where that is given."""
+    rows = await _rows(
+        conn,
+        """SELECT child.id, child.parent
+           FROM zones AS child JOIN zones AS registry ON registry.id = child.parent AND registry.denial <> 'none'
+           LEFT JOIN homes ON homes.zone = child.id
+           WHERE child.edition > 0 AND child.denial <> 'none' AND coalesce(homes.state, 'active') = 'active'
+             AND (%(only)s::bigint[] IS NULL OR child.id = ANY(%(only)s::bigint[]))
+             AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND signing_keys.state = 'active')
+             AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2)
+             AND NOT EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 43)
+           ORDER BY child.parent, child.id LIMIT %(limit)s""",
+        {"limit": limit, "only": None if only is None else bigints(only)},
+    )
+    return [Orphan(*row) for row in rows]

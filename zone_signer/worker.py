@@ -1,0 +1,242 @@
+"""The signer's own loop: it signs what was committed without it, renews what falls due, and delegates to homes.
+
+The queue is a query: zones that are pending or due, locked without waiting (FOR UPDATE SKIP LOCKED), so that any
+number of signers may run. A notification wakes the loop early; a timer makes up for the ones that are lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+import psycopg
+
+from ddns.dns import names
+from ddns.dns.codes import Type
+from ddns.dns.records import RRset
+from ddns.store.pool import connect
+from zone_signer import keys as public
+from zone_signer import publishing, renewal, store
+from zone_signer.keyring import KeyRing
+from zone_signer.policy import Policy
+from zone_signer.publishing import Publication
+from zone_signer.signer import REFUSALS
+from zone_signer.store import Conn, Lease
+
+log = logging.getLogger("zone_signer")
+
+ROLE = "zone_signer"
+AT_ONCE = 100  # zones in one transaction
+RECORDS_AT_ONCE = 20_000  # RRsets, stored and published, in one transaction; a bigger zone has one of its own
+PARTIAL_FROM = 2000  # RRsets; smaller zones are compared as a whole, which is as quick
+CHILDREN_AT_ONCE = 5000  # DS RRsets in one edition of a registry
+TIMER = 30.0  # seconds between two looks without a notification
+SCAN = 3600.0  # seconds between two searches for delegations without DS
+RETRY = 60.0  # seconds until a zone that could not be signed is tried again
+RECONNECT = (0.1, 5.0)  # seconds: first and longest wait for a database that is away
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """What a sweep did: zones *published*, zones that *failed* with the reason, DS RRsets placed."""
+
+    published: int = 0
+    failed: tuple[tuple[str, str], ...] = ()
+    delegated: int = 0
+
+
+class Worker:
+    """Signs with the keys of *ring* what *dsn*'s database asks for; *clock* gives seconds since 1970."""
+
+    def __init__(self, dsn: str, ring: KeyRing, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+        self._dsn = dsn
+        self._ring = ring
+        self._policy = policy
+        self._clock = clock
+        self._resting: dict[int, float] = {}  # zones that failed, and until when they are left alone
+        self._scanned = -SCAN
+
+    async def run(self) -> None:
+        """Work until cancelled; an outage of the database is waited for."""
+        wait = RECONNECT[0]
+        while True:
+            try:
+                async with await connect(self._dsn, ROLE) as conn:
+                    wait = RECONNECT[0]
+                    await self._listen(conn)
+            except (OSError, psycopg.Error) as error:
+                log.warning("signer.database_away reason=%s", " ".join(str(error).split()))
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, RECONNECT[1])
+
+    async def _listen(self, conn: Conn) -> None:
+        async with await connect(self._dsn, ROLE) as listening:
+            await listening.execute("LISTEN ddns_pending")
+            while True:
+                await self.sweep(conn)
+                async for _ in listening.notifies(timeout=TIMER, stop_after=1):
+                    pass
+
+    async def sweep(self, conn: Conn) -> Sweep:
+        """Sign whatever is pending or due, until nothing is, and place the DS records that are missing."""
+        published = delegated = 0
+        failed: dict[int, tuple[str, str]] = {}
+        new: list[int] = []
+        while True:
+            done, refused = await self._step(conn)
+            for zone, reason in refused:
+                failed[zone.id] = names.to_text(zone.origin), reason
+                self._resting[zone.id] = time.monotonic() + RETRY
+                log.error("zone.not_signed zone=%s reason=%s", names.to_text(zone.origin), reason)
+            published += sum(one.changed for one in done)
+            new += [
+                one.zone.id for one in done if one.changed and one.zone.edition == 0 and one.zone.parent is not None
+            ]
+            if done or refused:
+                continue
+            placed = await self._delegate(conn, new)
+            new = []
+            delegated += placed
+            if not placed:
+                return Sweep(published, tuple(failed.values()), delegated)
+
+    async def _step(self, conn: Conn) -> tuple[list[Publication], list[tuple[Lease, str]]]:
+        """Do one transaction's worth of zones."""
+        now, tick = int(self._clock()), time.monotonic()
+        self._resting = {zone: until for zone, until in self._resting.items() if until > tick}
+        async with conn.transaction():
+            zones = await store.lease(conn, now, AT_ONCE, list(self._resting))
+            if not zones:
+                return [], []
+            some, size = await self._portion(conn, zones)
+            refused: list[tuple[Lease, str]] = []
+            done = await self._partial(conn, some[0], now, refused) if size >= PARTIAL_FROM and len(some) == 1 else []
+            if not done and not refused:
+                done, refused = await self._whole(conn, some, now)
+            if done:
+                await publishing.publish(conn, done)
+        for one in done:
+            if one.changed:
+                log.info(
+                    "zone.signed zone=%s edition=%d serial=%d signed=%d gone=%d",
+                    names.to_text(one.zone.origin), one.zone.edition + 1, one.to_serial, len(one.added), len(one.gone),
+                )  # fmt: skip
+        return done, refused
+
+    @staticmethod
+    async def _portion(conn: Conn, zones: Sequence[Lease]) -> tuple[list[Lease], int]:
+        """Return the first of *zones* that together are not too many records, and how many those are."""
+        sizes = await store.sizes(conn, [zone.id for zone in zones])
+        some: list[Lease] = []
+        size = 0
+        for zone in zones:
+            own = sizes.get(zone.id, 0)
+            if some and size + own > RECORDS_AT_ONCE:
+                break
+            some.append(zone)
+            size += own
+        return some, size
+
+    async def _partial(self, conn: Conn, zone: Lease, now: int, refused: list[tuple[Lease, str]]) -> list[Publication]:
+        """Sign only what the journal says has changed, where nothing is due besides."""
+        if not zone.pending or (zone.resign_at is not None and zone.resign_at <= now):
+            return []
+        try:
+            changed = await renewal.names_since(conn, zone)
+            if changed is None or zone.resign_at is None:
+                return []
+            done = await renewal.partial(conn, zone, changed, zone.resign_at, self._ring, self._policy, now)
+        except REFUSALS as error:
+            refused.append((zone, str(error)))
+            return []
+        return [] if done is None else [done]
+
+    async def _whole(
+        self, conn: Conn, zones: Sequence[Lease], now: int
+    ) -> tuple[list[Publication], list[tuple[Lease, str]]]:
+        ids = [zone.id for zone in zones]
+        records = await store.stored(conn, ids)
+        published = await store.published(conn, ids)
+        sealed = await store.keys(conn, ids)
+
+        def work() -> tuple[list[Publication], list[tuple[Lease, str]]]:
+            done: list[Publication] = []
+            refused: list[tuple[Lease, str]] = []
+            for zone in zones:
+                try:
+                    done.append(
+                        renewal.whole(
+                            zone,
+                            records.get(zone.id, {}),
+                            published[zone.id],
+                            sealed.get(zone.id, []),
+                            self._ring,
+                            self._policy,
+                            now,
+                        )
+                    )
+                except REFUSALS as error:
+                    refused.append((zone, str(error)))
+                except Exception as error:
+                    log.exception("signer.bug zone=%s", names.to_text(zone.origin))
+                    refused.append((zone, f"{type(error).__name__}, see the log"))
+            return done, refused
+
+        # In a thread, so that servers are answered while a big zone is signed.
+        return await asyncio.to_thread(work)
+
+    async def _delegate(self, conn: Conn, new: Sequence[int]) -> int:
+        """Place the DS records of zones that were published for the first time; now and then look at all."""
+        tick = time.monotonic()
+        everything = tick >= self._scanned + SCAN
+        if not everything and not new:
+            return 0
+        orphans = await store.orphans(conn, CHILDREN_AT_ONCE, None if everything else new)
+        if not orphans:
+            if everything:
+                self._scanned = tick
+            return 0
+        registry = orphans[0].parent
+        return await self._adopt(conn, registry, [one.id for one in orphans if one.parent == registry])
+
+    async def _adopt(self, conn: Conn, registry: int, children: Sequence[int]) -> int:
+        """Put the children's DS into the registry's records and publish that, in one edition."""
+        now = int(self._clock())
+        async with conn.transaction():
+            held = await store.lock(conn, [registry, *children])
+            parent = held.pop(registry, None)
+            if parent is None:
+                return 0
+            sealed = await store.keys(conn, list(held))
+            there = await store.stored_at(conn, parent.id, [child.origin for child in held.values()])
+            added = [
+                RRset.of(
+                    child.origin, Type.DS, ns.ttl, [public.ds(child.origin, key.public) for key in sealed[child.id]]
+                )
+                for child in held.values()
+                if child.id in sealed and (ns := _delegation(there.get(child.origin, ()))) is not None
+            ]
+            if not added:
+                return 0
+            parent = await publishing.delegate(conn, parent, added)
+            done: Publication | None = None
+            if not parent.pending and parent.edition and parent.resign_at is not None:
+                with contextlib.suppress(*REFUSALS):
+                    done = await renewal.partial(
+                        conn, parent, [one.name for one in added], parent.resign_at, self._ring, self._policy, now
+                    )
+            if done is None:
+                await publishing.mark_pending(conn, parent.id)  # the next step compares it as a whole
+            else:
+                await publishing.publish(conn, [done])
+        log.info("zone.delegated zone=%s children=%d", names.to_text(parent.origin), len(added))
+        return len(added)
+
+
+def _delegation(rrsets: tuple[RRset, ...]) -> RRset | None:
+    """Return the NS RRset of a delegation that has no DS yet."""
+    by_type = {one.type: one for one in rrsets}
+    return None if Type.DS in by_type else by_type.get(Type.NS)
