@@ -13,7 +13,7 @@ down_revision = "0001"
 NAMES = r"""
 CREATE FUNCTION dns_label(label bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-    plain CONSTANT text := '^[-_*/+=:@!#%&''<>?^`{|}~,[:alnum:]\[\]]*$';
+    plain CONSTANT text := '^[-_*/a-zA-Z0-9]*$';
     spelt text := encode(label, 'escape');
     octet integer;
 BEGIN
@@ -105,7 +105,7 @@ CREATE FUNCTION dns_type(type integer) RETURNS text LANGUAGE sql IMMUTABLE STRIC
         WHEN 48 THEN 'DNSKEY' WHEN 49 THEN 'DHCID' WHEN 50 THEN 'NSEC3' WHEN 51 THEN 'NSEC3PARAM' WHEN 52 THEN 'TLSA'
         WHEN 53 THEN 'SMIMEA' WHEN 55 THEN 'HIP' WHEN 56 THEN 'NINFO' WHEN 59 THEN 'CDS' WHEN 60 THEN 'CDNSKEY'
         WHEN 61 THEN 'OPENPGPKEY' WHEN 62 THEN 'CSYNC' WHEN 63 THEN 'ZONEMD' WHEN 64 THEN 'SVCB' WHEN 65 THEN 'HTTPS'
-        WHEN 66 THEN 'DSYNC' WHEN 99 THEN 'SPF' WHEN 104 THEN 'NID' WHEN 105 THEN 'L32' WHEN 106 THEN 'L64'
+        WHEN 66 THEN 'DSYNC' WHEN 67 THEN 'HHIT' WHEN 68 THEN 'BRID' WHEN 99 THEN 'SPF' WHEN 103 THEN 'UNSPEC' WHEN 104 THEN 'NID' WHEN 105 THEN 'L32' WHEN 106 THEN 'L64'
         WHEN 107 THEN 'LP' WHEN 108 THEN 'EUI48' WHEN 109 THEN 'EUI64' WHEN 256 THEN 'URI' WHEN 257 THEN 'CAA'
         WHEN 258 THEN 'AVC' WHEN 260 THEN 'AMTRELAY' WHEN 261 THEN 'RESINFO' WHEN 262 THEN 'WALLET'
         WHEN 32768 THEN 'TA' WHEN 32769 THEN 'DLV'
@@ -144,6 +144,9 @@ DECLARE
 BEGIN
     WHILE place < length(rdata) LOOP
         size := get_byte(rdata, place);
+        IF place + size >= length(rdata) THEN
+            RAISE EXCEPTION 'a character-string runs over the end of the RDATA';
+        END IF;
         spelt := spelt || dns_string(substring(rdata FROM place + 2 FOR size));
         place := place + 1 + size;
     END LOOP;

@@ -130,7 +130,7 @@ def make(dsn_for, admin, tmp_path):
         return await registry.begin(*lines, denial=denial)
 
     yield begin
-    from conftest import wait_for
+    from conftest import wait_for  # noqa: PLC0415 - the fixture module
 
     for registry in made:
         wait_for(registry.close())

@@ -1,0 +1,78 @@
+"""Each role may do its work and no more, in a real Postgres."""
+
+from __future__ import annotations
+
+import uuid
+
+import psycopg
+import pytest
+from rows import n
+
+from ddns.store import signing, zones
+from ddns.zone.jobs import SealedKey
+
+FORBIDDEN = [
+    ("ddns_server", "SELECT sealed FROM signing_keys"),
+    ("ddns_server", "SELECT * FROM signing_keys"),
+    ("ddns_server", "UPDATE signing_keys SET sealed = ''"),
+    ("ddns_server", "DELETE FROM signing_keys"),
+    ("ddns_server", "UPDATE journal SET principal = 'somebody else'"),
+    ("ddns_server", "DELETE FROM journal"),
+    ("ddns_server", "TRUNCATE journal"),
+    ("ddns_server", "UPDATE editions SET added = ''"),
+    ("ddns_server", "DELETE FROM editions"),
+    ("ddns_server", "DELETE FROM zones"),
+    ("ddns_server", "UPDATE zones SET denial = 'none'"),
+    ("ddns_server", "UPDATE zones SET parent = NULL"),
+    ("ddns_server", "INSERT INTO invitations (zone, label, expires_at) VALUES (1, '', now())"),
+    ("ddns_server", "UPDATE invitations SET expires_at = 'infinity'"),
+    ("ddns_server", "UPDATE credentials SET public = ''"),
+    ("ddns_server", "UPDATE grants SET subtree = ''"),
+    ("ddns_server", "UPDATE homes SET state = 'active'"),
+    ("ddns_server", "ALTER TABLE journal DISABLE TRIGGER ALL"),
+    ("ddns_server", "SET ROLE zone_signer"),
+    ("ddns_server", "CREATE TABLE mine ()"),
+    ("zone_signer", "SELECT secret FROM credentials"),
+    ("zone_signer", "DELETE FROM journal"),
+    ("zone_signer", "DELETE FROM zones"),
+    ("zone_signer", "UPDATE editions SET added = ''"),
+    ("zone_signer", "INSERT INTO grants (credential, zone, subtree) VALUES (1, 1, '')"),
+    ("ddns_admin", "SELECT sealed FROM signing_keys"),
+    ("ddns_admin", "UPDATE signing_keys SET sealed = ''"),
+    ("ddns_admin", "UPDATE journal SET principal = 'somebody else'"),
+    ("ddns_admin", "DELETE FROM journal"),
+    ("ddns_admin", "DELETE FROM editions"),
+    ("ddns_admin", "SET ROLE zone_signer"),
+]
+
+
+@pytest.mark.parametrize(("role", "statement"), FORBIDDEN)
+async def test_a_role_is_refused_what_is_not_its_work(connected, role, statement):
+    conn = await connected(role)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await conn.execute(statement)
+
+
+@pytest.mark.parametrize("role", ["ddns_server", "zone_signer", "ddns_admin"])
+async def test_no_role_of_ours_rules_the_cluster(connected, role):
+    conn = await connected(role)
+
+    cursor = await conn.execute(
+        """
+        SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles
+        WHERE rolname = current_user
+        """
+    )
+
+    assert await cursor.fetchone() == (False,)
+
+
+async def test_the_signer_alone_reads_the_private_half(conn, connected):
+    zone = await zones.insert(conn, n("a."), "nsec3", 13)
+    await signing.insert_keys(conn, [(zone, SealedKey(str(uuid.uuid4()), 13, 257, 9, b"public", b"sealed"))])
+
+    signer = await connected("zone_signer")
+
+    assert await (await signer.execute("SELECT sealed FROM signing_keys")).fetchall() == [(b"sealed",)]
+    assert await signing.keys_public(conn, zone) == [(9, 13, 257, b"public")]
