@@ -15,7 +15,7 @@ is forgotten.
 from __future__ import annotations
 
 import functools
-import socket
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Hashable
 
@@ -25,7 +25,6 @@ from ddns.dns.names import Name
 
 IPV4_PREFIX = 3  # octets: /24
 IPV6_PREFIX = 7  # octets: /56
-_MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291 §2.5.5.2
 
 
 class BudgetLimits(msgspec.Struct, frozen=True):
@@ -130,11 +129,10 @@ class Budget:
 
 
 @functools.lru_cache(maxsize=4096)
-def prefix(address: str) -> bytes:
-    """Return the network of a source *address* as one purse counts it; a zone index is ignored."""
-    if ":" not in address:
-        return socket.inet_pton(socket.AF_INET, address)[:IPV4_PREFIX]
-    octets = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
-    if octets.startswith(_MAPPED):
-        return octets[len(_MAPPED) : len(_MAPPED) + IPV4_PREFIX]
-    return octets[:IPV6_PREFIX]
+def prefix(source: str) -> bytes:
+    """Return the network of an address as one purse counts it; a scope (`%eth0`) does not matter."""
+    address = ipaddress.ip_address(source)
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return address.packed[:IPV6_PREFIX] if mapped is None else mapped.packed[:IPV4_PREFIX]
+    return address.packed[:IPV4_PREFIX]
