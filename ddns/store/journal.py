@@ -65,3 +65,25 @@ async def since(conn: AsyncConnection[Any], zone: int, seq: int, limit: int) -> 
         Entry(zone_id, number, principal, credential, digest, ChangeSet.unpack(change), at)
         for zone_id, number, principal, credential, digest, change, at in await cursor.fetchall()
     ]
+
+
+async def last_files(conn: AsyncConnection[Any], zones: Sequence[int]) -> dict[int, bytes]:
+    """Return the digest of the file that each of *zones* was last brought to; one that never was is not in the result.
+
+    Only what a command writes has a digest and no credential.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT wanted.zone, file.digest
+        FROM unnest(%(zones)s) AS wanted (zone)
+        CROSS JOIN LATERAL (
+            SELECT digest FROM journal
+            WHERE journal.zone = wanted.zone AND credential IS NULL AND digest IS NOT NULL
+            ORDER BY seq DESC LIMIT 1
+        ) AS file
+        """,
+        {"zones": bigints(list(zones))},
+        prepare=True,
+        binary=True,
+    )
+    return dict(await cursor.fetchall())

@@ -158,3 +158,12 @@ async def remove(conn: AsyncConnection[Any], zone: int) -> bool:
     """
     cursor = await conn.execute("DELETE FROM zones WHERE id = %(zone)s", {"zone": zone}, prepare=True)
     return cursor.rowcount > 0
+
+
+async def set_denial(conn: AsyncConnection[Any], zone: int, denial: str, algorithm: int) -> None:
+    """Have a locked *zone* signed another way from its next edition on."""
+    await conn.execute(
+        "UPDATE zones SET denial = %(denial)s, algorithm = %(algorithm)s WHERE id = %(zone)s",
+        {"zone": zone, "denial": denial, "algorithm": algorithm},
+        prepare=True,
+    )

@@ -1,0 +1,239 @@
+"""Homes: invite one, make one at once, list, show, suspend and remove them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+from psycopg import errors
+
+from ddns.auth import keys as sig0_keys
+from ddns.auth.principal import Grant, Secret
+from ddns.auth.sealing import Sealer
+from ddns.dns import names
+from ddns.dns.codes import Type
+from ddns.dns.names import Name
+from ddns.dns.records import Rdata
+from ddns.homes.enrol import delegate, home_records
+from ddns.operator import keys, words
+from ddns.operator.change import Conn
+from ddns.operator.fault import CannotDo
+from ddns.operator.zones import locked, the_zone
+from ddns.signing.client import SignerClient
+from ddns.signing.publish import ZoneStep, changes_of, publish
+from ddns.store import credentials, homes, invitations, journal, notify, published, rrsets, zones
+from ddns.store.zones import Zone
+from ddns.zone.jobs import Node
+
+INVITATION_DAYS = 7
+INVITATION_ALGORITHM = "hmac-sha256"
+_NAME_OCTETS = 5  # of randomness in an invitation's key name: enough that two never meet
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A home that has just come to be: its zone's id, its name, and the ids of both zones that wait for the signer."""
+
+    zone: int
+    name: Name
+    pending: tuple[int, ...]
+
+
+class Invited(msgspec.Struct, frozen=True):
+    """An invitation: the home that it is for, its one-time key, and until when it holds (seconds since 1970)."""
+
+    home: Name
+    registry: Name
+    key: Name
+    secret: Secret
+    expires_at: int
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A home as people look at it: its zone, its state, its keys, and the invitation it came by or waits for."""
+
+    home: homes.Home
+    zone: Zone
+    keys: tuple[credentials.Listed, ...]
+
+
+async def find_registry(conn: Conn, label: str, zone: str | None) -> tuple[Zone, Name]:
+    """Return the registry's zone and the full name of the home *label*.
+
+    *label* is one label, or a full name whose parent is the zone. Without *zone* there must be exactly one
+    zone that is no home's. Raises `CannotDo`.
+    """
+    if zone is None and "." in label.rstrip("."):
+        label, _, zone = label.partition(".")
+    first = words.read_label(label.rstrip("."))
+    if zone is not None:
+        registry = await the_zone(conn, words.read_name(zone, "zone"))
+    else:
+        open_zones = [one for one in await zones.listing(conn) if not one.home]
+        if len(open_zones) != 1:
+            raise CannotDo(
+                "There is no zone yet to put homes into; add one with `ddns zone add NAME`."
+                if not open_zones
+                else f"There are {len(open_zones)} zones that could hold the home; say which with --zone NAME."
+            )
+        registry = open_zones[0]
+    if registry.home:
+        raise CannotDo(f"{names.to_text(registry.origin)} is a home; homes are put into the registry's zone.")
+    try:
+        home = names.prepend(first, registry.origin)
+    except names.BadName as error:
+        raise CannotDo(f"The home {label!r} cannot be named: {error}.") from None
+    words.refuse_special(home)
+    return registry, home
+
+
+async def invite(conn: Conn, sealer: Sealer, registry: Zone, home: Name, expires_at: int, now: int) -> Invited:
+    """Make an invitation for *home*; one that has expired gives way. Raises `CannotDo`."""
+    label = b"invite-" + secrets.token_hex(_NAME_OCTETS).encode()
+    key = names.prepend(label, registry.origin)
+    secret = keys.made_secret(INVITATION_ALGORITHM)
+    try:
+        async with conn.transaction():
+            await _refuse_taken(conn, registry, home)
+            await _drop_expired(conn, home, now)
+            invitation = await invitations.insert(conn, registry.id, home, expires_at)
+            await credentials.insert(
+                conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation
+            )
+            await notify.keys(conn, key)
+    except errors.UniqueViolation:
+        raise CannotDo(
+            f"{names.to_text(home)} is invited already; `ddns home invite --again` withdraws that invitation."
+        ) from None
+    return Invited(home, registry.origin, key, secret, expires_at)
+
+
+async def withdraw(conn: Conn, home: Name) -> int:
+    """Withdraw the invitation of *home* that is not spent; return how many there were."""
+    async with conn.transaction():
+        count = await invitations.withdraw(conn, home)
+        await notify.keys(conn, None)
+    return count
+
+
+async def _drop_expired(conn: Conn, home: Name, now: int) -> None:
+    expired = [
+        one
+        for one in await invitations.listing(conn)
+        if one.label == home and one.spent_at is None and one.expires_at <= now
+    ]
+    if expired:
+        await invitations.withdraw(conn, home)
+
+
+async def _refuse_taken(conn: Conn, registry: Zone, home: Name) -> None:
+    """Refuse a name that is a zone already, or under which the registry's zone has records of its own."""
+    if await zones.find(conn, home) is not None:
+        raise CannotDo(f"{names.to_text(home)} is given already; choose another label.")
+    has_records = await rrsets.read_names(conn, [(registry.id, home)])
+    if has_records or await rrsets.has_descendants(conn, [(registry.id, home)]):
+        raise CannotDo(
+            f"The zone {names.to_text(registry.origin)} has records at {names.to_text(home)}; choose another."
+        )
+
+
+async def add(conn: Conn, signer: SignerClient, registry: Zone, home: Name, key: Rdata | None, principal: str) -> Made:
+    """Make the home at once: its zone with the registry's name servers, its delegation, and its *key* where given.
+
+    Raises `CannotDo`.
+    """
+    async with conn.transaction():
+        parent = await locked(conn, registry.origin)
+        await _refuse_taken(conn, parent, home)
+        await invitations.withdraw(conn, home)
+        found = await rrsets.read_names(conn, [(parent.id, parent.origin)])
+        apex = {one.type: one for one in found.get((parent.id, parent.origin), ())}
+        records = home_records(home, apex, key)
+        zone_id = await zones.insert(conn, home, parent.denial, parent.algorithm, parent.id)
+        await homes.insert(conn, zone_id)
+        child = (await zones.lock(conn, [zone_id]))[zone_id]
+        nodes = (Node(home, (), records),)
+        if key is not None:
+            await credentials.insert(
+                conn, home, "sig0", str(key[3]), tag=sig0_keys.key_tag(key), public=key, home=zone_id,
+                grants=[Grant(zone_id, home, None)],
+            )  # fmt: skip
+        await notify.keys(conn, None)
+        outcome = await publish(conn, signer, [ZoneStep(child, nodes, whole=True)])
+        await journal.append(conn, [journal.Entry(zone_id, 1, principal, None, None, changes_of(nodes))])
+        servers = apex[Type.NS].rdatas
+        delegated = await delegate(conn, signer, parent, [(home, servers, outcome.ds.get(zone_id, ()))])
+    return Made(zone_id, home, (*outcome.pending, *delegated.pending))
+
+
+async def remove(conn: Conn, signer: SignerClient, home: Name, principal: str) -> tuple[int, ...]:
+    """Remove a home: its zone, its keys, its delegation; return the zones that wait for the signer.
+
+    Raises `CannotDo`.
+    """
+    async with conn.transaction():
+        found = await the_zone(conn, home)
+        if found.parent is None:
+            raise CannotDo(f"{names.to_text(home)} is no home; remove it with `ddns zone remove`.")
+        held = await zones.lock(conn, [found.id, found.parent])
+        parent = held[found.parent]
+        pending = await _undelegate(conn, signer, parent, home, principal)
+        await zones.remove(conn, found.id)
+        await notify.zones(conn, [(found.id, None)])
+        await notify.keys(conn, None)
+    return pending
+
+
+async def _undelegate(conn: Conn, signer: SignerClient, parent: Zone, home: Name, principal: str) -> tuple[int, ...]:
+    """Take NS and DS of *home* out of the locked zone *parent*, in one edition."""
+    between = names.ancestors(home, parent.origin)[:-1]
+    where = [(parent.id, name) for name in (home, *between, parent.origin)]
+    before = await rrsets.read_names(conn, where)
+    old = await published.read_names(conn, where)
+    was = before.get((parent.id, home), ())
+    node = Node(home, was, tuple(one for one in was if one.type not in (Type.NS, Type.DS)))
+    changes = changes_of([node])
+    if not changes:
+        return ()
+    step = ZoneStep(
+        parent,
+        (node,),
+        tuple((name, tuple(one.type for one in before.get((parent.id, name), ()))) for name in between),
+        before.get((parent.id, parent.origin), ()),
+        tuple(one for key in where for one in old.get(key, ())),
+    )
+    outcome = await publish(conn, signer, [step])
+    await journal.append(conn, [journal.Entry(parent.id, parent.head + 1, principal, None, None, changes)])
+    return outcome.pending
+
+
+async def set_suspended(conn: Conn, home: Name, *, suspended: bool) -> bool:
+    """Suspend a home, whose updates are then refused, or release it again; tell whether that changed anything.
+
+    Raises `CannotDo`.
+    """
+    async with conn.transaction():
+        zone = await locked(conn, home)
+        if not zone.home:
+            raise CannotDo(f"{names.to_text(home)} is no home; `ddns home list` shows those there are.")
+        if zone.suspended == suspended:
+            return False
+        await homes.set_state(conn, zone.id, homes.SUSPENDED if suspended else homes.ACTIVE)
+        await notify.keys(conn, None)
+    return True
+
+
+async def listing(conn: Conn) -> tuple[list[homes.Home], list[invitations.Invitation]]:
+    """Return all homes, and the invitations that are not spent."""
+    invited = [one for one in await invitations.listing(conn) if one.spent_at is None]
+    return await homes.listing(conn), invited
+
+
+async def show(conn: Conn, home: Name) -> Shown:
+    """Return what there is to say about a home. Raises `CannotDo`."""
+    zone = await the_zone(conn, home)
+    found = next((one for one in await homes.listing(conn) if one.zone == zone.id), None)
+    if found is None:
+        raise CannotDo(f"{names.to_text(home)} is no home; `ddns home list` shows those there are.")
+    held: Sequence[credentials.Listed] = await credentials.listing(conn)
+    return Shown(found, zone, tuple(one for one in held if one.credential.home == zone.id))
