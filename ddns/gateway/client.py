@@ -95,16 +95,11 @@ def _by_udp(family: int, address: tuple[object, ...], message: bytes, read: Read
             reply = read(sock.recv(MAX_MESSAGE))
             if reply is None:
                 continue
-            if reply.proved or reply.truncated or not _doubtful(reply):
+            if reply.truncated or not reply.doubtful:
                 return reply
             complaint = reply
             end = min(end, time.monotonic() + FIRST_WAIT / 2)  # a true answer would be here soon
     return complaint
-
-
-def _doubtful(reply: Reply) -> bool:
-    """Tell whether a better answer may follow: an unsigned word about our signature is easily forged."""
-    return reply.error != 0
 
 
 def _by_tcp(family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float) -> Reply | None:

@@ -32,13 +32,15 @@ class Request(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True):
     """An answer: *rcode* with its EDNS bits, extended errors as (*code*, *text*), a TSIG or SIG(0) *error* or 0.
 
-    *proved* says that nobody but the server can have made it; *server_time* is its clock where the error is BADTIME.
+    *proved* says that nobody but the server can have made it, *doubtful* that a better answer may follow;
+    *server_time* is its clock where the error is BADTIME.
     """
 
     rcode: int
     errors: tuple[tuple[int, str], ...] = ()
     error: int = 0
     proved: bool = False
+    doubtful: bool = False
     server_time: int | None = None
     truncated: bool = False
 
@@ -65,7 +67,8 @@ def read(octets: bytes, request: Request, now: int) -> Reply | None:
         return None
     truncated = bool(head.flags & FLAG_TC)
     if request.credential is None:
-        return Reply(rcode, errors, rcode if rcode in _AUTH_ERRORS else 0, truncated=truncated)
+        error = rcode if rcode in _AUTH_ERRORS else 0
+        return Reply(rcode, errors, error, doubtful=bool(error), truncated=truncated)
     return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated))
 
 
@@ -78,7 +81,7 @@ def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | 
     record = tsig.cut(octets)
     if isinstance(record, Refusal) or record is None:
         # A server that cannot even look the key up answers without a TSIG.
-        return None if reply.rcode == Rcode.NOERROR else reply
+        return None if reply.rcode == Rcode.NOERROR and not reply.truncated else _doubted(reply)
     if refusal.code == "reply-signature-wrong":
         return None
     if refusal.error == Rcode.BADTIME:
@@ -86,7 +89,13 @@ def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | 
         return msgspec.structs.replace(reply, error=int(Rcode.BADTIME), proved=True, server_time=theirs)
     if reply.rcode == Rcode.NOERROR:
         return None
-    return msgspec.structs.replace(reply, error=refusal.error, proved=refusal.error == Rcode.BADTRUNC)
+    if refusal.error == Rcode.BADTRUNC:
+        return msgspec.structs.replace(reply, error=refusal.error, proved=True)
+    return _doubted(msgspec.structs.replace(reply, error=refusal.error))
+
+
+def _doubted(reply: Reply) -> Reply:
+    return msgspec.structs.replace(reply, doubtful=True)
 
 
 def _errors(edns: wire.Edns) -> tuple[tuple[int, str], ...]:

@@ -203,7 +203,12 @@ class _Walk:
         question = dns.message.make_query(name, rdtype, want_dnssec=True, payload=PAYLOAD)
         question.flags &= ~dns.flags.RD
         reply, _ = dns.query.udp_with_fallback(
-            question, self.server.address, timeout=self.server.timeout, port=self.server.port, ignore_unexpected=True
+            question,
+            self.server.address,
+            timeout=self.server.timeout,
+            port=self.server.port,
+            ignore_unexpected=True,
+            ignore_errors=True,  # a forged datagram that does not fit must not end the walk
         )
         if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             raise _Broken(f"The server answered {dns.rcode.to_text(reply.rcode())} for {_text(name)} {rdtype.name}.")

@@ -218,8 +218,10 @@ def test_an_unsigned_noerror_is_not_believed(run, registry):
 
 
 def test_a_forged_complaint_does_not_hide_the_true_answer(run, registry):
-    """An unsigned BADSIG first, the signed NOERROR behind it."""
-    registry.script = [lambda _, octets: [complain(octets, 16), respond(octets)]]
+    """An unsigned BADSIG and an unsigned REFUSED first, the signed NOERROR behind them."""
+    registry.script = [
+        lambda _, octets: [complain(octets, 16), respond(octets, "REFUSED", signed=False), respond(octets)]
+    ]
 
     assert run("enrol", registry.line())[0] == 0
 
