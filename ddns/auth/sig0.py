@@ -19,7 +19,6 @@ from ddns.auth.principal import Credential
 from ddns.dns import names
 from ddns.dns.codes import BADSIG, HEADER_SIZE, Class, Ede, Rcode, Type
 from ddns.dns.names import BadName, Name
-from ddns.dns.records import Rdata
 from ddns.dns.refusal import Refusal
 
 MAX_CANDIDATES = 2  # keys tried for one message, as BIND does after CVE-2024-1975
@@ -52,15 +51,12 @@ class Sig0Record(msgspec.Struct, frozen=True, gc=False):
         return now + _signed_difference(self.expiration, now)
 
 
-class EnrollableKey(msgspec.Struct, frozen=True, gc=False):
-    """What a credential says of a KEY record besides its RDATA."""
-
-    algorithm: int
-    tag: int
-
-
 class Policy(msgspec.Struct, frozen=True):
-    """How far from *now* a signature's window may reach: *width* is the greatest, in seconds."""
+    """How long a signature's window may be: *width*, in seconds.
+
+    A message is remembered until its window ends, so that it is not done twice. nsupdate signs for 600 s;
+    the default leaves room for clients that sign for an hour (decision 12).
+    """
 
     width: int = 3900
 
@@ -108,14 +104,6 @@ def read(wire: bytes, at: trailer.Trailer) -> Sig0Record | Refusal:
         wire[end:],
         message,
     )
-
-
-def key_from_rdata(rdata: Rdata) -> EnrollableKey | Refusal:
-    """Return algorithm and tag of a KEY record that may be enrolled to sign updates, or say why it may not."""
-    try:
-        return EnrollableKey(*keys.check(rdata))
-    except BadKey as reason:
-        return Refusal("key-unusable", Rcode.REFUSED, f"This key cannot be enrolled: {reason}.", Ede.PROHIBITED)
 
 
 def candidates(record: Sig0Record, credentials: Iterable[Credential]) -> tuple[Credential, ...]:

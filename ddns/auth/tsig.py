@@ -207,15 +207,15 @@ def reply(
         return unsigned_reply(wire, record, error or Rcode.BADKEY)
     if error == Rcode.BADTIME:
         # The client's own time, so that it can check the MAC, and ours beside it (RFC 8945 §5.2.3).
-        stamp = _Stamp(record.time, record.fudge, error, struct.pack("!HI", now >> 32, now & 0xFFFFFFFF))
+        stamp = _Stamp(record.time, FUDGE, error, struct.pack("!HI", now >> 32, now & 0xFFFFFFFF))
     else:
-        stamp = _Stamp(now, record.fudge, error)
+        stamp = _Stamp(now, FUDGE, error)
     return _reply(wire, record, credential, stamp)
 
 
 def sign_reply(wire: bytes, record: TsigRecord, credential: Credential, now: int) -> bytes:
     """Return the reply *wire* signed like the request of *record*, the request's MAC included (RFC 8945 §5.3.1)."""
-    return _reply(wire, record, credential, _Stamp(now, record.fudge))
+    return _reply(wire, record, credential, _Stamp(now, FUDGE))
 
 
 def unsigned_reply(wire: bytes, record: TsigRecord, error: int) -> bytes:
