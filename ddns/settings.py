@@ -6,18 +6,17 @@ sentences here are the comments of `deploy/ddns.toml`, which is this module's ow
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import json
 import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from ddns import tomlfile
 from ddns.dns.codes import MAX_TTL, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD
 
 DNS_PORT = 53
@@ -179,64 +178,15 @@ def load(path: Path | None) -> Settings:
 def parse(octets: bytes, filename: str) -> Settings:
     """Return the settings that the TOML *octets* of *filename* say. Raises `BadSettings`."""
     try:
-        tables = tomllib.loads(octets.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{filename} is not TOML: {error}") from None
-    try:
-        settings = msgspec.convert(tables, Settings)
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{filename}: {explain(error, Settings)}") from None
+        settings = tomlfile.parse(octets, filename, Settings)
+    except tomlfile.BadToml as error:
+        raise BadSettings(str(error)) from None
     for text in settings.serve.listen:
         try:
             address(text)
         except ValueError as error:
             raise BadSettings(f"{filename}: [serve] listen: {error}") from None
     return settings
-
-
-def explain(error: msgspec.ValidationError, root: type[msgspec.Struct]) -> str:
-    """Return one sentence for a value of a TOML file that the type *root* does not allow."""
-    text, _, path = str(error).partition(" - at `$")
-    steps = re.findall(r"\.([A-Za-z0-9_]+)|\[(\d+|\.\.\.)\]", path.rstrip("`"))
-    names = [name for name, _ in steps if name]
-    unknown = re.search(r"unknown field `(.*)`", text)
-    if unknown:
-        kinds: Any = root
-        for name in names:
-            kinds = _inner(get_type_hints(kinds).get(name))
-        known = list(kinds.__struct_fields__) if kinds is not None else []
-        near = difflib.get_close_matches(unknown[1], known, 1)
-        cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        return f"{_where(steps)}there is no setting {unknown[1]}; {cure}"
-    missing = re.search(r"missing required field `(.*)`", text)
-    if missing:
-        return f"{_where(steps)}{missing[1]} is missing; write it"
-    wanted = re.sub("`([a-z]+)`", lambda match: _KINDS.get(match[1], match[1]), text.removeprefix("Expected "))
-    return f"{_where(steps)}expected {wanted.replace('`', '')}"
-
-
-_KINDS = {
-    "array": "a list", "bool": "true or false", "float": "a number", "int": "a whole number", "object": "a table",
-    "str": "text in quotes",
-}  # fmt: skip
-
-
-def _where(steps: list[tuple[str, str]]) -> str:
-    """Return the place that a validation error names, as it stands in a TOML file: `[serve] listen: `."""
-    words: list[str] = []
-    for name, index in steps:
-        if index and words and index.isdigit():
-            words[-1] += f" number {int(index) + 1}"
-        elif name:
-            words.append(f"[{name}]" if not words else name)
-    return " ".join(words) + ": " if words else ""
-
-
-def _inner(kind: Any) -> Any:
-    """Return the struct that stands in an annotation such as `tuple[Key, ...]`, or None."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return kind
-    return next((found for one in getattr(kind, "__args__", ()) if (found := _inner(one)) is not None), None)
 
 
 def address(text: str) -> tuple[str, int]:
