@@ -43,13 +43,15 @@ class NewZone(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True):
     """What a command does to the records of one locked zone.
 
-    *digest* names the file that they come from. *shown* is all that a zone which is signed elsewhere publishes
-    from now on; without it the published records change as the others do, and lose their signatures.
+    *digest* names the file that they come from. *resigned*: from now on the zone is signed as *zone* says.
+    *shown* is all that a zone which is signed elsewhere publishes from now on; without it the published
+    records change as the others do, and what changes loses its signatures.
     """
 
     zone: Zone
     changes: ChangeSet
     digest: bytes | None = None
+    resigned: bool = False
     shown: tuple[SignedRRset, ...] | None = None
 
 
@@ -114,6 +116,9 @@ def _numbered(one: SignedRRset, origin: Name, serial: int) -> SignedRRset:
 
 async def write(conn: Conn, changes: Sequence[Change], principal: str) -> None:
     """Write *changes* of existing zones, each of a zone of its own; one that changes nothing is left out before."""
+    for one in changes:
+        if one.resigned:
+            await zones.set_denial(conn, one.zone.id, one.zone.denial, one.zone.algorithm)
     await rrsets.apply(conn, [(one.zone.id, one.changes) for one in changes])
     await journal.append(
         conn,

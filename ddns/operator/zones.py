@@ -105,20 +105,18 @@ async def bring_in(
 async def replacement(
     conn: Conn, zone: Zone, text: ZoneText, digest: bytes, denial: str, algorithm: int
 ) -> Change | None:
-    """Return what brings the locked *zone* to *text*, or None where it is there already; sets how it is signed."""
+    """Return what brings the locked *zone* to *text*, signed in this way, or None where it is there already."""
     resigned = (denial, algorithm) != (zone.denial, zone.algorithm)
-    if resigned:
-        await zones.set_denial(conn, zone.id, denial, algorithm)
-        zone = msgspec.structs.replace(zone, denial=denial, algorithm=algorithm)
+    zone = msgspec.structs.replace(zone, denial=denial, algorithm=algorithm)
     changes = difference(await rrsets.read_zone(conn, zone.id), text.rrsets)
     if denial != "none":
-        return Change(zone, changes, digest) if changes or resigned else None
+        return Change(zone, changes, digest, resigned) if changes or resigned else None
     shown = tuple(text.published())
     if not changes and not resigned:
         old = {(one.name, one.type): one.sigs for one in await published.read_zone(conn, zone.id)}
         if all(old.get((one.name, one.type)) == one.sigs for one in shown):
             return None
-    return Change(zone, changes, digest, shown)
+    return Change(zone, changes, digest, resigned, shown)
 
 
 async def remove(conn: Conn, origin: Name) -> None:

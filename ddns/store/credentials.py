@@ -12,7 +12,7 @@ from ddns.auth.principal import Credential, Grant, Secret
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.store import grants as stored_grants
-from ddns.store.packing import bigints, octets
+from ddns.store.packing import bigints, integers, octets, texts
 
 OpenSecret = Callable[[Name, bytes], Secret]
 
@@ -146,6 +146,36 @@ async def insert(
     made = int(row[0])
     await stored_grants.insert_all(conn, [(made, grant) for grant in grants])
     return made
+
+
+async def insert_all(
+    conn: AsyncConnection[Any], new: Sequence[Credential], sealed: Sequence[bytes | None]
+) -> list[int]:
+    """Store credentials without homes, invitations and grants; *sealed* are their TSIG secrets. Return their ids.
+
+    Raises `psycopg.errors.UniqueViolation` (tsig_key_twice, sig0_key_twice).
+    """
+    cursor = await conn.execute(
+        """
+        INSERT INTO credentials (name, kind, algorithm, tag, public, secret)
+        SELECT name, kind, algorithm, tag, public, secret
+        FROM unnest(%(names)s, %(kinds)s, %(algorithms)s, %(tags)s, %(publics)s, %(secrets)s)
+             AS new (name, kind, algorithm, tag, public, secret)
+        RETURNING id, name, public
+        """,
+        {
+            "names": octets([names.order_key(one.name) for one in new]),
+            "kinds": texts(one.kind for one in new),
+            "algorithms": texts(one.algorithm for one in new),
+            "tags": integers([one.tag for one in new]),
+            "publics": octets([one.public or None for one in new]),
+            "secrets": octets(sealed),
+        },
+        prepare=True,
+        binary=True,
+    )
+    made = {(name, public or b""): number for number, name, public in await cursor.fetchall()}
+    return [made[names.order_key(one.name), one.public] for one in new]
 
 
 async def revoke(conn: AsyncConnection[Any], name: Name) -> int:

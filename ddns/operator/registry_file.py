@@ -1,0 +1,187 @@
+"""The file that `ddns apply` reads: which keys, zones, grants and transfers a registry has.
+
+Law: an unknown table or setting is an error that names it; paths are relative to the file; every error
+names the table by its number and its name.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ddns import tomlfile
+from ddns.auth import keyfile, keys
+from ddns.auth.principal import Credential
+from ddns.dns.names import Name
+from ddns.operator import words
+from ddns.operator.fault import CannotDo
+from ddns.operator.files import check_key, small_text
+from ddns.operator.grants import within
+from ddns.operator.keys import read_algorithm, read_secret
+
+_SECRET_LINE = re.compile(r'secret\s+"?([A-Za-z0-9+/=]+)"?\s*;')
+
+
+class _Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    algorithm: str | None = None
+    secret: str | None = None
+    secret_file: str | None = None
+    sig0: str | None = None
+
+
+class _Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key: str
+    name: str | None = None
+    types: tuple[str, ...] | None = None
+
+
+class _Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+
+
+class _Zone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    file: str
+    denial: str = words.DEFAULT_DENIAL
+    algorithm: int = words.DEFAULT_ALGORITHM
+    grants: tuple[_Grant, ...] | None = None
+    transfer: _Transfer | None = None
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key: tuple[_Key, ...] = ()
+    zone: tuple[_Zone, ...] = ()
+
+
+class WantedGrant(msgspec.Struct, frozen=True):
+    """A grant of the file: to the key *key*, on *subtree*, of *types* or all."""
+
+    key: Name
+    subtree: Name
+    types: frozenset[int] | None
+
+
+class WantedZone(msgspec.Struct, frozen=True):
+    """A zone of the file. *where* is how errors call it; *grants* is None where the file is silent about them."""
+
+    where: str
+    origin: Name
+    path: Path
+    shown: str
+    denial: str
+    algorithm: int
+    grants: tuple[WantedGrant, ...] | None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the registry should have: *keys* without ids, TSIG secrets open; *notes* are sentences for the operator."""
+
+    keys: tuple[Credential, ...]
+    zones: tuple[WantedZone, ...]
+    notes: tuple[str, ...]
+
+
+def read(path: Path) -> Wanted:
+    """Read and check the registry file *path*, but not the master files that it names. Raises `CannotDo`."""
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        raise CannotDo(f"{path} cannot be read ({error.strerror or error}); check the path.") from None
+    try:
+        file = tomlfile.parse(octets, str(path), _File)
+    except tomlfile.BadToml as error:
+        raise CannotDo(f"{error}.") from None
+    credentials = _keys(path, file.key)
+    zones = _zones(path, file.zone)
+    notes = []
+    held = sum(1 for zone in file.zone if zone.transfer is not None)
+    if held:
+        notes.append(f"{path}: the transfer settings of {held} zones are not acted on yet; their zones are served.")
+    return Wanted(credentials, zones, tuple(notes))
+
+
+def _keys(path: Path, tables: tuple[_Key, ...]) -> tuple[Credential, ...]:
+    out = []
+    places: dict[Any, int] = {}
+    for number, table in enumerate(tables, 1):
+        where = f"{path}: [[key]] number {number} ({table.name})"
+        try:
+            key = _key(path, table)
+        except CannotDo as error:
+            raise CannotDo(f"{where}: {error}") from None
+        # A name may have several public keys, but only one secret.
+        place = places.setdefault((key.name, key.kind, key.public), number)
+        if place != number:
+            raise CannotDo(f"{where}: number {place} is the same key; remove one of them.")
+        out.append(key)
+    return tuple(out)
+
+
+def _key(path: Path, table: _Key) -> Credential:
+    name = words.read_name(table.name, "key name")
+    if table.sig0 is not None:
+        if table.secret is not None or table.secret_file is not None or table.algorithm is not None:
+            raise CannotDo("A key has either sig0, or algorithm and secret; remove one of them.")
+        return _sig0(name, table.sig0)
+    if (table.secret is None) is (table.secret_file is None):
+        raise CannotDo("A key needs one of secret, secret_file and sig0; write exactly one.")
+    if table.algorithm is None:
+        raise CannotDo('A shared secret needs its algorithm; write algorithm = "hmac-sha256".')
+    text = table.secret
+    if text is None:
+        text = _secret_of(small_text(path.parent / str(table.secret_file)))
+    return Credential(0, name, "tsig", read_algorithm(table.algorithm), secret=read_secret(text))
+
+
+def _sig0(name: Name, text: str) -> Credential:
+    try:
+        rdata = keyfile.read_rdata(text.split())
+    except keys.BadKey as error:
+        raise CannotDo(f"{error}.") from None
+    algorithm, tag = check_key(rdata, "sig0")
+    return Credential(0, name, "sig0", str(algorithm), tag=tag, public=rdata)
+
+
+def _secret_of(text: str) -> str:
+    """Return the base64 of a secret file: alone, or in a key file as BIND's tools write it."""
+    quoted = _SECRET_LINE.search(text)
+    return quoted[1] if quoted else text
+
+
+def _zones(path: Path, tables: tuple[_Zone, ...]) -> tuple[WantedZone, ...]:
+    out = []
+    places: dict[Name, int] = {}
+    for number, table in enumerate(tables, 1):
+        where = f"{path}: [[zone]] number {number} ({table.name})"
+        try:
+            zone = _zone(path, where, table)
+        except CannotDo as error:
+            raise CannotDo(f"{where}: {error}") from None
+        place = places.setdefault(zone.origin, number)
+        if place != number:
+            raise CannotDo(f"{where}: number {place} is the same zone; remove one of them.")
+        out.append(zone)
+    return tuple(out)
+
+
+def _zone(path: Path, where: str, table: _Zone) -> WantedZone:
+    origin = words.read_name(table.name, "zone name")
+    if table.algorithm not in words.ALGORITHMS:
+        raise CannotDo(f"Algorithm {table.algorithm} does not sign here; choose 13 or 15.")
+    granted = None if table.grants is None else tuple(_grant(origin, one) for one in table.grants)
+    denial = words.read_denial(table.denial)
+    return WantedZone(where, origin, path.parent / table.file, table.file, denial, table.algorithm, granted)
+
+
+def _grant(origin: Name, table: _Grant) -> WantedGrant:
+    subtree = within(origin, None if table.name is None else words.read_name(table.name, "granted name"))
+    if table.types is not None and not table.types:
+        raise CannotDo("a grant of no types allows nothing; name some, or leave types out to grant all.")
+    types = None if table.types is None else words.read_types(table.types)
+    return WantedGrant(words.read_name(table.key, "key"), subtree, types)
