@@ -24,7 +24,9 @@ __all__ = ["OWNER_ROLE", "Database", "DatabaseProblem", "default_state", "find_s
 OWNER_ROLE = "owner"  # whoever migrates: the embedded database's first user, or the DSN's
 SECRETS_KEY = "secrets.key"  # seals TSIG secrets in the database
 KEY_OCTETS = 32
-PATIENCE = 15.0  # seconds until another command has let go of the embedded database
+PATIENCE = 15.0  # seconds until another process has let go of the embedded database
+STARTING = 5.0  # seconds that a server may take from its first answer to its schema
+POLL = 0.05  # seconds
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -82,19 +84,27 @@ def open_database(dsn: str | None, state: Path | None, *, serve: bool = False) -
         if postgres is not None:
             yield _owned(postgres)
             return
-        schema.check(_dsn_for(found)(OWNER_ROLE))
+        _check(_dsn_for(found)(OWNER_ROLE))
         yield Database(_dsn_for(found), folder, embedded=True, owned=False)
 
 
 def _owned(postgres: LocalPostgres) -> Database:
     schema.upgrade(postgres.dsn(OWNER))
-    return Database(
-        lambda role: postgres.dsn(OWNER if role == OWNER_ROLE else role),
-        postgres.state,
-        embedded=True,
-        owned=True,
-        postgres=postgres,
-    )
+    return Database(_dsn_for(postgres.socket_folder), postgres.state, embedded=True, owned=True, postgres=postgres)
+
+
+def _check(dsn: str) -> None:
+    """Check the schema of a database that another process owns, who may be about to make it."""
+    end = time.monotonic() + STARTING
+    while True:
+        try:
+            schema.check(dsn)
+        except DatabaseProblem:
+            if time.monotonic() > end:
+                raise
+            time.sleep(POLL)
+        else:
+            return
 
 
 def _dsn_for(folder: Path) -> Callable[[str], str]:
@@ -105,28 +115,16 @@ def _dsn_for(folder: Path) -> Callable[[str], str]:
 def _user_of(state: Path) -> Iterator[tuple[Path, LocalPostgres | None]]:
     """Yield the socket's folder of the running Postgres of *state*, and that Postgres where we had to start it.
 
-    Whoever uses it holds a shared lock. A command that started it stops it under the exclusive one: when the
-    commands that came meanwhile have ended.
+    Who uses it holds a shared lock. Who starts it does so under the exclusive one, and stops it under that
+    again: when the commands that came meanwhile have ended.
     """
     postgres = LocalPostgres(state)
     descriptor = postgres.open_users()
     try:
-        end = time.monotonic() + PATIENCE
-        while True:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            found = running(state)
-            if found is not None:
-                yield found, None
-                return
-            try:
-                postgres.start(0)
-                break
-            except DatabaseInUse:
-                # Somebody else is about to start or to stop it; let them get the lock that we hold.
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
+        found = _use_or_start(postgres, descriptor)
+        if found is not None:
+            yield found, None
+            return
         try:
             yield postgres.socket_folder, postgres
         finally:
@@ -134,6 +132,31 @@ def _user_of(state: Path) -> Iterator[tuple[Path, LocalPostgres | None]]:
             postgres.stop()
     finally:
         os.close(descriptor)
+
+
+def _use_or_start(postgres: LocalPostgres, descriptor: int) -> Path | None:
+    """Return the socket's folder where it runs, else start it, both with the lock of *descriptor* shared in the end."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        found = running(postgres.state)
+        if found is not None:
+            return found
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if running(postgres.state) is None:
+                postgres.start(0)
+                schema.upgrade(postgres.dsn(OWNER))
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+                return None
+        except DatabaseInUse:
+            # A server is about to start or to stop it.
+            if time.monotonic() > end:
+                raise
+            time.sleep(POLL)
+        except BaseException:
+            postgres.stop()
+            raise
 
 
 def secrets_key(state: Path) -> bytes:
