@@ -18,6 +18,7 @@ from ddns.dns.records import COMPRESSIBLE
 _POINTERS = tuple((0xC000 | at).to_bytes(2, "big") for at in range(2048))
 _FIXED = 10  # octets of type, class, TTL and RDLENGTH
 _POINTABLE = 0x4000  # RFC 1035 §4.1.4: a pointer has 14 bits
+_HOPS = 8  # ours: pointers to follow for one name, so that readers with a small bound can read a chain of DNAMEs
 _REFERRALS = 8192  # ours: referrals that one edition of a zone remembers
 
 
@@ -207,7 +208,7 @@ class Writer:
             return True
         del buffer[mark:]
         self.records = counted
-        for name in [name for name, offset in self.offsets.items() if offset >= self.start + mark]:
+        for name in [name for name, offset in self.offsets.items() if offset & 0x3FFF >= self.start + mark]:
             del self.offsets[name]
         return False
 
@@ -223,15 +224,22 @@ class Writer:
         buffer[start - 2 : start] = (len(buffer) - start).to_bytes(2, "big")
 
     def _name(self, name: Name) -> None:
+        """Write *name*; a value of *offsets* holds how many pointers lead on from there above the offset's 14 bits."""
         buffer, offsets = self.buffer, self.offsets
+        fresh = []
+        hops = 0
         while name[0]:
             known = offsets.get(name)
             if known is not None:
-                buffer += (0xC000 | known).to_bytes(2, "big")
-                return
-            here = self.start + len(buffer)
-            if here < _POINTABLE:
-                offsets[name] = here
+                buffer += (0xC000 | known & 0x3FFF).to_bytes(2, "big")
+                hops = (known >> 14) + 1
+                break
+            fresh.append((name, self.start + len(buffer)))
             buffer += name[: 1 + name[0]]
             name = name[1 + name[0] :]
-        buffer.append(0)
+        else:
+            buffer.append(0)
+        if hops < _HOPS:
+            for name, here in fresh:
+                if here < _POINTABLE:
+                    offsets[name] = hops << 14 | here

@@ -93,7 +93,7 @@ class Responder:
             if refused is not None:
                 return refused
         if question[-2:] != _IN:
-            return _error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, "only class IN is served here")
+            return _error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, "Only class IN is served here.")
         rdtype = question[-4] << 8 | question[-3]
         if rdtype in META_TYPES and rdtype != Type.ANY:
             return _meta(message, rdtype, client, end)
@@ -107,7 +107,7 @@ class Responder:
         name = question[:-4]
         draft = compile_answer(table.authority, name, rdtype, do=do, tcp=tcp)
         if draft is None:
-            text = "no zone that is served here holds this name"
+            text = "No zone that is served here holds this name."
             return _error(message, Rcode.REFUSED, client, end, Ede.NOT_AUTHORITATIVE, text)
         if isinstance(draft, NeedZone):
             return draft
@@ -119,7 +119,7 @@ class Responder:
             limit = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(tail)
         answer = render(draft, name, limit, do=do)
         if tcp and answer.flags & FLAG_TC:
-            text = "the answer is longer than a message can be"
+            text = "The answer is longer than a message can be."
             return _error(message, Rcode.SERVFAIL, client, end, Ede.OTHER, text)
         if draft.lasting:
             table.remember(question, answer, draft, edns=client is not None, do=do)
@@ -148,24 +148,26 @@ def _read(message: bytes, end: int, ancount: int, nscount: int, arcount: int) ->
     signed = False
     at = end
     if ancount:
-        return Asked(end, wrong="a question carries no answers")
+        return Asked(end, wrong="A question carries no answers.")
     if nscount + arcount > _RECORDS:
-        return Asked(end, wrong="the question carries too many records")
+        return Asked(end, wrong="The question carries too many records.")
     try:
         for index, record in enumerate(wire.walk(message, end, nscount + arcount)):
             at = record.end
             if signed:
-                return Asked(end, client, wrong="a TSIG must be the last record")
+                return Asked(end, client, wrong="A TSIG must be the last record.")
             if record.type == Type.OPT:
                 if index < nscount or record.name != names.ROOT or client is not None:
-                    return Asked(end, client, wrong="there may be one OPT record, at the root, among the additional")
+                    return Asked(
+                        end, client, wrong="There may be one OPT record, named by the root, in the additional section."
+                    )
                 client = wire.edns(message, record)
             elif record.type == Type.TSIG:
                 signed = True
     except BadMessage as error:
-        return Asked(end, client, wrong=str(error))
+        return Asked(end, client, wrong=f"The message is malformed: {error}.")
     if at != len(message):
-        return Asked(end, client, wrong="octets stand behind the last record")
+        return Asked(end, client, wrong="Octets stand behind the last record.")
     return Asked(end, client, signed)
 
 
@@ -177,7 +179,7 @@ def _refuse(message: bytes, asked: Asked) -> bytes | None:
     if client is not None and client.version:
         return wire.error_reply(message, Rcode.BADVERS, client=client, end=end)  # RFC 6891 §6.1.3
     if asked.signed:
-        text = "questions signed with TSIG are not supported yet; ask without"
+        text = "Questions signed with TSIG are not supported yet; ask without a key."
         return _error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, text)
     return None
 
@@ -185,11 +187,11 @@ def _refuse(message: bytes, asked: Asked) -> bytes | None:
 def _meta(message: bytes, rdtype: int, client: Edns | None, end: int) -> bytes:
     """Answer a question for a type that is never data (RFC 6895 §3.1)."""
     if rdtype in (Type.AXFR, Type.IXFR):
-        text = "zone transfers are not supported yet"
+        text = "Zone transfers are not supported yet."
         return _error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, text)
     if rdtype in (Type.MAILA, Type.MAILB, Type.TKEY):
-        return _error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, "this query type is not supported")
-    text = "this type cannot be asked for"
+        return _error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, "This query type is not supported.")
+    text = "This type never holds data, so it cannot be asked for."
     return _error(message, Rcode.FORMERR, client, end, Ede.INVALID_QUERY_TYPE, text)
 
 

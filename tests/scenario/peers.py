@@ -1,0 +1,146 @@
+"""NSD, BIND and Knot as they come from Debian, serving given zone files on the loopback and cut off from all else."""
+
+import contextlib
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import dns.exception
+import dns.message
+import dns.query
+from service import free_port
+from tools import need
+
+
+class Peer:
+    """One server with its zones, started in *folder*."""
+
+    def __init__(self, name, folder, zones):
+        self.name = name
+        self.folder = Path(folder)
+        self.folder.mkdir()
+        self.port = free_port()
+        self.process = None
+        command = getattr(self, f"_{name}")(zones)
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+        try:
+            self._wait(zones)
+            self.stream = socket.create_connection(("127.0.0.1", self.port), 5)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self, zones):
+        """Wait until every zone is answered for."""
+        end = time.monotonic() + 30
+        for origin in zones:
+            query = dns.message.make_query(origin, "SOA")
+            while True:
+                with contextlib.suppress(dns.exception.Timeout, OSError):
+                    reply = dns.query.udp(query, "127.0.0.1", timeout=0.5, port=self.port)
+                    if reply.answer:
+                        break
+                    time.sleep(0.1)
+                assert time.monotonic() < end, f"{self.name} does not serve {origin}: {self.log()}"
+                assert self.process.poll() is None, f"{self.name} ended: {self.log()}"
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")[-3000:]
+
+    def ask(self, wire):
+        """Return the answer to *wire* over the one stream that is open."""
+        self.stream.sendall(struct.pack("!H", len(wire)) + wire)
+        return self._read(struct.unpack("!H", self._read(2))[0])
+
+    def _read(self, size):
+        out = b""
+        while len(out) < size:
+            piece = self.stream.recv(size - len(out))
+            assert piece, f"{self.name} closed the connection: {self.log()}"
+            out += piece
+        return out
+
+    def stop(self):
+        with contextlib.suppress(AttributeError):
+            self.stream.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def _nsd(self, zones):
+        lines = [
+            "server:",
+            f" ip-address: 127.0.0.1@{self.port}",
+            ' username: ""',
+            ' chroot: ""',
+            ' database: ""',
+            f' zonesdir: "{self.folder}"',
+            f' pidfile: "{self.folder}/pid"',
+            f' xfrdir: "{self.folder}"',
+            f' xfrdfile: "{self.folder}/xfrd"',
+            f' zonelistfile: "{self.folder}/list"',
+            " server-count: 1",
+            " rrl-ratelimit: 0",
+            " minimal-responses: yes",
+            " tcp-query-count: 0",
+            " tcp-timeout: 600",
+            "remote-control:",
+            " control-enable: no",
+        ]
+        for origin, path in zones.items():
+            lines += ["zone:", f' name: "{origin}"', f' zonefile: "{path}"']
+        config = self.folder / "nsd.conf"
+        config.write_text("\n".join(lines) + "\n")
+        return [need("nsd"), "-d", "-c", config]
+
+    def _bind(self, zones):
+        # Hints and forwarders lead to a dead port of the loopback: this named cannot reach anybody.
+        (self.folder / "hints").write_text(". 3600000 NS dead.invalid.\ndead.invalid. 3600000 A 127.0.0.1\n")
+        root = "" if "." in zones else 'zone "." { type hint; file "hints"; };'
+        blocks = "".join(f'zone "{origin}" {{ type primary; file "{path}"; }};\n' for origin, path in zones.items())
+        (self.folder / "named.conf").write_text(f"""
+            options {{
+              directory "{self.folder}"; pid-file "{self.folder}/pid"; session-keyfile none;
+              listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+              recursion no; forward only; forwarders {{ 127.0.0.1 port 9; }}; dnssec-validation no;
+              minimal-responses yes; minimal-any no; zero-no-soa-ttl no; notify no; allow-transfer {{ none; }};
+              empty-zones-enable no;
+              check-names primary ignore; check-integrity no; check-wildcard no; check-mx ignore; check-sibling no;
+              check-mx-cname ignore; check-srv-cname ignore; check-dup-records ignore; check-spf ignore;
+              tcp-idle-timeout 1200; max-cache-size 16m; geoip-directory none;
+            }};
+            controls {{ }};
+            {root}
+            {blocks}""")
+        return [need("named"), "-g", "-n", "1", "-c", self.folder / "named.conf"]
+
+    def _knot(self, zones):
+        lines = [
+            "server:",
+            f"  rundir: {self.folder}",
+            f"  listen: 127.0.0.1@{self.port}",
+            "  tcp-idle-timeout: 600",
+            "  udp-workers: 1",
+            "  tcp-workers: 1",
+            "  background-workers: 1",
+            "database:",
+            f"  storage: {self.folder}",
+            "template:",
+            "  - id: default",
+            "    semantic-checks: off",
+            "    zonefile-load: whole",
+            "    journal-content: none",
+            "zone:",
+        ]
+        for origin, path in zones.items():
+            lines += [f'  - domain: "{origin}"', f"    file: {path}"]
+        config = self.folder / "knot.conf"
+        config.write_text("\n".join(lines) + "\n")
+        return [need("knotd"), "-c", config]
