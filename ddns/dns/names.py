@@ -166,8 +166,15 @@ def order_key(name: Name) -> bytes:
     return b"\0\0".join(parts)
 
 
+_LENGTHS = [bytes((length,)) for length in range(MAX_LABEL + 1)]
+
+
 def from_order_key(key: bytes) -> Name:
     """Return the name that `order_key` made *key* of."""
+    if b"\0\1" not in key:  # no label holds a zero octet
+        parts = key.split(b"\0\0")
+        parts.reverse()  # what stands behind the last separator, nothing, becomes the first part
+        return b"".join([_LENGTHS[len(part)] + part for part in parts[1:]]) + ROOT
     out = ROOT
     at = 0
     while at < len(key):
