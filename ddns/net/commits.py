@@ -6,7 +6,8 @@ neighbours; what every update of a batch sees is what those before it left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from ddns.auth.principal import Credential, Principal
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, soa_with_serial
+from ddns.dns.records import RRset, SignedRRset, soa_with_serial
 from ddns.dns.refusal import Refusal
 from ddns.homes.enrol import enrol
 from ddns.signing.client import SignerClient
@@ -79,25 +80,73 @@ def revoked(credential: Credential) -> Refusal:
     )
 
 
-class _ZoneWork:
-    """One locked zone of a batch: its row, its view, and the journal entries that gather."""
+_Found = dict[tuple[int, Name], tuple[RRset, ...]]
+_Shown = dict[tuple[int, Name], tuple[SignedRRset, ...]]
 
-    def __init__(self, zone: Zone, view: View) -> None:
+
+class _ZoneWork:
+    """One locked zone of a batch: its row, its view, what of it is published, and the journal entries that gather."""
+
+    def __init__(self, zone: Zone, mentioned: Iterable[Name], found: _Found, shown: _Shown) -> None:
+        nodes = {name: found.get((zone.id, name), ()) for name in mentioned}
+        if zone.edition:
+            nodes[zone.origin] = tuple(_at_serial(one, zone.serial) for one in nodes[zone.origin])
         self.zone = zone
-        self.view = view
+        self.view = View(nodes)
         self.entries: list[journal.Entry] = []
+        self._shown = shown
+
+    def step(self) -> ZoneStep:
+        """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
+        view, origin = self.view, self.zone.origin
+        mine = list(dict.fromkeys(one.name for one in view.changes().changes))
+        between = {up for name in mine if name != origin for up in names.ancestors(name, origin)[:-1]}.difference(mine)
+        return ZoneStep(
+            self.zone,
+            tuple(Node(name, view.was(name), view.get(name)) for name in mine),
+            tuple((name, tuple(one.type for one in view.was(name))) for name in sorted(between)),
+            view.get(origin),
+            tuple(one for name in {*mine, origin} for one in self._shown.get((self.zone.id, name), ())),
+            len(self.entries),
+        )
+
+
+def _mentioned(batch: Sequence[Verified]) -> dict[int, dict[Name, None]]:
+    """Return, by zone, the names that the batch mentions, those between them and the apex, and the apex."""
+    out: dict[int, dict[Name, None]] = {}
+    for one in batch:
+        if one.zone is None:
+            continue
+        origin = one.update.zone
+        mine = out.setdefault(one.zone, {origin: None})
+        for name in one.update.names:
+            at = name
+            while at not in mine and len(at) > len(origin):
+                mine[at] = None
+                at = names.parent(at)
+    return out
 
 
 async def commit_updates(
     conn: AsyncConnection[Any], signer: SignerClient, batch: Sequence[Verified], limits: Limits
 ) -> Committed:
-    """Judge and write *batch* in one transaction, and commit it. Outages raise, and then nothing was done."""
-    async with conn.transaction():
-        locked = await zones.lock(conn, sorted({one.zone for one in batch if one.zone is not None}))
-        # Asked under the lock, so that another worker's commit of the same request is seen.
-        known = await requests.known(conn, [one.digest for one in batch])
-        live = await credentials.by_ids(conn, list({one.credential.id for one in batch}))
-        work = await _read(conn, locked, batch)
+    """Judge and write *batch* in one transaction, and commit it. Outages raise, and then nothing was done.
+
+    The database is asked once for everything and told once: two ways there and back, the commit included.
+    """
+    ids = sorted({one.zone for one in batch if one.zone is not None})
+    mentioned = _mentioned(batch)
+    wanted = [(zone, name) for zone, mine in mentioned.items() for name in mine]
+    async with conn.pipeline(), conn.transaction():
+        # The lock goes first: what is read behind it shows what other workers committed before we got it.
+        locked, known, live, found, shown = await asyncio.gather(
+            zones.lock(conn, ids),
+            requests.known(conn, [one.digest for one in batch]),
+            credentials.by_ids(conn, list({one.credential.id for one in batch})),
+            rrsets.read_names(conn, wanted),
+            published.read_names(conn, wanted),
+        )
+        work = {zone: _ZoneWork(locked[zone], mentioned[zone], found, shown) for zone in mentioned if zone in locked}
         answers: list[Answer] = []
         fresh: dict[bytes, Verified] = {}
         said: dict[bytes, Answer] = {}
@@ -111,8 +160,7 @@ async def commit_updates(
                 answer = said[one.digest] = _judge(one, live.get(one.credential.id), work, limits)
                 fresh[one.digest] = one
             answers.append(answer)
-        steps = await _steps(conn, work)
-        outcome = await publish(conn, signer, steps)
+        outcome = await publish(conn, signer, [item.step() for item in work.values() if item.entries])
         await journal.append(conn, [entry for item in work.values() for entry in item.entries])
         await requests.remember(
             conn,
@@ -147,30 +195,6 @@ async def commit_enrolment(conn: AsyncConnection[Any], signer: SignerClient, one
         raise Rollback(transaction)
     assert refused is not None
     return Committed((Answer.of(refused),))
-
-
-async def _read(conn: AsyncConnection[Any], locked: dict[int, Zone], batch: Sequence[Verified]) -> dict[int, _ZoneWork]:
-    """Read the names that the batch mentions, and those between them and the apex, in one statement."""
-    wanted: dict[int, dict[Name, None]] = {}
-    for one in batch:
-        zone = locked.get(one.zone) if one.zone is not None else None
-        if zone is None:
-            continue
-        mine = wanted.setdefault(zone.id, {zone.origin: None})
-        for name in one.update.names:
-            at = name
-            while at not in mine and len(at) > len(zone.origin):
-                mine[at] = None
-                at = names.parent(at)
-    found = await rrsets.read_names(conn, [(zone, name) for zone, mine in wanted.items() for name in mine])
-    out = {}
-    for zone_id, mine in wanted.items():
-        zone = locked[zone_id]
-        nodes = {name: found.get((zone_id, name), ()) for name in mine}
-        if zone.edition:
-            nodes[zone.origin] = tuple(_at_serial(one, zone.serial) for one in nodes[zone.origin])
-        out[zone_id] = _ZoneWork(zone, View(nodes))
-    return out
 
 
 def _at_serial(rrset: RRset, serial: int) -> RRset:
@@ -212,30 +236,3 @@ def _judge(one: Verified, live: Credential | None, work: dict[int, _ZoneWork], l
 def _entry(one: Verified, live: Credential, zone: Zone, before: int, changes: ChangeSet) -> journal.Entry:
     seq = zone.head + before + 1
     return journal.Entry(zone.id, seq, Principal(live).label, live.id, one.digest, changes)
-
-
-async def _steps(conn: AsyncConnection[Any], work: dict[int, _ZoneWork]) -> list[ZoneStep]:
-    """Return what the batch does to each zone that it changed."""
-    changed: dict[int, list[Name]] = {}
-    for zone_id, item in work.items():
-        if item.entries:
-            # Changes that undo each other leave nothing to publish, but the journal tells of them.
-            changed[zone_id] = list(dict.fromkeys(one.name for one in item.view.changes().changes))
-    touched = [(zone, name) for zone, mine in changed.items() for name in {*mine, work[zone].zone.origin}]
-    old = await published.read_names(conn, touched) if touched else {}
-    steps = []
-    for zone_id, mine in changed.items():
-        item, origin = work[zone_id], work[zone_id].zone.origin
-        view, here = item.view, set(mine)
-        between = {up for name in mine if name != origin for up in names.ancestors(name, origin)[:-1]} - here
-        steps.append(
-            ZoneStep(
-                item.zone,
-                tuple(Node(name, view.was(name), view.get(name)) for name in mine),
-                tuple((name, tuple(one.type for one in view.was(name))) for name in sorted(between)),
-                view.get(origin),
-                tuple(one for name in {*mine, origin} for one in old.get((zone_id, name), ())),
-                len(item.entries),
-            )
-        )
-    return steps

@@ -13,6 +13,7 @@ from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.store import grants as stored_grants
 from ddns.store.packing import bigints, integers, octets, texts
+from ddns.store.pool import rows
 
 OpenSecret = Callable[[Name, bytes], Secret]
 
@@ -103,7 +104,7 @@ async def by_ids(
         prepare=True,
         binary=True,
     )
-    return {credential.id: credential for credential in _credentials(await cursor.fetchall(), open_secret)}
+    return {credential.id: credential for credential in _credentials(await rows(cursor), open_secret)}
 
 
 async def insert(

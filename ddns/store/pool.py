@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
@@ -54,6 +54,16 @@ async def connect(dsn: str, role: str) -> Connection:
         connect_timeout=int(given.get("connect_timeout") or CONNECT_TIMEOUT),
         tcp_user_timeout=UNACKNOWLEDGED,
     )
+
+
+async def rows(cursor: AsyncCursor[Any]) -> list[Any]:
+    """Return all rows of *cursor*.
+
+    In a pipeline others are let go first, so that questions asked together (`asyncio.gather`) travel together.
+    """
+    if cursor.connection.pgconn.pipeline_status:
+        await asyncio.sleep(0)
+    return await cursor.fetchall()
 
 
 class Pool:

@@ -12,6 +12,7 @@ from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.records import SignedRRset
 from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged
+from ddns.store.pool import rows
 from ddns.store.rrsets import COPY_ROWS, STATEMENT_ROWS
 
 
@@ -45,7 +46,7 @@ async def read_names(
         binary=True,
     )
     found: dict[tuple[int, Name], list[SignedRRset]] = {}
-    for place, rdtype, ttl, rdatas, sigs in await cursor.fetchall():
+    for place, rdtype, ttl, rdatas, sigs in await rows(cursor):
         key = keys[place - 1]
         found.setdefault(key, []).append(SignedRRset(key[1], rdtype, ttl, tuple(rdatas), tuple(sigs)))
     return {key: tuple(rrsets) for key, rrsets in found.items()}
@@ -84,11 +85,12 @@ async def read_page(conn: AsyncConnection[Any], zone: int, after: Name | None, l
         """
         SELECT owner, type, ttl, rdatas, sigs FROM (
             SELECT owner, type, ttl, rdatas, sigs FROM published_rrsets
-            WHERE zone = %(zone)s AND (%(first)s OR owner > %(after)s)
+            WHERE zone = %(zone)s AND owner >= %(first)s
             ORDER BY owner FETCH FIRST %(limit)s ROWS WITH TIES
         ) AS page ORDER BY owner, type
         """,
-        {"zone": zone, "first": after is None, "after": names.order_key(after or names.ROOT), "limit": limit},
+        # The least octets behind a key are the key and a zero octet.
+        {"zone": zone, "first": b"" if after is None else names.order_key(after) + b"\0", "limit": limit},
         prepare=True,
         binary=True,
     )

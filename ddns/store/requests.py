@@ -9,6 +9,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from ddns.store.packing import bigints, integers, octets, texts
+from ddns.store.pool import rows
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ async def known(conn: AsyncConnection[Any], digests: Iterable[bytes]) -> dict[by
         prepare=True,
         binary=True,
     )
-    return {row[0]: Stored(*row[1:]) for row in await cursor.fetchall()}
+    return {row[0]: Stored(*row[1:]) for row in await rows(cursor)}
 
 
 async def remember(conn: AsyncConnection[Any], answered: Sequence[tuple[bytes, Stored, int]]) -> None:

@@ -12,6 +12,7 @@ from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.records import RRset
 from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged
+from ddns.store.pool import rows
 from ddns.zone.changes import ChangeSet
 
 STREAM_ROWS = 5_000  # fetched at once
@@ -49,7 +50,7 @@ async def read_names(
         binary=True,
     )
     found: dict[tuple[int, Name], list[RRset]] = {}
-    for place, rdtype, ttl, rdatas in await cursor.fetchall():
+    for place, rdtype, ttl, rdatas in await rows(cursor):
         key = keys[place - 1]
         found.setdefault(key, []).append(RRset(key[1], rdtype, ttl, tuple(rdatas)))
     return {key: tuple(rrsets) for key, rrsets in found.items()}

@@ -75,3 +75,16 @@ async def insert_keys(conn: AsyncConnection[Any], keys: Sequence[tuple[int, Seal
         },
         prepare=True,
     )
+
+
+async def signer_connected(conn: AsyncConnection[Any]) -> bool:
+    """Tell whether a signer is connected to this database: every user may see what connections call themselves."""
+    cursor = await conn.execute(
+        """
+        SELECT EXISTS (
+            SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'nameplate zone_signer')
+        """
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])

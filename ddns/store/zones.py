@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.store.packing import bigints, integers, octets, texts
+from ddns.store.pool import rows
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -55,18 +56,17 @@ async def lock(conn: AsyncConnection[Any], ids: Iterable[int]) -> dict[int, Zone
     wanted = {"ids": bigints(sorted(set(ids)))}
     # The lock does not stand in the way of rows that only refer to the zone. It is a statement of its own: joined rows
     # of a locking statement would be those from before the wait for the lock.
-    async with conn.pipeline():
-        await conn.execute(
-            "SELECT id FROM zones WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE", wanted, prepare=True
-        )
-        return await get(conn, wanted["ids"])
+    await conn.execute(
+        "SELECT id FROM zones WHERE id = ANY (%(ids)s) ORDER BY id FOR NO KEY UPDATE", wanted, prepare=True
+    )
+    return await get(conn, wanted["ids"])
 
 
 async def get(conn: AsyncConnection[Any], ids: Iterable[int]) -> dict[int, Zone]:
     """Return the zones *ids* that there are."""
     wanted = ids if isinstance(ids, bytes) else bigints(list(ids))
     cursor = await conn.execute(_SELECT + "WHERE zones.id = ANY (%(ids)s)", {"ids": wanted}, prepare=True, binary=True)
-    return {row[0]: _zone(row) for row in await cursor.fetchall()}
+    return {row[0]: _zone(row) for row in await rows(cursor)}
 
 
 async def find(conn: AsyncConnection[Any], origin: Name) -> Zone | None:
