@@ -192,33 +192,44 @@ def _signatures(zone: _Gathering) -> dict[tuple[Name, int], tuple[Rdata, ...]]:
     return {key: tuple(sorted(set(sigs))) for key, sigs in zone.signatures.items()}
 
 
-def write_zone(origin: Name, rrsets: Iterable[SignedRRset]) -> Iterator[str]:
-    """Yield the lines of a master file that any name server reads: *rrsets* in their order, the SOA first.
+class ZoneWriter:
+    """Write a zone as a master file that any name server reads, RRset by RRset in canonical order.
 
-    Names are absolute, TTLs and classes are written out, and signatures follow what they cover.
+    Names are absolute, TTLs and classes are written out, signatures follow what they cover, and the SOA stands
+    first: so the RRsets of the apex are held back until the next name comes.
     """
-    apex: list[SignedRRset] = []
-    yield f"$ORIGIN {names.to_text(origin)}\n"
+
+    def __init__(self, origin: Name) -> None:
+        self._origin = origin
+        self._apex: list[SignedRRset] | None = []
+
+    def add(self, one: SignedRRset) -> list[str]:
+        """Return the lines that can be written now that *one* has come."""
+        if self._apex is None:
+            return _lines(one)
+        if one.name == self._origin:
+            self._apex.append(one)
+            return []
+        return self.end() + _lines(one)
+
+    def end(self) -> list[str]:
+        """Return the lines that were held back."""
+        held, self._apex = self._apex or [], None
+        held.sort(key=lambda one: (one.type != Type.SOA, one.type))
+        return [line for one in held for line in _lines(one)]
+
+
+def write_zone(origin: Name, rrsets: Iterable[SignedRRset]) -> Iterator[str]:
+    """Yield the lines of a master file with *rrsets*, which come in canonical order; see `ZoneWriter`."""
+    writer = ZoneWriter(origin)
     for one in rrsets:
-        if one.name == origin:
-            apex.append(one)
-            continue
-        if apex:
-            yield from _lines_of(apex)
-            apex = []
-        yield from _lines(one)
-    yield from _lines_of(apex)
+        yield from writer.add(one)
+    yield from writer.end()
 
 
-def _lines_of(apex: list[SignedRRset]) -> Iterator[str]:
-    for one in sorted(apex, key=lambda one: (one.type != Type.SOA, one.type)):
-        yield from _lines(one)
-
-
-def _lines(one: SignedRRset) -> Iterator[str]:
+def _lines(one: SignedRRset) -> list[str]:
     head = f"{names.to_text(one.name)}\t{one.ttl}\tIN\t"
     mnemonic = type_for_file(one.type)
-    for rdata in one.rdatas:
-        yield f"{head}{mnemonic}\t{rdata_to_text(one.type, rdata)}\n"
-    for sig in one.sigs:
-        yield f"{head}RRSIG\t{rdata_to_text(Type.RRSIG, sig)}\n"
+    lines = [f"{head}{mnemonic}\t{rdata_to_text(one.type, rdata)}\n" for rdata in one.rdatas]
+    lines += [f"{head}RRSIG\t{rdata_to_text(Type.RRSIG, sig)}\n" for sig in one.sigs]
+    return lines

@@ -1,0 +1,169 @@
+"""`ddns key`: add, list, revoke."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from pathlib import Path
+
+import click
+
+from ddns.auth import keyfile
+from ddns.auth.keys import BadKey, key_tag
+from ddns.auth.sealing import Sealer
+from ddns.cli import Failure
+from ddns.cli.shell import count, database_options, json_option, print_json, print_table, run, shown, when
+from ddns.database import Database, secrets_key
+from ddns.operator import files, keys, words
+from ddns.store.credentials import Listed
+from ddns.store.pool import Connection
+
+
+@click.group()
+def command() -> None:
+    """Add, list and revoke the keys that may sign updates."""
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--algorithm", help="A shared secret (TSIG): hmac-sha256 (the default), -sha224, -sha384, -sha512, -sha1."
+)
+@click.option("--secret", metavar="BASE64", help="Use this secret and make none; - reads it from stdin.")
+@click.option("--sig0", metavar="FILE.key", help="A public key (SIG(0)), as `dnssec-keygen -T KEY -n HOST` writes it.")
+@json_option
+@database_options
+def add(
+    name: str,
+    algorithm: str | None,
+    secret: str | None,
+    sig0: str | None,
+    as_json: bool,
+    dsn: str | None,
+    state: Path | None,
+) -> None:
+    """Add the key NAME. It may write nothing until you grant it something."""
+    key = words.read_name(name, "key name")
+    if sig0 is not None:
+        if algorithm is not None or secret is not None:
+            raise click.UsageError("--sig0 brings its own algorithm and needs no secret; give it alone")
+        _add_sig0(key, sig0, as_json, dsn, state)
+        return
+    chosen = keys.read_algorithm(algorithm or keys.DEFAULT_ALGORITHM)
+    given = sys.stdin.read() if secret == "-" else secret  # noqa: S105 - a word for stdin
+    held = keys.made_secret(chosen) if given is None else keys.read_secret(given)
+
+    async def work(conn: Connection, database: Database) -> None:
+        await keys.add_tsig(conn, Sealer(secrets_key(database.state)), key, chosen, held)
+
+    run(dsn, state, work)
+    text = keys.key_file(key, chosen, held)
+    if as_json:
+        octets = base64.b64encode(held.reveal()).decode()
+        print_json({"key": shown(key), "algorithm": chosen, "secret": octets, "key_file": text})
+        return
+    click.echo(f"Added the key {shown(key)} ({chosen}). Its secret is shown now and never again.")
+    click.echo("Save this as a file with mode 0600 for `nsupdate -k FILE`:\n")
+    click.echo(text)
+    click.echo(f"It may write nothing yet: ddns grant add {shown(key)} ZONE")
+
+
+def _add_sig0(key: bytes, sig0: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
+    rdata = _public_key(key, sig0)
+
+    async def work(conn: Connection, _database: Database) -> None:
+        await keys.add_sig0(conn, key, rdata)
+
+    run(dsn, state, work)
+    algorithm = files.algorithm_name(rdata[3])
+    if as_json:
+        print_json({"key": shown(key), "algorithm": rdata[3], "tag": key_tag(rdata)})
+        return
+    click.echo(f"Added the key {shown(key)} ({algorithm}, tag {key_tag(rdata)}).")
+    click.echo(f"It may write nothing yet: ddns grant add {shown(key)} ZONE --name {shown(key)}")
+
+
+def _public_key(key: bytes, text: str) -> bytes:
+    """Return the RDATA of the KEY in the file *text*, or that *text* itself says. Raises an error of ours."""
+    if not Path(text).exists() and len(text.split()) > 3:
+        try:
+            rdata = keyfile.read_rdata(text.split())
+        except BadKey as error:
+            raise Failure(f"--sig0: {error}") from None
+        files.check_key(rdata, "--sig0")
+        return rdata
+    name, rdata = files.public_key(Path(text))
+    if name != key:
+        raise Failure(f"{text} holds the key of {shown(name)}, not of {shown(key)}; name the key as the file does")
+    return rdata
+
+
+@command.command("list")
+@click.option("--revoked", is_flag=True, help="Those that are revoked, too.")
+@json_option
+@database_options
+def list_(revoked: bool, as_json: bool, dsn: str | None, state: Path | None) -> None:
+    """List the keys; secrets are never shown."""
+
+    async def work(conn: Connection, _database: Database) -> list[Listed]:
+        return await keys.listing(conn, revoked=revoked)
+
+    found = run(dsn, state, work)
+    if as_json:
+        print_json(
+            [
+                {
+                    "key": shown(one.credential.name), "kind": one.credential.kind,
+                    "algorithm": one.credential.algorithm, "tag": one.credential.tag or None, "use": _use(one),
+                    "grants": len(one.credential.grants), "created_at": one.created_at, "revoked_at": one.revoked_at,
+                }
+                for one in found
+            ]
+        )  # fmt: skip
+        return
+    print_table(
+        ("KEY", "KIND", "ALGORITHM", "TAG", "USE", "GRANTS", "SINCE", *(("REVOKED",) if revoked else ())),
+        [
+            (
+                shown(one.credential.name),
+                one.credential.kind,
+                _algorithm(one),
+                str(one.credential.tag or ""),
+                _use(one),
+                str(len(one.credential.grants)),
+                when(one.created_at),
+                *((when(one.revoked_at),) if revoked else ()),
+            )
+            for one in found
+        ],
+        "There are no keys yet; add one with `ddns key add NAME`.",
+    )
+
+
+def _algorithm(one: Listed) -> str:
+    algorithm = one.credential.algorithm
+    return files.algorithm_name(int(algorithm)) if one.credential.kind == "sig0" else algorithm
+
+
+def _use(one: Listed) -> str:
+    if one.credential.invitation is not None:
+        return "invitation"
+    return "home" if one.credential.home is not None else "updates"
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@database_options
+def revoke(name: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
+    """Revoke every key called NAME, at once and for good."""
+    key = words.read_name(name, "key name")
+
+    async def work(conn: Connection, _database: Database) -> int:
+        return await keys.revoke(conn, key)
+
+    number = run(dsn, state, work)
+    if as_json:
+        print_json({"key": shown(key), "revoked": number})
+    else:
+        click.echo(f"Revoked {shown(key)} ({count(number, 'key')}).")
