@@ -44,7 +44,7 @@ from ddns.store.feed import Feed
 from ddns.store.pool import Pool
 from ddns.zone.limits import Limits
 
-log = Logger()
+log = Logger(namespace="ddns.worker")
 
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
 
@@ -90,6 +90,7 @@ class Worker:
             on_zones=self._subscriber.heard,
             on_keys=self._updates.keys_changed,
             on_resync=self._resync,
+            own=self._pool.owns,
         )
         self._listening: list[Any] = []
 

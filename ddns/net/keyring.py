@@ -17,7 +17,7 @@ from ddns.dns.names import Name
 from ddns.store import credentials
 from ddns.store.pool import Pool
 
-log = Logger()
+log = Logger(namespace="ddns.keys")
 
 AT_ONCE = 500  # names looked up in one statement
 

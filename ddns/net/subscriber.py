@@ -19,7 +19,7 @@ from ddns.store import editions, published, zones
 from ddns.store.pool import Pool
 from ddns.zone.edition import Edition
 
-log = Logger()
+log = Logger(namespace="ddns.zones")
 
 LOAD_AT_ONCE = 256  # zones read in one statement
 MOST_WAITING = 2048  # questions that may wait for zones to be loaded, in all

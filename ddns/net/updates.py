@@ -36,7 +36,10 @@ from ddns.store.pool import Pool
 from ddns.zone.limits import Limits
 from ddns.zone.update import Update, parse
 
-log = Logger()
+log = Logger(namespace="ddns.updates")
+
+LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
+SHARED = 4  # updates that make a batch a shared one
 
 Reply = Callable[[bytes], None]
 
@@ -245,9 +248,14 @@ class Updates:
 
     async def _work(self) -> None:
         try:
+            shared = False
             while self._queue:
+                if shared and len(self._queue) < self._bounds.at_once:
+                    # Clients that wait for each answer send again at once; together they cost one commit, not two.
+                    await asyncio.sleep(LINGER)
                 batch = self._queue[: self._bounds.at_once]
                 del self._queue[: len(batch)]
+                shared = len(batch) >= SHARED
                 enrolments = [one for one in batch if one.verified.zone is None]
                 ordinary = [one for one in batch if one.verified.zone is not None]
                 if ordinary:

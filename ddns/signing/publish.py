@@ -32,7 +32,7 @@ from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
 from ddns.zone.jobs import Node, SealedKey, SignedJob, SignJob
 
-log = Logger()
+log = Logger(namespace="ddns.signing")
 
 
 class ZoneStep(msgspec.Struct, frozen=True):

@@ -29,9 +29,21 @@ OnResync = Callable[[], Awaitable[None]]
 
 
 class Feed:
-    """Call *on_zones* with (zone, edition) pairs, *on_keys* with a name or None for all, as they are committed."""
+    """Call *on_zones* with (zone, edition) pairs, *on_keys* with a name or None for all, as others commit them.
 
-    def __init__(self, dsn: str, role: str, on_zones: OnZones, on_keys: OnKeys, on_resync: OnResync) -> None:
+    *own* tells by its server process whether a commit was ours: who made it knows.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        role: str,
+        on_zones: OnZones,
+        on_keys: OnKeys,
+        on_resync: OnResync,
+        own: Callable[[int], bool] = lambda _backend: False,
+    ) -> None:
+        self._own = own
         self._dsn = dsn
         self._role = role
         self._on_zones = on_zones
@@ -86,6 +98,8 @@ class Feed:
 
     def _tell(self, one: Notify) -> None:
         if one.channel == notify.ZONES:
+            if self._own(one.pid):
+                return
             self._on_zones(notify.read_zones(one.payload))
         elif one.channel == notify.KEYS:
             self._on_keys(notify.read_key(one.payload))

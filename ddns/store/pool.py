@@ -23,8 +23,10 @@ CONNECT_TIMEOUT = 10  # seconds
 UNACKNOWLEDGED = 30_000  # milliseconds until a silent network counts as broken
 
 # Every statement here finds its rows by a key. Plans are made once for all parameters, and no statistics of an
-# empty table may talk the planner into reading all of one that has grown since.
+# empty table may talk the planner into reading all of one that has grown since. The lock of a zone is enough, and
+# what was committed before it was ours must be seen.
 _SETTINGS = {
+    "default_transaction_isolation": "read\\ committed",
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -73,19 +75,24 @@ class Pool:
         self._dsn = dsn
         self._role = role
         self._idle: list[Connection] = []
+        self._backends: set[int] = set()
         self._places = asyncio.Semaphore(size)
         self._open = False
 
+    def owns(self, backend: int) -> bool:
+        """Tell whether the server process *backend* is at the other end of one of these connections."""
+        return backend in self._backends
+
     async def open(self) -> None:
         """Make the first connection. Raises `psycopg.OperationalError`, and may then be called again."""
-        self._idle.append(await connect(self._dsn, self._role))
+        self._idle.append(await self._connect())
         self._open = True
 
     async def close(self) -> None:
         """Close what is idle now, and what is in use when it is given back."""
         self._open = False
         while self._idle:
-            await self._idle.pop().close()
+            await self._close(self._idle.pop())
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -109,15 +116,26 @@ class Pool:
             conn = self._idle.pop()
             if await _works(conn):
                 return conn
-            await conn.close()
-        return await connect(self._dsn, self._role)
+            await self._close(conn)
+        return await self._connect()
+
+    async def _connect(self) -> Connection:
+        conn = await connect(self._dsn, self._role)
+        self._backends.add(conn.info.backend_pid)
+        return conn
+
+    async def _close(self, conn: Connection) -> None:
+        # A closed connection cannot say any more which process it had; few are forgotten late.
+        if not conn.closed:
+            self._backends.discard(conn.info.backend_pid)
+        await conn.close()
 
     async def _give_back(self, conn: Connection) -> None:
         # One that was cancelled in the middle of something is not worth mending.
         if self._open and not conn.closed and conn.info.transaction_status == TransactionStatus.IDLE:
             self._idle.append(conn)
         else:
-            await conn.close()
+            await self._close(conn)
 
 
 async def _works(conn: Connection) -> bool:
