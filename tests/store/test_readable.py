@@ -110,6 +110,20 @@ def postgres_of_the_module(postgres):
         conn.execute("DROP DATABASE readable WITH (FORCE)")
 
 
+async def test_the_index_over_names_is_analysed_and_built_anew_without_a_search_path(owner):
+    """As Postgres itself does it, and a restore of a dump."""
+    await zones.insert(owner, n("\\001\\000odd.example."), "none", 13)
+
+    await owner.execute("ANALYZE zones")
+    await owner.execute("REINDEX INDEX zones_by_readable_name")
+    await owner.execute("SET search_path = ''")
+
+    cursor = await owner.execute("SELECT count(*) FROM public.records WHERE zone = 'x.'")
+    assert await cursor.fetchone() == (0,)
+    cursor = await owner.execute("SELECT public.dns_rdata(16, '\\x0161'), public.dns_name(origin) FROM public.zones")
+    assert await cursor.fetchone() == ('"a"', "\\001\\000odd.example.")
+
+
 async def test_an_operator_reads_a_zone_and_what_of_it_is_published(admin):
     zone = await zones.insert(admin, n("smith.example."), "nsec3", 13)
     soa = dns.rdata.from_text("IN", "SOA", "ns.example. host.example. 1 2 3 4 5").to_wire()
