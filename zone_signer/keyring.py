@@ -63,3 +63,8 @@ class KeyRing:
             if len(self._zones) > self._capacity:
                 self._zones.popitem(last=False)
         return opened
+
+    def forget(self, zone: int) -> None:
+        """Drop what is remembered of *zone*."""
+        with self._lock:
+            self._zones.pop(zone, None)

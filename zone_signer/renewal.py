@@ -26,6 +26,7 @@ from zone_signer.sign import carry_out, check_clock
 from zone_signer.store import Conn, Lease
 
 JOURNAL_LIMIT = 2000  # entries; a zone that is further behind is compared as a whole
+NAMES_LIMIT = 2000  # and so is one in which more names have changed
 
 
 def next_soa(zone: Lease, soa: RRset, *, changed: bool) -> RRset:
@@ -51,10 +52,13 @@ def _with_soa(apex: tuple[RRset, ...], soa: RRset) -> tuple[RRset, ...]:
 def keys_of(zone: Lease, sealed: Sequence[SealedKey], ring: KeyRing) -> tuple[ZoneKeys, tuple[SealedKey, ...]]:
     """Return the zone's keys, and the one that had to be made because it has none. Raises `VaultError`."""
     if not sealed:
+        ring.forget(zone.id)
         key, made = ring.vault.make(zone.origin, zone.algorithm)
         return ZoneKeys(zone.origin, [key]), (made,)
     known = ring.get(zone.id, zone.origin)
-    return known or ring.open(zone.id, zone.origin, sealed, 0), ()
+    if known is None or known.dnskeys != tuple(one.public for one in sealed):
+        known = ring.open(zone.id, zone.origin, sealed, 0)
+    return known, ()
 
 
 def plan_whole(
@@ -133,7 +137,8 @@ async def names_since(conn: Conn, zone: Lease) -> set[Name] | None:
     if zone.edition == 0 or zone.head == zone.signed_head or zone.head - zone.signed_head > JOURNAL_LIMIT:
         return None
     entries = await store.journal_since(conn, zone.id, zone.signed_head, JOURNAL_LIMIT + 1)
-    return touched([(seq, [one.name for one in change.changes]) for seq, change in entries], zone)
+    found = touched([(seq, [one.name for one in change.changes]) for seq, change in entries], zone)
+    return None if found is None or len(found) > NAMES_LIMIT else found
 
 
 async def partial(

@@ -137,6 +137,5 @@ class Service:
                 if len(frame) > MAX_FRAME:
                     long = tuple(SignedJob(job.zone, error="the answer is too long for a frame") for job in batch.jobs)
                     frame = self._encoder.encode(Signed(batch.id, long))
-                writer.write(_LENGTH.pack(len(frame)))
-                writer.write(frame)
+                writer.write(_LENGTH.pack(len(frame)) + frame)
                 await writer.drain()

@@ -105,20 +105,17 @@ class Vault:
         if create and not path.exists():
             _write_master(path)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            with path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                master = file.read(_MASTER + 1)
         except FileNotFoundError:
             raise VaultError(
                 f"the master key {path} is missing; put back its copy, for without it no signing key opens"
             ) from None
         except OSError as error:
             raise VaultError(f"the master key {path} cannot be read: {error.strerror}") from None
-        with os.fdopen(descriptor, "rb") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise VaultError(f"the master key {path} is open to others; make it yours alone with chmod 600")
-            try:
-                master = file.read(_MASTER + 1)
-            except OSError as error:
-                raise VaultError(f"the master key {path} cannot be read: {error.strerror}") from None
+        if mode & 0o077:
+            raise VaultError(f"the master key {path} is open to others; make it yours alone with chmod 600")
         if len(master) != _MASTER:
             raise VaultError(f"the master key {path} does not hold 32 octets; put back its copy")
         return cls(master)
@@ -192,6 +189,8 @@ def _write_master(path: Path) -> None:
     """Make a master key that is whole on the disk under its name before anything is sealed with it."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        # Root's embedded Postgres runs as another user, who must pass through the state folder.
+        path.parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(os.urandom(_MASTER))

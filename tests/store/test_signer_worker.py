@@ -1,0 +1,438 @@
+"""The signer's loop on a real database: what waits is signed, what falls due is renewed, homes get their DS."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+import psycopg
+import pytest
+from signing import NOW, POLICY, Update, add, bare, ought, read, validate, vault
+
+from ddns.dns import names
+from ddns.dns.codes import Type
+from ddns.dns.names import from_text
+from ddns.dns.records import RRset, serial_newer, soa_serial
+from ddns.store import editions, homes, journal, published, rrsets, zones
+from ddns.store.pool import Connection
+from zone_signer import keys as public
+from zone_signer import renewal, store, worker
+from zone_signer.keyring import KeyRing
+from zone_signer.rrsig import read as read_sig
+from zone_signer.worker import Sweep, Worker
+
+DAY = 86400
+
+
+class Clock:
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def signer(dsn_for: Callable[[str], str], clock: Clock) -> Worker:
+    """The loop, to be driven sweep by sweep."""
+    return Worker(dsn_for("zone_signer"), KeyRing(vault()), POLICY, clock)
+
+
+async def dnskeys_of(conn: Connection, zone: int) -> tuple[bytes, ...]:
+    return tuple(key.public for key in (await store.keys(conn, [zone]))[zone])
+
+
+async def check(conn: Connection, zone_id: int, now: int = NOW) -> zones.Zone:
+    """Check that the zone publishes exactly what it ought to, and that every signature validates."""
+    zone = (await zones.get(conn, [zone_id]))[zone_id]
+    assert await bare(conn, zone_id) == await ought(conn, zone, await dnskeys_of(conn, zone_id))
+    shown = await published.read_zone(conn, zone_id)
+    assert validate(zone.origin, shown, now) > 0
+    soa = next(one for one in shown if one.type == Type.SOA)
+    assert soa_serial(soa.rdatas[0]) == zone.serial
+    assert not zone.signed_pending
+    return zone
+
+
+@pytest.mark.parametrize("denial", ["nsec3", "nsec"])
+@pytest.mark.parametrize("algorithm", [13, 15])
+async def test_a_zone_that_waits_is_signed_and_published(admin, connected, signer, denial, algorithm):
+    zone_id = await add(
+        admin, "a.test.", "www 60 A 192.0.2.1", "x.y 60 A 192.0.2.2", denial=denial, algorithm=algorithm
+    )
+    conn = await connected("zone_signer")
+
+    done = await signer.sweep(conn)
+
+    assert done == Sweep(published=1)
+    zone = await check(conn, zone_id)
+    assert (zone.edition, zone.serial) == (1, 1)
+    (first,) = await editions.since(conn, zone_id, 0, 10)
+    assert (first.number, first.from_serial, first.to_serial, first.removed) == (1, 1, 1, ())
+    assert {(one.name, one.type) for one in first.added} == set(await bare(conn, zone_id))
+
+
+async def test_servers_are_told_of_all_editions_at_once(admin, connected, signer):
+    ids = [await add(admin, f"z{number}.test.") for number in range(3)]
+    listening = await connected("ddns_server")
+    await listening.execute("LISTEN ddns_zones")
+
+    await signer.sweep(await connected("zone_signer"))
+
+    told = [note.payload async for note in listening.notifies(timeout=1, stop_after=1)]
+    assert told == [" ".join(f"{zone}:1" for zone in ids)]
+
+
+async def test_a_zone_that_is_not_signed_is_left_alone(admin, connected, signer):
+    zone_id = await add(admin, "plain.test.", denial="none")
+
+    done = await signer.sweep(await connected("zone_signer"))
+
+    assert done == Sweep()
+    assert await published.read_zone(admin, zone_id) == []
+
+
+async def test_what_was_committed_without_the_signer_is_signed_when_it_returns(admin, conn, connected, signer):
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    async with conn.transaction():
+        update = await Update.make(conn, zone_id, read_at("a.test.", "new 60 A 192.0.2.9", "www 60 TXT x"))
+        await update.commit(None)
+
+    done = await signer.sweep(signing)
+
+    assert done.published == 1
+    zone = await check(signing, zone_id)
+    assert (zone.edition, zone.serial) == (2, 2)
+    (second,) = await editions.since(signing, zone_id, 1, 10)
+    assert (second.from_serial, second.to_serial) == (1, 2)
+    kept = {(one.name, one.type) for one in second.added} - {(one.name, one.type) for one in second.removed}
+    assert kept >= {(from_text("new.a.test."), Type.A)}
+
+
+def read_at(origin: str, *lines: str) -> dict[bytes, tuple[RRset, ...]]:
+    """Return the names of *lines* without the apex."""
+    return {name: found for name, found in read(origin, *lines).items() if name != from_text(origin)}
+
+
+async def test_a_commit_that_changes_nothing_visible_makes_no_edition(admin, conn, connected, signer):
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    async with conn.transaction():
+        await (await Update.make(conn, zone_id, {})).commit(None)
+
+    done = await signer.sweep(signing)
+
+    assert done.published == 0
+    zone = await check(signing, zone_id)
+    assert (zone.edition, zone.head) == (1, 2)
+
+
+async def test_a_serial_that_somebody_asked_for_is_published(admin, conn, connected, signer):
+    zone_id = await add(admin, "a.test.")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    async with conn.transaction():
+        apex = read("a.test.", serial=77)[from_text("a.test.")]
+        await (await Update.make(conn, zone_id, {from_text("a.test."): apex})).commit(None)
+
+    await signer.sweep(signing)
+
+    assert (await check(signing, zone_id)).serial == 77
+
+
+async def test_a_serial_of_zero_becomes_one(admin, connected, signer):
+    zone_id = await add(admin, "a.test.")
+    content = read("a.test.", serial=0)
+    await rrsets.clear(admin, zone_id)
+    await rrsets.fill(admin, zone_id, [one for found in content.values() for one in found])
+
+    signing = await connected("zone_signer")
+
+    await signer.sweep(signing)
+
+    assert (await check(signing, zone_id)).serial == 1
+
+
+@pytest.mark.parametrize(("first", "then"), [("nsec3", "nsec"), ("nsec", "nsec3")])
+async def test_another_kind_of_denial_replaces_the_chain_in_one_edition(admin, connected, signer, first, then):
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1", "x.y 60 A 192.0.2.2", denial=first)
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    await zones.set_denial(admin, zone_id, then, 13)
+    await admin.execute("UPDATE signing SET pending = true")
+
+    done = await signer.sweep(signing)
+
+    assert done.published == 1
+    assert (await check(signing, zone_id)).edition == 2
+
+
+async def test_an_import_replaces_the_zone_in_one_edition(admin, connected, signer):
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1", "cut 60 NS ns.cut", "ns.cut 60 A 192.0.2.3")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    content = read("a.test.", "mail 60 A 192.0.2.7", serial=50)
+    async with admin.transaction():
+        await zones.lock(admin, [zone_id])
+        await rrsets.clear(admin, zone_id)
+        await rrsets.fill(admin, zone_id, [one for found in content.values() for one in found])
+        await admin.execute("UPDATE signing SET pending = true")
+
+    await signer.sweep(signing)
+
+    zone = await check(signing, zone_id)
+    assert (zone.edition, zone.serial) == (2, 50)
+
+
+async def test_what_the_signer_makes_is_left_out_of_what_a_file_brought(admin, connected, signer):
+    lines = ["@ 60 DNSKEY 257 3 13 AwEAAQ==", "@ 60 NSEC3PARAM 1 0 5 AABB", "www 60 A 192.0.2.1"]
+    zone_id = await add(admin, "a.test.", *lines)
+    signing = await connected("zone_signer")
+
+    await signer.sweep(signing)
+
+    zone = await check(signing, zone_id)
+    shown = {(one.name, one.type): one.rdatas for one in await published.read_zone(signing, zone_id)}
+    assert shown[zone.origin, Type.DNSKEY] == await dnskeys_of(signing, zone_id)
+
+
+async def test_signatures_are_renewed_before_they_end(admin, connected, signer, clock):
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    due = (await store.find(signing, from_text("a.test."))).resign_at
+    ends = min(read_sig(sig, NOW).expiration for one in await published.read_zone(signing, zone_id) for sig in one.sigs)
+    assert ends - due >= 3 * DAY
+
+    clock.now = due - 1
+    assert (await signer.sweep(signing)).published == 0
+    clock.now = due
+    assert (await signer.sweep(signing)).published == 1
+
+    zone = await check(signing, zone_id, int(clock.now) + 8 * DAY)
+    assert (zone.edition, zone.serial) == (2, 2)
+    assert (await store.find(signing, from_text("a.test."))).resign_at > due + 8 * DAY
+
+
+async def test_a_zone_stays_valid_for_a_year_of_sweeps_three_days_apart(admin, connected, signer, clock):
+    zone_id = await add(admin, "a.test.", *(f"h{number} 60 A 192.0.2.1" for number in range(5)))
+    signing = await connected("zone_signer")
+    published_editions = 0
+
+    for _ in range(0, 365, 3):
+        published_editions += (await signer.sweep(signing)).published
+        clock.now += 3 * DAY
+        validate(from_text("a.test."), await published.read_zone(signing, zone_id), int(clock.now))
+
+    assert published_editions < 50
+
+
+async def test_a_clock_before_the_last_signature_signs_nothing_and_says_why(admin, connected, signer, clock, conn):
+    zone_id = await add(admin, "a.test.")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    async with conn.transaction():
+        await (await Update.make(conn, zone_id, read_at("a.test.", "new 60 A 192.0.2.9"))).commit(None)
+    clock.now = NOW - 2 * 3600
+
+    done = await signer.sweep(signing)
+
+    assert done.published == 0
+    ((zone, reason),) = done.failed
+    assert zone == "a.test."
+    assert reason == ("the clock is 3600 s before the newest signature of a.test.; set it right, then it is signed")
+
+
+async def test_a_zone_that_cannot_be_signed_does_not_hold_up_its_neighbours(admin, connected, signer):
+    long = ".".join("l" * 60 for _ in range(3)) + "." + "m" * 45 + ".test."
+    await add(admin, long)
+    good = await add(admin, "good.test.")
+    signing = await connected("zone_signer")
+
+    done = await signer.sweep(signing)
+
+    assert done.published == 1
+    assert [reason for _, reason in done.failed] == [f"{long} is too long a name for NSEC3; sign it with --denial nsec"]
+    await check(signing, good)
+
+
+async def test_two_signers_do_not_wait_for_each_other(admin, connected, signer, dsn_for):
+    first = await add(admin, "first.test.")
+    second = await add(admin, "second.test.")
+    one, other = await connected("zone_signer"), await connected("zone_signer")
+
+    async with one.transaction():
+        assert [zone.id for zone in await store.lease(one, NOW, 1)] == [first]
+        done = await signer.sweep(other)
+
+    assert done.published == 1
+    await check(one, second)
+
+
+async def test_a_big_zone_that_is_a_little_behind_gives_the_same_zone(admin, conn, connected, signer, monkeypatch):
+    """With the threshold at one record, every zone is signed by the names in its journal."""
+    monkeypatch.setattr(worker, "PARTIAL_FROM", 1)
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1", "ent.deep.er 60 A 192.0.2.2", "cut 60 NS ns.cut")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    dice = random.Random(7)
+    pool = ["www", "er", "deep.er", "ent.deep.er", "cut", "ns.cut", "x.y.z", "y.z", "*.z"]
+    lines = ["{} 60 A 192.0.2.{}", "{} 60 TXT t{}", "{} 60 NS ns{}.else.test."]
+
+    for _ in range(40):
+        for _ in range(dice.randrange(1, 3)):
+            owner = dice.choice(pool)
+            drawn = [dice.choice(lines).format(owner, dice.randrange(9)) for _ in range(dice.randrange(3))]
+            after = {from_text(owner, from_text("a.test.")): (), **read_at("a.test.", *drawn)}
+            async with conn.transaction():
+                await (await Update.make(conn, zone_id, after)).commit(None)
+        leased = await store.find(signing, from_text("a.test."))
+        assert leased.signed_head < leased.head
+        await signer.sweep(signing)
+        await check(signing, zone_id)
+
+
+async def test_what_changed_is_taken_from_the_journal_only_where_it_tells_everything(admin, connected, signer):
+    await add(admin, "a.test.")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    zone = await store.find(signing, from_text("a.test."))
+    names_of = [from_text("x.a.test.")]
+    behind = msgspec.structs.replace(zone, head=3, signed_head=1)
+
+    assert renewal.touched([(2, names_of), (3, names_of)], behind) == set(names_of)
+    assert renewal.touched([(3, names_of)], behind) is None
+    assert renewal.touched([(2, names_of)], behind) is None
+    assert renewal.touched([(2, names_of), (3, [])], behind) is None
+
+
+async def test_homes_get_their_ds_in_one_edition_of_the_registry(admin, connected, signer):
+    lines = [f"h{number} 300 NS ns" for number in range(20)]
+    registry = await add(admin, "homes.test.", *lines)
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    children = [await add(admin, f"h{number}.homes.test.", parent=registry) for number in range(20)]
+    for child in children:
+        await homes.insert(admin, child)
+
+    done = await signer.sweep(signing)
+
+    assert (done.published, done.delegated) == (20, 20)
+    zone = await check(signing, registry)
+    assert zone.edition == 2
+    shown = {(one.name, one.type): one for one in await published.read_zone(signing, registry)}
+    for number, child in enumerate(children):
+        origin = from_text(f"h{number}.homes.test.")
+        (key,) = await dnskeys_of(signing, child)
+        placed = shown[origin, Type.DS]
+        assert (placed.ttl, placed.rdatas) == (300, (public.ds(origin, key),))
+        assert placed.sigs
+        assert not shown[origin, Type.NS].sigs
+    (entry,) = await journal.since(admin, registry, 1, 10)
+    assert (entry.seq, entry.principal, len(entry.change.changes)) == (2, "service", 20)
+    assert (await signer.sweep(signing)).delegated == 0
+
+
+async def test_a_home_that_is_not_delegated_or_suspended_gets_no_ds(admin, connected, signer):
+    registry = await add(admin, "homes.test.", "off 300 NS ns")
+    await add(admin, "nowhere.homes.test.", parent=registry)
+    off = await add(admin, "off.homes.test.", parent=registry)
+    await homes.insert(admin, off)
+    await homes.set_state(admin, off, "suspended")
+    signing = await connected("zone_signer")
+
+    done = await signer.sweep(signing)
+
+    assert (done.published, done.delegated) == (3, 0)
+    assert not any(one.type == Type.DS for one in await published.read_zone(signing, registry))
+
+
+async def test_a_ds_that_was_missed_is_found_at_the_next_start(admin, connected, signer, dsn_for, clock):
+    registry = await add(admin, "homes.test.", "h 300 NS ns")
+    child = await add(admin, "h.homes.test.", parent=registry)
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    for table in ("rrsets", "published_rrsets"):
+        await admin.execute(f"DELETE FROM {table} WHERE zone = %s AND type = 43", (registry,))
+    await admin.execute("UPDATE signing SET pending = true")
+    assert (await signer.sweep(signing)).delegated == 0
+
+    done = await Worker(dsn_for("zone_signer"), KeyRing(vault()), POLICY, clock).sweep(signing)
+
+    assert done.delegated == 1
+    assert child
+    await check(signing, registry)
+
+
+async def test_the_serial_wraps_past_zero(admin, conn, connected, signer):
+    zone_id = await add(admin, "a.test.")
+    content = read("a.test.", serial=0xFFFFFFFF)
+    await rrsets.clear(admin, zone_id)
+    await rrsets.fill(admin, zone_id, [one for found in content.values() for one in found])
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    async with conn.transaction():
+        await (await Update.make(conn, zone_id, read_at("a.test.", "new 60 A 192.0.2.9"))).commit(None)
+
+    await signer.sweep(signing)
+
+    zone = await check(signing, zone_id)
+    assert zone.serial == 1
+    assert serial_newer(1, 0xFFFFFFFF)
+
+
+async def test_an_edition_that_is_too_big_is_not_kept(admin, connected, signer, monkeypatch):
+    monkeypatch.setattr("zone_signer.publishing.EDITION_LIMIT", 3)
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    signing = await connected("zone_signer")
+
+    await signer.sweep(signing)
+
+    assert (await check(signing, zone_id)).edition == 1
+    assert await editions.since(signing, zone_id, 0, 10) == []
+
+
+async def test_keys_sealed_elsewhere_stop_one_zone_with_one_sentence(admin, connected, dsn_for, clock, signer):
+    zone_id = await add(admin, "a.test.")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    await admin.execute("UPDATE signing SET pending = true WHERE zone = %s", (zone_id,))
+    await signing.execute("UPDATE signing_keys SET sealed = sealed || '\\x00'")
+
+    done = await Worker(dsn_for("zone_signer"), KeyRing(vault()), POLICY, clock).sweep(signing)
+
+    ((_, reason),) = done.failed
+    assert "was damaged or belongs elsewhere" in reason
+
+
+async def test_what_is_due_is_written_as_a_time(admin, connected, signer):
+    await add(admin, "a.test.")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+
+    row = await (await signing.execute("SELECT resign_at, signed_head, pending FROM signing")).fetchone()
+
+    assert datetime.fromtimestamp(NOW + 8 * DAY, UTC) < row[0] < datetime.fromtimestamp(NOW + 11 * DAY, UTC)
+    assert row[1:] == (1, False)
+
+
+async def test_the_server_never_sees_a_private_half(conn):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await conn.execute("SELECT sealed FROM signing_keys")
+
+
+def test_canonical_order_of_hashed_owners_is_their_plain_order():
+    origin = from_text("a.test.")
+    owners = [b"\x20" + bytes(32 * [octet]) + origin for octet in b"0129abuv"]
+
+    assert sorted(owners) == sorted(owners, key=names.order_key)
