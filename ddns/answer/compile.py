@@ -97,6 +97,10 @@ def compile_answer(authority: Authority, name: Name, rdtype: int, *, do: bool, t
             draft.left = True
             return draft
         draft.images.append(image)
+        if not image.ready:
+            draft.rcode = Rcode.SERVFAIL
+            draft.lasting = False
+            return draft
         target = _step(draft, image, image.find(name), name, rdtype, do=do, tcp=tcp)
         if target is None:
             return draft

@@ -79,7 +79,10 @@ class Remembered:
 
 
 class ZoneImage:
-    """The zone *origin* as it was published with edition number *edition*."""
+    """The zone *origin* as it was published with edition number *edition*.
+
+    *ready* tells that there is a SOA: before its first edition a zone is known but can say nothing.
+    """
 
     __slots__ = (
         "_children",
@@ -91,6 +94,7 @@ class ZoneImage:
         "nsec",
         "nsec3",
         "origin",
+        "ready",
         "remembered",
         "zone_id",
     )
@@ -110,6 +114,7 @@ class ZoneImage:
         # What answers are made of, made when it is first needed and forgotten with the next edition.
         self.remembered = Remembered()
         self._load(rrsets)
+        self.ready = self.rrset(origin, Type.SOA) is not None
 
     def _load(self, rrsets: Iterable[SignedRRset]) -> None:
         nsec: list[tuple[bytes, Name]] = []
@@ -202,6 +207,7 @@ class ZoneImage:
         if any(name == self.origin and rdtype == Type.NSEC3PARAM for name, rdtype in touched):
             self._choose_chain()
         self.edition = edition.number
+        self.ready = self.rrset(self.origin, Type.SOA) is not None
         self.remembered = Remembered()
         return Patch(tuple(touched), bent)
 

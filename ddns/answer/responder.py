@@ -111,6 +111,9 @@ class Responder:
             return _error(message, Rcode.REFUSED, client, end, Ede.NOT_AUTHORITATIVE, text)
         if isinstance(draft, NeedZone):
             return draft
+        if draft.rcode == Rcode.SERVFAIL:
+            text = "The zone has not been published yet; ask again later."
+            return _error(message, Rcode.SERVFAIL, client, end, Ede.NOT_READY, text)
         if client is None:
             tail = b""
             limit = MAX_MESSAGE if tcp else UDP_MIN_PAYLOAD
