@@ -46,17 +46,12 @@ async def test_options_in_a_dsn_are_kept(dsn):
 
 
 async def test_another_isolation_by_default_does_not_reach_us(dsn, owner):
-    await owner.execute(
-        "ALTER ROLE CURRENT_USER IN DATABASE "
-        + owner.info.dbname
-        + " SET default_transaction_isolation = 'serializable'"
-    )
+    await owner.execute(f"ALTER DATABASE {owner.info.dbname} SET default_transaction_isolation = 'serializable'")
 
     conn = await connect(dsn, "ddns_server")
 
-    assert await (await conn.execute("SELECT current_setting('transaction_isolation')")).fetchone() == (
-        "read committed",
-    )
+    cursor = await conn.execute("SELECT current_setting('transaction_isolation')")
+    assert await cursor.fetchone() == ("read committed",)
     await conn.close()
 
 
