@@ -44,13 +44,13 @@ class Screen:
     def title(self, text: str, sentence: str) -> None:
         """Begin."""
         self._console.print()
-        self._console.print(Text(text, style="bold"))
+        self._console.print(Text(text, style="bold underline"))
         self.say(sentence)
 
     def chapter(self, text: str) -> None:
         """Head a group of steps."""
         self._console.print()
-        self._console.print(Text(text, style="bold cyan"))
+        self._console.print(Text(text, style="bold"))
 
     def say(self, sentence: str) -> None:
         """Print a paragraph."""
@@ -77,11 +77,11 @@ class Screen:
         self._marked(self._tick, "bold green", step.sentence, f" ({took:.1f} s)" if took >= 1 else "")
         for note in step.notes:
             filled = textwrap.fill(
-                note, self._width, initial_indent=_INDENT, subsequent_indent=_INDENT + "  ", break_on_hyphens=False
+                note, self._width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
             )
             self._console.print(Text(filled, style="dim"), soft_wrap=True)
         for line in step.lines:
-            self._console.print(Text(textwrap.indent(line, _INDENT), style="yellow"), soft_wrap=True)
+            self._console.print(Text(textwrap.indent(line, _INDENT), style="cyan"), soft_wrap=True)
 
     def _marked(self, mark: str, style: str, sentence: str, tail: str) -> None:
         filled = textwrap.fill(

@@ -112,7 +112,7 @@ class Story:
 
     def _invite(self) -> Invitation:
         with self._screen.step(f"Inviting {HOME}") as step:
-            printed = self._registry.ddns("home", "invite", "smith")
+            printed = self._registry.ddns("home", "invite", "smith", "--server", f"127.0.0.1:{self._registry.port}")
             found = re.search(r"ddns://\S+", printed)
             if found is None:
                 raise Broken("`ddns home invite smith` printed no invitation.")
@@ -122,12 +122,10 @@ class Story:
                 raise Broken(f"The invitation cannot be read: {error}.") from None
             step.held(
                 f"The registry invited {HOME} with a key that can be spent once.",
-                f"DDNS_STATE={self._registry.state} \\\n  {self._program} home invite jones",
+                f"DDNS_STATE={self._registry.state} \\\n"
+                f"  {self._program} home invite jones --server 127.0.0.1:{self._registry.port}",
             )
-            return Invitation(
-                invitation.key, invitation.secret, invitation.home, "127.0.0.1", self._registry.port,
-                invitation.algorithm, invitation.registry,
-            )  # fmt: skip
+            return invitation
 
     # -- the gateway ----------------------------------------------------------------------------------------
 
@@ -196,8 +194,9 @@ class Story:
             said = GREETING.decode().strip().removeprefix("200 ")
             step.held(
                 f"A TLS client without any certification authority knows the camera by its TLSA: “{said}”.",
-                f"openssl s_client -connect {address}:{camera.port} -dane_tlsa_domain {CAM} \\\n"
-                f'  -dane_tlsa_rrdata "$(dig +short @127.0.0.1 -p {self._registry.port} \\\n  {TLSA} TLSA)" </dev/null',
+                f"openssl s_client -connect {address}:{camera.port} \\\n"
+                f"  -dane_tlsa_domain {CAM} -dane_tlsa_rrdata \\\n"
+                f'  "$(dig +short @127.0.0.1 -p {self._registry.port} {TLSA} TLSA)"',
             )
 
     def _lie(self, anchor: Anchor) -> None:
@@ -250,8 +249,8 @@ class Story:
                 raise Broken(verdict.sentence)
             step.held(
                 f"The home moved to {AFTER}. The new signed address was visible {_ms(min(seen) - started)} after the "
-                f"gateway learned of it, {_ms(max(seen) - started)} after on every worker; "
-                f"NOERROR came after {_ms(answered - started)}.",
+                f"gateway learned of it, and on every worker after {_ms(max(seen) - started)}; "
+                f"its NOERROR came after {_ms(answered - started)}.",
                 self._dig(f"{CAM} A +dnssec"),
                 notes=("It validates from the same DS, and the camera is known there too.",),
             )
