@@ -160,10 +160,11 @@ async def commit_updates(
                 answer = said[one.digest] = _judge(one, live.get(one.credential.id), work, limits)
                 fresh[one.digest] = one
             answers.append(answer)
-        outcome = await publish(conn, signer, [item.step() for item in work.values() if item.entries])
-        await journal.append(conn, [entry for item in work.values() for entry in item.entries])
-        await requests.remember(
+        outcome = await publish(
             conn,
+            signer,
+            [item.step() for item in work.values() if item.entries],
+            [entry for item in work.values() for entry in item.entries],
             [
                 (digest, requests.Stored(said[digest].rcode, said[digest].ede, said[digest].text), one.expires)
                 for digest, one in fresh.items()

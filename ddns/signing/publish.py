@@ -25,8 +25,9 @@ from ddns.dns.records import (
     soa_with_serial,
 )
 from ddns.signing.client import SignerAway, SignerClient
-from ddns.store import editions, notify, published, rrsets, signing
-from ddns.store import zones as zones_store
+from ddns.store import batch, notify, signing
+from ddns.store.journal import Entry
+from ddns.store.requests import Stored
 from ddns.store.zones import Zone
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
@@ -120,10 +121,17 @@ def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
     return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, removed, done.added)
 
 
-async def publish(conn: AsyncConnection[Any], signer: SignerClient, steps: Sequence[ZoneStep]) -> Outcome:
+async def publish(
+    conn: AsyncConnection[Any],
+    signer: SignerClient,
+    steps: Sequence[ZoneStep],
+    entries: Sequence[Entry] = (),
+    answered: Sequence[tuple[bytes, Stored, int]] = (),
+) -> Outcome:
     """Write *steps* into the open transaction of *conn*: records, signatures, editions, heads, one NOTIFY.
 
-    The journal's entries and the reply are the caller's. Outages of the database raise.
+    The journal's *entries* and what was *answered* (digest, answer, expiry) go into the same statement. Outages of
+    the database raise.
     """
     numbered = [_numbered(step) for step in steps]
     jobs = [
@@ -164,10 +172,8 @@ async def publish(conn: AsyncConnection[Any], signer: SignerClient, steps: Seque
             signed.append((zone.id, head, done.resign_at))
         advanced.append((zone.id, head, zone.edition + 1, serial))
 
-    await rrsets.apply(conn, [(step.zone.id, changes_of(step.nodes)) for step in steps])
-    await published.publish(conn, [(one.zone, rrset) for one in written for rrset in one.added], gone)
-    await editions.append(conn, written)
-    await zones_store.advance(conn, advanced)
+    changes = [(step.zone.id, changes_of(step.nodes)) for step in steps]
+    await batch.write(conn, batch.Batch(changes, gone, written, advanced, entries, answered))
     if keys:
         await signing.insert_keys(conn, keys)
     if signed:
@@ -175,6 +181,4 @@ async def publish(conn: AsyncConnection[Any], signer: SignerClient, steps: Seque
     if pending:
         await signing.mark_pending(conn, pending)
         await notify.pending(conn)
-    if written:
-        await notify.zones(conn, [(one.zone, one.number) for one in written])
     return Outcome(tuple(written), tuple(pending), ds)

@@ -22,23 +22,29 @@ ALL_KEYS = "*"
 
 async def zones(conn: AsyncConnection[Any], published: Iterable[tuple[int, int | None]]) -> None:
     """Tell that zones are at an edition, given as (zone, number); None: the zone is removed."""
-    payloads: list[str] = []
+    lines = payloads(published)
+    if lines:
+        await conn.execute(
+            "SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload",
+            {"payloads": texts(lines)},
+            prepare=True,
+        )
+
+
+def payloads(published: Iterable[tuple[int, int | None]]) -> list[str]:
+    """Return what tells of *published* in as few notifications as its length allows."""
+    out: list[str] = []
     line = ""
     for zone, number in published:
         token = f"{zone}:{'-' if number is None else number}"
         if len(line) + 1 + len(token) > MAX_PAYLOAD:
-            payloads.append(line)
+            out.append(line)
             line = token
         else:
             line = f"{line} {token}" if line else token
     if line:
-        payloads.append(line)
-    if payloads:
-        await conn.execute(
-            "SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload",
-            {"payloads": texts(payloads)},
-            prepare=True,
-        )
+        out.append(line)
+    return out
 
 
 async def keys(conn: AsyncConnection[Any], name: Name | None) -> None:

@@ -97,17 +97,10 @@ async def read_page(conn: AsyncConnection[Any], zone: int, after: Name | None, l
     return _rrsets(await cursor.fetchall())
 
 
-async def publish(
-    conn: AsyncConnection[Any], added: Sequence[tuple[int, SignedRRset]], gone: Iterable[tuple[int, Name, int]]
-) -> None:
-    """Publish *added*, given as (zone, RRset), in place of what is there; publish *gone*, (zone, name, type), no more.
-
-    What is in both is published.
-    """
-    kept = {(zone, one.name, one.type): (zone, one) for zone, one in added}
-    dropped = [key for key in dict.fromkeys(gone) if key not in kept]
-    for at in range(0, len(dropped), STATEMENT_ROWS):
-        part = dropped[at : at + STATEMENT_ROWS]
+async def delete(conn: AsyncConnection[Any], gone: Sequence[tuple[int, Name, int]]) -> None:
+    """Publish the RRsets of *gone*, given as (zone, name, type), no more."""
+    for at in range(0, len(gone), STATEMENT_ROWS):
+        part = gone[at : at + STATEMENT_ROWS]
         await conn.execute(
             """
             DELETE FROM published_rrsets USING unnest(%(zones)s, %(owners)s, %(types)s) AS gone (zone, owner, type)
@@ -121,6 +114,17 @@ async def publish(
             },
             prepare=True,
         )
+
+
+async def publish(
+    conn: AsyncConnection[Any], added: Sequence[tuple[int, SignedRRset]], gone: Iterable[tuple[int, Name, int]]
+) -> None:
+    """Publish *added*, given as (zone, RRset), in place of what is there; publish *gone*, (zone, name, type), no more.
+
+    What is in both is published.
+    """
+    kept = {(zone, one.name, one.type): (zone, one) for zone, one in added}
+    await delete(conn, [key for key in dict.fromkeys(gone) if key not in kept])
     written = list(kept.values())
     for at in range(0, len(written), STATEMENT_ROWS):
         rows = written[at : at + STATEMENT_ROWS]

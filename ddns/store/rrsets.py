@@ -105,14 +105,8 @@ async def has_descendants(conn: AsyncConnection[Any], wanted: Iterable[tuple[int
     return {keys[place - 1] for (place,) in await cursor.fetchall()}
 
 
-async def apply(conn: AsyncConnection[Any], changes: Iterable[tuple[int, ChangeSet]]) -> None:
-    """Write what *changes* say, given as (zone, change set); of several that touch one RRset the last one holds."""
-    after: dict[tuple[int, Name, int], RRset | None] = {}
-    for zone, change_set in changes:
-        for change in change_set.changes:
-            after[zone, change.name, change.type] = change.after
-    gone = [key for key, rrset in after.items() if rrset is None]
-    written = [(key[0], rrset) for key, rrset in after.items() if rrset is not None]
+async def delete(conn: AsyncConnection[Any], gone: Sequence[tuple[int, Name, int]]) -> None:
+    """Remove the RRsets of *gone*, given as (zone, name, type)."""
     for at in range(0, len(gone), STATEMENT_ROWS):
         part = gone[at : at + STATEMENT_ROWS]
         await conn.execute(
@@ -127,6 +121,16 @@ async def apply(conn: AsyncConnection[Any], changes: Iterable[tuple[int, ChangeS
             },
             prepare=True,
         )
+
+
+async def apply(conn: AsyncConnection[Any], changes: Iterable[tuple[int, ChangeSet]]) -> None:
+    """Write what *changes* say, given as (zone, change set); of several that touch one RRset the last one holds."""
+    after: dict[tuple[int, Name, int], RRset | None] = {}
+    for zone, change_set in changes:
+        for change in change_set.changes:
+            after[zone, change.name, change.type] = change.after
+    await delete(conn, [key for key, rrset in after.items() if rrset is None])
+    written = [(key[0], rrset) for key, rrset in after.items() if rrset is not None]
     for at in range(0, len(written), STATEMENT_ROWS):
         rows = written[at : at + STATEMENT_ROWS]
         await conn.execute(
