@@ -58,12 +58,12 @@ class KeyFile:
     """A SIG(0) key as `dnssec-keygen -T KEY -n HOST` writes it; *path* names one of its two files."""
 
     def __init__(self, path):
-        base = Path(path).with_suffix("")
-        words = base.with_suffix(".key").read_text().split("KEY", 1)[1].split()
+        base = Path(path).parent / Path(path).name.removesuffix(".private").removesuffix(".key")
+        words = Path(f"{base}.key").read_text().split("KEY", 1)[1].split()
         self.name, algorithm, tag = base.name[1:].rsplit("+", 2)
         self.algorithm, self.tag = int(algorithm), int(tag)
         self.rdata = " ".join([*words[:3], "".join(words[3:])])
-        fields = dict(line.split(": ", 1) for line in base.with_suffix(".private").read_text().splitlines())
+        fields = dict(line.split(": ", 1) for line in Path(f"{base}.private").read_text().splitlines())
         octets = base64.b64decode(fields["PrivateKey"])
         if self.algorithm == 13:
             self._private = ec.derive_private_key(int.from_bytes(octets, "big"), ec.SECP256R1())

@@ -33,6 +33,12 @@ class Peer:
             self.stop()
             raise
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
     def _wait(self, zones):
         """Wait until every zone is answered for."""
         end = time.monotonic() + 30
