@@ -58,8 +58,8 @@ def add(
         )  # fmt: skip
         return
     what = "all types" if wanted is None else _type_text(wanted)
-    already = "" if new else " (it could already)"
-    click.echo(f"{shown(name)} may write {what} at and below {shown(below or origin)}{already}.")
+    already = "" if new else " already"
+    click.echo(f"{shown(name)} may{already} write at and below {shown(below or origin)} {what}.")
 
 
 @command.command("list")
@@ -115,4 +115,4 @@ def remove(
     if as_json:
         print_json({"key": shown(name), "zone": shown(origin), "removed": number})
     else:
-        click.echo(f"Took back {count(number, 'grant')} of {shown(name)} on {shown(origin)}.")
+        click.echo(f"Took back {count(number, 'grant')} on {shown(origin)} from the key {shown(name)}")

@@ -82,7 +82,7 @@ def invite(
     if as_json:
         print_json({"home": shown(invited.home), "invitation": line, "expires_at": invited.expires_at})
         return
-    click.echo(f"Invited {shown(invited.home)}. This line is a secret until it is spent; it is shown only now:\n")
+    click.echo(f"{shown(invited.home)} is invited by this line, a secret until it is spent. It is shown only now:\n")
     click.echo(line)
     click.echo(f"\nIt holds until {when(invited.expires_at)}. At the home: ddns gateway enrol -")
 
@@ -147,7 +147,7 @@ def add(
     if as_json:
         print_json({"home": shown(made.name), "state": "added", "published": signed})
         return
-    click.echo(f"Added the home {shown(made.name)}{'' if signed else ', not published yet'}.")
+    click.echo(f"{shown(made.name)} is a home now{'' if signed else ', not published yet'}.")
     if held is None:
         click.echo(
             f"It has no key yet: ddns home invite is the usual way, or ddns key add {shown(made.name)} --sig0 FILE"

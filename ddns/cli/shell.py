@@ -26,6 +26,7 @@ from ddns.store.pool import Connection, connect
 ROLE = "ddns_admin"
 WAIT = 30.0  # seconds for a running signer to publish what a command changed
 GRACE = 2.0  # seconds in which the signer of a service that has just started may connect
+MANY = 1000  # zones; more are not signed by a command, but by the service that answers for them
 _PAUSE = 0.05  # seconds between two looks
 
 _Result = TypeVar("_Result")
@@ -92,7 +93,7 @@ async def _connected(database: Database, work: Callable[[Connection, Database], 
 async def settle(conn: Connection, database: Database, changed: Iterable[int], wait: float) -> bool:
     """See that the zones *changed* (ids) are published; tell whether they are, else say on stderr what is to be done.
 
-    A signer that runs is waited for. On an embedded database without one it is run once.
+    A signer that runs is waited for. On an embedded database without one it is run once, unless it had too much to do.
     """
     ids = list(changed)
     if not ids or wait <= 0 or not await _waiting(conn, ids):
@@ -105,9 +106,12 @@ async def settle(conn: Connection, database: Database, changed: Iterable[int], w
                 return False
             await asyncio.sleep(_PAUSE)
         return True
-    if database.embedded:
+    if database.embedded and len(ids) <= MANY:
         _sign_once(database)
         return True
+    if database.embedded:
+        say(f"It is stored; `ddns serve` signs and publishes these {len(ids)} zones when it is started.")
+        return False
     say("It is stored; no signer is connected, so it is published when `zone-signer run` is started.")
     return False
 

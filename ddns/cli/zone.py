@@ -309,7 +309,7 @@ def remove(name: str, wait: float, as_json: bool, dsn: str | None, state: Path |
     if as_json:
         print_json({"zone": shown(origin), "state": "removed"})
     else:
-        click.echo(f"Removed {shown(origin)}.")
+        click.echo(f"{shown(origin)} is removed.")
 
 
 @command.command()

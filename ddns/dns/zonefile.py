@@ -169,12 +169,12 @@ def _check(zone: _Gathering, filename: str) -> None:
 
 
 def _in_order(zone: _Gathering, filename: str) -> Iterator[RRset]:
-    """Yield the RRsets in canonical order of owners, the SOA first."""
+    """Yield the RRsets in canonical order of owners, then by type."""
     keys: dict[Name, bytes] = {}
     for name, _ in zone.rrsets:
         if name not in keys:
             keys[name] = names.order_key(name)
-    for name, rdtype in sorted(zone.rrsets, key=lambda key: (keys[key[0]], key[1] != Type.SOA, key[1])):
+    for name, rdtype in sorted(zone.rrsets, key=lambda key: (keys[key[0]], key[1])):
         known = zone.rrsets[name, rdtype]
         rrset = RRset.of(name, rdtype, known.ttl, known.rdatas)
         if sum(map(len, rrset.rdatas)) + _RECORD_OVERHEAD * len(rrset.rdatas) > _MOST_DATA:

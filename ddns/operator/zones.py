@@ -67,6 +67,7 @@ def new_text(origin: Name, servers: Sequence[Name], mail: Name, addresses: Seque
         by_type.setdefault(Type.A if address.version == 4 else Type.AAAA, []).append(address.packed)
     for server in inside:
         out += [RRset.of(server, rdtype, TTL, packed) for rdtype, packed in sorted(by_type.items())]
+    out.sort(key=lambda one: (names.order_key(one.name), one.type))
     return ZoneText(origin, tuple(out), {}, 0, ())
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 import time
 
 import dns.zone
 import pytest
+from tools import need
 
 from ddns.dns import names, records
 from ddns.dns.codes import Type
@@ -83,13 +83,12 @@ def test_a_shape_reads_as_dnspython_reads_it(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.skipif(not shutil.which("named-compilezone"), reason="needs bind9-utils")
 def test_a_shape_reads_as_bind_reads_it(shape, tmp_path):
     source, target = tmp_path / "exam.zone", tmp_path / "out.zone"
     source.write_bytes(SHAPES[shape].encode())
 
     subprocess.run(
-        ["named-compilezone", "-i", "none", "-k", "ignore", "-o", target, "exam.test", source],
+        [need("named-compilezone"), "-i", "none", "-k", "ignore", "-o", target, "exam.test", source],
         check=True,
         capture_output=True,
     )
@@ -229,7 +228,7 @@ def test_the_root_zone_reads():
                 "a.gtld-servers.net. 172800 IN A 192.5.6.30\n", names.ROOT)  # fmt: skip
 
     assert [names.to_text(one.name) for one in zone.rrsets] == [".", ".", "com.", "a.gtld-servers.net."]
-    assert zone.rrsets[0].type == Type.SOA
+    assert zone.serial == 1
 
 
 SIGNED = HEAD + (
@@ -319,14 +318,12 @@ def test_what_is_written_reads_back(shape):
 @pytest.mark.parametrize("command", [["named-checkzone", "exam.test"], ["kzonecheck", "-o", "exam.test"],
                                      ["ldns-read-zone"]])  # fmt: skip
 def test_other_servers_tools_read_what_is_written(command, tmp_path):
-    if not shutil.which(command[0]):
-        pytest.skip(f"needs {command[0]}")
     zone = read(HEAD + 'www TXT "a\\"b\\\\;" "" \\200\n\\$x\\@\\;y\\032 A 192.0.2.2\nwww TYPE65280 \\# 1 00\n'
                 "w WALLET a b\nx LOC 42 21 54 N 71 06 18 W -24m 30m\nwww HTTPS 1 . alpn=h2\n")  # fmt: skip
     target = tmp_path / "out.zone"
     target.write_text("".join(write_zone(ORIGIN, zone.published())))
 
-    done = subprocess.run([*command, target], capture_output=True, text=True, check=False)
+    done = subprocess.run([need(command[0]), *command[1:], target], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
