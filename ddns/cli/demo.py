@@ -45,18 +45,22 @@ def command(once: bool) -> int:
     told = False
     try:
         with Registry() as registry, contextlib.ExitStack() as stack:
-            Story(screen, registry, _program(), stack).tell()
-            told = True
-            screen.chapter("Done")
-            screen.say("Every step held.")
-            if once:
-                return DONE
-            screen.say("The registry keeps serving. Ctrl-C ends it and removes all that it made.")
-            while True:
-                registry.check()
-                time.sleep(CHECK_EVERY)
+            try:
+                Story(screen, registry, _program(), stack).tell()
+                told = True
+                screen.chapter("Done")
+                screen.say("Every step held.")
+                if once:
+                    return DONE
+                screen.say("The registry keeps serving. Ctrl-C ends it and removes all that it made.")
+                while True:
+                    registry.check()
+                    time.sleep(CHECK_EVERY)
+            except KeyboardInterrupt:
+                console.print("\nStopping …")
+                raise
     except KeyboardInterrupt:
-        console.print("\nStopped; all that it made is gone.")
+        console.print("All that it made is gone.")
         return DONE if told else FAILED
     except Broken as broken:
         if registry is not None and registry.kept_log.exists():
@@ -66,7 +70,11 @@ def command(once: bool) -> int:
         return FAILED
 
 
-def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+def _interrupted(number: int, _frame: FrameType | None) -> NoReturn:
+    if number == signal.SIGHUP:  # the terminal has gone, and what is said now would be an error of its own
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
     raise KeyboardInterrupt
 
 

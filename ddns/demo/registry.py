@@ -47,8 +47,9 @@ class Registry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C must not leave half of it
-            self.stop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C, or a closed terminal, must not leave half of it
+        self.stop()
         if kind is not None and not issubclass(kind, KeyboardInterrupt):
             self._keep_log("".join(traceback.format_exception(kind, error, trace)))
         shutil.rmtree(self.folder, ignore_errors=True)
