@@ -111,9 +111,12 @@ def _known() -> set[str]:
 
 def _migrations() -> Path:
     found = importlib.util.find_spec("ddns.migrations")
-    if found is None or not found.submodule_search_locations:
-        raise SchemaProblem("this installation lacks its migrations: install the package, do not run its bare folder")
-    return Path(found.submodule_search_locations[0])
+    if found is not None and found.submodule_search_locations:
+        return Path(found.submodule_search_locations[0])
+    beside = Path(__file__).parent.parent / "migrations"  # a checkout that is run as it lies
+    if (beside / "env.py").is_file():
+        return beside
+    raise SchemaProblem("this installation lacks its migrations: install the package again")
 
 
 def _may_migrate(conn: psycopg.Connection[Any]) -> None:

@@ -15,7 +15,6 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
@@ -249,11 +248,6 @@ def _bound(host: str, port: int, kind: socket.SocketKind, *, shared: bool) -> so
 def _probe(host: str, port: int, kind: socket.SocketKind) -> None:
     """Refuse an address that somebody else listens on: shared sockets would take half of their questions."""
     _bound(host, port, kind, shared=False).close()
-
-
-def program(*words: str) -> list[str]:
-    """Return the command that runs a module of ours with the same Python."""
-    return [sys.executable, "-m", *words]
 
 
 assert UDP_BUFFER > MAX_MESSAGE

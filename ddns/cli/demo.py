@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -34,6 +35,8 @@ def command(once: bool) -> int:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character ends no story
     console = Console(highlight=False)
     screen = Screen(console)
     screen.title(
@@ -57,7 +60,8 @@ def command(once: bool) -> int:
                     registry.check()
                     time.sleep(CHECK_EVERY)
             except KeyboardInterrupt:
-                console.print("\nStopping …")
+                console.print()
+                screen.say("Stopping …")
                 raise
     except KeyboardInterrupt:
         console.print("All that it made is gone.")

@@ -13,7 +13,8 @@ import msgspec
 
 from ddns import settings
 from ddns.cli import Failure
-from ddns.supervisor import AddressTaken, Child, Supervisor, open_sockets, program
+from ddns.program import program
+from ddns.supervisor import AddressTaken, Child, Supervisor, open_sockets
 
 
 @click.command("serve")

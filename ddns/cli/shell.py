@@ -7,7 +7,6 @@ import getpass
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ import psycopg
 from ddns.cli import Failure
 from ddns.database import Database, open_database
 from ddns.dns import names
+from ddns.program import program
 from ddns.store import signing, zones
 from ddns.store.pool import Connection, connect
 
@@ -132,7 +132,7 @@ async def _signer(conn: Connection, database: Database, wait: float) -> bool:
 
 def _sign_once(database: Database) -> None:
     """Run the signer once on the embedded database. Raises `Failure`: what was changed is stored all the same."""
-    command = [sys.executable, "-m", "zone_signer.cli", "once", "--state", str(database.state)]
+    command = program("zone_signer.cli", "once", "--state", str(database.state))
     kept = {name: value for name, value in os.environ.items() if name != "DDNS_DSN"}
     done = subprocess.run(  # noqa: S603 - our own program
         command, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import traceback
@@ -22,6 +21,7 @@ import dns.message
 import dns.query
 
 from ddns.demo.screen import Broken
+from ddns.program import program
 
 PORTS = (5300, 5301, 5302, 5303)  # tried first, because they are easy to type
 START_TIMEOUT = 90.0  # seconds; a first start makes the database
@@ -64,12 +64,12 @@ class Registry:
         words = []
         for address in self.addresses:
             words += ["--listen", f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"]
-        command = [sys.executable, "-m", "ddns.cli", "serve", "--state", str(self.state), *words]
+        command = program("ddns.cli", "serve", "--state", str(self.state), *words)
         with self.log.open("ab") as log:
             # Its own session, so that Ctrl-C reaches us alone and we end it in order; the leash, so that it
             # ends even if we are killed.
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "ddns.demo.leash", str(os.getpid()), *command],
+                [*program("ddns.demo.leash"), str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -99,7 +99,7 @@ class Registry:
 
     def ddns(self, *words: str) -> str:
         """Run a command of ours on the registry's database and return what it printed. Raises `Broken`."""
-        command = [sys.executable, "-m", "ddns.cli", *words]
+        command = program("ddns.cli", *words)
         try:
             done = subprocess.run(  # noqa: S603 - our own program
                 command,

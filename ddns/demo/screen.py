@@ -12,6 +12,7 @@ from rich.text import Text
 
 WIDTH = 80  # columns
 _INDENT = "   "
+_ASCII = str.maketrans({"…": "...", "→": "->", "“": '"', "”": '"'})  # for terminals that know no more
 
 
 class Broken(Exception):
@@ -40,6 +41,7 @@ class Screen:
         self._width = min(console.width, WIDTH)
         wide = console.encoding.lower().startswith("utf")
         self._tick, self._cross, self._spinner = ("✓", "✗", "dots") if wide else ("+", "x", "line")
+        self._spelling = {} if wide else _ASCII
 
     def title(self, text: str, sentence: str) -> None:
         """Begin."""
@@ -54,14 +56,14 @@ class Screen:
 
     def say(self, sentence: str) -> None:
         """Print a paragraph."""
-        self._console.print(Text(textwrap.fill(sentence, self._width)), soft_wrap=True)
+        self._console.print(Text(textwrap.fill(sentence.translate(self._spelling), self._width)), soft_wrap=True)
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[Step]:
         """Show *doing* while the step is done, then its tick and words, or a cross and why."""
         started = time.monotonic()
         # The status line is redrawn in place; a pipe sees nothing of it.
-        waiting = self._console.status(Text(f"{doing} …", style="dim"), spinner=self._spinner)
+        waiting = self._console.status(Text(f"{doing} …".translate(self._spelling), style="dim"), spinner=self._spinner)
         step = Step(waiting)
         try:
             with waiting if self._console.is_terminal else contextlib.nullcontext():
@@ -77,7 +79,11 @@ class Screen:
         self._marked(self._tick, "bold green", step.sentence, f" ({took:.1f} s)" if took >= 1 else "")
         for note in step.notes:
             filled = textwrap.fill(
-                note, self._width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+                note.translate(self._spelling),
+                self._width,
+                initial_indent=_INDENT,
+                subsequent_indent=_INDENT,
+                break_on_hyphens=False,
             )
             self._console.print(Text(filled, style="dim"), soft_wrap=True)
         for line in step.lines:
@@ -85,7 +91,11 @@ class Screen:
 
     def _marked(self, mark: str, style: str, sentence: str, tail: str) -> None:
         filled = textwrap.fill(
-            sentence + tail, self._width, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+            (sentence + tail).translate(self._spelling),
+            self._width,
+            initial_indent=_INDENT,
+            subsequent_indent=_INDENT,
+            break_on_hyphens=False,
         )
         text = Text(f" {mark} ", style=style)
         text.append(filled[len(_INDENT) :], style="default not bold")
