@@ -6,6 +6,7 @@ Law: the caller owns the transaction, and has each zone locked (`store.lease` or
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -22,6 +23,9 @@ from zone_signer.store import Conn, Lease
 
 NOTIFY_LIMIT = 7900  # octets of a payload; Postgres takes less than 8000
 EDITION_LIMIT = 20_000  # RRsets; a bigger edition is not kept, and whoever is behind reads the zone anew
+MOST_EDITIONS = 10_000  # of one zone
+FEW_EDITIONS = 100  # of one zone that are kept however old they are
+OLD = 7 * 86400  # seconds
 _COPY_AT_ONCE = 1000  # rows
 
 
@@ -191,3 +195,15 @@ async def delegate(conn: Conn, registry: Lease, added: Sequence[RRset]) -> Lease
 async def mark_pending(conn: Conn, zone: int) -> None:
     """Note that a zone's records are ahead of what is published."""
     await conn.execute("UPDATE signing SET pending = true WHERE zone = %(zone)s", {"zone": zone})
+
+
+async def prune_editions(conn: Conn) -> int:
+    """Forget editions that nobody follows any more; returns how many. Whoever is further behind reads the zone anew."""
+    cursor = await conn.execute(
+        """DELETE FROM editions USING zones
+           WHERE editions.zone = zones.id
+             AND (editions.number <= zones.edition - %(most)s
+                  OR (editions.number <= zones.edition - %(few)s AND editions.at < now() - %(old)s::interval))""",
+        {"most": MOST_EDITIONS, "few": FEW_EDITIONS, "old": timedelta(seconds=OLD)},
+    )
+    return cursor.rowcount

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from psycopg import AsyncConnection
@@ -23,6 +23,7 @@ from zone_signer.change import Answers, Questions
 from zone_signer.denial import TYPES
 
 Conn = AsyncConnection[Any]
+Item = TypeVar("Item")
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ class Orphan(msgspec.Struct, frozen=True):
 
 async def _rows(conn: Conn, query: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
     async with conn.cursor(binary=True) as cursor:
-        await cursor.execute(query, values)
+        await cursor.execute(query, values, prepare=True)
         return await cursor.fetchall()
 
 
@@ -215,23 +216,30 @@ async def answers(conn: Conn, asked: Asked) -> list[Answers]:
         for what, statement in statements.items():
             if statement is not None:
                 cursors[what] = conn.cursor(binary=True)
-                await cursors[what].execute(*statement)
+                await cursors[what].execute(*statement, prepare=True)
         for what, cursor in cursors.items():
             rows[what] = await cursor.fetchall()
-    chain = _signed(rows["nsec3"] + rows["nsec"])
+    chain = _by_zone(_signed(rows["nsec3"] + rows["nsec"]))
     last = dict(_signed(rows["last nsec3"] + rows["last nsec"]))
-    below = [(zone, names.from_order_key(low)) for zone, low in rows["below"]]
-    stored_below, published_below = _rrsets(rows["stored"]), _signed(rows["published"])
+    below = _by_zone([(zone, names.from_order_key(low)) for zone, low in rows["below"]])
+    stored_below, published_below = _rrsets(rows["stored"]), _by_zone(_signed(rows["published"]))
     return [
         Answers(
             stored_below.get(zone, {}),
-            tuple(one for at, one in published_below if at == zone),
-            tuple({one.name: one for at, one in chain if at == zone}.values()),
+            tuple(published_below.get(zone, ())),
+            tuple({one.name: one for one in chain.get(zone, ())}.values()),
             last.get(zone),
-            frozenset(name for at, name in below if at == zone),
+            frozenset(below.get(zone, ())),
         )
         for zone, _, _ in asked
     ]
+
+
+def _by_zone(found: Iterable[tuple[int, Item]]) -> dict[int, list[Item]]:
+    grouped: dict[int, list[Item]] = {}
+    for zone, one in found:
+        grouped.setdefault(zone, []).append(one)
+    return grouped
 
 
 def _chain_statement(query: str, asked: Asked, denial: str) -> _Statement | None:

@@ -35,7 +35,7 @@ RECORDS_AT_ONCE = 20_000  # RRsets, stored and published, in one transaction; a 
 PARTIAL_FROM = 2000  # RRsets; smaller zones are compared as a whole, which is as quick
 CHILDREN_AT_ONCE = 5000  # DS RRsets in one edition of a registry
 TIMER = 30.0  # seconds between two looks without a notification
-SCAN = 3600.0  # seconds between two searches for delegations without DS
+HOUSEKEEPING = 3600.0  # seconds between two searches for delegations without DS and for old editions
 RETRY = 60.0  # seconds until a zone that could not be signed is tried again
 RECONNECT = (0.1, 5.0)  # seconds: first and longest wait for a database that is away
 
@@ -57,7 +57,8 @@ class Worker:
         self._policy = policy
         self._clock = clock
         self._resting: dict[int, float] = {}  # zones that failed, and until when they are left alone
-        self._scanned = -SCAN
+        self._looked = -HOUSEKEEPING
+        self._at_once = AT_ONCE
 
     async def run(self) -> None:
         """Work until cancelled; an outage of the database is waited for."""
@@ -81,7 +82,7 @@ class Worker:
                     pass
 
     async def sweep(self, conn: Conn) -> Sweep:
-        """Sign whatever is pending or due, until nothing is, and place the DS records that are missing."""
+        """Sign whatever is pending or due, until nothing is; place missing DS records; forget old editions."""
         published = delegated = 0
         failed: dict[int, tuple[str, str]] = {}
         new: list[int] = []
@@ -97,33 +98,48 @@ class Worker:
             ]
             if done or refused:
                 continue
-            placed = await self._delegate(conn, new)
-            new = []
+            placed = await self._look_after(conn, new)
             delegated += placed
             if not placed:
                 return Sweep(published, tuple(failed.values()), delegated)
 
     async def _step(self, conn: Conn) -> tuple[list[Publication], list[tuple[Lease, str]]]:
-        """Do one transaction's worth of zones."""
+        """Do one transaction's worth of zones; where the database refuses it, do them one by one."""
         now, tick = int(self._clock()), time.monotonic()
         self._resting = {zone: until for zone, until in self._resting.items() if until > tick}
-        async with conn.transaction():
-            zones = await store.lease(conn, now, AT_ONCE, list(self._resting))
-            if not zones:
-                return [], []
-            some, size = await self._portion(conn, zones)
-            refused: list[tuple[Lease, str]] = []
-            done = await self._partial(conn, some[0], now, refused) if size >= PARTIAL_FROM and len(some) == 1 else []
-            if not done and not refused:
-                done, refused = await self._whole(conn, some, now)
-            if done:
-                await publishing.publish(conn, done)
+        zones: list[Lease] = []
+        try:
+            async with conn.transaction():
+                zones = await store.lease(conn, now, self._at_once, list(self._resting))
+                if not zones:
+                    self._at_once = AT_ONCE
+                    return [], []
+                done, refused = await self._sign(conn, zones, now)
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError) or not zones:
+                raise
+            if len(zones) > 1:
+                self._at_once = 1
+                return await self._step(conn)
+            return [], [(zones[0], f"the database refuses: {error}")]
         for one in done:
             if one.changed:
                 log.info(
                     "zone.signed zone=%s edition=%d serial=%d signed=%d gone=%d",
                     names.to_text(one.zone.origin), one.zone.edition + 1, one.to_serial, len(one.added), len(one.gone),
                 )  # fmt: skip
+        return done, refused
+
+    async def _sign(
+        self, conn: Conn, zones: Sequence[Lease], now: int
+    ) -> tuple[list[Publication], list[tuple[Lease, str]]]:
+        some, size = await self._portion(conn, zones)
+        refused: list[tuple[Lease, str]] = []
+        done = await self._partial(conn, some[0], now, refused) if size >= PARTIAL_FROM and len(some) == 1 else []
+        if not done and not refused:
+            done, refused = await self._whole(conn, some, now)
+        if done:
+            await publishing.publish(conn, done)
         return done, refused
 
     @staticmethod
@@ -188,19 +204,31 @@ class Worker:
         # In a thread, so that servers are answered while a big zone is signed.
         return await asyncio.to_thread(work)
 
-    async def _delegate(self, conn: Conn, new: Sequence[int]) -> int:
-        """Place the DS records of zones that were published for the first time; now and then look at all."""
+    async def _look_after(self, conn: Conn, new: Sequence[int]) -> int:
+        """Secure delegations to zones that are *new*; now and then look at all of them, and forget old editions."""
         tick = time.monotonic()
-        everything = tick >= self._scanned + SCAN
-        if not everything and not new:
+        everything = tick >= self._looked + HOUSEKEEPING
+        try:
+            placed = await self._delegate(conn, None if everything else new) if everything or new else 0
+            if everything and not placed:
+                await publishing.prune_editions(conn)
+                self._looked = tick
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError):
+                raise
+            log.error("signer.refused reason=%s", " ".join(str(error).split()))  # noqa: TRY400 - it says enough
+            self._looked = tick
             return 0
-        orphans = await store.orphans(conn, CHILDREN_AT_ONCE, None if everything else new)
-        if not orphans:
-            if everything:
-                self._scanned = tick
-            return 0
-        registry = orphans[0].parent
-        return await self._adopt(conn, registry, [one.id for one in orphans if one.parent == registry])
+        return placed
+
+    async def _delegate(self, conn: Conn, only: Sequence[int] | None) -> int:
+        by_registry: dict[int, list[int]] = {}
+        for orphan in await store.orphans(conn, CHILDREN_AT_ONCE, only):
+            by_registry.setdefault(orphan.parent, []).append(orphan.id)
+        placed = 0
+        for registry, children in by_registry.items():
+            placed += await self._adopt(conn, registry, children)
+        return placed
 
     async def _adopt(self, conn: Conn, registry: int, children: Sequence[int]) -> int:
         """Put the children's DS into the registry's records and publish that, in one edition."""

@@ -18,7 +18,7 @@ from ddns.dns.records import RRset, serial_newer, soa_serial
 from ddns.store import editions, homes, journal, published, rrsets, zones
 from ddns.store.pool import Connection
 from zone_signer import keys as public
-from zone_signer import renewal, store, worker
+from zone_signer import publishing, renewal, store, worker
 from zone_signer.keyring import KeyRing
 from zone_signer.rrsig import read as read_sig
 from zone_signer.worker import Sweep, Worker
@@ -413,6 +413,39 @@ async def test_keys_sealed_elsewhere_stop_one_zone_with_one_sentence(admin, conn
 
     ((_, reason),) = done.failed
     assert "was damaged or belongs elsewhere" in reason
+
+
+async def test_a_zone_that_the_database_refuses_does_not_hold_up_its_neighbours(admin, owner, connected, signer):
+    ids = [await add(admin, f"z{number}.test.") for number in range(5)]
+    await owner.execute(f"ALTER TABLE published_rrsets ADD CONSTRAINT not_this_one CHECK (zone <> {ids[2]})")
+    signing = await connected("zone_signer")
+
+    done = await signer.sweep(signing)
+
+    assert done.published == 4
+    ((zone, reason),) = done.failed
+    assert zone == "z2.test."
+    assert "not_this_one" in reason
+    assert (await signer.sweep(signing)).failed == ()  # it rests
+
+
+async def test_old_editions_are_forgotten_and_the_last_ones_kept(admin, owner, connected, signer):
+    zone_id = await add(admin, "a.test.")
+    signing = await connected("zone_signer")
+    await owner.execute("UPDATE zones SET edition = 20000, serial = 20000")
+    await owner.execute(
+        """INSERT INTO editions (zone, number, from_serial, to_serial, removed, added, at)
+           SELECT %s, number, number, number, '', '', now() - CASE WHEN number < 15000 THEN interval '8 days'
+               ELSE interval '1 day' END FROM generate_series(1, 20000) AS number""",
+        (zone_id,),
+    )
+
+    assert await publishing.prune_editions(signing) == 14999
+
+    kept = await (await signing.execute("SELECT min(number), max(number) FROM editions")).fetchone()
+    assert kept == (15000, 20000)
+    await owner.execute("UPDATE editions SET at = now() - interval '8 days'")
+    assert await publishing.prune_editions(signing) == 4901
 
 
 async def test_what_is_due_is_written_as_a_time(admin, connected, signer):
