@@ -24,7 +24,7 @@ from ddns.answer.responder import Responder
 from ddns.answer.table import Table
 from ddns.dns import names
 
-QUESTIONS = 4000  # of each set of zones, the same ones every time
+QUESTIONS = 2400  # of each set of zones, the same ones every time
 TREE = {"plain.test.": hostile.SIGNABLE, "other.test.": hostile.OTHER, "child.plain.test.": hostile.CHILD_ZONE}
 
 
@@ -104,24 +104,34 @@ def show(compared):
     )
 
 
-def explained(peer, name, rdtype, ours, theirs):
-    """Tell whether *peer* is known to answer this question otherwise, and why."""
-    aliases = any(one[1] in (5, 39) for one in ours[2])
-    within = dns.name.from_text("plain.test.")
+PLAIN = dns.name.from_text("plain.test.")
+GLUE = dns.name.from_text("ns.child", PLAIN)
+PROOF = {dns.rdatatype.NSEC, dns.rdatatype.NSEC3, dns.rdatatype.RRSIG}
+
+
+def explained(peer, name, rdtype, ours, answers):
+    """Return why *peer* is known to answer this question otherwise, or nothing."""
+    theirs = answers[peer]
+    aliases = any(one[1] in (dns.rdatatype.CNAME, dns.rdatatype.DNAME) for one in ours[2])
+    others = [answer for other, answer in answers.items() if other != peer]
+    if (
+        ours[:3] == theirs[:3]
+        and all(other == ours for other in others)
+        and {one[1] for one in ours[3] ^ theirs[3]} <= PROOF
+    ):
+        # NSD 4.6 adds a record for a wildcard asked for by its name and leaves one out behind a DNAME; Knot 3.2 takes
+        # another span before a name with NUL in a label and proves no wildcard behind a question for NSEC.
+        return "only the proof differs, and the two others have ours"
     if peer == "bind" and rdtype == dns.rdatatype.NSEC and not ours[1] and theirs[1]:
         return "BIND answers for the NSEC at a cut, which the parent has too; NSD and Knot refer"
     if peer == "bind" and aliases and theirs[0] == "SERVFAIL":
-        return "BIND calls a CNAME loop a server failure; RFC 1034 §3.6.2 asks for neither"
+        return "BIND calls a CNAME loop a server failure; NSD and Knot show it (RFC 1034 §3.6.2 asks for neither)"
     if peer == "nsd" and rdtype == dns.rdatatype.NSEC and not aliases and any(one[1] == 5 for one in theirs[2]):
         return "NSD follows a CNAME when its NSEC is asked for; BIND and Knot do not (RFC 4034 §4)"
-    if peer in ("bind", "knot") and aliases and ours[2] > theirs[2]:
-        return (
-            "BIND and Knot stop where an alias leads into another zone of theirs; NSD goes on (RFC 1034 §4.3.2 step 3a)"
-        )
-    if peer == "nsd" and name == dns.name.from_text("ns.child", within) and ours[0] == "NXDOMAIN":
+    if peer in ("bind", "knot") and aliases and ours[2] >= theirs[2] and ours == answers["nsd"]:
+        return "BIND and Knot stop where an alias leads into another of their zones; NSD goes on (RFC 1034 §4.3.2)"
+    if peer == "nsd" and name.is_subdomain(GLUE) and ours == answers["bind"] == answers["knot"]:
         return "NSD takes the parent's glue for a name of the child zone"
-    if peer == "knot" and any(b"\0" in label for one in theirs[3] - ours[3] for label in one[0].labels):
-        return "Knot 3.2 takes the span before a name with NUL in a label for another"
     return ""
 
 
@@ -136,7 +146,7 @@ def test_answers_are_those_of_the_peers(served):
         theirs = {peer.name: view(peer.ask(wire)) for peer in running}
         what = f"{name} {dns.rdatatype.to_text(rdtype)}"
         for peer, other in theirs.items():
-            if other != ours and not explained(peer, name, rdtype, ours, other):
+            if other != ours and not explained(peer, name, rdtype, ours, theirs):
                 unknown.append((what, peer, show(other), show(ours)))
         if ours not in theirs.values():
             alone.append((what, show(ours), {peer: show(other) for peer, other in theirs.items()}))
