@@ -7,7 +7,7 @@ hundred pointers and not a million.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -20,15 +20,12 @@ class Chain(Generic[V]):
 
     __slots__ = ("_firsts", "_keys", "_values")
 
-    def __init__(self, pairs: Iterable[tuple[bytes, V]] = ()) -> None:
-        self._keys: list[list[bytes]] = []
-        self._values: list[list[V]] = []
-        ordered = sorted(dict(pairs).items(), key=lambda pair: pair[0])
-        for at in range(0, len(ordered), _BLOCK):
-            block = ordered[at : at + _BLOCK]
-            self._keys.append([key for key, _ in block])
-            self._values.append([value for _, value in block])
-        self._firsts = [keys[0] for keys in self._keys]
+    def __init__(self, content: Mapping[bytes, V] | None = None) -> None:
+        content = content or {}
+        keys = sorted(content)
+        self._keys = [keys[at : at + _BLOCK] for at in range(0, len(keys), _BLOCK)]
+        self._values: list[list[V]] = [[content[key] for key in block] for block in self._keys]
+        self._firsts = [block[0] for block in self._keys]
 
     def __len__(self) -> int:
         return sum(map(len, self._keys))

@@ -117,23 +117,20 @@ class ZoneImage:
         self.ready = self.rrset(origin, Type.SOA) is not None
 
     def _load(self, rrsets: Iterable[SignedRRset]) -> None:
-        nsec: list[tuple[bytes, Name]] = []
-        hashed: list[SignedRRset] = []
+        nsec: dict[bytes, Name] = {}
+        chains: dict[Hashing, dict[bytes, Served]] = {}
         for rrset in rrsets:
             if rrset.type == Type.NSEC3:
-                hashed.append(rrset)
+                for hashing, key, served in self._links(rrset):
+                    chains.setdefault(hashing, {})[key] = served
                 continue
             self._put(rrset)
             if rrset.type == Type.NSEC:
-                nsec.append((names.order_key(rrset.name), rrset.name))
+                nsec[names.order_key(rrset.name)] = rrset.name
         if nsec:
             self.nsec = Chain(nsec)
-        links: dict[Hashing, list[tuple[bytes, Served]]] = {}
-        for rrset in hashed:
-            for hashing, link in self._links(rrset):
-                links.setdefault(hashing, []).append(link)
-        if links:
-            self._others = {hashing: Chain(pairs) for hashing, pairs in links.items()}
+        if chains:
+            self._others = {hashing: Chain(content) for hashing, content in chains.items()}
         self._choose_chain()
 
     # ---- finding -------------------------------------------------------------------------------
@@ -288,7 +285,7 @@ class ZoneImage:
         self.nsec3 = None if hashing is None else others.pop(hashing, None) or Chain()
         self._others = others or None
 
-    def _links(self, rrset: SignedRRset) -> list[tuple[Hashing, tuple[bytes, Served]]]:
+    def _links(self, rrset: SignedRRset) -> list[tuple[Hashing, bytes, Served]]:
         """Return an NSEC3 RRset's records as links of their chains; none where the owner is no hash."""
         name = rrset.name
         if name[0] != HASHED_LABEL - 1 or name[HASHED_LABEL:] != self.origin:
@@ -300,14 +297,15 @@ class ZoneImage:
         return [
             (
                 Hashing(rdata[2] << 8 | rdata[3], rdata[5 : 5 + rdata[4]]),
-                (key, serve_hashed(name, rrset.ttl, rdata, rrset.sigs)),
+                key,
+                serve_hashed(name, rrset.ttl, rdata, rrset.sigs),
             )
             for rdata in rrset.rdatas
             if rdata[0] == _SHA1
         ]
 
     def _link(self, rrset: SignedRRset) -> None:
-        for hashing, (key, served) in self._links(rrset):
+        for hashing, key, served in self._links(rrset):
             chain = self._chain(hashing)
             if chain is None:
                 chain = Chain()
@@ -315,7 +313,7 @@ class ZoneImage:
             chain.put(key, served)
 
     def _unlink(self, rrset: SignedRRset) -> None:
-        for hashing, (key, _) in self._links(rrset):
+        for hashing, key, _ in self._links(rrset):
             chain = self._chain(hashing)
             if chain is not None:
                 chain.remove(key)
