@@ -169,26 +169,47 @@ class Updates:
                 reply(answer)
                 self._log_refused(refusal, signature.name, source)
                 return
+            update = parse(signature.message, self._limits)
         else:
-            checked = self._verify_sig0(signature, known, source, now)
+            update = parse(signature.message, self._limits)
+            checked = self._verify_sig0(signature, known, update, source, now)
             if isinstance(checked, Refusal):
-                update = parse(signature.message, self._limits)
                 reply(_answered(wire, Answer.of(checked), update if isinstance(update, Update) else None))
                 self._log_refused(checked, signature.signer, source)
                 return
             credential = checked
-        self._admit(wire, signature, credential, source, now, reply)
+        refusal = update if isinstance(update, Refusal) else self._zone_refusal(update, credential)
+        if isinstance(update, Refusal) or refusal is not None:
+            assert refusal is not None
+            asked = update if isinstance(update, Update) else None
+            self._finish(wire, signature, credential, Answer.of(refusal), asked, reply)
+            self._log_refused(refusal, credential.name, source)
+            return
+        self._enqueue(wire, signature, credential, update, now, reply)
 
     def _verify_sig0(
-        self, signature: Sig0Record, known: tuple[Credential, ...], source: str, now: int
+        self,
+        signature: Sig0Record,
+        known: tuple[Credential, ...],
+        update: Update | Refusal,
+        source: str,
+        now: int,
     ) -> Credential | Refusal:
-        """Do the cheap checks, then spend from the budget, then verify (decision 7: SIG(0) is rationed)."""
+        """Do the cheap checks, coarse permission among them, then spend from the budget, then verify.
+
+        That order keeps the costly step for those who could gain by it (CVE-2024-1975).
+        """
         tried = sig0.candidates(signature, known)
         if not tried:
             return sig0.unknown_key(signature)
         refusal = sig0.in_time(signature, now, self._sig0_policy)
         if refusal is not None:
             return refusal
+        if isinstance(update, Refusal):
+            return update
+        refusals = [self._zone_refusal(update, credential) for credential in tried]
+        if all(refusals):
+            return refusals[0] or RATIONED
         moment = self._clock()
         if not self._budget.spend(signature.signer, source, moment):
             return RATIONED
@@ -197,40 +218,33 @@ class Updates:
             self._budget.refund(signature.signer, source, moment)
         return checked
 
-    def _admit(
+    def _enqueue(
         self,
         wire: bytes,
         signature: TsigRecord | Sig0Record,
         credential: Credential,
-        source: str,
+        update: Update,
         now: int,
         reply: Reply,
     ) -> None:
-        update = parse(signature.message, self._limits)
-        if isinstance(update, Refusal):
-            self._finish(wire, signature, credential, Answer.of(update), None, reply)
-            return
-        zone: int | None = None
-        if credential.invitation is None:
-            zone = self._table.find(update.zone)
-            refusal = self._zone_refusal(zone, update, credential)
-            if refusal is not None:
-                self._finish(wire, signature, credential, Answer.of(refusal), update, reply)
-                self._log_refused(refusal, credential.name, source)
-                return
         if len(self._queue) >= self._bounds.waiting:
             self._finish(wire, signature, credential, BUSY, update, reply)
             return
         if isinstance(signature, TsigRecord):
-            verified = Verified(update, credential, zone, tsig.digest(signature), signature.expires + 1)
+            digest, expires = tsig.digest(signature), signature.expires
         else:
-            verified = Verified(update, credential, zone, sig0.digest(signature), signature.expires(now) + 1)
+            digest, expires = sig0.digest(signature), signature.expires(now)
+        zone = self._table.find(update.zone) if credential.invitation is None else None
+        verified = Verified(update, credential, zone, digest, expires + 1)
         self._queue.append(_Waiting(wire, signature, credential, verified, reply))
         if self._task is None:
             self._task = asyncio.ensure_future(self._work())
 
-    def _zone_refusal(self, zone: int | None, update: Update, credential: Credential) -> Refusal | None:
+    def _zone_refusal(self, update: Update, credential: Credential) -> Refusal | None:
         """Refuse what the zone section and the key's rights forbid, before any content is looked at."""
+        if credential.invitation is not None:
+            return None  # what an invitation may do is asked under its own lock
+        zone = self._table.find(update.zone)
         where = names.to_text(update.zone)
         if zone is None:
             return Refusal(
