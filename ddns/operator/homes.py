@@ -61,7 +61,7 @@ async def find_registry(conn: Conn, label: str, zone: str | None) -> tuple[Zone,
     """Return the registry's zone and the full name of the home *label*.
 
     *label* is one label, or a full name whose parent is the zone. Without *zone* there must be exactly one
-    zone that is no home's. Raises `CannotDo`.
+    zone that is no home's, or that holds homes already. Raises `CannotDo`.
     """
     if zone is None and "." in label.rstrip("."):
         label, _, zone = label.partition(".")
@@ -69,7 +69,11 @@ async def find_registry(conn: Conn, label: str, zone: str | None) -> tuple[Zone,
     if zone is not None:
         registry = await the_zone(conn, words.read_name(zone, "zone"))
     else:
-        open_zones = [one for one in await zones.listing(conn) if not one.home]
+        there = await zones.listing(conn)
+        open_zones = [one for one in there if not one.home]
+        if len(open_zones) > 1:
+            registries = {one.parent for one in there}
+            open_zones = [one for one in open_zones if one.id in registries] or open_zones
         if len(open_zones) != 1:
             raise CannotDo(
                 "There is no zone yet to put homes into; add one with `ddns zone add NAME`."
