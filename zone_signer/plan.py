@@ -7,14 +7,14 @@ zone, because both ask `shape` and `denial` about each name. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset
+from ddns.dns.records import Rdata, RRset, SignedRRset
 from zone_signer import denial as denials
 from zone_signer import rrsig, shape
 from zone_signer.policy import Policy, negative_ttl
@@ -162,7 +162,7 @@ def whole(
             if same and there is not None and not there.sigs:
                 continue
             bare.append(rrset)
-        elif same and there is not None and (due := _due(there, marks, policy, now)) is not None:
+        elif same and there is not None and (due := due_of(there.sigs, marks, policy, now)) is not None:
             kept.append((due, rrset, there))
             continue
         else:
@@ -180,9 +180,9 @@ def whole(
     return Plan(origin, tuple(sign), tuple(bare), drop, tuple(old), wake, spread=True)
 
 
-def _due(there: SignedRRset, marks: frozenset[tuple[int, int]], policy: Policy, now: int) -> int | None:
-    """Return when the earliest signature of *there* is due; None where those keys did not sign it."""
-    made = [rrsig.read(sig, now) for sig in there.sigs]
+def due_of(sigs: Sequence[Rdata], marks: frozenset[tuple[int, int]], policy: Policy, now: int) -> int | None:
+    """Return when the earliest of an RRset's signatures is due; None where those keys did not make them."""
+    made = [rrsig.read(sig, now) for sig in sigs]
     if len(made) != len(marks) or {one.mark for one in made} != marks:
         return None
     return policy.due(min(one.expiration for one in made))

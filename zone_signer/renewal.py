@@ -107,12 +107,24 @@ def whole(
     check_clock(zone.origin, plans.newest_inception(published, now), now)
     keys, made = keys_of(zone, sealed, ring)
     plan = plan_whole(zone, records, keys.dnskeys, keys.marks, published, policy, now)
-    return _publication(zone, plan, keys, made, policy, now)
+    return publication(zone, plan, keys, made, policy, now)
 
 
-def _publication(
+async def open_keys(conn: Conn, zone: Lease, ring: KeyRing, now: int) -> ZoneKeys | None:
+    """Return the zone's keys, None where it has none yet, after a look at the clock. Raises `REFUSALS`."""
+    sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
+    if not sealed:
+        return None
+    keys, _ = keys_of(zone, sealed, ring)
+    newest = await store.newest_inceptions(conn, [zone.id], now)
+    check_clock(zone.origin, max(keys.newest, newest.get(zone.id, 0)), now)
+    return keys
+
+
+def publication(
     zone: Lease, plan: Plan, keys: ZoneKeys, made: tuple[SealedKey, ...], policy: Policy, now: int
 ) -> Publication:
+    """Carry out *plan*, which publishes a SOA if it does anything."""
     if not (plan.sign or plan.bare or plan.drop):
         return Publication(zone, plan.wake)
     done = carry_out(plan, keys.signatories, policy, now)
@@ -145,20 +157,15 @@ async def partial(
     conn: Conn, zone: Lease, changed: Iterable[Name], resign_at: int, ring: KeyRing, policy: Policy, now: int
 ) -> Publication | None:
     """Do the run for the names *changed* alone. None where that is not possible: then compare the whole."""
-    sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
-    if not sealed:
-        return None
-    keys = ring.get(zone.id, zone.origin)
+    keys = await open_keys(conn, zone, ring, now)
     if keys is None:
-        newest = await store.newest_inceptions(conn, [zone.id], now)
-        keys = ring.open(zone.id, zone.origin, sealed, newest.get(zone.id, 0))
-    check_clock(zone.origin, keys.newest, now)
+        return None
     wanted = {zone.origin, *changed}
     above = {name for one in wanted for name in names.ancestors(one, zone.origin)} - wanted
     after = await store.stored_at(conn, zone.id, wanted | above)
     there = await store.published_at(conn, zone.id, wanted)
-    if any(one.type == Type.NSEC3PARAM for one in there) != (zone.denial == "nsec3"):
-        return None  # the kind of denial has changed, which moves everything
+    if not _signed_like_that(zone, keys, there):
+        return None
     apex = after.get(zone.origin, ())
     after[zone.origin] = _with_soa(apex, next_soa(zone, soa_of(apex, zone.origin), changed=True))
     change = Change(_job(zone, wanted, above, after, there))
@@ -174,7 +181,15 @@ async def partial(
     if places == {(zone.origin, Type.SOA)} and _asks_nothing(zone, apex, there):
         return Publication(zone, resign_at)
     plan = msgspec.structs.replace(plan, old=(*plan.old, *old), wake=resign_at)
-    return _publication(zone, plan, keys, (), policy, now)
+    return publication(zone, plan, keys, (), policy, now)
+
+
+def _signed_like_that(zone: Lease, keys: ZoneKeys, there: list[SignedRRset]) -> bool:
+    """Tell whether the apex, among what is published *there*, is signed by these keys with this kind of denial."""
+    apex = {one.type: one.rdatas for one in there if one.name == zone.origin}
+    return apex.get(Type.DNSKEY) == tuple(sorted(keys.dnskeys)) and (Type.NSEC3PARAM in apex) == (
+        zone.denial == "nsec3"
+    )
 
 
 def _job(

@@ -5,7 +5,7 @@ Law: the caller owns the transaction. Names are stored as order keys (`ddns.dns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -14,8 +14,8 @@ from psycopg import AsyncConnection
 
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset
-from ddns.store.packing import bigints, octets
+from ddns.dns.records import Rdata, RRset, SignedRRset
+from ddns.store.packing import bigints, integers, octets
 from ddns.zone.changes import ChangeSet
 from ddns.zone.jobs import SealedKey
 from zone_signer import rrsig
@@ -167,6 +167,38 @@ async def published_at(conn: Conn, zone: int, at: Iterable[Name]) -> list[Signed
         """SELECT zone, owner, type, ttl, rdatas, sigs FROM published_rrsets
            WHERE zone = %(zone)s AND owner = ANY(%(owners)s) ORDER BY owner, type""",
         {"zone": zone, "owners": octets([_key(name) for name in at])},
+    )
+    return [one for _, one in _signed(rows)]
+
+
+async def signature_pages(conn: Conn, zone: int, page: int) -> AsyncIterator[list[tuple[Name, int, list[Rdata]]]]:
+    """Yield name, type and signatures of all that *zone* publishes, *page* RRsets at a time, without locking it."""
+    owner, rdtype = b"", 0
+    while True:
+        rows = await _rows(
+            conn,
+            """SELECT owner, type, sigs FROM published_rrsets
+               WHERE zone = %(zone)s AND (owner, type) > (%(owner)s, %(type)s::int)
+               ORDER BY owner, type LIMIT %(page)s""",
+            {"zone": zone, "owner": owner, "type": rdtype, "page": page},
+        )
+        if not rows:
+            return
+        owner, rdtype, _ = rows[-1]
+        yield [(names.from_order_key(key), kind, sigs) for key, kind, sigs in rows]
+
+
+async def published_places(conn: Conn, zone: int, places: Sequence[tuple[Name, int]]) -> list[SignedRRset]:
+    """Return what *zone* publishes at some names and types."""
+    rows = await _rows(
+        conn,
+        """SELECT zone, owner, type, ttl, rdatas, sigs FROM unnest(%(owners)s, %(types)s) AS asked(owner, type)
+           JOIN published_rrsets USING (owner, type) WHERE zone = %(zone)s""",
+        {
+            "zone": zone,
+            "owners": octets([_key(name) for name, _ in places]),
+            "types": integers([rdtype for _, rdtype in places]),
+        },
     )
     return [one for _, one in _signed(rows)]
 

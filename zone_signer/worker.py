@@ -20,7 +20,7 @@ from ddns.dns.codes import Type
 from ddns.dns.records import RRset
 from ddns.store.pool import connect
 from zone_signer import keys as public
-from zone_signer import publishing, renewal, store
+from zone_signer import publishing, refresh, renewal, store
 from zone_signer.keyring import KeyRing
 from zone_signer.policy import Policy
 from zone_signer.publishing import Publication
@@ -32,7 +32,7 @@ log = logging.getLogger("zone_signer")
 ROLE = "zone_signer"
 AT_ONCE = 100  # zones in one transaction
 RECORDS_AT_ONCE = 20_000  # RRsets, stored and published, in one transaction; a bigger zone has one of its own
-PARTIAL_FROM = 2000  # RRsets; smaller zones are compared as a whole, which is as quick
+BIG = 2000  # RRsets, stored and published; smaller zones are compared as a whole, which is as quick
 CHILDREN_AT_ONCE = 5000  # DS RRsets in one edition of a registry
 TIMER = 30.0  # seconds between two looks without a notification
 HOUSEKEEPING = 3600.0  # seconds between two searches for delegations without DS and for old editions
@@ -114,7 +114,18 @@ class Worker:
                 if not zones:
                     self._at_once = AT_ONCE
                     return [], []
-                done, refused = await self._sign(conn, zones, now)
+                zones, size = await self._portion(conn, zones)
+                big = size >= BIG and len(zones) == 1
+                later = big and not zones[0].pending
+                done, refused = ([], []) if later else await self._sign(conn, zones, now, big=big)
+            if later:
+                # A big zone's lock is given back, and taken for one slice at a time.
+                renewed = await refresh.refresh(conn, zones[0], self._ring, self._policy, now)
+                if renewed is None:
+                    return await self._step(conn)
+                done = renewed
+        except REFUSALS as error:
+            return [], [(zones[0], str(error))]
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError) or not zones:
                 raise
@@ -131,13 +142,12 @@ class Worker:
         return done, refused
 
     async def _sign(
-        self, conn: Conn, zones: Sequence[Lease], now: int
+        self, conn: Conn, zones: Sequence[Lease], now: int, *, big: bool
     ) -> tuple[list[Publication], list[tuple[Lease, str]]]:
-        some, size = await self._portion(conn, zones)
         refused: list[tuple[Lease, str]] = []
-        done = await self._partial(conn, some[0], now, refused) if size >= PARTIAL_FROM and len(some) == 1 else []
+        done = await self._partial(conn, zones[0], now, refused) if big else []
         if not done and not refused:
-            done, refused = await self._whole(conn, some, now)
+            done, refused = await self._whole(conn, zones, now)
         if done:
             await publishing.publish(conn, done)
         return done, refused
@@ -157,12 +167,12 @@ class Worker:
         return some, size
 
     async def _partial(self, conn: Conn, zone: Lease, now: int, refused: list[tuple[Lease, str]]) -> list[Publication]:
-        """Sign only what the journal says has changed, where nothing is due besides."""
-        if not zone.pending or (zone.resign_at is not None and zone.resign_at <= now):
+        """Sign only what the journal says has changed; what is due besides comes next."""
+        if zone.resign_at is None:
             return []
         try:
             changed = await renewal.names_since(conn, zone)
-            if changed is None or zone.resign_at is None:
+            if changed is None:
                 return []
             done = await renewal.partial(conn, zone, changed, zone.resign_at, self._ring, self._policy, now)
         except REFUSALS as error:

@@ -18,7 +18,7 @@ from ddns.dns.records import RRset, serial_newer, soa_serial
 from ddns.store import editions, homes, journal, published, rrsets, zones
 from ddns.store.pool import Connection
 from zone_signer import keys as public
-from zone_signer import publishing, renewal, store, worker
+from zone_signer import publishing, refresh, renewal, store, worker
 from zone_signer.keyring import KeyRing
 from zone_signer.rrsig import read as read_sig
 from zone_signer.worker import Sweep, Worker
@@ -237,6 +237,54 @@ async def test_a_zone_stays_valid_for_a_year_of_sweeps_three_days_apart(admin, c
     assert published_editions < 50
 
 
+@pytest.mark.parametrize("cut", [3, 2000])
+async def test_a_big_zone_is_renewed_in_slices_that_are_editions_of_their_own(
+    admin, conn, connected, signer, clock, monkeypatch, cut
+):
+    """With the threshold at one record every zone is big; it stays whole and valid through two years of renewals."""
+    monkeypatch.setattr(worker, "BIG", 1)
+    monkeypatch.setattr(refresh, "SLICE", cut)
+    monkeypatch.setattr(refresh, "PAGE", 2)
+    zone_id = await add(admin, "a.test.", *(f"h{number} 60 A 192.0.2.1" for number in range(8)), "cut 60 NS ns.cut")
+    signing = await connected("zone_signer")
+
+    for turn in range(80):
+        await signer.sweep(signing)
+        zone = await check(signing, zone_id, int(clock.now))
+        leased = await store.find(signing, zone.origin)
+        ends = [
+            read_sig(sig, NOW).expiration for one in await published.read_zone(signing, zone_id) for sig in one.sigs
+        ]
+        assert clock.now < leased.resign_at <= POLICY.due(min(ends))
+        if turn % 7 == 3:
+            async with conn.transaction():
+                await (await Update.make(conn, zone_id, read_at("a.test.", f"t{turn} 60 A 192.0.2.1"))).commit(None)
+        clock.now = max(clock.now + DAY, leased.resign_at)
+
+    steps = await editions.since(signing, zone_id, 1, 10_000)
+    assert [step.number for step in steps] == list(range(2, zone.edition + 1))
+    assert all(step.from_serial + 1 == step.to_serial for step in steps)
+    if cut == 3:
+        assert max(len(step.added) for step in steps if step.added) <= 10
+
+
+async def test_a_big_zone_that_changes_while_it_is_looked_through_is_left_to_that_change(
+    admin, conn, connected, signer, clock
+):
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    leased = await store.find(signing, from_text("a.test."))
+    clock.now = leased.resign_at
+    async with conn.transaction():
+        await (await Update.make(conn, zone_id, read_at("a.test.", "new 60 A 192.0.2.9"))).commit(None)
+
+    assert await refresh.refresh(signing, leased, KeyRing(vault()), POLICY, int(clock.now)) is None
+
+    assert (await signer.sweep(signing)).published == 1
+    await check(signing, zone_id, int(clock.now))
+
+
 async def test_a_clock_before_the_last_signature_signs_nothing_and_says_why(admin, connected, signer, clock, conn):
     zone_id = await add(admin, "a.test.")
     signing = await connected("zone_signer")
@@ -281,7 +329,7 @@ async def test_two_signers_do_not_wait_for_each_other(admin, connected, signer, 
 
 async def test_a_big_zone_that_is_a_little_behind_gives_the_same_zone(admin, conn, connected, signer, monkeypatch):
     """With the threshold at one record, every zone is signed by the names in its journal."""
-    monkeypatch.setattr(worker, "PARTIAL_FROM", 1)
+    monkeypatch.setattr(worker, "BIG", 1)
     zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1", "ent.deep.er 60 A 192.0.2.2", "cut 60 NS ns.cut")
     signing = await connected("zone_signer")
     await signer.sweep(signing)
