@@ -21,13 +21,12 @@ from typing import Any
 
 import psycopg
 import pytest
-import pytest_twisted
+from waiting import TEMPLATE, wait_for
 
 from ddns import schema
 from ddns.postgres import FAST, OWNER, LocalPostgres
 from ddns.store.pool import Connection, connect
 
-TEMPLATE = "template_ddns"
 _numbers = itertools.count(1)
 
 
@@ -46,11 +45,6 @@ def _on_loop(test: Callable[..., Any]) -> Callable[..., Any]:
     del run.__wrapped__  # else pytest-twisted sees a coroutine function again
     run.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
     return run
-
-
-def wait_for(work: Any) -> Any:
-    """Return the result of an asyncio coroutine, from a synchronous fixture or test."""
-    return pytest_twisted.blockon(on_loop(work))
 
 
 @pytest.fixture(scope="session")

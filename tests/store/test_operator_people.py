@@ -213,7 +213,7 @@ async def test_no_home_is_put_below_a_special_use_name(admin, zone):
         await homes.find_registry(admin, "smith", zone)
 
 
-async def test_the_registry_is_found_where_there_is_one_or_it_is_named(admin, registry):
+async def test_the_registry_is_found_where_there_is_one_or_it_is_named(admin, registry, signer):
     with pytest.raises(CannotDo, match="no zone yet"):
         await homes.find_registry(admin, "smith", None)
     zone = await registry()
@@ -224,6 +224,8 @@ async def test_the_registry_is_found_where_there_is_one_or_it_is_named(admin, re
     with pytest.raises(CannotDo, match="say which with --zone"):
         await homes.find_registry(admin, "smith", None)
     assert await homes.find_registry(admin, "smith", "homes.example") == (zone, SMITH)
+    await homes.add(admin, signer, zone, SMITH, None, WHO)
+    assert (await homes.find_registry(admin, "jones", None))[1] == n("jones.homes.example.")
 
 
 async def test_a_home_has_a_zone_a_key_and_a_delegation(admin, registry, signer, public):

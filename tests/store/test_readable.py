@@ -7,10 +7,10 @@ import dns.rdataclass
 import dns.rdatatype
 import psycopg
 import pytest
-from conftest import TEMPLATE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import a, n, signed, txt
+from waiting import TEMPLATE
 
 from ddns.dns import names, records
 from ddns.dns.codes import Type

@@ -11,6 +11,7 @@ import dns.message
 import dns.rcode
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from waiting import wait_for
 
 from ddns.answer.image import ZoneImage
 from ddns.answer.responder import Responder
@@ -130,8 +131,6 @@ def make(dsn_for, admin, tmp_path):
         return await registry.begin(*lines, denial=denial)
 
     yield begin
-    from conftest import wait_for  # noqa: PLC0415 - the fixture module
-
     for registry in made:
         wait_for(registry.close())
 
