@@ -10,7 +10,7 @@ from ddns.dns.spelling import BadSpelling, Quoted, Token
 MAX_STEPS = 65_536  # ours: a /16 reverse zone is the largest that people generate
 
 _RANGE = re.compile(rb"([0-9]{1,10})-([0-9]{1,10})(?:/([0-9]{1,10}))?")
-_PLACE = re.compile(rb"\\.|\$\$|\$\{(-?[0-9]{1,10})(?:,([0-9]{1,3})(?:,([doxXnN]))?)?\}|\$", re.DOTALL)
+_PLACE = re.compile(rb"\\.|\$\$|\$\{(-?[0-9]{1,10})(?:,([0-9]{1,3})(?:,([doxXnN]))?)?\}|\$\{?", re.DOTALL)
 
 
 def expand(words: Sequence[Token]) -> Iterator[list[Token]]:
@@ -38,6 +38,8 @@ def _fill(word: Token, number: int) -> Token:
             return match[0]
         if match[0] == b"$$":
             return b"\\$"
+        if match[0] == b"${":
+            raise BadSpelling("$GENERATE knows ${offset,width,base} with a base of d, o, x, X, n or N")
         return _format(number + int(match[1] or 0), int(match[2] or 0), (match[3] or b"d").decode())
 
     filled = _PLACE.sub(place, word)

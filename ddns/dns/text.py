@@ -56,6 +56,7 @@ _EXAMPLES: dict[int, str] = {
     Type.KEY: "512 3 13 and the key in base64",
 }
 _DIGEST_SIZES = {1: 20, 2: 32, 4: 48}  # octets, RFC 4034 §A.2, RFC 4509 §2.1, RFC 6605 §2
+_ASSOCIATION_SIZES = {1: 32, 2: 64}  # octets of a TLSA's hash by matching type, RFC 6698 §2.1.3
 _HASH_TEXT = 32  # characters of a SHA-1 in base32hex (RFC 5155 §3.3)
 _SIGNATURE_HEAD = struct.Struct("!HBBIIIH")  # RFC 4034 §3.1
 _SHOWN = 60  # octets of malformed data that an error repeats
@@ -218,9 +219,10 @@ def _read_ds(tokens: Sequence[Token], _origin: Name) -> Rdata:
 def _read_tlsa(tokens: Sequence[Token], _origin: Name) -> Rdata:
     usage, selector, matching, *association = tokens
     octets = unhexlify(b"".join(association))
-    if not octets:
+    head = bytes((_number(usage, 255), _number(selector, 255), _number(matching, 255)))
+    if not octets or len(octets) != _ASSOCIATION_SIZES.get(head[2], len(octets)):
         raise ValueError
-    return bytes((_number(usage, 255), _number(selector, 255), _number(matching, 255))) + octets
+    return head + octets
 
 
 def _read_rrsig(tokens: Sequence[Token], origin: Name) -> Rdata:
@@ -336,7 +338,7 @@ def _write_ds(rdata: Rdata) -> str:
 
 
 def _write_tlsa(rdata: Rdata) -> str:
-    if len(rdata) < 4:
+    if len(rdata) < 4 or len(rdata) - 3 != _ASSOCIATION_SIZES.get(rdata[2], len(rdata) - 3):
         raise ValueError
     return f"{rdata[0]} {rdata[1]} {rdata[2]} {rdata[3:].hex()}"
 

@@ -43,7 +43,8 @@ _PIECE = re.compile(
 def entries(stream: BinaryIO) -> Iterator[Entry]:
     """Yield the entries of *stream* that hold a word. Raises `BadEntry`."""
     number = 0
-    for line in iter(partial(stream.readline, MAX_ENTRY), b""):
+    source = _lines(stream)
+    for line in source:
         number += 1
         if number == 1 and line.startswith(_BOM):
             line = line[3:]  # noqa: PLW2901
@@ -66,7 +67,7 @@ def entries(stream: BinaryIO) -> Iterator[Entry]:
         first, size = number, len(line)
         depth = _split(line, number, 0, words)
         while depth:
-            line = stream.readline(MAX_ENTRY)  # noqa: PLW2901
+            line = next(source, b"")  # noqa: PLW2901
             if not line:
                 raise BadEntry(first, "a parenthesis is opened here and never closed; close it with )")
             number += 1
@@ -78,6 +79,15 @@ def entries(stream: BinaryIO) -> Iterator[Entry]:
             raise BadEntry(first, _TOO_LONG)
         if words:
             yield first, blank, words
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of *stream*, which end in LF, CR LF or, as on old machines, CR."""
+    for line in iter(partial(stream.readline, MAX_ENTRY), b""):
+        if b"\r" in line:
+            yield from line.splitlines(keepends=True)
+        else:
+            yield line
 
 
 _TOO_LONG = "an entry is longer than a mebibyte; no record is, so look for an unclosed parenthesis or a wrong file"

@@ -135,6 +135,7 @@ def test_what_is_written_reads_back(mnemonic, text):
         ("SOA", "ns1 hostmaster 1 2 3 4 9w9", "is no time"),
         ("KEY", "512 3 13 not!base64", "write it like 512 3 13"),
         ("TLSA", "3 1 1 xyz", "hexadecimal"),
+        ("TLSA", "3 1 1 abcd", "64 hexadecimal digits"),
         ("DS", "1 13 2 abcd", "64 hexadecimal digits"),
         ("TYPE65280", "hello", "\\# length"),
         ("TYPE65280", r"\# 2 ab", "promises 2 octets and has 1"),
