@@ -22,8 +22,7 @@ class Broken(Exception):
 class Step:
     """A step that is being done: it ends with a *sentence* and *lines* that a person can paste."""
 
-    def __init__(self, status: contextlib.AbstractContextManager[object]) -> None:
-        self._status = status
+    def __init__(self) -> None:
         self.sentence = ""
         self.notes: tuple[str, ...] = ()
         self.lines: tuple[str, ...] = ()
@@ -64,7 +63,7 @@ class Screen:
         started = time.monotonic()
         # The status line is redrawn in place; a pipe sees nothing of it.
         waiting = self._console.status(Text(f"{doing} …".translate(self._spelling), style="dim"), spinner=self._spinner)
-        step = Step(waiting)
+        step = Step()
         try:
             with waiting if self._console.is_terminal else contextlib.nullcontext():
                 yield step
