@@ -6,9 +6,11 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
-from ddns.cli import NOUNS
+from ddns.cli import NOUNS, cli
+from zone_signer.cli import cli as signer
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -138,11 +140,31 @@ def test_every_row_of_the_standards_table_has_a_status_and_what_is_done_has_a_te
         assert ("tests/" in tests) == (status != "not yet"), (what, section, tests)
 
 
-def test_the_commands_page_has_every_noun():
-    text = (ROOT / "docs/reference/commands.md").read_text()
-
+def verbs():
+    """Return each command of the command line with its words, such as `ddns zone add`."""
     for noun in NOUNS:
-        assert f"## ddns {noun}" in text, noun
+        command = cli.get_command(click.Context(cli), noun)
+        if isinstance(command, click.Group):
+            for verb, below in command.commands.items():
+                yield f"ddns {noun} {verb}", below
+        else:
+            yield f"ddns {noun}", command
+    for verb, below in signer.commands.items():
+        yield f"zone-signer {verb}", below
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*found, id=found[0]) for found in verbs()])
+def test_the_commands_page_has_every_verb_and_option(words, command):
+    general, *rest = (ROOT / "docs/reference/commands.md").read_text().split("\n## ")
+    sections = {part.split("\n", 1)[0]: part for part in rest}
+    section = sections.get(words) or sections.get(words.rsplit(" ", 1)[0])
+
+    assert section, words
+    assert words in section
+    for parameter in command.params:
+        for option in parameter.opts:
+            if option.startswith("--"):
+                assert option in section or option in general, f"{words} {option}"
 
 
 def calls(tree, name):
