@@ -43,7 +43,17 @@ class Asker:
         return answer
 
     def __call__(self, name, rdtype="A", *, tcp=False, **how):
-        return dns.message.from_wire(self.wire(query(name, rdtype, **how), tcp=tcp))
+        return read(self.wire(query(name, rdtype, **how), tcp=tcp))
+
+
+def read(wire):
+    """Return *wire* as dnspython reads it; a record that stands twice in a section is a fault."""
+    message = dns.message.from_wire(wire)
+    sections = (message.answer, message.authority, message.additional)
+    records = [sum(len(rrset) for rrset in section) for section in sections]
+    records[2] += message.edns >= 0
+    assert list(struct.unpack_from("!3H", wire, 6)) == records
+    return message
 
 
 def rcode(message):

@@ -77,11 +77,13 @@ class Draft:
         self.known: Answer | None = None
 
 
-def compile_answer(authority: Authority, name: Name, rdtype: int, *, do: bool, tcp: bool) -> Draft | NeedZone | None:
+def compile_answer(
+    authority: Authority, name: Name, rdtype: int, *, room: int, do: bool, tcp: bool
+) -> Draft | NeedZone | None:
     """Answer the question for *name* and *rdtype*; None where no zone here is its authority.
 
-    *do* asks for signatures and proofs (RFC 4035 §3.1), *tcp* allows an ANY question its full answer
-    (RFC 8482 §4.2).
+    *room* is for how many octets of records the asker has; *do* asks for signatures and proofs (RFC
+    4035 §3.1), *tcp* allows an ANY question its full answer (RFC 8482 §4.2).
     """
     draft = Draft()
     asked = name
@@ -101,7 +103,7 @@ def compile_answer(authority: Authority, name: Name, rdtype: int, *, do: bool, t
             draft.rcode = Rcode.SERVFAIL
             draft.lasting = False
             return draft
-        target = _step(draft, image, image.find(name), name, rdtype, do=do, tcp=tcp)
+        target = _step(draft, image, image.find(name), name, rdtype, room=room, do=do, tcp=tcp)
         if target is None:
             return draft
         if name == asked:
@@ -129,7 +131,9 @@ def _zone(authority: Authority, name: Name, rdtype: int) -> ZoneImage | int | No
     return above if match.kind == Kind.CUT and match.owner == name else image
 
 
-def _step(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, do: bool, tcp: bool) -> Name | None:
+def _step(
+    draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, room: int, do: bool, tcp: bool
+) -> Name | None:
     """Do step 3 in one zone; return the name to go on with where an alias leads on."""
     kind, node = match.kind, match.node
     if kind == Kind.EXACT:
@@ -148,7 +152,7 @@ def _step(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int,
         return _wildcard(draft, image, match, name, rdtype, do=do, tcp=tcp)
     if kind == Kind.DNAME:
         return _dname(draft, match, name, rdtype)
-    _cut(draft, image, match, name, rdtype, do=do)
+    _cut(draft, image, match, name, rdtype, room=room, do=do)
     return None
 
 
@@ -215,7 +219,8 @@ def _dname(draft: Draft, match: Match, name: Name, rdtype: int) -> Name | None:
     draft.lasting = False
     dname = find(match.node, Type.DNAME)
     assert dname is not None  # image.bends says so
-    draft.answer.append((match.owner, dname))
+    if all(served is not dname for _, served in draft.answer):  # one that feeds itself is passed many times
+        draft.answer.append((match.owner, dname))
     target = name[: len(name) - len(match.owner)] + rdatas(dname)[0]
     if len(target) > MAX_NAME:
         draft.rcode = Rcode.YXDOMAIN
@@ -224,7 +229,7 @@ def _dname(draft: Draft, match: Match, name: Name, rdtype: int) -> Name | None:
     return None if rdtype in (Type.CNAME, Type.ANY) else target
 
 
-def _cut(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, do: bool) -> None:
+def _cut(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, room: int, do: bool) -> None:
     """Refer to the child, or answer for its DS, which is the parent's (RFC 1034 §4.2.1, RFC 4035 §3.1.4)."""
     cut, node = match.owner, match.node
     signer = find(node, Type.DS)
@@ -241,8 +246,9 @@ def _cut(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, 
     if not draft.answer:
         draft.aa = False
         draft.cut = image, cut
-        draft.known = image.remembered.referrals.get((cut, len(name), do))
-        if draft.known is not None:
+        known = image.remembered.referrals.get((cut, len(name), do))
+        if known is not None and len(known.body) <= room:
+            draft.known = known
             return
     delegation = find(node, Type.NS)
     assert delegation is not None  # image.bends says so
@@ -252,7 +258,7 @@ def _cut(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, 
     elif do:
         draft.authority += [(proof[0] + image.origin, proof[2]) for proof in denial.nodata(image, cut)]
     for host in rdatas(delegation):
-        found = _host(image, host)
+        found = _host(image, host, glue=True)
         if names.is_subdomain(host, cut):
             draft.glue += found
         else:
@@ -269,11 +275,15 @@ def _addresses(draft: Draft, image: ZoneImage, owner: Name, served: Served) -> N
             continue
         seen.add(host)
         draft.owners.append(host)
-        match = image.find(host)
-        if match.kind == Kind.EXACT or (match.kind == Kind.CUT and served.type == Type.NS):
-            draft.extra += _host(image, host)
+        draft.extra += _host(image, host, glue=served.type == Type.NS)
 
 
-def _host(image: ZoneImage, host: Name) -> list[tuple[Name, Served]]:
-    """Return the address RRsets of *host*, glue included."""
-    return [(host, served) for served in image.nodes.get(host, ()) if served.type in (Type.A, Type.AAAA)]
+def _host(image: ZoneImage, host: Name, *, glue: bool) -> list[tuple[Name, Served]]:
+    """Return the address RRsets of *host* where it has any in the zone, or below a cut of it where *glue*."""
+    node = image.nodes.get(host)
+    if not node:
+        return []
+    kind = image.find(host).kind
+    if kind != Kind.EXACT and not (glue and kind == Kind.CUT):
+        return []
+    return [(host, served) for served in node if served.type in (Type.A, Type.AAAA)]

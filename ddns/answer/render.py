@@ -28,10 +28,9 @@ def render(draft: Draft, name: Name, limit: int, *, do: bool) -> Answer:
     What does not fit makes it truncated (RFC 2181 §9): then nothing of it is sent, except that a
     referral keeps its delegation and the glue that fits (RFC 9471 §3.1).
     """
+    if draft.known is not None:
+        return draft.known
     start = HEADER_SIZE + len(name) + 4
-    known = draft.known
-    if known is not None and start + len(known.body) <= limit:
-        return known
     flags = (FLAG_AA if draft.aa else 0) | draft.rcode
     if draft.negative is not None and not draft.answer:
         denial = _denial(draft.negative, draft.proofs, flags, name, do=do)
@@ -57,7 +56,9 @@ def _write(draft: Draft, name: Name, flags: int, limit: int, *, do: bool) -> Ans
     authority = draft.authority
     if draft.negative is not None:
         authority = authority + _says_no(draft.negative, draft.proofs)
-    for owner, served in authority:
+    for at, (owner, served) in enumerate(authority):
+        if any(served is before for _, before in authority[:at]):
+            continue  # a wildcard's proof and a denial's may be the same record
         if not writer.add(owner, served, do=do):
             return _truncated(flags)
     authorities = writer.records

@@ -105,7 +105,12 @@ class Responder:
         table = self._table
         do = client is not None and client.do
         name = question[:-4]
-        draft = compile_answer(table.authority, name, rdtype, do=do, tcp=tcp)
+        limit = MAX_MESSAGE if tcp else UDP_MIN_PAYLOAD
+        tail = b""
+        if client is not None:
+            tail = OPT_DO if do else OPT
+            limit = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(tail)
+        draft = compile_answer(table.authority, name, rdtype, room=limit - end, do=do, tcp=tcp)
         if draft is None:
             text = "No zone that is served here holds this name."
             return _error(message, Rcode.REFUSED, client, end, Ede.NOT_AUTHORITATIVE, text)
@@ -114,12 +119,6 @@ class Responder:
         if draft.rcode == Rcode.SERVFAIL:
             text = "The zone has not been published yet; ask again later."
             return _error(message, Rcode.SERVFAIL, client, end, Ede.NOT_READY, text)
-        if client is None:
-            tail = b""
-            limit = MAX_MESSAGE if tcp else UDP_MIN_PAYLOAD
-        else:
-            tail = OPT_DO if do else OPT
-            limit = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(tail)
         answer = render(draft, name, limit, do=do)
         if tcp and answer.flags & FLAG_TC:
             text = "The answer is longer than a message can be."
