@@ -24,7 +24,7 @@ from ddns.dns import names
 from ddns.dns.names import BadName
 from ddns.store.pool import Pool, connect
 from zone_signer import keys as public
-from zone_signer import renewal, settings, store
+from zone_signer import leases, renewal, settings, store
 from zone_signer.keyring import KeyRing
 from zone_signer.policy import Policy
 from zone_signer.service import Service, SocketProblem
@@ -140,9 +140,9 @@ def plan(zone: str | None, dsn: str | None, state: Path | None) -> None:
 async def _plan(conn: store.Conn, origin: bytes | None) -> list[str]:
     now, policy = int(time.time()), Policy()
     if origin is None:
-        zones = await store.waiting(conn, now)
+        zones = await leases.waiting(conn, now)
     else:
-        found = await store.find(conn, origin)
+        found = await leases.find(conn, origin)
         if found is None or found.denial == "none":
             raise Failure(f"no zone {names.to_text(origin)} is signed here; `zone-signer keys` lists those that are")
         zones = [found]

@@ -1,6 +1,6 @@
 """What the signer writes to Postgres: records, editions, heads, keys, and a child's DS in its registry's zone.
 
-Law: the caller owns the transaction, and has each zone locked (`store.lease` or `store.lock`) before it comes here.
+Law: the caller owns the transaction, and has each zone locked (`leases.lease` or `leases.lock`) before it comes here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers
 from ddns.zone import edition as editions
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.jobs import SealedKey
+from zone_signer.leases import Lease
 from zone_signer.plan import NEVER
-from zone_signer.store import Conn, Lease
+from zone_signer.store import Conn
 
 NOTIFY_LIMIT = 7900  # octets of a payload; Postgres takes less than 8000
 EDITION_LIMIT = 20_000  # RRsets; a bigger edition is not kept, and whoever is behind reads the zone anew

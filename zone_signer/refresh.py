@@ -15,12 +15,13 @@ import msgspec
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
-from zone_signer import publishing, renewal, store
+from zone_signer import leases, publishing, renewal, store
 from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.leases import Lease
 from zone_signer.plan import NEVER, Plan, due_of, soa_of
 from zone_signer.policy import Policy
 from zone_signer.publishing import Publication
-from zone_signer.store import Conn, Lease
+from zone_signer.store import Conn
 
 PAGE = 2000  # RRsets that are looked at in one go
 SLICE = 2000  # signatures in one edition
@@ -59,7 +60,7 @@ async def refresh(conn: Conn, zone: Lease, ring: KeyRing, policy: Policy, now: i
     keys = await renewal.open_keys(conn, zone, ring, now)
     if keys is None:
         async with conn.transaction():
-            if await store.lock(conn, [zone.id]):
+            if await leases.lock(conn, [zone.id]):
                 await publishing.mark_pending(conn, zone.id)  # it gets its key when it is signed as a whole
         return None
     seen = await look(conn, zone, keys, policy, now)
@@ -69,7 +70,7 @@ async def refresh(conn: Conn, zone: Lease, ring: KeyRing, policy: Policy, now: i
         places = seen.due[start : start + SLICE]
         last = start + SLICE >= len(seen.due)
         async with conn.transaction():
-            held = (await store.lock(conn, [zone.id])).get(zone.id)
+            held = (await leases.lock(conn, [zone.id])).get(zone.id)
             if held is None or held.pending or held.denial != zone.denial:
                 return None
             made = await _slice(conn, held, keys, places, rest if last else now, policy, now)
@@ -106,7 +107,7 @@ async def _slice(
         wake=wake,
         spread=True,
     )
-    return renewal.publication(zone, plan, keys, (), policy, now)
+    return await asyncio.to_thread(renewal.publication, zone, plan, keys, (), policy, now)
 
 
 def _is_due(one: SignedRRset, keys: ZoneKeys, policy: Policy, now: int, horizon: int) -> bool:

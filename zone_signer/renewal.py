@@ -6,6 +6,7 @@ the database for the little else that it needs. Both give the same zone. The zon
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -19,11 +20,12 @@ from zone_signer import plan as plans
 from zone_signer import store
 from zone_signer.change import Change
 from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.leases import Lease
 from zone_signer.plan import Plan, Published, Records, soa_of
 from zone_signer.policy import Policy
 from zone_signer.publishing import Publication
 from zone_signer.sign import carry_out, check_clock
-from zone_signer.store import Conn, Lease
+from zone_signer.store import Conn
 
 JOURNAL_LIMIT = 2000  # entries; a zone that is further behind is compared as a whole
 NAMES_LIMIT = 2000  # and so is one in which more names have changed
@@ -181,7 +183,7 @@ async def partial(
     if places == {(zone.origin, Type.SOA)} and _asks_nothing(zone, apex, there):
         return Publication(zone, resign_at)
     plan = msgspec.structs.replace(plan, old=(*plan.old, *old), wake=resign_at)
-    return publication(zone, plan, keys, (), policy, now)
+    return await asyncio.to_thread(publication, zone, plan, keys, (), policy, now)
 
 
 def _signed_like_that(zone: Lease, keys: ZoneKeys, there: list[SignedRRset]) -> bool:

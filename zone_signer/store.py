@@ -1,4 +1,4 @@
-"""What the signer reads from Postgres, and how it takes zones to work on. What it writes is in `publishing`.
+"""What the signer reads from Postgres. Which zones it works on is in `leases`, what it writes in `publishing`.
 
 Law: the caller owns the transaction. Names are stored as order keys (`ddns.dns.names.order_key`).
 """
@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
-import msgspec
 from psycopg import AsyncConnection
 
 from ddns.dns import names
@@ -26,30 +25,8 @@ Conn = AsyncConnection[Any]
 Item = TypeVar("Item")
 
 
-class Lease(msgspec.Struct, frozen=True):
-    """A zone that this transaction holds locked, and where it and its signing stand."""
-
-    id: int
-    origin: Name
-    denial: str
-    algorithm: int
-    parent: int | None
-    head: int
-    edition: int
-    serial: int
-    signed_head: int
-    pending: bool
-    resign_at: int | None  # seconds since 1970
-
-
-class Orphan(msgspec.Struct, frozen=True):
-    """A signed zone whose registry delegates to it without a DS."""
-
-    id: int
-    parent: int
-
-
-async def _rows(conn: Conn, query: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+async def rows_of(conn: Conn, query: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """Return all rows of a query."""
     async with conn.cursor(binary=True) as cursor:
         await cursor.execute(query, values, prepare=True)
         return await cursor.fetchall()
@@ -61,7 +38,7 @@ def _key(name: Name) -> bytes:
 
 async def keys(conn: Conn, zones: Sequence[int]) -> dict[int, list[SealedKey]]:
     """Return the keys that sign each of *zones*, sealed."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT zone, id::text, algorithm, flags, tag, public, sealed FROM signing_keys
            WHERE zone = ANY(%(zones)s) AND state = 'active' ORDER BY zone, tag""",
@@ -75,7 +52,7 @@ async def keys(conn: Conn, zones: Sequence[int]) -> dict[int, list[SealedKey]]:
 
 async def key_listing(conn: Conn) -> list[tuple[Name, SealedKey, str, bool]]:
     """Return every zone's signing keys with their state, and whether the zone is published; all zones in order."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT zones.origin, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, sealed, state,
                   edition > 0
@@ -87,13 +64,13 @@ async def key_listing(conn: Conn) -> list[tuple[Name, SealedKey, str, bool]]:
 
 async def any_sealed(conn: Conn) -> bytes | None:
     """Return the private half of any signing key, sealed; None where there is no key yet."""
-    rows = await _rows(conn, "SELECT sealed FROM signing_keys LIMIT 1", {})
+    rows = await rows_of(conn, "SELECT sealed FROM signing_keys LIMIT 1", {})
     return rows[0][0] if rows else None
 
 
 async def newest_inceptions(conn: Conn, zones: Sequence[int], now: int) -> dict[int, int]:
     """Return when each of *zones* was signed last: the inception of its SOA's signature, made with every edition."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT published_rrsets.zone, published_rrsets.sigs
            FROM zones JOIN published_rrsets ON published_rrsets.zone = zones.id AND owner = origin AND type = 6
@@ -126,7 +103,7 @@ def _signed(rows: Iterable[tuple[Any, ...]]) -> list[tuple[int, SignedRRset]]:
 async def stored(conn: Conn, zones: Sequence[int]) -> dict[int, dict[Name, tuple[RRset, ...]]]:
     """Return all unsigned records of *zones*."""
     return _rrsets(
-        await _rows(
+        await rows_of(
             conn,
             """SELECT zone, owner, type, ttl, rdatas FROM rrsets WHERE zone = ANY(%(zones)s)
                ORDER BY zone, owner, type""",
@@ -137,7 +114,7 @@ async def stored(conn: Conn, zones: Sequence[int]) -> dict[int, dict[Name, tuple
 
 async def published(conn: Conn, zones: Sequence[int]) -> dict[int, dict[tuple[Name, int], SignedRRset]]:
     """Return all that is published of *zones*."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT zone, owner, type, ttl, rdatas, sigs FROM published_rrsets WHERE zone = ANY(%(zones)s)
            ORDER BY zone, owner, type""",
@@ -151,7 +128,7 @@ async def published(conn: Conn, zones: Sequence[int]) -> dict[int, dict[tuple[Na
 
 async def stored_at(conn: Conn, zone: int, at: Iterable[Name]) -> dict[Name, tuple[RRset, ...]]:
     """Return the unsigned records of *zone* at some names; a name without any is left out."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT zone, owner, type, ttl, rdatas FROM rrsets
            WHERE zone = %(zone)s AND owner = ANY(%(owners)s) ORDER BY owner, type""",
@@ -162,7 +139,7 @@ async def stored_at(conn: Conn, zone: int, at: Iterable[Name]) -> dict[Name, tup
 
 async def published_at(conn: Conn, zone: int, at: Iterable[Name]) -> list[SignedRRset]:
     """Return what is published of *zone* at some names."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT zone, owner, type, ttl, rdatas, sigs FROM published_rrsets
            WHERE zone = %(zone)s AND owner = ANY(%(owners)s) ORDER BY owner, type""",
@@ -175,7 +152,7 @@ async def signature_pages(conn: Conn, zone: int, page: int) -> AsyncIterator[lis
     """Yield name, type and signatures of all that *zone* publishes, *page* RRsets at a time, without locking it."""
     owner, rdtype = b"", 0
     while True:
-        rows = await _rows(
+        rows = await rows_of(
             conn,
             """SELECT owner, type, sigs FROM published_rrsets
                WHERE zone = %(zone)s AND (owner, type) > (%(owner)s, %(type)s::int)
@@ -190,7 +167,7 @@ async def signature_pages(conn: Conn, zone: int, page: int) -> AsyncIterator[lis
 
 async def published_places(conn: Conn, zone: int, places: Sequence[tuple[Name, int]]) -> list[SignedRRset]:
     """Return what *zone* publishes at some names and types."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT zone, owner, type, ttl, rdatas, sigs FROM unnest(%(owners)s, %(types)s) AS asked(owner, type)
            JOIN published_rrsets USING (owner, type) WHERE zone = %(zone)s""",
@@ -310,98 +287,11 @@ def _ranges(wanted: Sequence[tuple[int, bytes]]) -> dict[str, object]:
     }
 
 
-_LEASE = """zones.id, zones.origin, zones.denial, zones.algorithm, zones.parent, zones.head, zones.edition,
-    zones.serial, signing.signed_head, signing.pending, extract(epoch FROM signing.resign_at)::bigint"""
-
-
-def _leases(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
-    return [Lease(row[0], names.from_order_key(row[1]), *row[2:]) for row in rows]
-
-
-async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> list[Lease]:
-    """Lock up to *limit* zones that are pending or due, without waiting for any; those of *leave* are left alone."""
-    rows = await _rows(
-        conn,
-        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
-            WHERE zones.id IN (SELECT zone FROM signing WHERE pending
-                               UNION ALL SELECT zone FROM signing WHERE resign_at <= to_timestamp(%(now)s))
-              AND zones.denial <> 'none' AND zones.id <> ALL(%(leave)s)
-            ORDER BY zones.id LIMIT %(limit)s FOR UPDATE OF zones SKIP LOCKED""",  # noqa: S608 - our own columns
-        {"now": now, "limit": limit, "leave": bigints(leave)},
-    )
-    return _leases(rows)
-
-
-async def lock(conn: Conn, zones: Sequence[int]) -> dict[int, Lease]:
-    """Lock *zones* in the order of their ids, waiting for each; one that is gone is left out."""
-    rows = await _rows(
-        conn,
-        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
-            WHERE zones.id = ANY(%(zones)s) ORDER BY zones.id FOR UPDATE OF zones""",  # noqa: S608
-        {"zones": bigints(zones)},
-    )
-    return {one.id: one for one in _leases(rows)}
-
-
-async def waiting(conn: Conn, now: int) -> list[Lease]:
-    """Return the zones that are pending or due, without locking any."""
-    rows = await _rows(
-        conn,
-        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
-            WHERE (pending OR resign_at <= to_timestamp(%(now)s)) AND zones.denial <> 'none'
-            ORDER BY zones.origin""",  # noqa: S608
-        {"now": now},
-    )
-    return _leases(rows)
-
-
-async def find(conn: Conn, origin: Name) -> Lease | None:
-    """Return the zone *origin* without locking it."""
-    rows = await _rows(
-        conn,
-        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
-            WHERE zones.origin = %(origin)s""",  # noqa: S608
-        {"origin": _key(origin)},
-    )
-    return next(iter(_leases(rows)), None)
-
-
-async def sizes(conn: Conn, zones: Sequence[int]) -> dict[int, int]:
-    """Return how many RRsets each of *zones* stores and publishes together."""
-    rows = await _rows(
-        conn,
-        """SELECT zone, count(*) FROM (
-               SELECT zone FROM rrsets WHERE zone = ANY(%(zones)s)
-               UNION ALL SELECT zone FROM published_rrsets WHERE zone = ANY(%(zones)s)) AS both_tables
-           GROUP BY zone""",
-        {"zones": bigints(zones)},
-    )
-    return dict(rows)
-
-
 async def journal_since(conn: Conn, zone: int, seq: int, limit: int) -> list[tuple[int, ChangeSet]]:
     """Return up to *limit* journal entries of *zone* behind *seq*, in order."""
-    rows = await _rows(
+    rows = await rows_of(
         conn,
         """SELECT seq, change FROM journal WHERE zone = %(zone)s AND seq > %(seq)s ORDER BY seq LIMIT %(limit)s""",
         {"zone": zone, "seq": seq, "limit": limit},
     )
     return [(at, ChangeSet.unpack(change)) for at, change in rows]
-
-
-async def orphans(conn: Conn, limit: int, only: Sequence[int] | None = None) -> list[Orphan]:
-    """Return published homes whose registry delegates to them without a DS; of *only*, where that is given."""
-    rows = await _rows(
-        conn,
-        """SELECT child.id, child.parent
-           FROM zones AS child JOIN zones AS registry ON registry.id = child.parent AND registry.denial <> 'none'
-           LEFT JOIN homes ON homes.zone = child.id
-           WHERE child.edition > 0 AND child.denial <> 'none' AND coalesce(homes.state, 'active') = 'active'
-             AND (%(only)s::bigint[] IS NULL OR child.id = ANY(%(only)s::bigint[]))
-             AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND signing_keys.state = 'active')
-             AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2)
-             AND NOT EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 43)
-           ORDER BY child.parent, child.id LIMIT %(limit)s""",
-        {"limit": limit, "only": None if only is None else bigints(only)},
-    )
-    return [Orphan(*row) for row in rows]

@@ -20,12 +20,13 @@ from ddns.dns.codes import Type
 from ddns.dns.records import RRset
 from ddns.store.pool import connect
 from zone_signer import keys as public
-from zone_signer import publishing, refresh, renewal, store
+from zone_signer import leases, publishing, refresh, renewal, store
 from zone_signer.keyring import KeyRing
+from zone_signer.leases import Lease
 from zone_signer.policy import Policy
 from zone_signer.publishing import Publication
 from zone_signer.signer import REFUSALS
-from zone_signer.store import Conn, Lease
+from zone_signer.store import Conn
 
 log = logging.getLogger("zone_signer")
 
@@ -110,7 +111,8 @@ class Worker:
         zones: list[Lease] = []
         try:
             async with conn.transaction():
-                zones = await store.lease(conn, now, self._at_once, list(self._resting))
+                resting = list(self._resting)
+                zones = await leases.lease(conn, now, self._at_once, resting) or await leases.lease_busy(conn, resting)
                 if not zones:
                     self._at_once = AT_ONCE
                     return [], []
@@ -126,6 +128,8 @@ class Worker:
                 done = renewed
         except REFUSALS as error:
             return [], [(zones[0], str(error))]
+        except psycopg.errors.LockNotAvailable:
+            return [], []  # whoever holds it tells us when they are done, or the timer does
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError) or not zones:
                 raise
@@ -155,7 +159,7 @@ class Worker:
     @staticmethod
     async def _portion(conn: Conn, zones: Sequence[Lease]) -> tuple[list[Lease], int]:
         """Return the first of *zones* that together are not too many records, and how many those are."""
-        sizes = await store.sizes(conn, [zone.id for zone in zones])
+        sizes = await leases.sizes(conn, [zone.id for zone in zones])
         some: list[Lease] = []
         size = 0
         for zone in zones:
@@ -233,7 +237,7 @@ class Worker:
 
     async def _delegate(self, conn: Conn, only: Sequence[int] | None) -> int:
         by_registry: dict[int, list[int]] = {}
-        for orphan in await store.orphans(conn, CHILDREN_AT_ONCE, only):
+        for orphan in await leases.orphans(conn, CHILDREN_AT_ONCE, only):
             by_registry.setdefault(orphan.parent, []).append(orphan.id)
         placed = 0
         for registry, children in by_registry.items():
@@ -244,7 +248,7 @@ class Worker:
         """Put the children's DS into the registry's records and publish that, in one edition."""
         now = int(self._clock())
         async with conn.transaction():
-            held = await store.lock(conn, [registry, *children])
+            held = await leases.lock(conn, [registry, *children])
             parent = held.pop(registry, None)
             if parent is None:
                 return 0

@@ -18,8 +18,8 @@ from ddns.signing.client import SignerAway
 from ddns.store import published, zones
 from ddns.zone.jobs import MAX_FRAME, Batch, Node, SignJob
 from zone_signer import keys as public
+from zone_signer import leases, store
 from zone_signer import service as service_module
-from zone_signer import store
 from zone_signer.service import Service, SocketProblem
 from zone_signer.signer import Signer
 
@@ -195,7 +195,7 @@ async def test_new_signatures_never_fall_due_before_the_zones_date(admin, conn, 
     signing = await connected("zone_signer")
     async with running:
         await running.worker.sweep(signing)
-        date = (await store.find(signing, ORIGIN)).resign_at
+        date = (await leases.find(signing, ORIGIN)).resign_at
         for number in range(5):
             running.now += 60
             signed = await running.update(conn, zone, at(f"h{number} 60 A 192.0.2.1"))

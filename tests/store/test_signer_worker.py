@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from ddns.dns.records import RRset, serial_newer, soa_serial
 from ddns.store import editions, homes, journal, published, rrsets, zones
 from ddns.store.pool import Connection
 from zone_signer import keys as public
-from zone_signer import publishing, refresh, renewal, store, worker
+from zone_signer import leases, publishing, refresh, renewal, store, worker
 from zone_signer.keyring import KeyRing
 from zone_signer.rrsig import read as read_sig
 from zone_signer.worker import Sweep, Worker
@@ -210,7 +211,7 @@ async def test_signatures_are_renewed_before_they_end(admin, connected, signer, 
     zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1")
     signing = await connected("zone_signer")
     await signer.sweep(signing)
-    due = (await store.find(signing, from_text("a.test."))).resign_at
+    due = (await leases.find(signing, from_text("a.test."))).resign_at
     ends = min(read_sig(sig, NOW).expiration for one in await published.read_zone(signing, zone_id) for sig in one.sigs)
     assert ends - due >= 3 * DAY
 
@@ -221,7 +222,7 @@ async def test_signatures_are_renewed_before_they_end(admin, connected, signer, 
 
     zone = await check(signing, zone_id, int(clock.now) + 8 * DAY)
     assert (zone.edition, zone.serial) == (2, 2)
-    assert (await store.find(signing, from_text("a.test."))).resign_at > due + 8 * DAY
+    assert (await leases.find(signing, from_text("a.test."))).resign_at > due + 8 * DAY
 
 
 async def test_a_zone_stays_valid_for_a_year_of_sweeps_three_days_apart(admin, connected, signer, clock):
@@ -235,6 +236,27 @@ async def test_a_zone_stays_valid_for_a_year_of_sweeps_three_days_apart(admin, c
         validate(from_text("a.test."), await published.read_zone(signing, zone_id), int(clock.now))
 
     assert published_editions < 50
+
+
+async def test_a_zone_that_servers_keep_locking_is_signed_in_its_turn(admin, conn, connected, signer):
+    zone_id = await add(admin, "a.test.")
+    other = await connected("ddns_server")
+    busy = True
+
+    async def keep(holder: Connection) -> None:
+        while busy:
+            async with holder.transaction():
+                await zones.lock(holder, [zone_id])
+                await asyncio.sleep(0.05)
+
+    tasks = [asyncio.create_task(keep(holder)) for holder in (conn, other)]
+    await asyncio.sleep(0.1)
+    done = await signer.sweep(await connected("zone_signer"))
+    busy = False
+    await asyncio.gather(*tasks)
+
+    assert done.published == 1
+    await check(await connected("zone_signer"), zone_id)
 
 
 @pytest.mark.parametrize("cut", [3, 2000])
@@ -251,7 +273,7 @@ async def test_a_big_zone_is_renewed_in_slices_that_are_editions_of_their_own(
     for turn in range(80):
         await signer.sweep(signing)
         zone = await check(signing, zone_id, int(clock.now))
-        leased = await store.find(signing, zone.origin)
+        leased = await leases.find(signing, zone.origin)
         ends = [
             read_sig(sig, NOW).expiration for one in await published.read_zone(signing, zone_id) for sig in one.sigs
         ]
@@ -274,7 +296,7 @@ async def test_a_big_zone_that_changes_while_it_is_looked_through_is_left_to_tha
     zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1")
     signing = await connected("zone_signer")
     await signer.sweep(signing)
-    leased = await store.find(signing, from_text("a.test."))
+    leased = await leases.find(signing, from_text("a.test."))
     clock.now = leased.resign_at
     async with conn.transaction():
         await (await Update.make(conn, zone_id, read_at("a.test.", "new 60 A 192.0.2.9"))).commit(None)
@@ -320,7 +342,7 @@ async def test_two_signers_do_not_wait_for_each_other(admin, connected, signer, 
     one, other = await connected("zone_signer"), await connected("zone_signer")
 
     async with one.transaction():
-        assert [zone.id for zone in await store.lease(one, NOW, 1)] == [first]
+        assert [zone.id for zone in await leases.lease(one, NOW, 1)] == [first]
         done = await signer.sweep(other)
 
     assert done.published == 1
@@ -344,7 +366,7 @@ async def test_a_big_zone_that_is_a_little_behind_gives_the_same_zone(admin, con
             after = {from_text(owner, from_text("a.test.")): (), **read_at("a.test.", *drawn)}
             async with conn.transaction():
                 await (await Update.make(conn, zone_id, after)).commit(None)
-        leased = await store.find(signing, from_text("a.test."))
+        leased = await leases.find(signing, from_text("a.test."))
         assert leased.signed_head < leased.head
         await signer.sweep(signing)
         await check(signing, zone_id)
@@ -354,7 +376,7 @@ async def test_what_changed_is_taken_from_the_journal_only_where_it_tells_everyt
     await add(admin, "a.test.")
     signing = await connected("zone_signer")
     await signer.sweep(signing)
-    zone = await store.find(signing, from_text("a.test."))
+    zone = await leases.find(signing, from_text("a.test."))
     names_of = [from_text("x.a.test.")]
     behind = msgspec.structs.replace(zone, head=3, signed_head=1)
 

@@ -14,10 +14,10 @@ from zone_signer import plan as plans
 from zone_signer import renewal
 from zone_signer.change import Change, Questions
 from zone_signer.denial import chain_owner
+from zone_signer.leases import Lease
 from zone_signer.plan import BadZone
 from zone_signer.policy import DAY, HOUR, Policy, negative_ttl
 from zone_signer.sign import ClockBack, check_clock
-from zone_signer.store import Lease
 
 ORIGIN = from_text("a.test.")
 ZONE = read(

@@ -1,0 +1,146 @@
+"""The signer's queue: which zones ask for it, and how it locks them. The queue is a query; nothing else remembers it.
+
+Law: whoever writes anything of a zone holds its row in `zones` locked; several are locked in the order of their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from ddns.dns import names
+from ddns.dns.names import Name
+from ddns.store.packing import bigints
+from zone_signer.store import Conn, rows_of
+
+BUSY_WAIT = 500  # milliseconds to wait for a zone that servers keep locking
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A zone that this transaction holds locked, and where it and its signing stand."""
+
+    id: int
+    origin: Name
+    denial: str
+    algorithm: int
+    parent: int | None
+    head: int
+    edition: int
+    serial: int
+    signed_head: int
+    pending: bool
+    resign_at: int | None  # seconds since 1970
+
+
+class Orphan(msgspec.Struct, frozen=True):
+    """A signed zone whose registry delegates to it without a DS."""
+
+    id: int
+    parent: int
+
+
+_LEASE = """zones.id, zones.origin, zones.denial, zones.algorithm, zones.parent, zones.head, zones.edition,
+    zones.serial, signing.signed_head, signing.pending, extract(epoch FROM signing.resign_at)::bigint"""
+
+
+def _read(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
+    return [Lease(row[0], names.from_order_key(row[1]), *row[2:]) for row in rows]
+
+
+async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> list[Lease]:
+    """Lock up to *limit* zones that are pending or due, without waiting for any; those of *leave* are left alone."""
+    rows = await rows_of(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE zones.id IN (SELECT zone FROM signing WHERE pending
+                               UNION ALL SELECT zone FROM signing WHERE resign_at <= to_timestamp(%(now)s))
+              AND zones.denial <> 'none' AND zones.id <> ALL(%(leave)s)
+            ORDER BY zones.id LIMIT %(limit)s FOR UPDATE OF zones SKIP LOCKED""",  # noqa: S608 - our own columns
+        {"now": now, "limit": limit, "leave": bigints(leave)},
+    )
+    return _read(rows)
+
+
+async def lock(conn: Conn, zones: Sequence[int]) -> dict[int, Lease]:
+    """Lock *zones* in the order of their ids, waiting for each; one that is gone is left out."""
+    rows = await rows_of(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE zones.id = ANY(%(zones)s) ORDER BY zones.id FOR UPDATE OF zones""",  # noqa: S608
+        {"zones": bigints(zones)},
+    )
+    return {one.id: one for one in _read(rows)}
+
+
+async def lease_busy(conn: Conn, leave: Sequence[int] = ()) -> list[Lease]:
+    """Lock one pending zone that somebody else holds, in turn with them, so that a busy zone is signed as well.
+
+    Raises `psycopg.errors.LockNotAvailable` where its turn does not come soon.
+    """
+    rows = await rows_of(
+        conn,
+        """SELECT zones.id FROM zones JOIN signing ON signing.zone = zones.id
+           WHERE pending AND zones.denial <> 'none' AND zones.id <> ALL(%(leave)s) ORDER BY zones.id LIMIT 1""",
+        {"leave": bigints(leave)},
+    )
+    if not rows:
+        return []
+    await conn.execute(f"SET LOCAL lock_timeout = {BUSY_WAIT}")
+    found = await lock(conn, [rows[0][0]])
+    return [one for one in found.values() if one.denial != "none"]
+
+
+async def waiting(conn: Conn, now: int) -> list[Lease]:
+    """Return the zones that are pending or due, without locking any."""
+    rows = await rows_of(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE (pending OR resign_at <= to_timestamp(%(now)s)) AND zones.denial <> 'none'
+            ORDER BY zones.origin""",  # noqa: S608
+        {"now": now},
+    )
+    return _read(rows)
+
+
+async def find(conn: Conn, origin: Name) -> Lease | None:
+    """Return the zone *origin* without locking it."""
+    rows = await rows_of(
+        conn,
+        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
+            WHERE zones.origin = %(origin)s""",  # noqa: S608
+        {"origin": names.order_key(origin)},
+    )
+    return next(iter(_read(rows)), None)
+
+
+async def sizes(conn: Conn, zones: Sequence[int]) -> dict[int, int]:
+    """Return how many RRsets each of *zones* stores and publishes together."""
+    rows = await rows_of(
+        conn,
+        """SELECT zone, count(*) FROM (
+               SELECT zone FROM rrsets WHERE zone = ANY(%(zones)s)
+               UNION ALL SELECT zone FROM published_rrsets WHERE zone = ANY(%(zones)s)) AS both_tables
+           GROUP BY zone""",
+        {"zones": bigints(zones)},
+    )
+    return dict(rows)
+
+
+async def orphans(conn: Conn, limit: int, only: Sequence[int] | None = None) -> list[Orphan]:
+    """Return published homes whose registry delegates to them without a DS; of *only*, where that is given."""
+    rows = await rows_of(
+        conn,
+        """SELECT child.id, child.parent
+           FROM zones AS child JOIN zones AS registry ON registry.id = child.parent AND registry.denial <> 'none'
+           LEFT JOIN homes ON homes.zone = child.id
+           WHERE child.edition > 0 AND child.denial <> 'none' AND coalesce(homes.state, 'active') = 'active'
+             AND (%(only)s::bigint[] IS NULL OR child.id = ANY(%(only)s::bigint[]))
+             AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND signing_keys.state = 'active')
+             AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2)
+             AND NOT EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 43)
+           ORDER BY child.parent, child.id LIMIT %(limit)s""",
+        {"limit": limit, "only": None if only is None else bigints(only)},
+    )
+    return [Orphan(*row) for row in rows]
