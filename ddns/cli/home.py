@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ddns.auth.principal import Credential
 from ddns.auth.sealing import Sealer
 from ddns.cli import Failure
 from ddns.cli.shell import (
@@ -192,16 +193,16 @@ def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Pa
         return await homes.show(conn, await _home(conn, label, zone))
 
     found = run(dsn, state, work)
-    keys = [
-        f"{files.algorithm_name(int(one.credential.algorithm))}, tag {one.credential.tag}, since {when(one.created_at)}"
-        for one in found.keys
-    ]
+    keys = [f"{_key(one.credential)}, since {when(one.created_at)}" for one in found.keys]
     if as_json:
         print_json(
             {
                 "home": shown(found.home.origin), "state": found.home.state, "since": found.home.created_at,
                 "serial": found.zone.serial, "edition": found.zone.edition, "pending": found.zone.signed_pending,
-                "keys": [{"algorithm": int(one.credential.algorithm), "tag": one.credential.tag} for one in found.keys],
+                "keys": [
+                    {"kind": key.kind, "algorithm": key.algorithm, "tag": key.tag or None}
+                    for key in (one.credential for one in found.keys)
+                ],
             }
         )  # fmt: skip
         return
@@ -214,6 +215,10 @@ def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Pa
             *[("Key", key) for key in keys],
         ]
     )
+
+
+def _key(one: Credential) -> str:
+    return one.algorithm if one.kind == "tsig" else f"{files.algorithm_name(int(one.algorithm))}, tag {one.tag}"
 
 
 async def _home(conn: Connection, label: str, zone: str | None) -> bytes:

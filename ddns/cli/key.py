@@ -53,10 +53,10 @@ def add(
     given = sys.stdin.read() if secret == "-" else secret  # noqa: S105 - a word for stdin
     held = keys.made_secret(chosen) if given is None else keys.read_secret(given)
 
-    async def work(conn: Connection, database: Database) -> None:
-        await keys.add_tsig(conn, Sealer(secrets_key(database.state)), key, chosen, held)
+    async def work(conn: Connection, database: Database) -> bool:
+        return await keys.add_tsig(conn, Sealer(secrets_key(database.state)), key, chosen, held)
 
-    run(dsn, state, work)
+    owner = run(dsn, state, work)
     text = keys.key_file(key, chosen, held)
     if as_json:
         octets = base64.b64encode(held.reveal()).decode()
@@ -65,22 +65,29 @@ def add(
     click.echo(f"Added the key {shown(key)} ({chosen}). Its secret is shown now and never again.")
     click.echo("Save this as a file with mode 0600 for `nsupdate -k FILE`:\n")
     click.echo(text)
-    click.echo(f"It may write nothing yet: ddns grant add {shown(key)} ZONE")
+    click.echo(_right(key, owner, "ZONE"))
+
+
+def _right(key: bytes, owner: bool, what: str) -> str:
+    """Return what a new key may do: all in the home that it is named after, else nothing until it is granted."""
+    if owner:
+        return f"It speaks for the home {shown(key)}"
+    return f"It may write nothing yet: ddns grant add {shown(key)} {what}"
 
 
 def _add_sig0(key: bytes, sig0: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
     rdata = _public_key(key, sig0)
 
-    async def work(conn: Connection, _database: Database) -> None:
-        await keys.add_sig0(conn, key, rdata)
+    async def work(conn: Connection, _database: Database) -> bool:
+        return await keys.add_sig0(conn, key, rdata)
 
-    run(dsn, state, work)
+    owner = run(dsn, state, work)
     algorithm = files.algorithm_name(rdata[3])
     if as_json:
         print_json({"key": shown(key), "algorithm": rdata[3], "tag": key_tag(rdata)})
         return
     click.echo(f"Added the key {shown(key)} ({algorithm}, tag {key_tag(rdata)}).")
-    click.echo(f"It may write nothing yet: ddns grant add {shown(key)} ZONE --name {shown(key)}")
+    click.echo(_right(key, owner, f"ZONE --name {shown(key)}"))
 
 
 def _public_key(key: bytes, text: str) -> bytes:

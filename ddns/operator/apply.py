@@ -23,7 +23,7 @@ from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
 from ddns.operator.registry_file import Wanted, WantedGrant, WantedZone
 from ddns.operator.zones import replacement
-from ddns.store import credentials, grants, journal, notify, zones
+from ddns.store import credentials, grants, homes, journal, notify, zones
 from ddns.store.zones import Zone
 
 AT_ONCE = 300  # zones of one transaction
@@ -137,6 +137,9 @@ async def _apply_keys(conn: Conn, sealer: Sealer, wanted: Wanted, done: Applied,
     if dry_run:
         made = [-number for number in range(1, len(new) + 1)]
     elif new:
+        # A key that is called like a home belongs to it, and goes when it goes.
+        there = {home.origin: home.zone for home in await homes.listing(conn)}
+        new = [msgspec.structs.replace(key, home=there.get(key.name)) for key in new]
         async with conn.transaction():
             await credentials.revoke_ids(conn, gone)
             sealed = [None if one.secret is None else sealer.seal(one.name, one.secret) for one in new]

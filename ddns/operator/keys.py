@@ -16,7 +16,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
-from ddns.store import credentials, notify
+from ddns.store import credentials, notify, zones
 
 DEFAULT_ALGORITHM = "hmac-sha256"
 # Octets of a secret that we make: the hash's own length (RFC 8945 §6, RFC 2104 §3).
@@ -55,28 +55,42 @@ def key_file(name: Name, algorithm: str, secret: Secret) -> str:
     return f'key "{names.to_text(name)}" {{\n\talgorithm {algorithm};\n\tsecret "{shown}";\n}};\n'
 
 
-async def add_tsig(conn: Conn, sealer: Sealer, name: Name, algorithm: str, secret: Secret) -> int:
-    """Store a shared secret, sealed, and return the key's id. Raises `CannotDo` where the name has one already."""
+async def _home(conn: Conn, name: Name) -> int | None:
+    """Return the zone id of the home called *name*: a key of that name belongs to it, and goes when it goes."""
+    zone = await zones.find(conn, name)
+    return zone.id if zone is not None and zone.home else None
+
+
+async def add_tsig(conn: Conn, sealer: Sealer, name: Name, algorithm: str, secret: Secret) -> bool:
+    """Store a shared secret, sealed; tell whether it is the key of a home, which it may then write.
+
+    Raises `CannotDo` where the name has one already.
+    """
     try:
         async with conn.transaction():
-            made = await credentials.insert(conn, name, "tsig", algorithm, secret=sealer.seal(name, secret))
+            home = await _home(conn, name)
+            await credentials.insert(conn, name, "tsig", algorithm, secret=sealer.seal(name, secret), home=home)
             await notify.keys(conn, name)
-            return made
+            return home is not None
     except errors.UniqueViolation:
         raise CannotDo(
             f"There is a key {names.to_text(name)} already; revoke it first (`ddns key revoke {names.to_text(name)}`)."
         ) from None
 
 
-async def add_sig0(conn: Conn, name: Name, rdata: Rdata) -> int:
-    """Store a public key whose fitness was checked, and return its id. Raises `CannotDo` where it is there already."""
+async def add_sig0(conn: Conn, name: Name, rdata: Rdata) -> bool:
+    """Store a public key whose fitness was checked; tell whether it is the key of a home, which it may then write.
+
+    Raises `CannotDo` where it is there already.
+    """
     try:
         async with conn.transaction():
-            made = await credentials.insert(
-                conn, name, "sig0", str(rdata[3]), tag=sig0_keys.key_tag(rdata), public=rdata
+            home = await _home(conn, name)
+            await credentials.insert(
+                conn, name, "sig0", str(rdata[3]), tag=sig0_keys.key_tag(rdata), public=rdata, home=home
             )
             await notify.keys(conn, name)
-            return made
+            return home is not None
     except errors.UniqueViolation:
         raise CannotDo(f"This key of {names.to_text(name)} is here already.") from None
 

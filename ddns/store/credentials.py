@@ -152,16 +152,16 @@ async def insert(
 async def insert_all(
     conn: AsyncConnection[Any], new: Sequence[Credential], sealed: Sequence[bytes | None]
 ) -> list[int]:
-    """Store credentials without homes, invitations and grants; *sealed* are their TSIG secrets. Return their ids.
+    """Store credentials without invitations and grants; *sealed* are their TSIG secrets. Return their ids.
 
     Raises `psycopg.errors.UniqueViolation` (tsig_key_twice, sig0_key_twice).
     """
     cursor = await conn.execute(
         """
-        INSERT INTO credentials (name, kind, algorithm, tag, public, secret)
-        SELECT name, kind, algorithm, tag, public, secret
-        FROM unnest(%(names)s, %(kinds)s, %(algorithms)s, %(tags)s, %(publics)s, %(secrets)s)
-             AS new (name, kind, algorithm, tag, public, secret)
+        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home)
+        SELECT name, kind, algorithm, tag, public, secret, home
+        FROM unnest(%(names)s, %(kinds)s, %(algorithms)s, %(tags)s, %(publics)s, %(secrets)s, %(homes)s)
+             AS new (name, kind, algorithm, tag, public, secret, home)
         RETURNING id, name, public
         """,
         {
@@ -171,6 +171,7 @@ async def insert_all(
             "tags": integers([one.tag for one in new]),
             "publics": octets([one.public or None for one in new]),
             "secrets": octets(sealed),
+            "homes": bigints([one.home for one in new]),
         },
         prepare=True,
         binary=True,

@@ -14,7 +14,7 @@ from ddns.auth.sealing import Sealer
 from ddns.dns.codes import Type
 from ddns.operator import apply, grants, registry_file
 from ddns.operator.fault import CannotDo
-from ddns.store import credentials, journal, rrsets, zones
+from ddns.store import credentials, homes, journal, rrsets, zones
 from ddns.zone.changes import ChangeSet, RRsetChange
 
 SEALER = Sealer(b"k" * 32)
@@ -163,6 +163,17 @@ async def test_a_key_of_the_registry_may_be_granted_without_being_in_the_file(ad
     done = await bring(zone("a.test.", grants='[{ key = "k.example." }]'))
 
     assert ("add", "grant", "a.test.") in verbs(done)
+
+
+async def test_a_key_called_like_a_home_is_bound_to_it(admin, bring):
+    await bring(zone("a.test."))
+    found = await zones.find(admin, n("a.test."))
+    await homes.insert(admin, found.id)
+
+    await bring(KEY + KEY.replace("k.example.", "a.test."))
+
+    held = {one.credential.name: one.credential.home for one in await credentials.listing(admin)}
+    assert held == {n("k.example."): None, n("a.test."): found.id}
 
 
 async def test_public_keys_and_secret_files_are_read(admin, bring, folder):

@@ -300,3 +300,16 @@ async def test_a_suspended_home_is_released_again(admin, registry, signer):
     assert not (await stored.find(admin, SMITH)).suspended
     with pytest.raises(CannotDo, match="is no home"):
         await homes.set_suspended(admin, REGISTRY, suspended=True)
+
+
+async def test_a_key_called_like_a_home_belongs_to_it_and_goes_when_it_goes(admin, registry, signer, public):
+    zone = await registry()
+    made = await homes.add(admin, signer, zone, SMITH, None, WHO)
+
+    assert await keys.add_sig0(admin, SMITH, public)
+    assert await keys.add_tsig(admin, SEALER, SMITH, "hmac-sha256", Secret(b"s" * 32))
+
+    assert [key.home for key in await live(admin, SMITH)] == [made.zone, made.zone]
+    assert len((await homes.show(admin, SMITH)).keys) == 2
+    await homes.remove(admin, signer, SMITH, WHO)
+    assert await live(admin, SMITH) == ()
