@@ -171,3 +171,50 @@ def step(before, after, number):
 
 def wire(name, rdtype, form):
     return query(names.to_text(name), int(rdtype), **form)
+
+
+HOSTILE = ZoneImage(
+    1,
+    ORIGIN,
+    1,
+    [
+        soa(1),
+        SignedRRset(ORIGIN, Type.NS, 300, (b"\2ns" + ORIGIN,), (signature(Type.NS),)),
+        SignedRRset(b"\1a" + ORIGIN, Type.A, 300, (bytes(4),), (signature(Type.A),)),
+        SignedRRset(b"\1d" + ORIGIN, Type.DNAME, 300, (b"\1a" + ORIGIN,), (signature(Type.DNAME),)),
+        SignedRRset(b"\1c" + ORIGIN, Type.NS, 300, (b"\2ns\1c" + ORIGIN,)),
+        SignedRRset(b"\1*\1w" + ORIGIN, Type.CNAME, 300, (b"\1a" + ORIGIN,), (signature(Type.CNAME),)),
+    ],
+)
+BASES = [
+    query(name, rdtype, **form)
+    for name in ("a.example.", "x.d.example.", "x.c.example.", "x.w.example.", "nowhere.example.", "elsewhere.")
+    for rdtype in ("A", "ANY", "DS")
+    for form in FORMS
+]
+
+
+@given(
+    st.one_of(st.binary(max_size=600), st.sampled_from(BASES)),
+    st.lists(st.tuples(st.integers(0, 80), st.integers(0, 255)), max_size=4),
+    st.integers(0, 90),
+    st.booleans(),
+)
+@settings(max_examples=400, deadline=None)
+def test_no_octets_stop_the_responder_or_get_more_than_their_room(message, changes, cut, tcp):
+    """Any octets get an answer that dnspython reads, with their id, or silence."""
+    table = Table()
+    table.install(HOSTILE)
+    octets = bytearray(message)
+    for at, octet in changes:
+        if at < len(octets):
+            octets[at] = octet
+    wire = bytes(octets if cut > 80 else octets[: max(cut, 12)])
+
+    answer = Responder(table).respond(wire, limit_tcp=tcp)
+
+    if answer is not None:
+        read(answer)
+        assert answer[:2] == wire[:2]
+        assert len(answer) <= (65535 if tcp else 1232)
+    assert table.lookup(wire) in (None, answer)
