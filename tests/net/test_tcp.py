@@ -18,10 +18,10 @@ MESSAGE = bytes(12) + b"question"
 class Transport(StringTransportWithDisconnection):
     """A transport that can be aborted, and that has TCP's own switches."""
 
-    def setTcpNoDelay(self, enabled: bool) -> None:
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802 - Twisted's name
         self.no_delay = enabled
 
-    def abortConnection(self) -> None:
+    def abortConnection(self) -> None:  # noqa: N802 - Twisted's name
         self.loseConnection()
 
 

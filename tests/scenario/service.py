@@ -173,12 +173,12 @@ class Service:
 
     # -- setting up -----------------------------------------------------------------------------------------
 
-    def apply(self, text):
+    def apply(self, text, *options):
         """Bring the registry to what *text*, the content of a registry file, says."""
         file = self.folder / "registry.toml"
         file.write_text(text)
         file.chmod(0o600)
-        return self.ddns("apply", file)
+        return self.ddns("apply", file, *options)
 
     def export(self, zone):
         """Return the path of a master file with the zone as it is published."""
@@ -222,8 +222,8 @@ class Service:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(timeout)
             sock.connect(("127.0.0.1", self.port))
-            sock.send(wire)
             try:
+                sock.send(wire)
                 return sock.recv(65535)
-            except TimeoutError:
+            except (TimeoutError, ConnectionRefusedError):
                 return None
