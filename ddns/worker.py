@@ -32,10 +32,13 @@ from ddns.aio import loop, on_loop
 from ddns.answer.compile import NeedZone
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
+from ddns.auth import tsig
 from ddns.auth.sealing import Sealer
 from ddns.dns import wire as wires
 from ddns.dns.codes import Opcode, Rcode
 from ddns.net import udp
+from ddns.net.keyring import Keyring
+from ddns.net.questions import SignedQuestions
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpFactory, TcpLimits
 from ddns.net.updates import UpdateLimits, Updates
@@ -74,12 +77,18 @@ class Worker:
         self._responder = Responder(self._table)
         self._subscriber = Subscriber(self._table, self._pool, config.warm)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
+        self._keyring = Keyring(
+            self._pool, Sealer.from_file(Path(config.secrets)), config.updates.keys, config.updates.lookups
+        )
+        self._questions = SignedQuestions(
+            self._keyring, self._answer, tsig.Policy(sha1=config.updates.allow_sha1), time.time
+        )
         self._updates = Updates(
             pool=self._pool,
             table=self._table,
             subscriber=self._subscriber,
             signer=self._signer,
-            sealer=Sealer.from_file(Path(config.secrets)),
+            keyring=self._keyring,
             limits=config.limits,
             bounds=config.updates,
             clock=time.time,
@@ -88,14 +97,14 @@ class Worker:
             config.dsn,
             "ddns_server",
             on_zones=self._subscriber.heard,
-            on_keys=self._updates.keys_changed,
+            on_keys=self._keyring.forget,
             on_resync=self._resync,
             own=self._pool.owns,
         )
         self._listening: list[Any] = []
 
     async def _resync(self) -> None:
-        self._updates.keys_changed(None)
+        self._keyring.forget(None)
         await self._subscriber.resync()
 
     async def start(self) -> None:
@@ -160,15 +169,17 @@ class Worker:
 
     def _serve(self, wire: bytes, source: str, reply: udp.Reply, tcp: bool) -> None:
         try:
-            if wire[2] >> 3 & 15 == Opcode.UPDATE and not wire[2] & 0x80:
+            if wire[2] & 0x80:
+                self._answer(wire, reply, tcp)  # an answer, which gets none
+            elif wire[2] >> 3 & 15 == Opcode.UPDATE:
                 self._updates.receive(wire, source, tcp, reply)
-            else:
-                self._answer(wire, reply, tcp, 0)
+            elif not self._questions.take(wire, tcp, reply):
+                self._answer(wire, reply, tcp)
         except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
             log.failure("message.failed source={source}", source=source)
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
-    def _answer(self, wire: bytes, reply: udp.Reply, tcp: bool, turn: int) -> None:
+    def _answer(self, wire: bytes, reply: udp.Reply, tcp: bool, turn: int = 0) -> None:
         answer = self._responder.respond(wire, limit_tcp=tcp)
         if not isinstance(answer, NeedZone):
             if answer is not None:

@@ -3,8 +3,8 @@
 The guards stand in the order in which RFC 1035 §4.1 and RFC 6891 §6.1 lay out a message, and none of
 them raises on input. What is no question gets an error or silence. dnspython is not used here.
 
-A question signed with TSIG is refused (RFC 8945 §5.2 wants a signed answer, and keys are for updates
-here); a SIG(0) on a question is ignored, as RFC 2931 §3 allows.
+A question with a TSIG is refused here: who has the keys (`ddns.net.questions`) cuts it off first and signs the
+answer (RFC 8945 §5.2, §5.3). A SIG(0) on a question is ignored, as RFC 2931 §3 allows.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _refuse(message: bytes, asked: Asked) -> bytes | None:
     if client is not None and client.version:
         return wire.error_reply(message, Rcode.BADVERS, client=client, end=end)  # RFC 6891 §6.1.3
     if asked.signed:
-        text = "Questions signed with TSIG are not supported yet; ask without a key."
+        text = "The TSIG of this question cannot be checked here; ask without a key."
         return _error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, text)
     return None
 

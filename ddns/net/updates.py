@@ -19,7 +19,6 @@ from ddns.auth import grants, sig0, tsig
 from ddns.auth.budget import Budget, BudgetLimits
 from ddns.auth.envelope import open_signed
 from ddns.auth.principal import Credential
-from ddns.auth.sealing import Sealer
 from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import names
@@ -95,7 +94,7 @@ class Updates:
         table: Table,
         subscriber: Subscriber,
         signer: SignerClient,
-        sealer: Sealer,
+        keyring: Keyring,
         limits: Limits,
         bounds: UpdateLimits,
         clock: Callable[[], float],
@@ -107,17 +106,13 @@ class Updates:
         self._limits = limits
         self._bounds = bounds
         self._clock = clock
-        self._keyring = Keyring(pool, sealer, bounds.keys, bounds.lookups)
+        self._keyring = keyring
         self._budget = Budget(bounds.budget)
         self._tsig_policy = tsig.Policy(sha1=bounds.allow_sha1)
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
         self._queue: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
         self._pruned = 0.0
-
-    def keys_changed(self, name: Name | None) -> None:
-        """Forget what is known of the key *name*, or of all."""
-        self._keyring.forget(name)
 
     async def close(self) -> None:
         """Finish what was taken."""

@@ -22,6 +22,7 @@ from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.codes import Rcode, Type
 from ddns.dns.records import SignedRRset, soa_serial
+from ddns.net.keyring import Keyring
 from ddns.net.subscriber import Subscriber
 from ddns.net.updates import UpdateLimits, Updates
 from ddns.signing.client import SignerClient
@@ -52,7 +53,7 @@ class Registry:
             table=self.table,
             subscriber=self.subscriber,
             signer=self.signer,
-            sealer=SEALER,
+            keyring=Keyring(self.pool, SEALER, 1000, 1000),
             limits=Limits(),
             bounds=UpdateLimits(**bounds),
             clock=lambda: self.now,

@@ -256,7 +256,7 @@ def test_a_tsig_on_a_question_is_refused_with_the_reason(ask):
     )
 
     assert rcode(answer) == "REFUSED"
-    assert ede(answer) == (Ede.NOT_SUPPORTED, "Questions signed with TSIG are not supported yet; ask without a key.")
+    assert ede(answer) == (Ede.NOT_SUPPORTED, "The TSIG of this question cannot be checked here; ask without a key.")
     assert code(ask.wire(with_additional(plain(), tsig, opt()))) == "FORMERR"  # RFC 8945 §5.1: it is the last one
 
 
