@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from ddns import tomlfile
-from ddns.dns.codes import MAX_TTL, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD
+from ddns.dns.codes import MAX_TTL
 
 DNS_PORT = 53
 MOST_WORKERS = 64
@@ -77,20 +77,7 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zones: Annotated[
         int, Meta(ge=0, description="Zones loaded ahead at the start; others are loaded when first asked for.")
     ] = 20_000
-    answers: Annotated[int, Meta(ge=1000, description="Ready answers kept; about half a kilobyte each.")] = 2_000_000
-
-
-class Udp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Answers over UDP."""
-
-    payload: Annotated[
-        int,
-        Meta(
-            ge=UDP_MIN_PAYLOAD,
-            le=4096,
-            description="The longest answer in octets; above 1232 some networks drop it (RFC 9715).",
-        ),
-    ] = UDP_MAX_PAYLOAD
+    answers: Annotated[int, Meta(ge=1000, description="Ready answers kept; about half a kilobyte each.")] = 500_000
 
 
 class Tcp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +138,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: Database = Database()
     signer: Signer = Signer()
     cache: Cache = Cache()
-    udp: Udp = Udp()
     tcp: Tcp = Tcp()
     update: Update = Update()
     sig0: Sig0 = Sig0()

@@ -207,6 +207,15 @@ class Supervisor:
                 process.wait()
 
 
+def has_ipv6() -> bool:
+    """Tell whether this machine can listen on an IPv6 address at all."""
+    try:
+        _bound("::1", 0, socket.SOCK_DGRAM, shared=False).close()
+    except (AddressTaken, OSError):
+        return False
+    return True
+
+
 def open_sockets(addresses: Sequence[tuple[str, int]], workers: int) -> list[list[socket.socket]]:
     """Open UDP and TCP sockets on *addresses* for each of *workers*: one list a worker. Raises `AddressTaken`."""
     out: list[list[socket.socket]] = [[] for _ in range(workers)]

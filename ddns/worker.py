@@ -61,7 +61,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     signer: str
     signer_wait: float = 1.0
     warm: int = 20000
-    table_entries: int = 2_000_000
+    table_entries: int = 500_000
     tcp: TcpLimits = TcpLimits()
     limits: Limits = Limits()
     updates: UpdateLimits = UpdateLimits()

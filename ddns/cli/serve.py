@@ -14,7 +14,7 @@ import msgspec
 from ddns import settings
 from ddns.cli import Failure
 from ddns.program import program
-from ddns.supervisor import AddressTaken, Child, Supervisor, open_sockets
+from ddns.supervisor import AddressTaken, Child, Supervisor, has_ipv6, open_sockets
 
 
 @click.command("serve")
@@ -39,6 +39,8 @@ def command(
     chosen = settings.load(config)
     try:
         addresses = [settings.address(text) for text in (listen or chosen.serve.listen)]
+        if not listen and config is None and not has_ipv6():
+            addresses = [one for one in addresses if ":" not in one[0]]  # the default names both families
     except ValueError as error:
         raise Failure(str(error), 2) from None
     from ddns.database import open_database  # noqa: PLC0415

@@ -169,7 +169,7 @@ class Updates:
             update = parse(signature.message, self._limits)
             checked = self._verify_sig0(signature, known, update, source, now)
             if isinstance(checked, Refusal):
-                reply(_answered(wire, Answer.of(checked), update if isinstance(update, Update) else None))
+                reply(_sig0_refused(wire, checked, update if isinstance(update, Update) else None))
                 self._log_refused(checked, signature.signer, source)
                 return
             credential = checked
@@ -368,6 +368,18 @@ def _answered(wire: bytes, answer: Answer, update: Update | None = None) -> byte
         options=options,
         end=update.zone_end if update is not None else 12,
     )
+
+
+def _sig0_refused(wire: bytes, refusal: Refusal, update: Update | None) -> bytes:
+    """Return the reply to a SIG(0) that is not accepted.
+
+    RFC 2931 names no error codes; those of TSIG stand in the extended RCODE where the asker sent an OPT, as the
+    drafts on delegation by UPDATE have it, and NOTAUTH where not.
+    """
+    answer = Answer.of(refusal)
+    if refusal.error and update is not None and update.edns is not None:
+        answer = Answer(refusal.error, answer.ede, answer.text, answer.code)
+    return _answered(wire, answer, update)
 
 
 def _is_outage(error: Exception) -> bool:

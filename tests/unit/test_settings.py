@@ -57,7 +57,7 @@ def test_a_file_changes_what_it_says_and_nothing_else(tmp_path):
         ("[serve]\nworkers = 65", "[serve] workers: expected a whole number <= 64"),
         ("[serve]\nlisten = [1]", "[serve] listen number 1: expected text in quotes, got a whole number"),
         ('[serve]\nlisten = ["localhost:53"]', "[serve] listen: 'localhost:53' is no address"),
-        ("[udp]\npayload = 511", "[udp] payload: expected a whole number >= 512"),
+        ("[cache]\nanswers = 511", "[cache] answers: expected a whole number >= 1000"),
         ("serve = 3", "[serve]: expected a table, got a whole number"),
         ("[serve", "is not TOML"),
         ("\ud800", "is not TOML"),
