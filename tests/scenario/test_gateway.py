@@ -147,7 +147,7 @@ def test_a_box_with_a_wrong_clock_does_not_claim_to_have_published(enrolled):
     """It is told to set the clock."""
     status, said = enrolled("publish", "cam", "--address", "192.0.2.1", program=("-c", WRONG_CLOCK))
 
-    assert status in (5, 6)
+    assert status == 6
     assert "clock" in said
     assert enrolled.registry.values(f"cam.{enrolled.name}", "A") == []
 
