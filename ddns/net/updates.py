@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from ddns.answer.table import Table
 from ddns.auth import grants, sig0, tsig
-from ddns.auth.budget import Budget, BudgetLimits
+from ddns.auth.budget import Buckets, Budget, BudgetLimits
 from ddns.auth.envelope import open_signed
 from ddns.auth.principal import Credential
 from ddns.auth.sig0 import Sig0Record
@@ -38,6 +38,7 @@ from ddns.zone.update import Update, parse
 log = Logger(namespace="ddns.updates")
 
 LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
+TOLD = 10  # refusals logged a second; ten times as many in a burst
 SHARED = 4  # updates that make a batch a shared one
 
 Reply = Callable[[bytes], None]
@@ -51,6 +52,10 @@ RATIONED = Refusal(
     "Too many SIG(0) signatures to check from this key or place; send this again in a while.",
     Ede.BLOCKED,
 )
+
+
+# What is worth a line in the log; a prerequisite that does not hold is the client's own business.
+_TOLD = frozenset({Rcode.FORMERR, Rcode.REFUSED, Rcode.NOTAUTH, Rcode.NOTZONE})
 
 
 class UpdateLimits(msgspec.Struct, frozen=True):
@@ -69,18 +74,30 @@ class UpdateLimits(msgspec.Struct, frozen=True):
     budget: BudgetLimits = BudgetLimits()
 
 
-class _Waiting:
-    """One request: what was verified, who asked, and how to answer them."""
+class _Request:
+    """A request whose signature was good: what came, from where, with whose key, and how to answer.
 
-    __slots__ = ("credential", "reply", "signature", "verified", "wire")
+    *update* is None where the message is no update that can be read; *verified* is set when it is queued.
+    """
+
+    __slots__ = ("credential", "reply", "signature", "source", "update", "verified", "wire")
+
+    verified: Verified
 
     def __init__(
-        self, wire: bytes, signature: TsigRecord | Sig0Record, credential: Credential, verified: Verified, reply: Reply
+        self,
+        wire: bytes,
+        signature: TsigRecord | Sig0Record,
+        credential: Credential,
+        update: Update | None,
+        source: str,
+        reply: Reply,
     ) -> None:
         self.wire = wire
         self.signature = signature
         self.credential = credential
-        self.verified = verified
+        self.update = update
+        self.source = source
         self.reply = reply
 
 
@@ -110,9 +127,11 @@ class Updates:
         self._budget = Budget(bounds.budget)
         self._tsig_policy = tsig.Policy(sha1=bounds.allow_sha1)
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
-        self._queue: list[_Waiting] = []
+        self._queue: list[_Request] = []
         self._task: asyncio.Task[None] | None = None
         self._pruned = 0.0
+        self._told = Buckets(10 * TOLD, TOLD, 1)
+        self._untold = 0
 
     async def close(self) -> None:
         """Finish what was taken."""
@@ -162,7 +181,7 @@ class Updates:
                 if refusal.rcode != Rcode.FORMERR:
                     answer = tsig.reply(answer, signature, credential, now, refusal)
                 reply(answer)
-                self._log_refused(refusal, signature.name, source)
+                self._log_refused(refusal.code, signature.name, source)
                 return
             update = parse(signature.message, self._limits)
         else:
@@ -170,17 +189,20 @@ class Updates:
             checked = self._verify_sig0(signature, known, update, source, now)
             if isinstance(checked, Refusal):
                 reply(_sig0_refused(wire, checked, update if isinstance(update, Update) else None))
-                self._log_refused(checked, signature.signer, source)
+                self._log_refused(checked.code, signature.signer, source)
                 return
             credential = checked
-        refusal = update if isinstance(update, Refusal) else self._zone_refusal(update, credential)
-        if isinstance(update, Refusal) or refusal is not None:
-            assert refusal is not None
-            asked = update if isinstance(update, Update) else None
-            self._finish(wire, signature, credential, Answer.of(refusal), asked, reply)
-            self._log_refused(refusal, credential.name, source)
+        if isinstance(update, Refusal):
+            self._finish(_Request(wire, signature, credential, None, source, reply), Answer.of(update))
             return
-        self._enqueue(wire, signature, credential, update, now, reply)
+        request = _Request(wire, signature, credential, update, source, reply)
+        refusal = self._zone_refusal(update, credential)
+        if refusal is not None:
+            self._finish(request, Answer.of(refusal))
+        elif len(self._queue) >= self._bounds.waiting:
+            self._finish(request, BUSY)
+        else:
+            self._enqueue(request, update, now)
 
     def _verify_sig0(
         self,
@@ -213,25 +235,15 @@ class Updates:
             self._budget.refund(signature.signer, source, moment)
         return checked
 
-    def _enqueue(
-        self,
-        wire: bytes,
-        signature: TsigRecord | Sig0Record,
-        credential: Credential,
-        update: Update,
-        now: int,
-        reply: Reply,
-    ) -> None:
-        if len(self._queue) >= self._bounds.waiting:
-            self._finish(wire, signature, credential, BUSY, update, reply)
-            return
+    def _enqueue(self, request: _Request, update: Update, now: int) -> None:
+        signature, credential = request.signature, request.credential
         if isinstance(signature, TsigRecord):
             digest, expires = tsig.digest(signature), signature.expires
         else:
             digest, expires = sig0.digest(signature), signature.expires(now)
         zone = self._table.find(update.zone) if credential.invitation is None else None
-        verified = Verified(update, credential, zone, digest, expires + 1)
-        self._queue.append(_Waiting(wire, signature, credential, verified, reply))
+        request.verified = Verified(update, credential, zone, digest, expires + 1)
+        self._queue.append(request)
         if self._task is None:
             self._task = asyncio.ensure_future(self._work())
 
@@ -275,7 +287,7 @@ class Updates:
         finally:
             self._task = None
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _commit(self, batch: list[_Request]) -> None:
         try:
             done = await self._committed(batch)
         except OSError as error:
@@ -296,10 +308,10 @@ class Updates:
             if behind:
                 await self._catch_up(behind)
             for one, answer in zip(batch, done.answers, strict=True):
-                self._finish(one.wire, one.signature, one.credential, answer, one.verified.update, one.reply)
+                self._finish(one, answer)
             log.debug("updates.committed n={n} editions={editions}", n=len(batch), editions=len(done.editions))
 
-    async def _committed(self, batch: list[_Waiting]) -> Committed:
+    async def _committed(self, batch: list[_Request]) -> Committed:
         async with self._pool.connection() as conn:
             if batch[0].verified.zone is None:
                 return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
@@ -324,35 +336,33 @@ class Updates:
 
     # -- answers
 
-    def _fail(self, batch: list[_Waiting], answer: Answer, error: BaseException | None) -> None:
+    def _fail(self, batch: list[_Request], answer: Answer, error: BaseException | None) -> None:
         if error is not None:
             log.error("updates.away n={n} reason={reason}", n=len(batch), reason=str(error).strip())
         for one in batch:
-            self._finish(one.wire, one.signature, one.credential, answer, one.verified.update, one.reply)
+            self._finish(one, answer)
 
-    def _finish(
-        self,
-        wire: bytes,
-        signature: TsigRecord | Sig0Record,
-        credential: Credential,
-        answer: Answer,
-        update: Update | None,
-        reply: Reply,
-    ) -> None:
-        octets = _answered(wire, answer, update)
-        if isinstance(signature, TsigRecord):
-            octets = tsig.sign_reply(octets, signature, credential, int(self._clock()))
-        if answer.rcode == Rcode.REFUSED:
-            log.info("update.refused code={code} key={key}", code=answer.code, key=names.to_text(credential.name))
-        reply(octets)
+    def _finish(self, request: _Request, answer: Answer) -> None:
+        octets = _answered(request.wire, answer, request.update)
+        if isinstance(request.signature, TsigRecord):
+            octets = tsig.sign_reply(octets, request.signature, request.credential, int(self._clock()))
+        if answer.code and answer.rcode in _TOLD:
+            self._log_refused(answer.code, request.credential.name, request.source)
+        request.reply(octets)
 
-    def _log_refused(self, refusal: Refusal, key: Name, source: str) -> None:
+    def _log_refused(self, code: str, key: Name, source: str) -> None:
+        """Log a refusal, at most `TOLD` a second: strangers must not fill the disk. *untold* counts the others."""
+        if not self._told.take(None, self._clock()):
+            self._untold += 1
+            return
         log.info(
-            "update.refused code={code} key={key} source={source}",
-            code=refusal.code,
+            "update.refused code={code} key={key} source={source} untold={untold}",
+            code=code,
             key=names.to_text(key),
             source=source,
+            untold=self._untold,
         )
+        self._untold = 0
 
 
 def _answered(wire: bytes, answer: Answer, update: Update | None = None) -> bytes:
