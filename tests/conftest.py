@@ -27,6 +27,9 @@ from ddns import schema
 from ddns.postgres import FAST, OWNER, LocalPostgres
 from ddns.store.pool import Connection, connect
 
+# What is tested is what is installed: programs that tests start must not import the checkout that they may stand in.
+os.environ["PYTHONSAFEPATH"] = "1"
+
 _numbers = itertools.count(1)
 
 
