@@ -6,19 +6,14 @@ It is stored in the two files that BIND's tools use (`Ksmith.homes.example.+013+
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ddns.auth import keys, sig0
+from ddns.auth import keyfile, keys, sig0
 from ddns.dns import names
-from ddns.dns.codes import Algorithm, Type
 from ddns.dns.names import Name
-
-_SIZE = 32  # octets of the private number
 
 
 class BadKey(ValueError):
@@ -51,12 +46,11 @@ class GatewayKey:
     @property
     def stem(self) -> str:
         """Return the files' name without its end."""
-        return f"K{names.to_text(self.name)}+{int(Algorithm.ECDSAP256SHA256):03d}+{self.tag:05d}"
+        return keyfile.stem(self.name, self.rdata)
 
     def to_text(self) -> str:
         """Return the KEY record's data as text: the public half."""
-        octets = base64.b64encode(self.rdata[4:]).decode()
-        return f"{keys.FLAGS_HOST} {keys.PROTOCOL_DNSSEC} {int(Algorithm.ECDSAP256SHA256)} {octets}"
+        return keyfile.public_text(self.name, self.rdata).partition(" KEY ")[2].strip()
 
     def sign_request(self, message: bytes, now: int) -> bytes:
         """Return *message* with a SIG(0) of this key (RFC 2931 §3.1); *now* is in seconds since 1970."""
@@ -64,15 +58,8 @@ class GatewayKey:
 
     def save(self, folder: Path) -> str:
         """Write both files into *folder*, the private one first, and return their `stem`."""
-        number = self._private.private_numbers().private_value.to_bytes(_SIZE, "big")
-        private = (
-            "Private-key-format: v1.3\n"
-            f"Algorithm: {int(Algorithm.ECDSAP256SHA256)} (ECDSAP256SHA256)\n"
-            f"PrivateKey: {base64.b64encode(number).decode()}\n"
-        )
-        write_private(folder / f"{self.stem}.private", private.encode())
-        public = f"{names.to_text(self.name)} IN {Type.KEY.name} {self.to_text()}\n"
-        write_private(folder / f"{self.stem}.key", public.encode())
+        write_private(folder / f"{self.stem}.private", keyfile.private_text(self._private).encode())
+        write_private(folder / f"{self.stem}.key", keyfile.public_text(self.name, self.rdata).encode())
         return self.stem
 
     @classmethod
@@ -81,18 +68,15 @@ class GatewayKey:
         path = folder / f"{stem}.private"
         try:
             name = names.from_text(stem[1:].split("+", maxsplit=1)[0])
-            lines = path.read_text().splitlines()
+            private = keyfile.read_private(path.read_text())
+        except keys.BadKey as error:
+            raise BadKey(f"{path}: {error}; restore it from a backup or enrol again") from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise BadKey(f"the gateway's key {path} cannot be read: {reason}") from None
-        fields = dict(line.split(":", 1) for line in lines if ":" in line)
-        if fields.get("Algorithm", "").split()[:1] != [str(int(Algorithm.ECDSAP256SHA256))]:
+        if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
             raise BadKey(f"{path} holds no P-256 key (algorithm 13)")
-        try:
-            number = int.from_bytes(base64.b64decode(fields.get("PrivateKey", ""), validate=False), "big")
-            key = cls(name, ec.derive_private_key(number, ec.SECP256R1()))
-        except (binascii.Error, ValueError):
-            raise BadKey(f"{path} is damaged; restore it from a backup or enrol again") from None
+        key = cls(name, private)
         if key.stem != stem:
             raise BadKey(f"{path} holds another key than its name says; restore it from a backup or enrol again")
         return key

@@ -109,13 +109,17 @@ def test_nsupdate_signs_with_the_saved_key(tmp_path):
     assert sig0.verify(record, sig0.candidates(record, [credential])) == credential
 
 
+HEAD = "Private-key-format: v1.3\n"
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
         (lambda path: path.unlink(), "cannot be read"),
-        (lambda path: path.write_text("Algorithm: 15 (ED25519)\nPrivateKey: AAAA\n"), "no P-256 key"),
-        (lambda path: path.write_text("Algorithm: 13\nPrivateKey: AAAA\n"), "damaged"),
-        (lambda path: path.write_text("Algorithm: 13\n"), "damaged"),
+        (lambda path: path.write_text("Algorithm: 13\nPrivateKey: AAAA\n"), "no private key of BIND's format"),
+        (lambda path: path.write_text(f"{HEAD}Algorithm: 15\nPrivateKey: {'A' * 43}=\n"), "no P-256 key"),
+        (lambda path: path.write_text(f"{HEAD}Algorithm: 13\nPrivateKey: AAAA\n"), "damaged"),
+        (lambda path: path.write_text(f"{HEAD}Algorithm: 13\n"), "holds no key"),
         (lambda path: path.write_bytes(b"\xff\xfe\0"), "cannot be read"),
     ],
 )
