@@ -24,8 +24,6 @@ def registry():
         yield running
         running.stop()
     finally:
-        if running.process is not None and running.process.poll() is None:
-            running.process.kill()
         running.remove()
 
 

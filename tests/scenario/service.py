@@ -168,7 +168,10 @@ class Service:
         return [pid for pid in children(self.process.pid) if any(marks[role] in word for word in command_line(pid)[:4])]
 
     def remove(self):
-        """Remove the service's folder."""
+        """Remove the service's folder, and the service where a test has left it running."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(STOP_TIMEOUT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- setting up -----------------------------------------------------------------------------------------
@@ -216,6 +219,10 @@ class Service:
     def signed(self, zone):
         """Tell whether the zone is served with signatures."""
         return any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in self.ask(zone, "SOA", dnssec=True).answer)
+
+    def published(self, zone, *, signed):
+        """Tell whether the zone is served, with signatures where it is a *signed* one."""
+        return self.signed(zone) if signed else bool(self.values(zone, "SOA"))
 
     def exchange(self, wire, timeout=2.0):
         """Send *wire* as one datagram and return the answer's octets; None where nobody answers."""

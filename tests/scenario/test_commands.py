@@ -144,7 +144,10 @@ def test_a_failure_is_one_sentence_and_a_truthful_status(service, words, status,
 
 
 def test_a_terminal_gets_its_columns_aligned(service):
-    parent, child = pty.openpty()
+    try:
+        parent, child = pty.openpty()
+    except OSError as error:
+        pytest.skip(f"this machine has no terminal to lend: {error}")
     with os.fdopen(child, "wb") as terminal:
         subprocess.run(
             [sys.executable, "-m", "ddns.cli", "zone", "list"], env=service.environment(), stdout=terminal, check=True

@@ -105,14 +105,10 @@ def service(prepared):
         subprocess.run(["cp", "-a", prepared.state, running.state], check=True)
         running.start()
         for zone, denial in ZONES.items():
-            eventually(
-                lambda zone=zone, denial=denial: running.serial(zone) and (denial == "none" or running.signed(zone))
-            )
+            eventually(lambda zone=zone, denial=denial: running.published(zone, signed=denial != "none"))
         yield running
         running.stop()
     finally:
-        if running.process is not None and running.process.poll() is None:
-            running.process.kill()
         running.remove()
 
 
