@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,12 +23,12 @@ STOP_TIMEOUT = 30.0
 
 
 def free_port():
-    """Return a port that is free for UDP and TCP on the loopback addresses."""
+    """Return a port that is free for UDP and TCP, outside the range from which clients' sockets get theirs."""
     while True:
+        port = random.randrange(10_000, 30_000)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            port = udp.getsockname()[1]
             with contextlib.suppress(OSError):
+                udp.bind(("127.0.0.1", port))
                 tcp.bind(("127.0.0.1", port))
                 return port
 

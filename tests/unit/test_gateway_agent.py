@@ -36,12 +36,20 @@ class Registry:
     def __init__(self):
         self.script = []
         self.heard = []
-        self.udp = socketserver.UDPServer(("127.0.0.1", 0), self._handler(stream=False))
+        self.udp, self.tcp = self._servers()
         self.port = self.udp.server_address[1]
-        self.tcp = socketserver.TCPServer(("127.0.0.1", self.port), self._handler(stream=True))
         self.threads = [threading.Thread(target=one.serve_forever, args=(0.02,)) for one in (self.udp, self.tcp)]
         for thread in self.threads:
             thread.start()
+
+    def _servers(self):
+        """Return a server for UDP and one for TCP on a port that was free for both."""
+        while True:
+            udp = socketserver.UDPServer(("127.0.0.1", 0), self._handler(stream=False))
+            try:
+                return udp, socketserver.TCPServer(udp.server_address, self._handler(stream=True))
+            except OSError:
+                udp.server_close()
 
     def close(self):
         for one in (self.udp, self.tcp):
