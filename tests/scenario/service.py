@@ -26,11 +26,14 @@ def free_port():
     """Return a port that is free for UDP and TCP, outside the range from which clients' sockets get theirs."""
     while True:
         port = random.randrange(10_000, 30_000)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                tcp.bind(("127.0.0.1", port))
-                return port
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket() as tcp,
+        ):
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(("127.0.0.1", port))
+            return port
 
 
 def has_ipv6():
