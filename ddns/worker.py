@@ -125,7 +125,6 @@ class Worker:
         log.info("worker.ready zones={zones}", zones=len(self._table.zone_ids()))
         await self._subscriber.warm_up()
         # What has been loaded stays: the collector need not look through it again and again while somebody waits.
-        gc.collect()
         gc.freeze()
 
     def _listen(self) -> None:
