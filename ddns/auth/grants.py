@@ -33,6 +33,8 @@ def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> b
 
 def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
     """Tell whether *credential* may write anything at all in the zone: the coarse question, before any cost."""
+    if credential.invitation is None and zone in credential.zones:
+        return True
     return permitted(credential, zone, origin, (), is_home=is_home) is None
 
 

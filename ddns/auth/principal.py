@@ -52,7 +52,7 @@ class Credential(msgspec.Struct, frozen=True):
     *kind* is `tsig` (then *algorithm* is a name such as `hmac-sha256` and *secret* is set) or `sig0`
     (then *algorithm* is the number as text, *public* the KEY's RDATA and *tag* its key tag).
     *home* is the id of the home's zone that it speaks for as its owner, *invitation* the id of the
-    invitation that it spends; else None.
+    invitation that it spends; else None. *zones* are those of its *grants*, whatever is passed.
     """
 
     id: int
@@ -65,6 +65,11 @@ class Credential(msgspec.Struct, frozen=True):
     home: int | None = None
     invitation: int | None = None
     grants: tuple[Grant, ...] = ()
+    zones: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        # An operator's key may have a grant for each of thousands of zones: the coarse question is asked of a set.
+        msgspec.structs.force_setattr(self, "zones", frozenset(grant.zone for grant in self.grants))
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -142,7 +142,7 @@ async def commit_updates(
         locked, known, live, found, shown = await asyncio.gather(
             zones.lock(conn, ids),
             requests.known(conn, [one.digest for one in batch]),
-            credentials.by_ids(conn, list({one.credential.id for one in batch})),
+            credentials.by_ids(conn, list({one.credential.id for one in batch}), zones=ids),
             rrsets.read_names(conn, wanted),
             published.read_names(conn, wanted),
         )

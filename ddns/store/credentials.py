@@ -91,16 +91,23 @@ async def by_names(
 
 
 async def by_ids(
-    conn: AsyncConnection[Any], ids: Iterable[int], open_secret: OpenSecret | None = None
+    conn: AsyncConnection[Any],
+    ids: Iterable[int],
+    open_secret: OpenSecret | None = None,
+    zones: Iterable[int] | None = None,
 ) -> dict[int, Credential]:
-    """Return those of *ids* that are live now; without *open_secret* the secrets stay closed."""
+    """Return those of *ids* that are live now; without *open_secret* the secrets stay closed.
+
+    With *zones* only the grants in those are read: an operator's key may have thousands.
+    """
     cursor = await conn.execute(
-        _SELECT
+        _SELECT.rstrip()
+        + ("" if zones is None else " AND grants.zone = ANY (%(zones)s)")
         + """
         WHERE credentials.id = ANY (%(ids)s) AND credentials.revoked_at IS NULL
         ORDER BY credentials.id, grants.id
         """,
-        {"ids": bigints(list(ids))},
+        {"ids": bigints(list(ids)), "zones": bigints(list(zones or ()))},
         prepare=True,
         binary=True,
     )
