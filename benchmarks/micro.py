@@ -19,6 +19,7 @@ from ddns.answer.table import Table
 from ddns.auth import keys, sig0, tsig
 from ddns.auth.principal import Credential, Secret
 from ddns.dns import names
+from ddns.dns.asker import Asker, Transport
 from ddns.dns.names import Name
 from ddns.dns.records import RRset
 from ddns.dns.zonefile import read_zone
@@ -30,6 +31,7 @@ from zone_signer.rrsig import Signatory
 from zone_signer.sign import carry_out
 from zone_signer.vault import Vault
 
+UDP = Asker(Transport.UDP, "192.0.2.1")
 ORIGIN = names.from_text("homes.example.")
 NOW = 1_900_000_000
 EDNS_DO = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0"
@@ -91,11 +93,11 @@ def operations(homes: int) -> Iterator[tuple[str, Callable[[], object]]]:
     owners = [names.from_text(f"h{dice.randrange(homes):06d}.homes.example.") for _ in range(1000)]
     questions = [query(owner, 1) for owner in owners]
     for question in questions:
-        responder.respond(question, limit_tcp=False)
+        responder.respond(question, UDP)
     missing = [query(names.from_text(f"{dice.getrandbits(60):x}.homes.example."), 1) for _ in range(50_000)]
     known, absent = Cycle(questions), Cycle(missing)
     yield "lookup: a remembered answer", lambda: table.lookup(known.next())
-    yield "respond: a name that does not exist", lambda: responder.respond(absent.next(), limit_tcp=False)
+    yield "respond: a name that does not exist", lambda: responder.respond(absent.next(), UDP)
 
     home = owners[0]
     message = update_message(home)

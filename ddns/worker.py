@@ -36,10 +36,12 @@ from ddns.answer.table import Table
 from ddns.auth import tsig
 from ddns.auth.sealing import Sealer
 from ddns.dns import wire as wires
+from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Opcode, Rcode
 from ddns.net import udp
 from ddns.net.keyring import Keyring
 from ddns.net.questions import SignedQuestions
+from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpFactory, TcpLimits
 from ddns.net.updates import UpdateLimits, Updates
@@ -161,41 +163,41 @@ class Worker:
 
     # -- messages
 
-    def _serve_udp(self, wire: bytes, peer: Any, reply: udp.Reply) -> None:
-        self._serve(wire, peer[0], reply, False)
+    def _serve_udp(self, wire: bytes, peer: Any, reply: Reply) -> None:
+        self._serve(wire, Asker(Transport.UDP, peer[0]), reply)
 
-    def _serve_tcp(self, wire: bytes, peer: Any, reply: udp.Reply) -> None:
+    def _serve_tcp(self, wire: bytes, peer: Any, reply: Reply) -> None:
         hot = self._table.lookup(wire)
         if hot is not None and not hot[2] & 2:  # a truncated answer is for UDP only
             reply(hot)
         else:
-            self._serve(wire, peer.host, reply, True)
+            self._serve(wire, Asker(Transport.TCP, peer.host), reply)
 
-    def _serve(self, wire: bytes, source: str, reply: udp.Reply, tcp: bool) -> None:
+    def _serve(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         try:
             if wire[2] & 0x80:
-                self._answer(wire, reply, tcp)  # an answer, which gets none
+                self._answer(wire, reply, asker)  # an answer, which gets none
             elif wire[2] >> 3 & 15 == Opcode.UPDATE:
-                self._updates.receive(wire, source, tcp, reply)
-            elif not self._questions.take(wire, tcp, reply):
-                self._answer(wire, reply, tcp)
+                self._updates.receive(wire, asker, reply)
+            elif not self._questions.take(wire, asker, reply):
+                self._answer(wire, reply, asker)
         except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
-            log.failure("message.failed source={source}", source=source)
+            log.failure("message.failed source={source}", source=asker.source)
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
-    def _answer(self, wire: bytes, reply: udp.Reply, tcp: bool, turn: int = 0) -> None:
-        answer = self._responder.respond(wire, limit_tcp=tcp)
+    def _answer(self, wire: bytes, reply: Reply, asker: Asker, turn: int = 0) -> None:
+        answer = self._responder.respond(wire, asker)
         if not isinstance(answer, NeedZone):
             if answer is not None:
                 reply(answer)
-            elif tcp:
+            elif asker.transport.stream:
                 reply(b"")
             return
 
         def loaded(done: bool) -> None:
             # A question may cross several zones (CNAME); each is loaded once.
             if done and turn < 8:
-                self._answer(wire, reply, tcp, turn + 1)
+                self._answer(wire, reply, asker, turn + 1)
             else:
                 reply(self._responder.unavailable(wire, "The zone cannot be read just now; ask again.") or b"")
 

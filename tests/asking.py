@@ -11,6 +11,11 @@ import dns.rdatatype
 
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
+from ddns.dns.asker import Asker as Sender
+from ddns.dns.asker import Transport
+
+UDP = Sender(Transport.UDP, "192.0.2.1")
+TCP = Sender(Transport.TCP, "192.0.2.1")
 
 
 def query(name, rdtype="A", *, edns=True, do=False, payload=1232, options=(), flags=0, ident=0x1234):
@@ -35,7 +40,7 @@ class Asker:
     def wire(self, message, *, tcp=False):
         """Return the answer's octets; the hot path may only say the same or nothing."""
         before = self.table.lookup(message)
-        answer = self.responder.respond(message, limit_tcp=tcp)
+        answer = self.responder.respond(message, TCP if tcp else UDP)
         after = self.table.lookup(message)
         if not tcp:
             assert before in (None, answer)

@@ -17,6 +17,7 @@ from ddns.answer.compile import NeedZone, compile_answer
 from ddns.answer.render import render
 from ddns.answer.table import OPT, OPT_DO, Table
 from ddns.dns import names, wire
+from ddns.dns.asker import Asker
 from ddns.dns.codes import (
     CLASS_IN,
     FLAG_QR,
@@ -62,8 +63,8 @@ class Responder:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def respond(self, message: bytes, *, limit_tcp: bool) -> bytes | NeedZone | None:
-        """Answer *message*; None is silence. *limit_tcp*: it came over a stream, where 65,535 octets fit."""
+    def respond(self, message: bytes, asker: Asker) -> bytes | NeedZone | None:
+        """Answer *message*, which *asker* sent; None is silence."""
         size = len(message)
         if size < HEADER_SIZE:
             return None
@@ -97,7 +98,7 @@ class Responder:
         rdtype = question[-4] << 8 | question[-3]
         if rdtype in META_TYPES and rdtype != Type.ANY:
             return _meta(message, rdtype, client, end)
-        return self._answer(message, question, rdtype, end, client, tcp=limit_tcp)
+        return self._answer(message, question, rdtype, end, client, tcp=asker.transport.stream)
 
     def _answer(
         self, message: bytes, question: bytes, rdtype: int, end: int, client: Edns | None, *, tcp: bool

@@ -12,20 +12,21 @@ from ddns.auth import trailer, tsig
 from ddns.auth.principal import Credential
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import wire as wires
+from ddns.dns.asker import Asker
 from ddns.dns.codes import FLAG_TC, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, Class, Rcode, Type
 from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
 from ddns.net.keyring import Keyring
+from ddns.net.reply import Reply
 
-Reply = Callable[[bytes], None]
-Answer = Callable[[bytes, Reply, bool], None]
+Answer = Callable[[bytes, Reply, Asker], None]
 
 # A TSIG's type and class stand in every message that has one; most have none, and this finds out at once.
 _MARK = Type.TSIG.to_bytes(2, "big") + Class.ANY.to_bytes(2, "big")
 
 
 class SignedQuestions:
-    """The way of a signed question: *answer* answers the bare one, given it, how to reply, and TCP or not."""
+    """The way of a signed question: *answer* answers the bare one, given it, how to reply, and who asks."""
 
     def __init__(self, keyring: Keyring, answer: Answer, policy: tsig.Policy, clock: Callable[[], float]) -> None:
         self._keyring = keyring
@@ -33,7 +34,7 @@ class SignedQuestions:
         self._policy = policy
         self._clock = clock
 
-    def take(self, wire: bytes, tcp: bool, reply: Reply) -> bool:
+    def take(self, wire: bytes, asker: Asker, reply: Reply) -> bool:
         """Take *wire* where it is signed with TSIG, and reply once, now or soon; else return False."""
         if _MARK not in wire:
             return False
@@ -49,13 +50,15 @@ class SignedQuestions:
             if credentials is None:
                 reply(_empty(wire, Rcode.SERVFAIL))
             else:
-                self._verify(wire, record, tsig.candidate(record, credentials), tcp, reply)
+                self._verify(wire, record, tsig.candidate(record, credentials), asker, reply)
 
         if not self._keyring.find(record.name, known):
             reply(_empty(wire, Rcode.SERVFAIL))
         return True
 
-    def _verify(self, wire: bytes, record: TsigRecord, credential: Credential | None, tcp: bool, reply: Reply) -> None:
+    def _verify(
+        self, wire: bytes, record: TsigRecord, credential: Credential | None, asker: Asker, reply: Reply
+    ) -> None:
         now = int(self._clock())
         refusal = tsig.verify(record, credential, now, self._policy)
         if refusal is not None or credential is None:
@@ -63,7 +66,7 @@ class SignedQuestions:
             answer = _empty(wire, refusal.rcode)
             reply(answer if refusal.rcode == Rcode.FORMERR else tsig.reply(answer, record, credential, now, refusal))
             return
-        limit = 0 if tcp else _room(record.message)
+        limit = 0 if asker.transport.stream else _room(record.message)
 
         def signed(octets: bytes) -> None:
             if not octets:
@@ -75,7 +78,7 @@ class SignedQuestions:
                 out = tsig.sign_reply(_truncated(octets), record, credential, int(self._clock()))
             reply(out)
 
-        self._answer(record.message, signed, tcp)
+        self._answer(record.message, signed, asker)
 
 
 def _empty(wire: bytes, rcode: Rcode) -> bytes:

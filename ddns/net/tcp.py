@@ -6,6 +6,7 @@ does not read is not read from. A client that is over a bound loses its connecti
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +20,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ddns.dns.codes import HEADER_SIZE
+from ddns.net.reply import Reply
 
-Reply = Callable[[bytes], None]
 Serve = Callable[[bytes, Any, Reply], None]
 
 
@@ -91,6 +92,7 @@ class TcpProtocol(Int16StringReceiver, TimeoutMixin):
         self._unread = False
         self._paused = False
         self._counted = False
+        self._waiting: list[asyncio.Future[None]] = []
 
     def callLater(self, seconds: float, work: Callable[[], None]) -> Any:  # noqa: N802 - TimeoutMixin's hook
         """Arm the idle timer on the factory's clock."""
@@ -120,28 +122,38 @@ class TcpProtocol(Int16StringReceiver, TimeoutMixin):
         self._owner.open[self] = None  # the last in the order of use
         self.in_flight += 1
         self._steer()
-        answered = False
+        self._owner.serve(string, self._peer, TcpReply(self))
 
-        def reply(octets: bytes) -> None:
-            nonlocal answered
-            if not answered:
-                answered = True
-                self._answer(octets)
-
-        self._owner.serve(string, self._peer, reply)
-
-    def _answer(self, octets: bytes) -> None:
-        self.in_flight -= 1
-        if not self._counted:
-            return
-        if octets:
-            # Length and message in one write (RFC 7766 §8).
+    def send(self, octets: bytes) -> None:
+        """Send one message, length and message in one write (RFC 7766 §8)."""
+        if self._counted and octets:
             self._wire.write(len(octets).to_bytes(2, "big") + octets)
-        self._steer()
+
+    def answered(self) -> None:
+        """Note that one message has its whole answer."""
+        self.in_flight -= 1
+        if self._counted:
+            self._steer()
+
+    async def room(self) -> bool:
+        """Wait until the client has read most of what it was sent; False: the connection is gone."""
+        while self._counted and self._unread:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        return self._counted
 
     def _slow_client(self, unread: bool) -> None:
         self._unread = unread
         self._steer()
+        if not unread:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _steer(self) -> None:
         """Stop or go on reading, as the bounds ask."""
@@ -170,7 +182,38 @@ class TcpProtocol(Int16StringReceiver, TimeoutMixin):
         if not self._counted:
             return
         self._counted = False
+        self._wake()
         del self._owner.open[self]
         self._owner.by_client[self._peer.host] -= 1
         if not self._owner.by_client[self._peer.host]:
             del self._owner.by_client[self._peer.host]
+
+
+class TcpReply:
+    """The answer to one message of a connection: a `StreamReply`."""
+
+    __slots__ = ("_connection", "_open")
+
+    def __init__(self, connection: TcpProtocol) -> None:
+        self._connection = connection
+        self._open = True
+
+    def __call__(self, octets: bytes) -> None:
+        """Send the last message, or the only one."""
+        if self._open:
+            self._open = False
+            self._connection.send(octets)
+            self._connection.answered()
+
+    def more(self, octets: bytes) -> None:
+        """Send a message that others follow; what waits for its client is no idle connection."""
+        if self._open:
+            self._connection.send(octets)
+
+    async def room(self) -> bool:
+        """Wait until the client has read most of what it was sent; False: the connection is gone."""
+        return await self._connection.room()
+
+    def abort(self) -> None:
+        """Close the connection: what was begun cannot be finished."""
+        self._connection.abort()

@@ -14,11 +14,11 @@ from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
 from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE
+from ddns.net.reply import Reply
 
 DRAIN = 64  # datagrams answered before the reactor looks at anything else
 LARGEST_REQUEST = 4096  # octets; what is longer belongs on TCP
 
-Reply = Callable[[bytes], None]
 Slow = Callable[[bytes, Any, Reply], None]
 
 _IN_PKTINFO = struct.Struct("=I4s4s")

@@ -23,11 +23,13 @@ from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import names
 from ddns.dns import wire as wires
+from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.commits import Answer, Committed, Verified, commit_enrolment, commit_updates
 from ddns.net.keyring import Keyring
+from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
 from ddns.store import requests
@@ -41,7 +43,6 @@ LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for t
 TOLD = 10  # refusals logged a second; ten times as many in a burst
 SHARED = 4  # updates that make a batch a shared one
 
-Reply = Callable[[bytes], None]
 
 BUSY = Answer(Rcode.SERVFAIL, Ede.NOT_READY, "Too many updates are waiting; send this one again in a moment.", "busy")
 AWAY = Answer(Rcode.SERVFAIL, Ede.NOT_READY, "The registry's database is away; send this again in a moment.", "away")
@@ -140,8 +141,8 @@ class Updates:
 
     # -- admission
 
-    def receive(self, wire: bytes, source: str, tcp: bool, reply: Reply) -> None:  # noqa: ARG002 - for rationing by transport
-        """Take one UPDATE message from *source* (an address as text); *reply* is called once."""
+    def receive(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+        """Take one UPDATE message; *reply* is called once."""
         signature = open_signed(wire)
         if isinstance(signature, Refusal):
             self._refuse_unsigned(wire, signature, reply)
@@ -152,7 +153,7 @@ class Updates:
             if known is None:
                 reply(_answered(wire, AWAY))
             else:
-                self._verify(wire, source, signature, known, reply)
+                self._verify(wire, asker, signature, known, reply)
 
         if not self._keyring.find(name, found):
             reply(_answered(wire, BUSY))
@@ -166,12 +167,12 @@ class Updates:
     def _verify(
         self,
         wire: bytes,
-        source: str,
+        asker: Asker,
         signature: TsigRecord | Sig0Record,
         known: tuple[Credential, ...],
         reply: Reply,
     ) -> None:
-        now = int(self._clock())
+        now, source = int(self._clock()), asker.source
         if isinstance(signature, TsigRecord):
             credential = tsig.candidate(signature, known)
             refusal = tsig.verify(signature, credential, now, self._tsig_policy)

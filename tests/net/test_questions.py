@@ -9,6 +9,7 @@ from ddns.auth import tsig
 from ddns.auth.principal import Credential, Secret
 from ddns.dns import names
 from ddns.dns import wire as wires
+from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Rcode
 from ddns.net.questions import SignedQuestions
 
@@ -16,6 +17,10 @@ NOW = 1_795_000_000
 NAME = names.from_text("k.example.")
 KEY = Credential(1, NAME, "tsig", "hmac-sha256", secret=Secret(b"s" * 32))
 QUESTION = dns.message.make_query("home.example.", "SOA", use_edns=False).to_wire()
+
+
+UDP = Asker(Transport.UDP, "192.0.2.1")
+TCP = Asker(Transport.TCP, "192.0.2.1")
 
 
 class Ring:
@@ -33,7 +38,7 @@ def ask(wire, *, now=NOW, tcp=False, size=0):
     def answer(message, reply, _tcp):
         reply(wires.error_reply(message, Rcode.NOERROR, end=wires.question(message).end) + bytes(size))
 
-    taken = SignedQuestions(Ring(), answer, tsig.STRICT, lambda: now).take(wire, tcp, replies.append)
+    taken = SignedQuestions(Ring(), answer, tsig.STRICT, lambda: now).take(wire, TCP if tcp else UDP, replies.append)
     assert taken == bool(replies)
     return replies[0] if replies else None
 

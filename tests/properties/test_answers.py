@@ -1,6 +1,6 @@
 """Answers stay true through any history: a patched image is a fresh one, the hot path is its slow twin."""
 
-from asking import query, read
+from asking import TCP, UDP, query, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,7 +135,7 @@ def test_answers_after_any_history_are_those_of_a_fresh_server(history, question
 
     for number, (zone, has_param) in enumerate(history, start=2):
         for name, rdtype, form in questions:
-            responder.respond(wire(name, rdtype, form), limit_tcp=False)
+            responder.respond(wire(name, rdtype, form), UDP)
         after = content(zone, number, param=has_param)
         assert table.patch(step(before, after, number))
         before = after
@@ -144,12 +144,12 @@ def test_answers_after_any_history_are_those_of_a_fresh_server(history, question
         fresh = Responder(fresh_table)
         for name, rdtype, form in questions:
             message = wire(name, rdtype, form)
-            expected = fresh.respond(message, limit_tcp=False)
+            expected = fresh.respond(message, UDP)
             assert table.lookup(message) in (None, expected)
-            assert responder.respond(message, limit_tcp=False) == expected
+            assert responder.respond(message, UDP) == expected
             assert table.lookup(message) in (None, expected)
             read(expected)
-            read(responder.respond(message, limit_tcp=True))
+            read(responder.respond(message, TCP))
 
 
 def order(image):
@@ -211,7 +211,7 @@ def test_no_octets_stop_the_responder_or_get_more_than_their_room(message, chang
             octets[at] = octet
     wire = bytes(octets if cut > 80 else octets[: max(cut, 12)])
 
-    answer = Responder(table).respond(wire, limit_tcp=tcp)
+    answer = Responder(table).respond(wire, TCP if tcp else UDP)
 
     if answer is not None:
         read(answer)

@@ -15,7 +15,7 @@ import dns.rcode
 import dns.rdatatype
 import hostile
 import pytest
-from asking import read
+from asking import TCP, read
 from peers import Peer
 from published import read_zone, sign
 from tools import need
@@ -143,7 +143,7 @@ def test_answers_are_those_of_the_peers(served):
 
     for name, rdtype in questions:
         wire = dns.message.make_query(name, rdtype, want_dnssec=do, use_edns=0).to_wire()
-        reply = responder.respond(wire, limit_tcp=True)
+        reply = responder.respond(wire, TCP)
         read(reply)
         ours = view(reply)
         theirs = {peer.name: view(peer.ask(wire)) for peer in running}

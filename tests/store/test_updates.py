@@ -20,6 +20,7 @@ from ddns.auth import keys, sig0, tsig
 from ddns.auth.principal import Credential, Grant, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
+from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Rcode, Type
 from ddns.dns.records import SignedRRset, soa_serial
 from ddns.net.keyring import Keyring
@@ -94,7 +95,7 @@ class Registry:
         waiting = []
         for wire in messages:
             replied = loop.create_future()
-            self.updates.receive(wire, source, False, replied.set_result)
+            self.updates.receive(wire, Asker(Transport.UDP, source), replied.set_result)
             waiting.append(replied)
         async with asyncio.timeout(20):
             replies = await asyncio.gather(*waiting)
@@ -115,7 +116,7 @@ class Registry:
     def asked(self, owner: str, rdtype: str = "A") -> list[str]:
         """Return what a question gets now, from memory."""
         question = dns.message.make_query(names.to_text(craft.name(owner)), rdtype)
-        answer = Responder(self.table).respond(question.to_wire(), limit_tcp=False)
+        answer = Responder(self.table).respond(question.to_wire(), Asker(Transport.UDP, "192.0.2.1"))
         return sorted(str(rdata) for rrset in dns.message.from_wire(answer).answer for rdata in rrset)
 
     async def row(self) -> zones.Zone:

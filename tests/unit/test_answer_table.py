@@ -3,7 +3,7 @@
 import dns.edns
 import dns.message
 import pytest
-from asking import Asker, aa, query, rcode, section
+from asking import UDP, Asker, aa, query, rcode, section
 from published import image, read_zone
 
 from ddns.answer.image import ZoneImage
@@ -89,7 +89,7 @@ def test_every_plain_form_of_a_question_gets_the_responders_octets(ask):
                     *({"do": do, "payload": size} for do in (False, True) for size in (0, 512, 1232, 4096, 65535)),
                 ):
                     message = query(name, rdtype, flags=flags, ident=seen & 0xFFFF, **how)
-                    slow = ask.responder.respond(message, limit_tcp=False)
+                    slow = ask.responder.respond(message, UDP)
                     fast = ask.table.lookup(message)
                     assert fast in (None, slow)
                     seen += fast is not None
