@@ -19,6 +19,7 @@ from ddns.auth.principal import Credential
 from ddns.dns import names
 from ddns.dns.codes import BADSIG, HEADER_SIZE, Class, Ede, Rcode, Type
 from ddns.dns.names import BadName, Name
+from ddns.dns.records import Rdata
 from ddns.dns.refusal import Refusal
 
 MAX_CANDIDATES = 2  # keys tried for one message, as BIND does after CVE-2024-1975
@@ -191,12 +192,40 @@ def sign_request(
 
     *flags* are those of the enrolled KEY record: the tag depends on them.
     """
+    return _signed(wire, b"", key, signer, now, flags, window)
+
+
+def sign_reply(wire: bytes, request: bytes, key: PrivateKey, signer: Name, now: int, *, window: int = WINDOW) -> bytes:
+    """Return the reply *wire* to *request*, a whole signed message, signed by *signer*'s *key* (RFC 2931 §3.1).
+
+    The request's octets are signed along, so that nobody can give an old answer to a new question.
+    """
+    return _signed(wire, request, key, signer, now, keys.FLAGS_HOST, window)
+
+
+def verify_reply(wire: bytes, request: bytes, public: Rdata, signer: Name, now: int) -> Refusal | None:
+    """Refuse the reply *wire* unless the KEY *public* of *signer* signed it for *request* around *now*."""
+    record = cut(wire)
+    if isinstance(record, Refusal):
+        return record
+    name = names.to_text(signer)
+    if record is None or (record.signer, record.tag, record.algorithm) != (signer, keys.key_tag(public), public[3]):
+        return Refusal("reply-unsigned", Rcode.NOTAUTH, f"The reply is not signed with {name}.", error=BADSIG)
+    try:
+        keys.verify(public, record.signature, record.head + request + record.message)
+    except (InvalidSignature, BadKey):
+        return Refusal("reply-signature-wrong", Rcode.NOTAUTH, f"The reply is not signed by {name}.", error=BADSIG)
+    return in_time(record, now)
+
+
+def _signed(wire: bytes, before: bytes, key: PrivateKey, signer: Name, now: int, flags: int, window: int) -> bytes:
+    """Return *wire* with a SIG(0) over *before* and itself."""
     public = keys.key_rdata(key, flags)
     head = (
         _SIG.pack(0, public[3], 0, 0, (now + window) & 0xFFFFFFFF, (now - window) & 0xFFFFFFFF, keys.key_tag(public))
         + signer
     )
-    rdata = head + keys.sign(key, head + wire)
+    rdata = head + keys.sign(key, head + before + wire)
     return b"".join(
         (
             wire[:10],

@@ -436,3 +436,42 @@ def test_key_tags_are_those_of_dnspython(octets):
     rdata = b"\2\0\3\x0d" + octets
 
     assert keys.key_tag(rdata) == dns.dnssec.key_id(dns.rdata.from_wire(1, 48, rdata, 0, len(rdata)))
+
+
+REPLY = b"\x12\x34\xa8\0" + bytes(8)
+
+
+def test_a_signed_reply_is_good_for_its_request_and_for_no_other():
+    """RFC 2931 §3.1: the whole request, its own signature included, is signed along."""
+    request, other = signed(), signed(at=NOW + 1)
+    public = keys.key_rdata(ED25519)
+    octets = sig0.sign_reply(REPLY, request, ED25519, NAME, NOW)
+
+    assert sig0.verify_reply(octets, request, public, NAME, NOW) is None
+    assert sig0.verify_reply(octets, other, public, NAME, NOW).code == "reply-signature-wrong"
+
+
+def test_a_signed_reply_is_checked_as_rfc_2931_says_by_another_implementation():
+    """Data, whole request, reply without its SIG(0)."""
+    request = signed()
+    octets = sig0.sign_reply(REPLY, request, ED25519, NAME, NOW)
+    data = octets[len(REPLY) + 11 :]
+
+    signature = data[-64:]
+    ED25519.public_key().verify(signature, data[:-64] + request + REPLY)
+
+
+@pytest.mark.parametrize(
+    ("octets", "now", "code"),
+    [
+        (REPLY, NOW, "reply-unsigned"),
+        (sig0.sign_reply(REPLY, signed(), P256, NAME, NOW), NOW, "reply-unsigned"),
+        (sig0.sign_reply(REPLY, signed(), ED25519, names.from_text("other.example."), NOW), NOW, "reply-unsigned"),
+        (sig0.sign_reply(REPLY, signed(ED25519), ED25519, NAME, NOW), NOW + 301, "sig0-time-wrong"),
+        (sig0.sign_reply(REPLY, signed(), ED25519, NAME, NOW)[:-1] + b"?", NOW, "reply-signature-wrong"),
+    ],
+    ids=["unsigned", "another key", "another signer", "too late", "a changed octet"],
+)
+def test_a_reply_that_the_server_did_not_sign_now_is_refused(octets, now, code):
+    """P-256 signatures are random, so the request is signed with Ed25519 where it must be the same."""
+    assert sig0.verify_reply(octets, signed(ED25519), keys.key_rdata(ED25519), NAME, now).code == code
