@@ -49,6 +49,7 @@ class Service:
             sockets=sockets,
             secrets=str(self._database.state / SECRETS_KEY),
             signer=str(self.signer_socket),
+            name=chosen.serve.name,
             signer_wait=chosen.signer.wait,
             warm=chosen.cache.zones,
             table_entries=chosen.cache.answers,

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from ddns import tomlfile
+from ddns.dns import names
 from ddns.dns.codes import MAX_TTL
 
 DNS_PORT = 53
@@ -41,6 +42,13 @@ class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="Addresses and ports, UDP and TCP. For the Internet: your own addresses and port 53.",
         ),
     ] = ("127.0.0.1:5300", "[::1]:5300")
+    name: Annotated[
+        str,
+        Meta(
+            description="The server's own host name, as in the zones' NS records. What proves it is published there: the "
+            "KEY that signs answers to SIG(0), the TLSA of its certificate. Empty: neither."
+        ),
+    ] = ""
     workers: Annotated[
         int,
         Meta(ge=0, le=MOST_WORKERS, description="Processes that answer; 0 means one for each CPU, four at most."),
@@ -167,6 +175,10 @@ def parse(octets: bytes, filename: str) -> Settings:
         settings = tomlfile.parse(octets, filename, Settings)
     except tomlfile.BadToml as error:
         raise BadSettings(str(error)) from None
+    try:
+        names.from_text(settings.serve.name or ".")
+    except names.BadName as error:
+        raise BadSettings(f"{filename}: [serve] name: {error}") from None
     for text in settings.serve.listen:
         try:
             address(text)

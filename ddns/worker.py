@@ -34,7 +34,9 @@ from ddns.answer.compile import NeedZone
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
 from ddns.auth import tsig
+from ddns.auth.identity import Identity
 from ddns.auth.sealing import Sealer
+from ddns.dns import names
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Opcode, Rcode
@@ -57,12 +59,16 @@ RECONNECT = 0.5  # seconds between two attempts to reach the database at the sta
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """All that one worker is told. *sockets* are inherited descriptors; *secrets* is the path of `secrets.key`."""
+    """All that one worker is told. *sockets* are inherited descriptors.
+
+    *secrets* is the path of `secrets.key`; *name* is what the server signs its answers as, empty: it does not.
+    """
 
     dsn: str
     sockets: list[int]
     secrets: str
     signer: str
+    name: str = ""
     signer_wait: float = 1.0
     warm: int = 20000
     table_entries: int = 500_000
@@ -93,6 +99,7 @@ class Worker:
             subscriber=self._subscriber,
             signer=self._signer,
             keyring=self._keyring,
+            identity=_identity(config),
             limits=config.limits,
             bounds=config.updates,
             clock=time.time,
@@ -203,6 +210,12 @@ class Worker:
 
         if not self._subscriber.need(answer.zone_id, loaded):
             reply(self._responder.unavailable(wire, "Too many zones are being read; ask again.") or b"")
+
+
+def _identity(config: WorkerConfig) -> Identity | None:
+    if not config.name:
+        return None
+    return Identity(Path(config.secrets).read_bytes(), names.from_text(config.name))
 
 
 def run(config: WorkerConfig) -> None:

@@ -18,6 +18,7 @@ from ddns.answer.table import Table
 from ddns.auth import grants, sig0, tsig
 from ddns.auth.budget import Buckets, Budget, BudgetLimits
 from ddns.auth.envelope import open_signed
+from ddns.auth.identity import Identity
 from ddns.auth.principal import Credential
 from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
@@ -113,6 +114,7 @@ class Updates:
         subscriber: Subscriber,
         signer: SignerClient,
         keyring: Keyring,
+        identity: Identity | None,
         limits: Limits,
         bounds: UpdateLimits,
         clock: Callable[[], float],
@@ -125,6 +127,7 @@ class Updates:
         self._bounds = bounds
         self._clock = clock
         self._keyring = keyring
+        self._identity = identity
         self._budget = Budget(bounds.budget)
         self._tsig_policy = tsig.Policy(sha1=bounds.allow_sha1)
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
@@ -347,6 +350,8 @@ class Updates:
         octets = _answered(request.wire, answer, request.update)
         if isinstance(request.signature, TsigRecord):
             octets = tsig.sign_reply(octets, request.signature, request.credential, int(self._clock()))
+        elif self._identity is not None:
+            octets = self._identity.sign_reply(octets, request.wire, int(self._clock()))
         if answer.code and answer.rcode in _TOLD:
             self._log_refused(answer.code, request.credential.name, request.source)
         request.reply(octets)

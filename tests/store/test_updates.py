@@ -17,6 +17,7 @@ from ddns.answer.image import ZoneImage
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
 from ddns.auth import keys, sig0, tsig
+from ddns.auth.identity import Identity
 from ddns.auth.principal import Credential, Grant, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
@@ -36,6 +37,7 @@ KEY = names.from_text("k.example.")
 SECRET = Secret(b"s" * 32)
 SIGNS = Credential(0, KEY, "tsig", "hmac-sha256", secret=SECRET)
 P256 = ec.derive_private_key(7, ec.SECP256R1())
+IDENTITY = Identity(b"s" * 32, names.from_text("ns1.example."))
 OWN = names.from_text("gw.example.")
 
 
@@ -55,11 +57,13 @@ class Registry:
             subscriber=self.subscriber,
             signer=self.signer,
             keyring=Keyring(self.pool, SEALER, 1000, 1000),
+            identity=IDENTITY,
             limits=Limits(),
             bounds=UpdateLimits(**bounds),
             clock=lambda: self.now,
         )
         self.zone = 0
+        self.signed: list[bool] = []
 
     async def begin(self, *lines: str, denial: str = "none") -> Registry:
         await self.pool.open()
@@ -99,7 +103,12 @@ class Registry:
             waiting.append(replied)
         async with asyncio.timeout(20):
             replies = await asyncio.gather(*waiting)
-        return [dns.message.from_wire(reply, keyring=lambda *_: False, ignore_trailing=False) for reply in replies]
+        for wire, reply in zip(messages, replies, strict=True):
+            cut = sig0.cut(reply)
+            if cut is not None:
+                assert sig0.verify_reply(reply, wire, IDENTITY.public, IDENTITY.name, int(self.now)) is None
+        self.signed = [sig0.cut(reply) is not None for reply in replies]
+        return [_read(reply) for reply in replies]
 
     def tsig(self, wire: bytes, **changes) -> bytes:
         credential = Credential(**{**{f: getattr(SIGNS, f) for f in SIGNS.__struct_fields__}, **changes})
@@ -121,6 +130,11 @@ class Registry:
 
     async def row(self) -> zones.Zone:
         return (await zones.get(self.admin, [self.zone]))[self.zone]
+
+
+def _read(reply: bytes) -> dns.message.Message:
+    cut = sig0.cut(reply)
+    return dns.message.from_wire(reply if cut is None else cut.message, keyring=lambda *_: False, ignore_trailing=False)
 
 
 @pytest.fixture
@@ -352,6 +366,17 @@ async def test_too_many_waiting_updates_are_told_to_come_back(make):
 
     assert [reply.rcode() for reply in replies] == [Rcode.NOERROR] * 3 + [Rcode.SERVFAIL] * 3
     assert [reply.rcode() for reply in again] == [Rcode.NOERROR] * 3
+
+
+async def test_answers_to_those_whose_sig0_was_good_are_signed_by_the_server(make):
+    """RFC 2931 §3.1; a signature costs, so only who was verified gets one, refused or not. `send` checks each."""
+    registry = await make()
+    good = registry.sig0(craft.message(craft.add("gw", 300, "A", "192.0.2.1")))
+    refused = registry.sig0(craft.message(craft.add("www", 300, "A", "192.0.2.1")))
+
+    await registry.send(good, good, good[:-1] + bytes((good[-1] ^ 1,)), refused, craft.message())
+
+    assert registry.signed == [True, True, False, True, False]
 
 
 async def test_forged_sig0_updates_are_rationed_and_the_owner_is_not(make):
