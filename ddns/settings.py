@@ -45,8 +45,8 @@ class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[
         str,
         Meta(
-            description="The server's own host name, as in the zones' NS records. What proves it is published there: the "
-            "KEY that signs answers to SIG(0), the TLSA of its certificate. Empty: neither."
+            description="The server's own host name, as in the zones' NS records. What proves it is published there: "
+            "the KEY that signs answers to SIG(0), the TLSA of its certificate. Empty: neither."
         ),
     ] = ""
     workers: Annotated[
