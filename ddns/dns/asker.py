@@ -28,7 +28,12 @@ class Transport(IntEnum):
 
 
 class Asker(msgspec.Struct, frozen=True, gc=False):
-    """Who sent a message: *source* is an IPv4 or IPv6 address as text, without a port."""
+    """Who sent a message: *source* is an IPv4 or IPv6 address as text, without a port.
+
+    *verified*: it showed a cookie that only who receives at that address can have (RFC 7873 §5.2.5). Over a
+    stream *source* is true anyway.
+    """
 
     transport: Transport
     source: str
+    verified: bool = False
