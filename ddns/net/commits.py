@@ -21,6 +21,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset, soa_with_serial
 from ddns.dns.refusal import Refusal
 from ddns.homes.enrol import enrol
+from ddns.net.answers import Answer
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import ZoneStep, publish
 from ddns.store import credentials, journal, published, requests, rrsets, zones
@@ -45,20 +46,6 @@ class Verified(msgspec.Struct, frozen=True):
     zone: int | None
     digest: bytes
     expires: int
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What to answer: an RCODE, and an extended error and its sentence where there is one."""
-
-    rcode: int
-    ede: int = 0
-    text: str = ""
-    code: str = ""
-
-    @classmethod
-    def of(cls, refusal: Refusal) -> Answer:
-        """Return the answer that a refusal asks for."""
-        return cls(refusal.rcode, refusal.ede, refusal.text, refusal.code)
 
 
 DONE = Answer(Rcode.NOERROR)
@@ -165,10 +152,7 @@ async def commit_updates(
             signer,
             [item.step() for item in work.values() if item.entries],
             [entry for item in work.values() for entry in item.entries],
-            [
-                (digest, requests.Stored(said[digest].rcode, said[digest].ede, said[digest].text), one.expires)
-                for digest, one in fresh.items()
-            ],
+            [(digest, _stored(said[digest]), one.expires) for digest, one in fresh.items()],
         )
     return Committed(tuple(answers), outcome.editions)
 
@@ -198,6 +182,11 @@ async def commit_enrolment(conn: AsyncConnection[Any], signer: SignerClient, one
     return Committed((Answer.of(refused),))
 
 
+def _stored(answer: Answer) -> requests.Stored:
+    """Return what a retransmission hears: the very same words."""
+    return requests.Stored(answer.rcode, answer.ede, answer.extra_text)
+
+
 def _at_serial(rrset: RRset, serial: int) -> RRset:
     """Return *rrset*, where it is a SOA with the serial that the world sees."""
     if rrset.type != Type.SOA:
@@ -209,14 +198,25 @@ def _judge(one: Verified, live: Credential | None, work: dict[int, _ZoneWork], l
     """Do one update to its zone's view, or refuse it (RFC 2136 §3; permission before prerequisites, RFC 3007 §3)."""
     item = work.get(one.zone) if one.zone is not None else None
     if item is None:
-        return Answer(Rcode.NOTAUTH, Ede.NOT_AUTHORITATIVE, "This zone has just been removed here.", "zone-removed")
+        return Answer.of(
+            Refusal(
+                "zone-removed",
+                Rcode.NOTAUTH,
+                f"The zone {names.to_text(one.update.zone)} has been removed here; ask the registry where it went.",
+                Ede.NOT_AUTHORITATIVE,
+            )
+        )
     if live is None:
         return Answer.of(revoked(one.credential))
     zone, update = item.zone, one.update
     if zone.suspended:
-        origin = names.to_text(zone.origin)
-        return Answer(
-            Rcode.REFUSED, Ede.PROHIBITED, f"The home {origin} is suspended; speak to the registry.", "home-suspended"
+        return Answer.of(
+            Refusal(
+                "home-suspended",
+                Rcode.REFUSED,
+                f"The home {names.to_text(zone.origin)} is suspended and takes no updates; speak to the registry.",
+                Ede.PROHIBITED,
+            )
         )
     refusal = (
         grants.permitted(live, zone.id, zone.origin, update.targets(), is_home=zone.home)

@@ -23,12 +23,12 @@ from ddns.auth.principal import Credential
 from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import names
-from ddns.dns import wire as wires
 from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
-from ddns.net.commits import Answer, Committed, Verified, commit_enrolment, commit_updates
+from ddns.net.answers import Answer, answered, sig0_refused
+from ddns.net.commits import Committed, Verified, commit_enrolment, commit_updates
 from ddns.net.keyring import Keyring
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
@@ -45,9 +45,25 @@ TOLD = 10  # refusals logged a second; ten times as many in a burst
 SHARED = 4  # updates that make a batch a shared one
 
 
-BUSY = Answer(Rcode.SERVFAIL, Ede.NOT_READY, "Too many updates are waiting; send this one again in a moment.", "busy")
-AWAY = Answer(Rcode.SERVFAIL, Ede.NOT_READY, "The registry's database is away; send this again in a moment.", "away")
-FAILED = Answer(Rcode.SERVFAIL, Ede.OTHER, "This update failed here and nothing was changed; tell the registry.", "bug")
+BUSY = Answer.of(
+    Refusal(
+        "server-busy",
+        Rcode.SERVFAIL,
+        "Too many updates are waiting here; send this one again in a moment.",
+        Ede.NOT_READY,
+    )
+)
+AWAY = Answer.of(
+    Refusal(
+        "database-away",
+        Rcode.SERVFAIL,
+        "The registry's database is away; send the same message again in a moment.",
+        Ede.NOT_READY,
+    )
+)
+FAILED = Answer.of(
+    Refusal("server-failed", Rcode.SERVFAIL, "This update failed here and nothing was changed; tell the registry.")
+)
 RATIONED = Refusal(
     "sig0-rationed",
     Rcode.REFUSED,
@@ -154,18 +170,18 @@ class Updates:
 
         def found(known: tuple[Credential, ...] | None) -> None:
             if known is None:
-                reply(_answered(wire, AWAY))
+                reply(answered(wire, AWAY))
             else:
                 self._verify(wire, asker, signature, known, reply)
 
         if not self._keyring.find(name, found):
-            reply(_answered(wire, BUSY))
+            reply(answered(wire, BUSY))
 
     def _refuse_unsigned(self, wire: bytes, refusal: Refusal, reply: Reply) -> None:
         update = parse(wire, self._limits) if refusal.rcode == Rcode.REFUSED else None
         if isinstance(update, Refusal):
             refusal = update  # unsigned and malformed: FORMERR says more
-        reply(_answered(wire, Answer.of(refusal), update if isinstance(update, Update) else None))
+        reply(answered(wire, Answer.of(refusal), update if isinstance(update, Update) else None))
 
     def _verify(
         self,
@@ -181,7 +197,7 @@ class Updates:
             refusal = tsig.verify(signature, credential, now, self._tsig_policy)
             if refusal is not None or credential is None:
                 assert refusal is not None
-                answer = _answered(wire, Answer.of(refusal))
+                answer = answered(wire, Answer.of(refusal))
                 if refusal.rcode != Rcode.FORMERR:
                     answer = tsig.reply(answer, signature, credential, now, refusal)
                 reply(answer)
@@ -192,7 +208,7 @@ class Updates:
             update = parse(signature.message, self._limits)
             checked = self._verify_sig0(signature, known, update, source, now)
             if isinstance(checked, Refusal):
-                reply(_sig0_refused(wire, checked, update if isinstance(update, Update) else None))
+                reply(sig0_refused(wire, checked, update if isinstance(update, Update) else None))
                 self._log_refused(checked.code, signature.signer, source)
                 return
             credential = checked
@@ -347,7 +363,7 @@ class Updates:
             self._finish(one, answer)
 
     def _finish(self, request: _Request, answer: Answer) -> None:
-        octets = _answered(request.wire, answer, request.update)
+        octets = answered(request.wire, answer, request.update)
         if isinstance(request.signature, TsigRecord):
             octets = tsig.sign_reply(octets, request.signature, request.credential, int(self._clock()))
         elif self._identity is not None:
@@ -369,33 +385,6 @@ class Updates:
             untold=self._untold,
         )
         self._untold = 0
-
-
-def _answered(wire: bytes, answer: Answer, update: Update | None = None) -> bytes:
-    """Return the unsigned reply to *wire*: the zone section echoed where it could be read (RFC 2136 §3.8)."""
-    client = update.edns if update is not None else None
-    options: tuple[tuple[int, bytes], ...] = ()
-    if client is not None and answer.text:
-        options = (wires.ede(answer.ede, answer.text),)
-    return wires.error_reply(
-        wire,
-        Rcode(answer.rcode),
-        client=client,
-        options=options,
-        end=update.zone_end if update is not None else 12,
-    )
-
-
-def _sig0_refused(wire: bytes, refusal: Refusal, update: Update | None) -> bytes:
-    """Return the reply to a SIG(0) that is not accepted.
-
-    RFC 2931 names no error codes; those of TSIG stand in the extended RCODE where the asker sent an OPT, as the
-    drafts on delegation by UPDATE have it, and NOTAUTH where not.
-    """
-    answer = Answer.of(refusal)
-    if refusal.error and update is not None and update.edns is not None:
-        answer = Answer(refusal.error, answer.ede, answer.text, answer.code)
-    return _answered(wire, answer, update)
 
 
 def _is_outage(error: Exception) -> bool:

@@ -167,38 +167,6 @@ def test_the_commands_page_has_every_verb_and_option(words, command):
                 assert option in section or option in general, f"{words} {option}"
 
 
-def calls(tree, name):
-    """Return the first arguments, where they are strings, of all calls of the function *name*."""
-    return {
-        node.args[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == name
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-    }
-
-
-def refusal_codes():
-    """Return the codes of all refusals that the code can give, found in its syntax trees."""
-    codes = set()
-    for path in (ROOT / "ddns").rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        codes |= calls(tree, "Refusal")
-        for node in ast.walk(tree):
-            # A helper that is told the code first and makes the refusal.
-            if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg == "code":
-                codes |= calls(tree, node.name)
-    return codes
-
-
-def test_the_refusals_page_lists_exactly_the_refusals_that_the_code_gives():
-    listed = set(re.findall(r"^\| `([\w.-]+)` \|", (ROOT / "docs/reference/refusals.md").read_text(), re.MULTILINE))
-
-    assert listed == refusal_codes()
-
-
 def test_the_changelog_has_a_place_for_what_comes_next():
     text = (ROOT / "CHANGELOG.md").read_text()
 
