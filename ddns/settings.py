@@ -21,6 +21,8 @@ from ddns.dns import names
 from ddns.dns.codes import MAX_TTL
 
 DNS_PORT = 53
+TLS_PORT = 853  # RFC 7858 §3.1, and RFC 9250 §4.1.1 over UDP
+HTTPS_PORT = 443
 MOST_WORKERS = 64
 _USUAL_WORKERS = 4  # more than this is worth asking for, not guessing
 _WIDTH = 96  # characters of a comment's line
@@ -89,17 +91,79 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tcp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Connections to each worker."""
+    """Connections to each worker, over TCP, TLS, HTTPS and QUIC together."""
 
     clients: Annotated[int, Meta(ge=1, description="Connections at a time; the longest idle one makes room.")] = 500
-    per_client: Annotated[int, Meta(ge=1, description="Connections at a time from one address.")] = 50
+    per_client: Annotated[int, Meta(ge=1, description="Connections at a time from one IPv4 address or IPv6 /56.")] = 50
     in_flight: Annotated[int, Meta(ge=1, description="Messages of one connection that wait for their answers.")] = 100
-    idle: Annotated[float, Meta(ge=0.1, le=3600, description="Seconds of silence after which one is closed.")] = 10.0
+    idle: Annotated[
+        float,
+        Meta(ge=0.1, le=3600, description="Seconds of silence after which one is closed; fewer when half are taken."),
+    ] = 10.0
+    message: Annotated[
+        float, Meta(ge=0.1, le=3600, description="Seconds for one message from its first octet to its last.")
+    ] = 10.0
+    unread: Annotated[
+        float, Meta(ge=0.1, le=3600, description="Seconds for which a client may leave its answers unread.")
+    ] = 10.0
+    held_mib: Annotated[
+        int, Meta(ge=1, description="MiB of unfinished messages and unread answers of all connections together.")
+    ] = 64
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """DNS over TLS, and the certificate that HTTPS and QUIC show too."""
+
+    listen: Annotated[
+        tuple[str, ...], Meta(description="Addresses and ports for DNS over TLS; for the Internet, port 853.")
+    ] = ()
+    certificate: Annotated[
+        str,
+        Meta(description="The certificate and its chain, PEM; empty: one that the service makes itself, for DANE."),
+    ] = ""
+    key: Annotated[str, Meta(description="The certificate's private key, PEM, without a password.")] = ""
+    name: Annotated[
+        str, Meta(description="This server's name; its TLSA records are kept in the zone here that holds it.")
+    ] = ""
+    port: Annotated[
+        int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
+    ] = 0
+    handshake: Annotated[float, Meta(ge=0.1, le=60, description="Seconds for a handshake.")] = 5.0
+    roll: Annotated[
+        float,
+        Meta(ge=0, le=604800, description="Seconds for which a new key's TLSA is published before the key is shown."),
+    ] = 900.0
+
+
+class Https(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """DNS over HTTPS, at the path /dns-query."""
+
+    listen: Annotated[
+        tuple[str, ...], Meta(description="Addresses and ports for DNS over HTTPS; for the Internet, port 443.")
+    ] = ()
+    port: Annotated[
+        int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
+    ] = 0
+
+
+class Quic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """DNS over QUIC; the first worker serves it."""
+
+    listen: Annotated[
+        tuple[str, ...], Meta(description="Addresses and ports for DNS over QUIC; for the Internet, port 853.")
+    ] = ()
+    port: Annotated[
+        int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
+    ] = 0
 
 
 class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one update may ask for, and how many may wait."""
 
+    transport: Annotated[
+        str,
+        Meta(pattern="^(any|encrypted)$", description="How updates may come; encrypted: by TLS, HTTPS or QUIC alone."),
+    ] = "any"
     records_per_update: Annotated[int, Meta(ge=1, description="Prerequisites and operations of one update.")] = 1000
     records_per_rrset: Annotated[int, Meta(ge=1, description="Records of one name and type.")] = 256
     octets_per_rrset: Annotated[
@@ -147,6 +211,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signer: Signer = Signer()
     cache: Cache = Cache()
     tcp: Tcp = Tcp()
+    tls: Tls = Tls()
+    https: Https = Https()
+    quic: Quic = Quic()
     update: Update = Update()
     sig0: Sig0 = Sig0()
     tsig: Tsig = Tsig()
@@ -179,17 +246,20 @@ def parse(octets: bytes, filename: str) -> Settings:
         names.from_text(settings.serve.name or ".")
     except names.BadName as error:
         raise BadSettings(f"{filename}: [serve] name: {error}") from None
-    for text in settings.serve.listen:
-        try:
-            address(text)
-        except ValueError as error:
-            raise BadSettings(f"{filename}: [serve] listen: {error}") from None
+    for table in ("serve", "tls", "https", "quic"):
+        for text in getattr(settings, table).listen:
+            try:
+                address(text)
+            except ValueError as error:
+                raise BadSettings(f"{filename}: [{table}] listen: {error}") from None
+    if bool(settings.tls.certificate) != bool(settings.tls.key):
+        raise BadSettings(f"{filename}: [tls] certificate and key belong together; give both or neither")
     return settings
 
 
-def address(text: str) -> tuple[str, int]:
-    """Read ADDR:PORT, [ADDR]:PORT, or an address alone, which means port 53. Raises `ValueError`."""
-    host, port = text, str(DNS_PORT)
+def address(text: str, usual: int = DNS_PORT) -> tuple[str, int]:
+    """Read ADDR:PORT, [ADDR]:PORT, or an address alone, which means the port *usual*. Raises `ValueError`."""
+    host, port = text, str(usual)
     if bracketed := re.fullmatch(r"\[([^]]*:[^]]*)](?::(.*))?", text):
         host, port = bracketed[1], port if bracketed[2] is None else bracketed[2]
     elif text.count(":") == 1:
