@@ -84,7 +84,7 @@ def eventually(condition, timeout=20.0, pause=0.05):
 class Service:
     """`ddns serve` on a folder of its own, and commands beside it."""
 
-    def __init__(self, *options, ipv6=False):
+    def __init__(self, *options, ipv6=False, settings=""):
         # Not below pytest's own folder: that is closed to the account under which Postgres runs when we are root.
         self.folder = Path(tempfile.mkdtemp(prefix="nameplate-"))
         self.folder.chmod(0o755)
@@ -94,6 +94,15 @@ class Service:
         self.addresses = ["127.0.0.1", *(["::1"] if ipv6 else [])]
         self._options = options
         self.process = None
+        if settings:
+            self.configure(settings)
+
+    def configure(self, settings):
+        """Have the next start read *settings*, the content of a `ddns.toml`."""
+        file = self.folder / "ddns.toml"
+        file.write_text(settings)
+        if "--config" not in self._options:
+            self._options = (*self._options, "--config", str(file))
 
     # -- processes ------------------------------------------------------------------------------------------
 
