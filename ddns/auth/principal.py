@@ -7,7 +7,18 @@ import hmac
 import msgspec
 
 from ddns.dns import names
+from ddns.dns.codes import Type
 from ddns.dns.names import Name
+
+RULES = ("zone", "subdomain", "name", "self", "selfsub", "wildcard", "acme")
+
+# How sure the registry is of who holds a key, from the least on: nobody vouched for it; a one-time secret was
+# shown; an operator entered it; somebody stood before the device; its maker vouched; its hardware proved it.
+ASSURANCES = ("open", "token", "manual", "qr", "voucher", "attested")
+DEFAULT_ASSURANCE = "manual"
+_RANKS = {level: rank for rank, level in enumerate(ASSURANCES)}
+
+ACME_LABEL = b"\x0f_acme-challenge"  # as it stands in a name (RFC 8555 §8.4)
 
 
 class Secret:
@@ -33,17 +44,77 @@ class Secret:
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """One thing that a credential may write: names at or below *subtree* in zone *zone* (its id), *types* or all."""
+    """One rule about what a credential may write in the zone *zone* (its id).
+
+    *rule* is one of `RULES` and says which names are meant, by *name*:
+
+    - `zone`: every name of the zone;
+    - `subdomain`: *name* and what is below; `name`: *name* alone;
+    - `self`: the name that the key is called by; `selfsub`: that and what is below;
+    - `wildcard`: what is below the parent of *name*, a pattern such as `*.lab.example.`;
+    - `acme`: TXT at `_acme-challenge.` of *name* and of the names below (RFC 8555 §8.4).
+
+    *types* are the record types meant, None: all. *most* bounds, as sorted pairs of type and number, how many
+    records of that type a name may have after the update. *min_assurance*: a grant holds for keys of that
+    assurance or more, a denial strikes keys of less. *denied* makes the rule a denial and is its reason.
+    *homes*: the denial is for the homes that the zone delegates. *id* is the number that people know it by,
+    0 where it has none yet.
+    """
 
     zone: int
-    subtree: Name
+    name: Name
     types: frozenset[int] | None = None
+    rule: str = "subdomain"
+    most: tuple[tuple[int, int], ...] = ()
+    min_assurance: str | None = None
+    denied: str | None = None
+    homes: bool = False
+    id: int = 0
 
-    def covers(self, zone: int, name: Name, rdtype: int) -> bool:
-        """Tell whether this grant lets one write *rdtype* at *name*; *rdtype* ANY needs all types."""
-        if zone != self.zone or not names.is_subdomain(name, self.subtree):
+    @property
+    def anchor(self) -> Name:
+        """Return the name that every name which the rule means is at or below of; for a pattern its parent."""
+        return names.parent(self.name) if self.rule == "wildcard" else self.name
+
+    def means(self, key: Name, name: Name, rdtype: int) -> bool:
+        """Tell whether the rule speaks of *rdtype* at *name*, a name of the zone, for a key called *key*.
+
+        The *rdtype* ANY, a whole name, is meant where all types are.
+        """
+        if self.types is not None and rdtype not in self.types:
             return False
-        return self.types is None or rdtype in self.types
+        rule = self.rule
+        if rule == "zone":
+            return True
+        if rule == "subdomain":
+            return names.is_subdomain(name, self.name)
+        if rule == "name":
+            return name == self.name
+        if rule == "self":
+            return name == key
+        if rule == "selfsub":
+            return names.is_subdomain(name, key)
+        if rule == "wildcard":
+            return name != self.anchor and names.is_subdomain(name, self.anchor)
+        return (
+            rule == "acme"
+            and rdtype == Type.TXT
+            and name.startswith(ACME_LABEL)
+            and names.is_subdomain(names.parent(name), self.name)
+        )
+
+    def reached(self, assurance: str) -> bool:
+        """Tell whether a key of this *assurance* has what the rule asks for."""
+        return self.min_assurance is None or _RANKS[assurance] >= _RANKS[self.min_assurance]
+
+    def bound(self, rdtype: int) -> int | None:
+        """Return how many records of *rdtype* a name may have; None: as many as there is room for."""
+        return next((most for bounded, most in self.most if bounded == rdtype), None)
+
+    @property
+    def terms(self) -> Grant:
+        """Return the rule without its number: rules of the same terms are the same rule."""
+        return msgspec.structs.replace(self, id=0) if self.id else self
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -52,7 +123,8 @@ class Credential(msgspec.Struct, frozen=True):
     *kind* is `tsig` (then *algorithm* is a name such as `hmac-sha256` and *secret* is set) or `sig0`
     (then *algorithm* is the number as text, *public* the KEY's RDATA and *tag* its key tag).
     *home* is the id of the home's zone that it speaks for as its owner, *invitation* the id of the
-    invitation that it spends; else None. *zones* are those of its *grants*, whatever is passed.
+    invitation that it spends; else None. *zones* are those where its *grants* give something, whatever is
+    passed. *assurance* is one of `ASSURANCES`.
     """
 
     id: int
@@ -66,10 +138,12 @@ class Credential(msgspec.Struct, frozen=True):
     invitation: int | None = None
     grants: tuple[Grant, ...] = ()
     zones: frozenset[int] = frozenset()
+    assurance: str = DEFAULT_ASSURANCE
 
     def __post_init__(self) -> None:
         # An operator's key may have a grant for each of thousands of zones: the coarse question is asked of a set.
-        msgspec.structs.force_setattr(self, "zones", frozenset(grant.zone for grant in self.grants))
+        given = frozenset(grant.zone for grant in self.grants if grant.denied is None)
+        msgspec.structs.force_setattr(self, "zones", given)
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""`ddns key`: add, list, revoke."""
+"""`ddns key`: add, list, assurance, revoke."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import click
 
 from ddns.auth import keyfile
 from ddns.auth.keys import BadKey, key_tag
+from ddns.auth.principal import ASSURANCES, DEFAULT_ASSURANCE
 from ddns.auth.sealing import Sealer
 from ddns.cli import Failure
 from ddns.cli.shell import count, database_options, json_option, print_json, print_table, run, shown, when
 from ddns.database import Database, secrets_key
-from ddns.operator import files, keys, words
+from ddns.operator import files, grants, keys, words
 from ddns.store.credentials import Listed
 from ddns.store.pool import Connection
 
@@ -31,6 +32,14 @@ def command() -> None:
 )
 @click.option("--secret", metavar="BASE64", help="Use this secret and make none; - reads it from stdin.")
 @click.option("--sig0", metavar="FILE.key", help="A public key (SIG(0)), as `dnssec-keygen -T KEY -n HOST` writes it.")
+@click.option(
+    "--acme",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A key for certificates: only TXT at _acme-challenge of HOST and of the names below it; repeat it.",
+)
+@click.option("--assurance", metavar="LEVEL", help=f"{', '.join(ASSURANCES)}; default {DEFAULT_ASSURANCE}.")
 @json_option
 @database_options
 def add(
@@ -38,23 +47,31 @@ def add(
     algorithm: str | None,
     secret: str | None,
     sig0: str | None,
+    hosts: tuple[str, ...],
+    assurance: str | None,
     as_json: bool,
     dsn: str | None,
     state: Path | None,
 ) -> None:
-    """Add the key NAME. It may write nothing until you grant it something."""
+    """Add the key NAME. It may write nothing until you grant it something, or say --acme HOST."""
     key = words.read_name(name, "key name")
+    level = keys.read_assurance(assurance or DEFAULT_ASSURANCE)
     if sig0 is not None:
-        if algorithm is not None or secret is not None:
+        if algorithm is not None or secret is not None or hosts:
             raise click.UsageError("--sig0 brings its own algorithm and needs no secret; give it alone")
-        _add_sig0(key, sig0, as_json, dsn, state)
+        _add_sig0(key, sig0, level, as_json, dsn, state)
         return
     chosen = keys.read_algorithm(algorithm or keys.DEFAULT_ALGORITHM)
     given = sys.stdin.read() if secret == "-" else secret  # noqa: S105 - a word for stdin
     held = keys.made_secret(chosen) if given is None else keys.read_secret(given)
+    asked = [words.read_name(host, "host name") for host in hosts]
 
     async def work(conn: Connection, database: Database) -> bool:
-        return await keys.add_tsig(conn, Sealer(secrets_key(database.state)), key, chosen, held)
+        sealer = Sealer(secrets_key(database.state))
+        if asked:
+            await grants.add_acme(conn, sealer, key, chosen, held, asked, level)
+            return False
+        return await keys.add_tsig(conn, sealer, key, chosen, held, level)
 
     owner = run(dsn, state, work)
     text = keys.key_file(key, chosen, held)
@@ -65,7 +82,11 @@ def add(
     click.echo(f"Added the key {shown(key)} ({chosen}). Its secret is shown now and never again.")
     click.echo("Save this as a file with mode 0600 for `nsupdate -k FILE`:\n")
     click.echo(text)
-    click.echo(_right(key, owner, "ZONE"))
+    if asked:
+        where = ", ".join(f"_acme-challenge.{shown(host)}" for host in asked)
+        click.echo(f"It may write TXT at {where} and the like below, and nothing else.")
+    else:
+        click.echo(_right(key, owner, "ZONE"))
 
 
 def _right(key: bytes, owner: bool, what: str) -> str:
@@ -75,11 +96,11 @@ def _right(key: bytes, owner: bool, what: str) -> str:
     return f"It may write nothing yet: ddns grant add {shown(key)} {what}"
 
 
-def _add_sig0(key: bytes, sig0: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
+def _add_sig0(key: bytes, sig0: str, assurance: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
     rdata = _public_key(key, sig0)
 
     async def work(conn: Connection, _database: Database) -> bool:
-        return await keys.add_sig0(conn, key, rdata)
+        return await keys.add_sig0(conn, key, rdata, assurance)
 
     owner = run(dsn, state, work)
     algorithm = files.algorithm_name(rdata[3])
@@ -122,6 +143,7 @@ def list_(revoked: bool, as_json: bool, dsn: str | None, state: Path | None) -> 
                 {
                     "key": shown(one.credential.name), "kind": one.credential.kind,
                     "algorithm": one.credential.algorithm, "tag": one.credential.tag or None, "use": _use(one),
+                    "assurance": one.credential.assurance,
                     "grants": len(one.credential.grants), "created_at": one.created_at, "revoked_at": one.revoked_at,
                 }
                 for one in found
@@ -129,7 +151,7 @@ def list_(revoked: bool, as_json: bool, dsn: str | None, state: Path | None) -> 
         )  # fmt: skip
         return
     print_table(
-        ("KEY", "KIND", "ALGORITHM", "TAG", "USE", "GRANTS", "SINCE", *(("REVOKED",) if revoked else ())),
+        ("KEY", "KIND", "ALGORITHM", "TAG", "USE", "ASSURANCE", "GRANTS", "SINCE", *(("REVOKED",) if revoked else ())),
         [
             (
                 shown(one.credential.name),
@@ -137,6 +159,7 @@ def list_(revoked: bool, as_json: bool, dsn: str | None, state: Path | None) -> 
                 _algorithm(one),
                 str(one.credential.tag or ""),
                 _use(one),
+                one.credential.assurance,
                 str(len(one.credential.grants)),
                 when(one.created_at),
                 *((when(one.revoked_at),) if revoked else ()),
@@ -156,6 +179,25 @@ def _use(one: Listed) -> str:
     if one.credential.invitation is not None:
         return "invitation"
     return "home" if one.credential.home is not None else "updates"
+
+
+@command.command()
+@click.argument("name")
+@click.argument("level")
+@json_option
+@database_options
+def assurance(name: str, level: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
+    """Say how sure you are of who holds the keys called NAME: open, token, manual, qr, voucher or attested."""
+    key, known = words.read_name(name, "key name"), keys.read_assurance(level)
+
+    async def work(conn: Connection, _database: Database) -> int:
+        return await keys.assure(conn, key, known)
+
+    number = run(dsn, state, work)
+    if as_json:
+        print_json({"key": shown(key), "assurance": known, "keys": number})
+    else:
+        click.echo(f"The assurance of {shown(key)} is {known} ({count(number, 'key')}).")
 
 
 @command.command()

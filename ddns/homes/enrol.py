@@ -114,7 +114,7 @@ async def enrol(
     child, whole = await _make_home(conn, parent, home, key)
     await credentials.insert(
         conn, name=home, kind="sig0", algorithm=str(algorithm), tag=tag, public=key, home=child.id,
-        grants=[Grant(child.id, home, None)],
+        grants=[Grant(child.id, home, rule="zone")], assurance="token",
     )  # fmt: skip
     await notify.keys(conn, home)
     await invitations.spend(conn, invitation.id, child.id, now)

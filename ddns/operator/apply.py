@@ -114,16 +114,24 @@ async def _apply_keys(conn: Conn, sealer: Sealer, wanted: Wanted, done: Applied,
             return Secret(b"")  # sealed under a key that is lost: differs from what is wanted, and is replaced
 
     mentioned = {key.name for key in wanted.keys}
-    mentioned |= {grant.key for zone in wanted.zones for grant in zone.grants or ()}
+    mentioned |= {grant.key for zone in wanted.zones for grant in zone.grants or () if grant.key is not None}
     held = await credentials.by_names(conn, mentioned, opened)
     new: list[Credential] = []
     replaced: list[Credential | None] = []
-    for key in wanted.keys:
+    for place, key in enumerate(wanted.keys):
         same = next((one for one in held.get(key.name, ()) if _same(one, key)), None)
         if same is not None:
-            done.kept["key"] += 1
+            if same.assurance == key.assurance or place not in wanted.assured:
+                done.kept["key"] += 1
+                continue
+            done.actions.append(Action("change", "key", names.to_text(key.name), f"assurance {key.assurance}"))
+            if not dry_run:
+                await credentials.assure(conn, [same.id], key.assurance)
+                await notify.keys(conn, key.name)
             continue
         old = next((one for one in held.get(key.name, ()) if one.kind == key.kind == "tsig"), None)
+        if old is not None and place not in wanted.assured:
+            key = msgspec.structs.replace(key, assurance=old.assurance)  # noqa: PLW2901 - what is not said stays
         new.append(key)
         replaced.append(old)
         detail = f"{key.kind} {key.algorithm}"
@@ -229,26 +237,31 @@ class _Part:
 
     async def _grants(self, part: Sequence[WantedZone], made: dict[Name, Zone]) -> None:
         """Bring the grants of zones whose tables speak of them to what they say."""
-        new: list[tuple[int, Grant]] = []
+        new: list[tuple[int | None, Grant]] = []
         gone: list[int] = []
         for wanted in part:
             if wanted.grants is None:
                 continue
             zone = made.get(wanted.origin)
             number = zone.id if zone else 0
-            held = {(one.credential, one.grant.subtree, one.grant.types): one for one in self._granted.get(number, ())}
-            asked = {(key, one.subtree, one.types): one for one in wanted.grants for key in self._ids(wanted, one)}
-            for key, one in asked.items():
-                if key in held:
+            held = {(one.credential, one.grant.terms): one for one in self._granted.get(number, ())}
+            asked = {
+                (key, msgspec.structs.replace(one.rule, zone=number)): one
+                for one in wanted.grants
+                for key in self._ids(wanted, one)
+            }
+            for (key, rule), one in asked.items():
+                if (key, rule) in held:
                     self._done.kept["grant"] += 1
                 else:
-                    new.append((key[0], Grant(number, one.subtree, one.types)))
-                    self._act("add", wanted, f"to {names.to_text(one.key)} on {names.to_text(one.subtree)}", "grant")
-            for key, listed in held.items():
-                own = zone is not None and zone.home and listed.key == zone.origin
-                if key not in asked and not own:
+                    new.append((key, rule))
+                    self._act("add", wanted, _detail(one.key, rule), "grant")
+            for terms, listed in held.items():
+                rule = listed.grant
+                own = zone is not None and zone.home and listed.key == zone.origin and rule.denied is None
+                if terms not in asked and not own:
                     gone.append(listed.id)
-                    self._act("remove", wanted, f"to {names.to_text(listed.key)}", "grant")
+                    self._act("remove", wanted, _detail(listed.key, rule), "grant")
         if self._dry_run or not (new or gone):
             return
         await grants.insert_all(self._conn, new)
@@ -256,7 +269,9 @@ class _Part:
             await grants.remove(self._conn, number)
         await notify.keys(self._conn, None)
 
-    def _ids(self, wanted: WantedZone, grant: WantedGrant) -> list[int]:
+    def _ids(self, wanted: WantedZone, grant: WantedGrant) -> Sequence[int | None]:
+        if grant.key is None:
+            return [None]
         found = self._keys.ids.get(grant.key)
         if not found:
             raise CannotDo(
@@ -267,3 +282,8 @@ class _Part:
 
     def _act(self, verb: str, wanted: WantedZone, detail: str, noun: str = "zone") -> None:
         self._done.actions.append(Action(verb, noun, names.to_text(wanted.origin), detail))
+
+
+def _detail(key: Name | None, rule: Grant) -> str:
+    verb = "to" if rule.denied is None else "denied to"
+    return f"{verb} {'everybody' if key is None else names.to_text(key)} on {names.to_text(rule.name)} ({rule.rule})"

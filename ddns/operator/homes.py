@@ -102,8 +102,9 @@ async def invite(conn: Conn, sealer: Sealer, registry: Zone, home: Name, expires
             await _drop_expired(conn, home, now)
             invitation = await invitations.insert(conn, registry.id, home, expires_at)
             await credentials.insert(
-                conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation
-            )
+                conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation,
+                assurance="token",
+            )  # fmt: skip
             await notify.keys(conn, key)
     except errors.UniqueViolation:
         raise CannotDo(
@@ -160,7 +161,7 @@ async def add(conn: Conn, signer: SignerClient, registry: Zone, home: Name, key:
         if key is not None:
             await credentials.insert(
                 conn, home, "sig0", str(key[3]), tag=sig0_keys.key_tag(key), public=key, home=zone_id,
-                grants=[Grant(zone_id, home, None)],
+                grants=[Grant(zone_id, home, rule="zone")],
             )  # fmt: skip
         await notify.keys(conn, None)
         outcome = await publish(conn, signer, [ZoneStep(child, nodes, whole=True)])

@@ -9,7 +9,7 @@ import secrets
 from psycopg import errors
 
 from ddns.auth import keys as sig0_keys
-from ddns.auth.principal import Credential, Secret
+from ddns.auth.principal import ASSURANCES, DEFAULT_ASSURANCE, Credential, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
@@ -44,6 +44,13 @@ def read_secret(text: str) -> Secret:
     return Secret(octets)
 
 
+def read_assurance(text: str) -> str:
+    """Return the assurance *text*. Raises `CannotDo`."""
+    if text not in ASSURANCES:
+        raise CannotDo(f"The assurance {text!r} is not known; choose {', '.join(ASSURANCES)}.")
+    return text
+
+
 def made_secret(algorithm: str) -> Secret:
     """Return a new random secret for *algorithm*."""
     return Secret(secrets.token_bytes(SECRET_SIZES[algorithm]))
@@ -61,7 +68,9 @@ async def _home(conn: Conn, name: Name) -> int | None:
     return zone.id if zone is not None and zone.home else None
 
 
-async def add_tsig(conn: Conn, sealer: Sealer, name: Name, algorithm: str, secret: Secret) -> bool:
+async def add_tsig(
+    conn: Conn, sealer: Sealer, name: Name, algorithm: str, secret: Secret, assurance: str = DEFAULT_ASSURANCE
+) -> bool:
     """Store a shared secret, sealed; tell whether it is the key of a home, which it may then write.
 
     Raises `CannotDo` where the name has one already.
@@ -69,7 +78,8 @@ async def add_tsig(conn: Conn, sealer: Sealer, name: Name, algorithm: str, secre
     try:
         async with conn.transaction():
             home = await _home(conn, name)
-            await credentials.insert(conn, name, "tsig", algorithm, secret=sealer.seal(name, secret), home=home)
+            sealed = sealer.seal(name, secret)
+            await credentials.insert(conn, name, "tsig", algorithm, secret=sealed, home=home, assurance=assurance)
             await notify.keys(conn, name)
             return home is not None
     except errors.UniqueViolation:
@@ -78,7 +88,7 @@ async def add_tsig(conn: Conn, sealer: Sealer, name: Name, algorithm: str, secre
         ) from None
 
 
-async def add_sig0(conn: Conn, name: Name, rdata: Rdata) -> bool:
+async def add_sig0(conn: Conn, name: Name, rdata: Rdata, assurance: str = DEFAULT_ASSURANCE) -> bool:
     """Store a public key whose fitness was checked; tell whether it is the key of a home, which it may then write.
 
     Raises `CannotDo` where it is there already.
@@ -87,12 +97,21 @@ async def add_sig0(conn: Conn, name: Name, rdata: Rdata) -> bool:
         async with conn.transaction():
             home = await _home(conn, name)
             await credentials.insert(
-                conn, name, "sig0", str(rdata[3]), tag=sig0_keys.key_tag(rdata), public=rdata, home=home
-            )
+                conn, name, "sig0", str(rdata[3]), tag=sig0_keys.key_tag(rdata), public=rdata, home=home,
+                assurance=assurance,
+            )  # fmt: skip
             await notify.keys(conn, name)
             return home is not None
     except errors.UniqueViolation:
         raise CannotDo(f"This key of {names.to_text(name)} is here already.") from None
+
+
+async def assure(conn: Conn, name: Name, assurance: str) -> int:
+    """Say that every live key of *name* has this assurance; return how many. Raises `CannotDo` where there is none."""
+    async with conn.transaction():
+        count = await credentials.assure(conn, [one.id for one in await named(conn, name)], assurance)
+        await notify.keys(conn, name)
+    return count
 
 
 async def revoke(conn: Conn, name: Name) -> int:

@@ -14,13 +14,12 @@ import msgspec
 
 from ddns import tomlfile
 from ddns.auth import keyfile, keys
-from ddns.auth.principal import Credential
+from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant
 from ddns.dns.names import Name
-from ddns.operator import words
+from ddns.operator import grants, words
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import check_key, small_text
-from ddns.operator.grants import within
-from ddns.operator.keys import read_algorithm, read_secret
+from ddns.operator.keys import read_algorithm, read_assurance, read_secret
 
 _SECRET_LINE = re.compile(r'secret\s+"?([A-Za-z0-9+/=]+)"?\s*;')
 
@@ -31,12 +30,17 @@ class _Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret: str | None = None
     secret_file: str | None = None
     sig0: str | None = None
+    assurance: str | None = None
 
 
 class _Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
+    rule: str | None = None
     name: str | None = None
     types: tuple[str, ...] | None = None
+    min_assurance: str | None = None
+    deny: str | None = None
+    homes: bool = False
 
 
 class _Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,11 +64,10 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WantedGrant(msgspec.Struct, frozen=True):
-    """A grant of the file: to the key *key*, on *subtree*, of *types* or all."""
+    """A rule of the file, without its zone's id: for the key *key*, None: everybody."""
 
-    key: Name
-    subtree: Name
-    types: frozenset[int] | None
+    key: Name | None
+    rule: Grant
 
 
 class WantedZone(msgspec.Struct, frozen=True):
@@ -80,11 +83,15 @@ class WantedZone(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the registry should have: *keys* without ids, TSIG secrets open; *notes* are sentences for the operator."""
+    """What the registry should have: *keys* without ids, TSIG secrets open; *notes* are sentences for the operator.
+
+    *assured* are the places in *keys* of those whose tables state an assurance.
+    """
 
     keys: tuple[Credential, ...]
     zones: tuple[WantedZone, ...]
     notes: tuple[str, ...]
+    assured: frozenset[int] = frozenset()
 
 
 def read(path: Path) -> Wanted:
@@ -103,7 +110,8 @@ def read(path: Path) -> Wanted:
     held = sum(1 for zone in file.zone if zone.transfer is not None)
     if held:
         notes.append(f"{path}: the transfer settings of {held} zones are not acted on yet; their zones are served.")
-    return Wanted(credentials, zones, tuple(notes))
+    assured = frozenset(place for place, table in enumerate(file.key) if table.assurance is not None)
+    return Wanted(credentials, zones, tuple(notes), assured)
 
 
 def _keys(path: Path, tables: tuple[_Key, ...]) -> tuple[Credential, ...]:
@@ -125,10 +133,11 @@ def _keys(path: Path, tables: tuple[_Key, ...]) -> tuple[Credential, ...]:
 
 def _key(path: Path, table: _Key) -> Credential:
     name = words.read_name(table.name, "key name")
+    assurance = DEFAULT_ASSURANCE if table.assurance is None else read_assurance(table.assurance)
     if table.sig0 is not None:
         if table.secret is not None or table.secret_file is not None or table.algorithm is not None:
             raise CannotDo("A key has either sig0, or algorithm and secret; remove one of them.")
-        return _sig0(name, table.sig0)
+        return _sig0(name, table.sig0, assurance)
     if (table.secret is None) is (table.secret_file is None):
         raise CannotDo("A key needs one of secret, secret_file and sig0; write exactly one.")
     if table.algorithm is None:
@@ -136,16 +145,17 @@ def _key(path: Path, table: _Key) -> Credential:
     text = table.secret
     if text is None:
         text = _secret_of(small_text(path.parent / str(table.secret_file)))
-    return Credential(0, name, "tsig", read_algorithm(table.algorithm), secret=read_secret(text))
+    algorithm = read_algorithm(table.algorithm)
+    return Credential(0, name, "tsig", algorithm, secret=read_secret(text), assurance=assurance)
 
 
-def _sig0(name: Name, text: str) -> Credential:
+def _sig0(name: Name, text: str, assurance: str) -> Credential:
     try:
         rdata = keyfile.read_rdata(text.split())
     except keys.BadKey as error:
         raise CannotDo(f"{error}.") from None
     algorithm, tag = check_key(rdata, "sig0")
-    return Credential(0, name, "sig0", str(algorithm), tag=tag, public=rdata)
+    return Credential(0, name, "sig0", str(algorithm), tag=tag, public=rdata, assurance=assurance)
 
 
 def _secret_of(text: str) -> str:
@@ -180,8 +190,9 @@ def _zone(path: Path, where: str, table: _Zone) -> WantedZone:
 
 
 def _grant(origin: Name, table: _Grant) -> WantedGrant:
-    subtree = within(origin, None if table.name is None else words.read_name(table.name, "granted name"))
-    if table.types is not None and not table.types:
-        raise CannotDo("a grant of no types allows nothing; name some, or leave types out to grant all.")
-    types = None if table.types is None else words.read_types(table.types)
-    return WantedGrant(words.read_name(table.key, "key"), subtree, types)
+    key = grants.read_key(table.key)
+    terms = grants.Terms(table.rule, table.name, table.types, table.min_assurance, table.deny, table.homes)
+    try:
+        return WantedGrant(key, grants.read(origin, key, terms))
+    except CannotDo as error:
+        raise CannotDo(f"the grant for the key {table.key}: {error}") from None

@@ -60,6 +60,29 @@ def read_types(texts: Iterable[str]) -> frozenset[int]:
     return frozenset(found)
 
 
+_COUNTED = re.compile(r"([^()]+)\(([0-9]{1,9})\)")
+
+
+def read_counted_types(texts: Iterable[str], most: int) -> tuple[frozenset[int], tuple[tuple[int, int], ...]]:
+    """Return the types that a rule may name, and of those written as `A(2)` how many records, at *most* so many.
+
+    Raises `CannotDo`.
+    """
+    types: set[int] = set()
+    counts: dict[int, int] = {}
+    for text in texts:
+        counted = _COUNTED.fullmatch(text.strip())
+        (number,) = read_types([counted[1] if counted else text])
+        if number in types:
+            raise CannotDo(f"The type {type_to_text(number)} stands there twice; write it once.")
+        types.add(number)
+        if counted:
+            counts[number] = int(counted[2])
+            if not 1 <= counts[number] <= most:
+                raise CannotDo(f"{text.strip()}: a type's number of records is 1 to {most}.")
+    return frozenset(types), tuple(sorted(counts.items()))
+
+
 def read_label(text: str) -> bytes:
     """Return *text* as the label of a home: letters, digits and hyphens (RFC 1123 §2.1). Raises `CannotDo`."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 
-from ddns.auth.principal import Credential, Grant, Secret
+from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant, Secret
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.store import grants as stored_grants
@@ -26,13 +26,14 @@ class Listed(msgspec.Struct, frozen=True):
     revoked_at: int | None
 
 
-_SELECT = """
+_SELECT = f"""
 SELECT credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
-       credentials.public, credentials.secret, credentials.home, credentials.invitation,
-       grants.zone, grants.subtree, grants.types
+       credentials.public, credentials.secret, credentials.home, credentials.invitation, credentials.assurance,
+       {stored_grants.COLUMNS}
 FROM credentials
 LEFT JOIN grants ON grants.credential = credentials.id
-"""
+"""  # noqa: S608 - constants
+_OWN = 10  # columns of a row that are the credential's own
 
 
 def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) -> list[Credential]:
@@ -45,9 +46,8 @@ def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) 
             out.append(_credential(last, granted, open_secret))
             granted = []
         last = row
-        if row[9] is not None:
-            types = None if row[11] is None else frozenset(row[11])
-            granted.append(Grant(row[9], names.from_order_key(row[10]), types))
+        if row[_OWN] is not None:
+            granted.append(stored_grants.from_row(row[_OWN:]))
     if last is not None:
         out.append(_credential(last, granted, open_secret))
     return out
@@ -66,6 +66,7 @@ def _credential(row: Sequence[Any], granted: Iterable[Grant], open_secret: OpenS
         secret=open_secret(name, sealed) if open_secret is not None and sealed is not None else None,
         home=row[7],
         invitation=row[8],
+        assurance=row[9],
         grants=tuple(granted),
     )
 
@@ -126,6 +127,7 @@ async def insert(
     home: int | None = None,
     invitation: int | None = None,
     grants: Iterable[Grant] = (),
+    assurance: str = DEFAULT_ASSURANCE,
 ) -> int:
     """Store a credential with its *grants*, a TSIG *secret* sealed, and return its id.
 
@@ -133,8 +135,9 @@ async def insert(
     """
     cursor = await conn.execute(
         """
-        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, invitation)
-        VALUES (%(name)s, %(kind)s, %(algorithm)s, %(tag)s, %(public)s, %(secret)s, %(home)s, %(invitation)s)
+        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, invitation, assurance)
+        VALUES (%(name)s, %(kind)s, %(algorithm)s, %(tag)s, %(public)s, %(secret)s, %(home)s, %(invitation)s,
+                %(assurance)s)
         RETURNING id
         """,
         {
@@ -146,6 +149,7 @@ async def insert(
             "secret": secret,
             "home": home,
             "invitation": invitation,
+            "assurance": assurance,
         },
         prepare=True,
     )
@@ -165,10 +169,10 @@ async def insert_all(
     """
     cursor = await conn.execute(
         """
-        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home)
-        SELECT name, kind, algorithm, tag, public, secret, home
-        FROM unnest(%(names)s, %(kinds)s, %(algorithms)s, %(tags)s, %(publics)s, %(secrets)s, %(homes)s)
-             AS new (name, kind, algorithm, tag, public, secret, home)
+        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, assurance)
+        SELECT name, kind, algorithm, tag, public, secret, home, assurance
+        FROM unnest(%(names)s, %(kinds)s, %(algorithms)s, %(tags)s, %(publics)s, %(secrets)s, %(homes)s, %(assurances)s)
+             AS new (name, kind, algorithm, tag, public, secret, home, assurance)
         RETURNING id, name, public
         """,
         {
@@ -179,12 +183,23 @@ async def insert_all(
             "publics": octets([one.public or None for one in new]),
             "secrets": octets(sealed),
             "homes": bigints([one.home for one in new]),
+            "assurances": texts(one.assurance for one in new),
         },
         prepare=True,
         binary=True,
     )
     made = {(name, public or b""): number for number, name, public in await cursor.fetchall()}
     return [made[names.order_key(one.name), one.public] for one in new]
+
+
+async def assure(conn: AsyncConnection[Any], ids: Iterable[int], assurance: str) -> int:
+    """Set the assurance of those of *ids* that are live; return how many they were."""
+    cursor = await conn.execute(
+        "UPDATE credentials SET assurance = %(assurance)s WHERE id = ANY (%(ids)s) AND revoked_at IS NULL",
+        {"ids": bigints(list(ids)), "assurance": assurance},
+        prepare=True,
+    )
+    return cursor.rowcount
 
 
 async def revoke(conn: AsyncConnection[Any], name: Name) -> int:

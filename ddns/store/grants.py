@@ -1,8 +1,11 @@
-"""Grants: which credential may write which types below which name."""
+"""Grants: the rules about which credential may write which types at which names, denials among them.
+
+A denial without a credential binds every key of its zone, or of the homes below it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,72 +15,139 @@ from ddns.auth.principal import Grant
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.store.packing import bigints, octets, texts
+from ddns.store.pool import rows
+
+# The columns that `from_row` reads.
+COLUMNS = """grants.zone, grants.subtree, grants.types, grants.rule, grants.counts, grants.min_assurance, grants.denied,
+       grants.homes, grants.id"""
+
+
+def from_row(row: Sequence[Any]) -> Grant:
+    """Return the grant of a row of `COLUMNS`."""
+    zone, subtree, types, rule, counts, min_assurance, denied, homes, number = row
+    return Grant(
+        zone=zone,
+        name=names.from_order_key(subtree),
+        types=None if types is None else frozenset(types),
+        rule=rule,
+        most=()
+        if counts is None
+        else tuple((rdtype, most) for rdtype, most in zip(types, counts, strict=True) if most),
+        min_assurance=min_assurance,
+        denied=denied,
+        homes=homes,
+        id=number,
+    )
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A grant as people list it: the names of its key and its zone beside it."""
+    """A grant as people list it: the names of its key and its zone beside it; no key: a denial for everybody."""
 
     id: int
-    credential: int
-    key: Name
+    credential: int | None
+    key: Name | None
     origin: Name
     grant: Grant
 
 
-async def insert(conn: AsyncConnection[Any], credential: int, grant: Grant) -> bool:
-    """Give *grant* to *credential* (an id); tell whether it did not have it yet."""
+async def insert(conn: AsyncConnection[Any], credential: int | None, grant: Grant) -> bool:
+    """Give *grant* to *credential* (an id; None: a denial for everybody); tell whether it was not there yet."""
     return await insert_all(conn, [(credential, grant)]) > 0
 
 
-async def insert_all(conn: AsyncConnection[Any], granted: Sequence[tuple[int, Grant]]) -> int:
-    """Give grants, as (credential's id, grant); return how many were new."""
+async def insert_all(conn: AsyncConnection[Any], granted: Sequence[tuple[int | None, Grant]]) -> int:
+    """Give grants, as (credential's id, grant), whatever numbers they have; return how many were new."""
     if not granted:
         return 0
     cursor = await conn.execute(
         """
-        INSERT INTO grants (credential, zone, subtree, types)
-        SELECT credential, zone, subtree, nullif(types, '')::integer[]
-        FROM unnest(%(credentials)s, %(zones)s, %(subtrees)s, %(types)s) AS new (credential, zone, subtree, types)
+        INSERT INTO grants (credential, zone, subtree, types, rule, counts, min_assurance, denied, homes)
+        SELECT credential, zone, subtree, nullif(types, '')::integer[], rule, nullif(counts, '')::integer[],
+               nullif(min_assurance, ''), nullif(denied, ''), homes = 'homes'
+        FROM unnest(%(credentials)s, %(zones)s, %(subtrees)s, %(types)s, %(rules)s, %(counts)s, %(assurances)s,
+                    %(denied)s, %(homes)s)
+             AS new (credential, zone, subtree, types, rule, counts, min_assurance, denied, homes)
         ON CONFLICT DO NOTHING
         """,
         {
             "credentials": bigints([credential for credential, _ in granted]),
             "zones": bigints([grant.zone for _, grant in granted]),
-            "subtrees": octets([names.order_key(grant.subtree) for _, grant in granted]),
-            "types": texts(
-                "" if grant.types is None else "{" + ",".join(map(str, sorted(grant.types))) + "}"
+            "subtrees": octets([names.order_key(grant.name) for _, grant in granted]),
+            "types": texts(_array(sorted(grant.types)) if grant.types is not None else "" for _, grant in granted),
+            "rules": texts(grant.rule for _, grant in granted),
+            "counts": texts(
+                _array(grant.bound(rdtype) or 0 for rdtype in sorted(grant.types)) if grant.types and grant.most else ""
                 for _, grant in granted
             ),
+            "assurances": texts(grant.min_assurance or "" for _, grant in granted),
+            "denied": texts(grant.denied or "" for _, grant in granted),
+            "homes": texts("homes" if grant.homes else "" for _, grant in granted),
         },
         prepare=True,
     )
     return cursor.rowcount
 
 
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+_LISTED = f"""
+SELECT {COLUMNS}, grants.credential, credentials.name, zones.origin
+FROM grants
+LEFT JOIN credentials ON credentials.id = grants.credential
+JOIN zones ON zones.id = grants.zone
+WHERE credentials.revoked_at IS NULL
+"""  # noqa: S608 - constants
+
+
 async def listing(conn: AsyncConnection[Any], zone: int | None = None) -> list[Listed]:
-    """Return the grants of live credentials by key and zone; *zone*: only those on that one."""
+    """Return the grants of everybody and of live credentials by key and zone; *zone*: only those on that one."""
     cursor = await conn.execute(
-        """
-        SELECT grants.id, grants.credential, credentials.name, zones.origin, grants.zone, grants.subtree, grants.types
-        FROM grants
-        JOIN credentials ON credentials.id = grants.credential
-        JOIN zones ON zones.id = grants.zone
-        WHERE credentials.revoked_at IS NULL AND (%(zone)s::bigint IS NULL OR grants.zone = %(zone)s)
-        ORDER BY credentials.name, grants.credential, zones.origin, grants.subtree, grants.id
+        _LISTED
+        + """
+        AND (%(zone)s::bigint IS NULL OR grants.zone = %(zone)s)
+        ORDER BY credentials.name NULLS FIRST, grants.credential, zones.origin, grants.subtree, grants.id
         """,
         {"zone": zone},
         binary=True,
     )
-    return [
-        Listed(
-            row[0],
-            row[1],
-            names.from_order_key(row[2]),
-            names.from_order_key(row[3]),
-            Grant(row[4], names.from_order_key(row[5]), None if row[6] is None else frozenset(row[6])),
-        )
-        for row in await cursor.fetchall()
-    ]
+    return [_listed(row) for row in await cursor.fetchall()]
+
+
+async def get(conn: AsyncConnection[Any], number: int) -> Listed | None:
+    """Return the grant of this id, unless its credential is revoked."""
+    cursor = await conn.execute(_LISTED + "AND grants.id = %(grant)s", {"grant": number}, binary=True)
+    row = await cursor.fetchone()
+    return None if row is None else _listed(row)
+
+
+def _listed(row: Sequence[Any]) -> Listed:
+    grant = from_row(row[:-3])
+    credential, key, origin = row[-3:]
+    called = None if key is None else names.from_order_key(key)
+    return Listed(grant.id, credential, called, names.from_order_key(origin), grant)
+
+
+async def for_everybody(conn: AsyncConnection[Any], zones: Iterable[int]) -> dict[int, tuple[Grant, ...]]:
+    """Return the denials that bind every key in each of *zones*: its own, and those of its registry for homes."""
+    cursor = await conn.execute(
+        f"""
+        SELECT {COLUMNS}, zones.id
+        FROM zones
+        JOIN grants ON grants.credential IS NULL
+             AND grants.zone = CASE WHEN grants.homes THEN zones.parent ELSE zones.id END
+        WHERE zones.id = ANY (%(zones)s)
+        ORDER BY grants.id
+        """,  # noqa: S608 - a constant
+        {"zones": bigints(list(zones))},
+        prepare=True,
+        binary=True,
+    )
+    found: dict[int, tuple[Grant, ...]] = {}
+    for row in await rows(cursor):
+        found[row[-1]] = (*found.get(row[-1], ()), from_row(row[:-1]))
+    return found
 
 
 async def remove(conn: AsyncConnection[Any], grant: int) -> bool:

@@ -63,7 +63,7 @@ async def test_keys_zones_and_grants_come_to_be(admin, bring):
     ]  # fmt: skip
     (key,) = (await credentials.by_names(admin, [n("k.example.")], SEALER.open))[n("k.example.")]
     assert key.secret == Secret(b"s" * 32)
-    assert {(one.subtree, one.types) for one in key.grants} == {
+    assert {(one.name, one.types) for one in key.grants} == {
         (n("a.test."), None), (n("x.a.test."), frozenset({Type.A, Type.TXT})),
     }  # fmt: skip
     unsigned, signed = await zones.find(admin, n("a.test.")), await zones.find(admin, n("b.test."))
@@ -131,7 +131,7 @@ async def test_a_new_secret_keeps_the_grants_of_the_old_one(admin, bring):
     assert verbs(done) == [("change", "key", "k.example.")]
     (key,) = (await credentials.by_names(admin, [n("k.example.")], SEALER.open))[n("k.example.")]
     assert key.secret == Secret(b"t" * 32)
-    assert [one.subtree for one in key.grants] == [n("a.test.")]
+    assert [one.name for one in key.grants] == [n("a.test.")]
 
 
 async def test_a_new_secret_and_its_grants_in_one_file_meet(admin, bring):

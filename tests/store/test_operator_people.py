@@ -14,6 +14,7 @@ from ddns.dns.codes import Type
 from ddns.dns.zonefile import read_zone
 from ddns.operator import grants, homes, keys, words, zones
 from ddns.operator.fault import CannotDo
+from ddns.operator.grants import Terms
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, invitations, journal, notify, published, rrsets
 from ddns.store import zones as stored
@@ -125,13 +126,14 @@ async def test_a_grant_is_given_once_and_taken_back(admin, registry):
     zone = await registry()
     await keys.add_tsig(admin, SEALER, n("k.example."), "hmac-sha256", Secret(b"s" * 32))
 
-    first = await grants.add(admin, n("k.example."), REGISTRY, SMITH, frozenset({Type.A}))
-    second = await grants.add(admin, n("k.example."), REGISTRY, SMITH, frozenset({Type.A}))
+    terms = Terms(name="smith.homes.example", types=("A",))
+    first, _ = await grants.add(admin, n("k.example."), REGISTRY, terms)
+    second, _ = await grants.add(admin, n("k.example."), REGISTRY, terms)
     (held,) = (await live(admin, n("k.example.")))[0].grants
-    removed = await grants.remove(admin, n("k.example."), REGISTRY, None, None)
+    removed = await grants.remove(admin, n("k.example."), REGISTRY, Terms())
 
     assert (first, second, removed) == (True, False, 1)
-    assert held == Grant(zone.id, SMITH, frozenset({Type.A}))
+    assert held.terms == Grant(zone.id, SMITH, frozenset({Type.A}))
     assert await grants.listing(admin) == []
 
 
@@ -140,13 +142,13 @@ async def test_a_grant_that_cannot_be_is_refused(admin, registry):
     await keys.add_tsig(admin, SEALER, n("k.example."), "hmac-sha256", Secret(b"s" * 32))
 
     with pytest.raises(CannotDo, match="outside the zone"):
-        await grants.add(admin, n("k.example."), REGISTRY, n("other.example."), None)
+        await grants.add(admin, n("k.example."), REGISTRY, Terms(name="other.example"))
     with pytest.raises(CannotDo, match="no key"):
-        await grants.add(admin, n("none.example."), REGISTRY, None, None)
+        await grants.add(admin, n("none.example."), REGISTRY, Terms())
     with pytest.raises(CannotDo, match="no zone"):
-        await grants.add(admin, n("k.example."), n("none.example."), None, None)
+        await grants.add(admin, n("k.example."), n("none.example."), Terms())
     with pytest.raises(CannotDo, match="no such grant"):
-        await grants.remove(admin, n("k.example."), REGISTRY, None, None)
+        await grants.remove(admin, n("k.example."), REGISTRY, Terms())
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ async def test_an_invitation_is_a_key_that_may_do_one_thing(admin, registry):
     assert (key.secret, key.grants, key.home) == (invited.secret, (), None)
     assert (found.label, found.zone, found.expires_at) == (SMITH, zone.id, NOW + 100)
     with pytest.raises(CannotDo, match="allows one enrolment"):
-        await grants.add(admin, invited.key, REGISTRY, None, None)
+        await grants.add(admin, invited.key, REGISTRY, Terms())
 
 
 async def test_a_home_is_invited_once_until_the_invitation_expires_or_is_withdrawn(admin, registry):
