@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ddns.auth.budget import BudgetLimits
 from ddns.database import SECRETS_KEY, Database, secrets_key
+from ddns.net import edns
 from ddns.net.tcp import TcpLimits
 from ddns.net.updates import UpdateLimits
 from ddns.settings import Settings
@@ -79,4 +80,5 @@ class Service:
                     purses=sig0.purses,
                 ),
             ),
+            edns=edns.configure(chosen.edns, chosen.tcp.idle),
         )

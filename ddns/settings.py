@@ -203,6 +203,37 @@ class Tsig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
 
 
+class Edns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What answers say besides the answer (EDNS)."""
+
+    cookies: Annotated[
+        bool, Meta(description="Give and check DNS cookies (RFC 7873), by which askers show that an address is theirs.")
+    ] = True
+    cookie_secret_file: Annotated[
+        str,
+        Meta(
+            description="A file with one or two cookie secrets, 32 hexadecimal digits a line, the first makes cookies: "
+            "for servers beside BIND, Knot or NSD at one address. Empty: secrets of each day from secrets.key."
+        ),
+    ] = ""
+    nsid: Annotated[
+        str, Meta(max_length=63, description="The name of this server for those who ask for its NSID; empty: none.")
+    ] = ""
+    identity: Annotated[
+        str, Meta(max_length=63, description="What id.server and hostname.bind say in class CH; empty: refused.")
+    ] = ""
+    version: Annotated[
+        str, Meta(max_length=63, description="What version.server and version.bind say in class CH; empty: refused.")
+    ] = ""
+    report: Annotated[
+        str,
+        Meta(
+            description="The agent domain to which resolvers report what fails (RFC 9567), outside of all zones "
+            "served here; empty: none."
+        ),
+    ] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings; each field is a table of the file."""
 
@@ -217,6 +248,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     update: Update = Update()
     sig0: Sig0 = Sig0()
     tsig: Tsig = Tsig()
+    edns: Edns = Edns()
 
 
 def load(path: Path | None) -> Settings:
@@ -242,10 +274,11 @@ def parse(octets: bytes, filename: str) -> Settings:
         settings = tomlfile.parse(octets, filename, Settings)
     except tomlfile.BadToml as error:
         raise BadSettings(str(error)) from None
-    try:
-        names.from_text(settings.serve.name or ".")
-    except names.BadName as error:
-        raise BadSettings(f"{filename}: [serve] name: {error}") from None
+    for key, text in (("[serve] name", settings.serve.name), ("[edns] report", settings.edns.report)):
+        try:
+            names.from_text(text or ".")
+        except names.BadName as error:
+            raise BadSettings(f"{filename}: {key}: {error}") from None
     for table in ("serve", "tls", "https", "quic"):
         for text in getattr(settings, table).listen:
             try:

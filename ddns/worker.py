@@ -31,6 +31,7 @@ from twisted.logger import (
 
 from ddns.aio import loop, on_loop
 from ddns.answer.compile import NeedZone
+from ddns.answer.cookied import Cookied
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
 from ddns.auth import tsig
@@ -40,7 +41,7 @@ from ddns.dns import names
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Opcode, Rcode
-from ddns.net import udp
+from ddns.net import edns, udp
 from ddns.net.keyring import Keyring
 from ddns.net.questions import SignedQuestions
 from ddns.net.reply import Reply
@@ -75,6 +76,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     tcp: TcpLimits = TcpLimits()
     limits: Limits = Limits()
     updates: UpdateLimits = UpdateLimits()
+    edns: edns.EdnsConfig = edns.EdnsConfig()
 
 
 class Worker:
@@ -83,8 +85,10 @@ class Worker:
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._pool = Pool(config.dsn, "ddns_server", 3)
-        self._table = Table(config.table_entries)
-        self._responder = Responder(self._table)
+        options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
+        self._table = Table(config.table_entries, options.report)
+        self._responder = Responder(self._table, options)
+        self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies)
         self._subscriber = Subscriber(self._table, self._pool, config.warm)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
         self._keyring = Keyring(
@@ -171,7 +175,16 @@ class Worker:
     # -- messages
 
     def _serve_udp(self, wire: bytes, peer: Any, reply: Reply) -> None:
-        self._serve(wire, Asker(Transport.UDP, peer[0]), reply)
+        source, cookied = peer[0], self._cookied
+        if cookied is None:
+            self._serve(wire, Asker(Transport.UDP, source), reply)
+            return
+        now = int(time.time())
+        answer = cookied.answer(wire, source, now)
+        if answer is not None:
+            reply(answer)
+        else:
+            self._serve(wire, cookied.asker(wire, source, now), reply)
 
     def _serve_tcp(self, wire: bytes, peer: Any, reply: Reply) -> None:
         hot = self._table.lookup(wire)
@@ -206,10 +219,10 @@ class Worker:
             if done and turn < 8:
                 self._answer(wire, reply, asker, turn + 1)
             else:
-                reply(self._responder.unavailable(wire, "The zone cannot be read just now; ask again.") or b"")
+                reply(self._responder.unavailable(wire, asker, "The zone cannot be read just now; ask again.") or b"")
 
         if not self._subscriber.need(answer.zone_id, loaded):
-            reply(self._responder.unavailable(wire, "Too many zones are being read; ask again.") or b"")
+            reply(self._responder.unavailable(wire, asker, "Too many zones are being read; ask again.") or b"")
 
 
 def _identity(config: WorkerConfig) -> Identity | None:

@@ -42,6 +42,11 @@ class Verdict(IntEnum):
     GOOD = 3  # a server cookie that we gave to this address (RFC 7873 §5.2.5)
 
 
+def well_formed(option: bytes) -> bool:
+    """Tell whether the COOKIE *option* has a length that RFC 7873 §4 allows."""
+    return len(option) == CLIENT_COOKIE or _SHORTEST <= len(option) <= _LONGEST
+
+
 class Cookies:
     """Judge and make cookies with the days' secrets of *secret*, or with *fixed* ones.
 
@@ -65,12 +70,11 @@ class Cookies:
 
     def judge(self, option: bytes, source: str, now: int) -> Verdict:
         """Return what the COOKIE *option* (its data) is worth that came from the address *source* at *now*."""
-        size = len(option)
-        if size != COOKIE:
-            if size == CLIENT_COOKIE:
-                return Verdict.CLIENT
-            return Verdict.BAD if _SHORTEST <= size <= _LONGEST else Verdict.MALFORMED
-        if option[8:9] != _VERSION:
+        if not well_formed(option):
+            return Verdict.MALFORMED
+        if len(option) == CLIENT_COOKIE:
+            return Verdict.CLIENT
+        if len(option) != COOKIE or option[8:9] != _VERSION:
             return Verdict.BAD
         age = _age(option, now)
         if not -AHEAD <= age <= OLDEST:

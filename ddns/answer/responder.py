@@ -13,13 +13,18 @@ import struct
 
 import msgspec
 
-from ddns.answer.compile import NeedZone, compile_answer
+from ddns.answer.compile import Draft, NeedZone, compile_answer
+from ddns.answer.cookies import Verdict
+from ddns.answer.options import Option, Options, expire, first, opt
+from ddns.answer.options import size as size_of
 from ddns.answer.render import render
-from ddns.answer.table import OPT, OPT_DO, Table
+from ddns.answer.served import QUESTION_POINTER, rdatas
+from ddns.answer.table import OPT, Table
 from ddns.dns import names, wire
 from ddns.dns.asker import Asker
 from ddns.dns.codes import (
     CLASS_IN,
+    FLAG_AA,
     FLAG_QR,
     FLAG_RD,
     FLAG_TC,
@@ -30,7 +35,9 @@ from ddns.dns.codes import (
     META_TYPES,
     UDP_MAX_PAYLOAD,
     UDP_MIN_PAYLOAD,
+    Class,
     Ede,
+    EdnsOption,
     Rcode,
     Type,
 )
@@ -41,6 +48,19 @@ _FLAGS = struct.Struct("!HH")
 _OPCODE = 0x7800  # RFC 1035 §4.1.1, in the header's second word
 _RECORDS = 16  # ours: bounds the work for one question; OPT, TSIG and SIG(0) are what means something there
 _IN = CLASS_IN.to_bytes(2, "big")
+
+# What a server says of itself in class CHAOS (RFC 4892 §2), and which setting says it.
+_CHAOS = Class.CH.to_bytes(2, "big")
+_TEXT = (Type.TXT.to_bytes(2, "big"), Type.ANY.to_bytes(2, "big"))
+_IDENTITY, _VERSION = "identity", "version"
+_SELF = {
+    names.from_text("id.server."): _IDENTITY,
+    names.from_text("hostname.bind."): _IDENTITY,
+    names.from_text("version.server."): _VERSION,
+    names.from_text("version.bind."): _VERSION,
+}
+_STRING = 255  # RFC 1035 §3.3, octets of a character string
+_FIXED = struct.Struct("!HHIH")
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -56,12 +76,13 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 class Responder:
-    """Answers questions from the zones of *table*."""
+    """Answers questions from the zones of *table*, with the EDNS options that *options* chooses."""
 
-    __slots__ = ("_table",)
+    __slots__ = ("_options", "_table")
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, options: Options | None = None) -> None:
         self._table = table
+        self._options = options or Options()
 
     def respond(self, message: bytes, asker: Asker) -> bytes | NeedZone | None:
         """Answer *message*, which *asker* sent; None is silence."""
@@ -72,9 +93,9 @@ class Responder:
         if flags & FLAG_QR:
             return None  # never answer an answer: two servers would talk for ever
         if flags & _OPCODE:
-            return wire.error_reply(message, Rcode.NOTIMP)
+            return self._unknown_opcode(message, asker)
         if qdcount != 1:
-            return wire.error_reply(message, Rcode.FORMERR)  # RFC 9619 §4
+            return self._odd_question(message, asker, qdcount)
         at = HEADER_SIZE
         while at < size and (length := message[at]):
             if length > MAX_LABEL:  # nothing stands before a question that it could point to
@@ -90,59 +111,200 @@ class Responder:
         if client is None and (size != end or ancount or nscount or arcount):
             asked = _read(message, end, ancount, nscount, arcount)
             client = asked.client
-            refused = _refuse(message, asked)
+            refused = self._refuse(message, asked, asker)
             if refused is not None:
                 return refused
         if question[-2:] != _IN:
-            return _error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, "Only class IN is served here.")
+            return self._other_class(message, question, client, end, asker)
         rdtype = question[-4] << 8 | question[-3]
         if rdtype in META_TYPES and rdtype != Type.ANY:
-            return _meta(message, rdtype, client, end)
-        return self._answer(message, question, rdtype, end, client, tcp=asker.transport.stream)
+            return self._meta(message, rdtype, client, end, asker)
+        return self._answer(message, question, rdtype, end, client, asker)
 
     def _answer(
-        self, message: bytes, question: bytes, rdtype: int, end: int, client: Edns | None, *, tcp: bool
+        self, message: bytes, question: bytes, rdtype: int, end: int, client: Edns | None, asker: Asker
     ) -> bytes | NeedZone:
-        table = self._table
+        table, choice = self._table, self._options
+        tcp = asker.transport.stream
         do = client is not None and client.do
         name = question[:-4]
-        limit = MAX_MESSAGE if tcp else UDP_MIN_PAYLOAD
-        tail = b""
+        most = MAX_MESSAGE if tcp else UDP_MIN_PAYLOAD
+        options: tuple[Option, ...] = ()
         if client is not None:
-            tail = OPT_DO if do else OPT
-            limit = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(tail)
-        draft = compile_answer(table.authority, name, rdtype, room=limit - end, do=do, tcp=tcp)
+            if client.options:
+                options = choice.choose(client, asker)
+            most = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(OPT)
+        room = most - size_of(options) - size_of(choice.report) - end
+        draft = compile_answer(table.authority, name, rdtype, room=room, do=do, tcp=tcp)
         if draft is None:
             text = "No zone that is served here holds this name."
-            return _error(message, Rcode.REFUSED, client, end, Ede.NOT_AUTHORITATIVE, text)
+            return self._error(message, Rcode.REFUSED, client, end, Ede.NOT_AUTHORITATIVE, text, asker)
         if isinstance(draft, NeedZone):
             return draft
         if draft.rcode == Rcode.SERVFAIL:
             text = "The zone has not been published yet; ask again later."
-            return _error(message, Rcode.SERVFAIL, client, end, Ede.NOT_READY, text)
-        answer = render(draft, name, limit, do=do)
+            return self._error(message, Rcode.SERVFAIL, client, end, Ede.NOT_READY, text, asker)
+        reports: tuple[Option, ...] = ()
+        if client is not None:
+            reports = choice.reports(draft.images)
+            if client.options and rdtype == Type.SOA:
+                options += _expire(client, draft)
+        limit = most - size_of(options)
+        answer = render(draft, name, limit - size_of(reports), do=do)
+        if reports and not answer.whole:
+            # What nobody asked for leaves nothing out.
+            reports = ()
+            answer = render(draft, name, limit, do=do)
         if tcp and answer.flags & FLAG_TC:
             text = "The answer is longer than a message can be."
-            return _error(message, Rcode.SERVFAIL, client, end, Ede.OTHER, text)
-        if draft.lasting:
+            return self._error(message, Rcode.SERVFAIL, client, end, Ede.OTHER, text, asker)
+        if draft.lasting and (client is None or reports == choice.report):
             table.remember(question, answer, draft, edns=client is not None, do=do)
-        edns = client is not None
+        tail = b"" if client is None else opt(client, asker, reports + options, end + len(answer.body))
         opening = _FLAGS.pack(FLAG_QR | message[2] << 8 & FLAG_RD | answer.flags, 1)
-        return b"".join((message[:2], opening, answer.counts(edns=edns), message[HEADER_SIZE:end], answer.body, tail))
+        counts = answer.counts(edns=client is not None)
+        return b"".join((message[:2], opening, counts, message[HEADER_SIZE:end], answer.body, tail))
 
-    @staticmethod
-    def unavailable(message: bytes, text: str) -> bytes | None:
+    def unavailable(self, message: bytes, asker: Asker, text: str) -> bytes | None:
         """Answer that the zone cannot be read just now: SERVFAIL with the reason for people (RFC 8914 §4.15)."""
         if len(message) < HEADER_SIZE or message[2] & 0x80:
             return None
-        end, client = HEADER_SIZE, None
-        try:
-            header = wire.header(message)
+        asked = _look(message)
+        return self._error(message, Rcode.SERVFAIL, asked.client, asked.end, Ede.NOT_READY, text, asker)
+
+    def bad_cookie(self, message: bytes, asker: Asker) -> bytes | None:
+        """Answer BADCOOKIE with a good cookie, so that an asker with a true address comes back with that.
+
+        For times when those who are not verified get less (RFC 7873 §5.2.3, §5.2.4). None where no cookie came:
+        such an asker does not know the code.
+        """
+        if len(message) < HEADER_SIZE or message[2] & 0x80:
+            return None
+        asked = _look(message)
+        if asked.client is None or asked.client.version or self._options.verdict(asked.client, asker) is None:
+            return None
+        return self._reply(message, Rcode.BADCOOKIE, asked.client, asked.end, asker)
+
+    # ---- what is no question for data ----------------------------------------------------------
+
+    def _unknown_opcode(self, message: bytes, asker: Asker) -> bytes:
+        """Answer NOTIMP; what such a message holds nobody knows, so it is looked at with care (RFC 1035 §4.1.1)."""
+        text = "This server answers queries and takes updates; it knows no such operation."
+        return self._error(message, Rcode.NOTIMP, _look(message).client, HEADER_SIZE, Ede.NOT_SUPPORTED, text, asker)
+
+    def _odd_question(self, message: bytes, asker: Asker, qdcount: int) -> bytes:
+        """Answer who asks for nothing but a cookie (RFC 7873 §5.4); all others ask one question (RFC 9619 §4)."""
+        if qdcount:
+            return wire.error_reply(message, Rcode.FORMERR)
+        asked = _read(message, HEADER_SIZE, *_HEADER.unpack_from(message)[3:])
+        refused = self._refuse(message, asked, asker)
+        if refused is not None:
+            return refused
+        verdict = None if asked.client is None else self._options.verdict(asked.client, asker)
+        if verdict is None:
+            text = "A query asks one question."
+            return self._error(message, Rcode.FORMERR, asked.client, HEADER_SIZE, Ede.OTHER, text, asker)
+        rcode = Rcode.BADCOOKIE if verdict == Verdict.BAD else Rcode.NOERROR
+        return self._reply(message, rcode, asked.client, HEADER_SIZE, asker)
+
+    def _refuse(self, message: bytes, asked: Asked, asker: Asker) -> bytes | None:
+        """Return the answer to a message that is no proper question, or None."""
+        client, end = asked.client, asked.end
+        if asked.wrong:
+            return self._error(message, Rcode.FORMERR, client, end, Ede.OTHER, asked.wrong, asker)
+        if client is not None and client.version:
+            return wire.error_reply(message, Rcode.BADVERS, client=client, end=end)  # RFC 6891 §6.1.3
+        if client is not None and client.options:
+            fault = self._options.fault(client, asker)
+            if fault:
+                return self._error(message, Rcode.FORMERR, client, end, Ede.OTHER, fault, asker)
+        if asked.signed:
+            text = "The TSIG of this question cannot be checked here; ask without a key."
+            return self._error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, text, asker)
+        return None
+
+    def _other_class(self, message: bytes, question: bytes, client: Edns | None, end: int, asker: Asker) -> bytes:
+        """Say who this server is in class CHAOS (RFC 4892 §3), where it is to be known; refuse everything else."""
+        about = self._options.about
+        text = ""
+        if question[-2:] == _CHAOS and question[-4:-2] in _TEXT:
+            text = {_IDENTITY: about.identity, _VERSION: about.version}.get(_SELF.get(question[:-4], ""), "")
+        if not text:
+            why = "Only class IN is served here."
+            return self._error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, why, asker)
+        return self._reply(message, Rcode.NOERROR, client, end, asker, body=chaos(text), flags=FLAG_AA)
+
+    def _meta(self, message: bytes, rdtype: int, client: Edns | None, end: int, asker: Asker) -> bytes:
+        """Answer a question for a type that is never data (RFC 6895 §3.1)."""
+        if rdtype in (Type.AXFR, Type.IXFR):
+            text = "Zone transfers are not supported yet."
+            return self._error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, text, asker)
+        if rdtype in (Type.MAILA, Type.MAILB, Type.TKEY):
+            text = "This query type is not supported."
+            return self._error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, text, asker)
+        text = "This type never holds data, so it cannot be asked for."
+        return self._error(message, Rcode.FORMERR, client, end, Ede.INVALID_QUERY_TYPE, text, asker)
+
+    # ---- replies without a zone's records ------------------------------------------------------
+
+    def _error(
+        self, message: bytes, rcode: Rcode, client: Edns | None, end: int, code: Ede, text: str, asker: Asker
+    ) -> bytes:
+        return self._reply(message, rcode, client, end, asker, more=(wire.ede(code, text),))
+
+    def _reply(
+        self,
+        message: bytes,
+        rcode: Rcode,
+        client: Edns | None,
+        end: int,
+        asker: Asker,
+        *,
+        more: tuple[Option, ...] = (),
+        body: bytes = b"",
+        flags: int = 0,
+    ) -> bytes:
+        """Return a reply to *message*: the question up to *end* echoed, *body* one answer or nothing, and an OPT.
+
+        An RCODE above 15 and options reach only an asker who sent an OPT (*client*).
+        """
+        tail = b""
+        if client is not None:
+            options = self._options.choose(client, asker) + more
+            tail = opt(client, asker, options, end + len(body), rcode >> 4)
+        word = wire.reply_flags(message[2] << 8 | message[3], rcode, flags)
+        counts = int(end > HEADER_SIZE), int(body != b""), 0, int(client is not None)
+        head = _HEADER.pack(message[0] << 8 | message[1], word, *counts)
+        return b"".join((head, message[HEADER_SIZE:end], body, tail))
+
+
+def chaos(text: str) -> bytes:
+    """Return the TXT record of class CHAOS that answers with *text*, its owner a pointer to the question."""
+    octets = text.encode()[:_STRING]
+    rdata = bytes((len(octets),)) + octets
+    return QUESTION_POINTER + _FIXED.pack(Type.TXT, Class.CH, 0, len(rdata)) + rdata
+
+
+def _expire(client: Edns, draft: Draft) -> tuple[Option, ...]:
+    """Return the EXPIRE option where it was asked for and the answer is a SOA of ours (RFC 7314 §3.2)."""
+    if first(client, EdnsOption.EXPIRE) is None or len(draft.answer) != 1:
+        return ()
+    served = draft.answer[0][1]
+    return (expire(rdatas(served)[0]),) if served.type == Type.SOA else ()
+
+
+def _look(message: bytes) -> Asked:
+    """Return the offset behind the question of *message*, and the OPT of its sender, where they can be read."""
+    end, client = HEADER_SIZE, None
+    try:
+        header = wire.header(message)
+        if header.qdcount == 1:
             end = wire.question(message).end
-            client = _read(message, end, header.ancount, header.nscount, header.arcount).client
-        except BadMessage:
-            pass
-        return _error(message, Rcode.SERVFAIL, client, end, Ede.NOT_READY, text)
+        if header.qdcount <= 1:
+            client = _read(message, end, 0, 0, header.ancount + header.nscount + header.arcount).client
+    except BadMessage:
+        pass
+    return Asked(end, client)
 
 
 def _read(message: bytes, end: int, ancount: int, nscount: int, arcount: int) -> Asked:
@@ -172,31 +334,3 @@ def _read(message: bytes, end: int, ancount: int, nscount: int, arcount: int) ->
     if at != len(message):
         return Asked(end, client, wrong="Octets stand behind the last record.")
     return Asked(end, client, signed)
-
-
-def _refuse(message: bytes, asked: Asked) -> bytes | None:
-    """Return the answer to a message that is no proper question, or None."""
-    client, end = asked.client, asked.end
-    if asked.wrong:
-        return _error(message, Rcode.FORMERR, client, end, Ede.OTHER, asked.wrong)
-    if client is not None and client.version:
-        return wire.error_reply(message, Rcode.BADVERS, client=client, end=end)  # RFC 6891 §6.1.3
-    if asked.signed:
-        text = "The TSIG of this question cannot be checked here; ask without a key."
-        return _error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, text)
-    return None
-
-
-def _meta(message: bytes, rdtype: int, client: Edns | None, end: int) -> bytes:
-    """Answer a question for a type that is never data (RFC 6895 §3.1)."""
-    if rdtype in (Type.AXFR, Type.IXFR):
-        text = "Zone transfers are not supported yet."
-        return _error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, text)
-    if rdtype in (Type.MAILA, Type.MAILB, Type.TKEY):
-        return _error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, "This query type is not supported.")
-    text = "This type never holds data, so it cannot be asked for."
-    return _error(message, Rcode.FORMERR, client, end, Ede.INVALID_QUERY_TYPE, text)
-
-
-def _error(message: bytes, rcode: Rcode, client: Edns | None, end: int, code: Ede, text: str) -> bytes:
-    return wire.error_reply(message, rcode, client=client, options=(wire.ede(code, text),), end=end)

@@ -44,13 +44,16 @@ _COMMON = frozenset(
     {Type.A, Type.AAAA, Type.CNAME, Type.MX, Type.TXT, Type.SRV, Type.SVCB, Type.HTTPS, Type.TLSA, Type.DS, Type.NS}
 )
 
-# Our OPT record, without and with DO (RFC 6891 §6.1.4, RFC 3225 §3).
+# Our OPT record without options, without and with DO (RFC 6891 §6.1.4, RFC 3225 §3).
 OPT = opt(UDP_MAX_PAYLOAD, do=False)
 OPT_DO = opt(UDP_MAX_PAYLOAD, do=True)
 
 
 class Table:
-    """Zones by origin, and the remembered answers of all of them, at most *entries*."""
+    """Zones by origin, and the remembered answers of all of them, at most *entries*.
+
+    *options* stand in the OPT record of every remembered answer.
+    """
 
     __slots__ = (
         "_bare",
@@ -59,6 +62,8 @@ class Table:
         "_entries",
         "_leaning",
         "_left",
+        "_opt",
+        "_opt_do",
         "_origins",
         "_plain",
         "_reached",
@@ -67,7 +72,9 @@ class Table:
         "zones",
     )
 
-    def __init__(self, entries: int = ENTRIES) -> None:
+    def __init__(self, entries: int = ENTRIES, options: tuple[tuple[int, bytes], ...] = ()) -> None:
+        self._opt = opt(UDP_MAX_PAYLOAD, do=False, options=options)
+        self._opt_do = opt(UDP_MAX_PAYLOAD, do=True, options=options)
         self.zones: dict[Name, ZoneImage | int] = {}  # a number is a zone that is known but not in memory
         self._origins: dict[int, Name] = {}
         self._entries = entries
@@ -114,6 +121,11 @@ class Table:
             return None
         return b"".join((datagram[:2], opening, entry[0], datagram[12:], entry[1]))
 
+    @property
+    def opt_size(self) -> int:
+        """Return the octets of the OPT record in a remembered answer."""
+        return len(self._opt)
+
     def opt(self, octets: bytes) -> Edns | None:
         """Return what *octets* say as an OPT record without options and of version 0; None where they are none."""
         client = self._clients.get(octets)
@@ -121,16 +133,20 @@ class Table:
             if octets[5:7] != OPT[5:7]:
                 return None
             client = Edns(max(octets[3] << 8 | octets[4], UDP_MIN_PAYLOAD), 0, octets[7] != 0)
-            if len(self._clients) < _CLIENTS:
-                self._clients[octets] = client
-                limit = client.payload if client.payload < UDP_MAX_PAYLOAD else 0
-                answers = self._signed if client.do else self._plain
-                self._tails[octets] = answers, OPT_DO if client.do else OPT, limit
+            if len(self._clients) >= _CLIENTS:
+                # Who sends them all does not keep others out: those that are used come back at once.
+                self._clients.clear()
+                self._tails.clear()
+            self._clients[octets] = client
+            # What may stand before our OPT, and the octets of theirs, which the hot path does not subtract.
+            limit = client.payload - len(self._opt) + len(OPT) if client.payload < UDP_MAX_PAYLOAD else 0
+            answers = self._signed if client.do else self._plain
+            self._tails[octets] = answers, self._opt_do if client.do else self._opt, limit
         return client
 
     def remember(self, question: bytes, answer: Answer, draft: Draft, *, edns: bool, do: bool) -> None:
         """Keep *answer* to *question*, as name, type and class in lower case, where it is plain and will last."""
-        room = UDP_MAX_PAYLOAD - len(OPT) if edns else UDP_MIN_PAYLOAD
+        room = UDP_MAX_PAYLOAD - len(self._opt) if edns else UDP_MIN_PAYLOAD
         if not answer.whole or answer.flags != FLAG_AA or HEADER_SIZE + len(question) + len(answer.body) > room:
             return
         if draft.left and int.from_bytes(question[-4:-2], "big") not in _COMMON:

@@ -26,6 +26,18 @@ EDNS_DO = 0x8000  # RFC 3225 §3, in the OPT's TTL
 EDNS_EDE = 15  # RFC 8914 §2
 
 
+class EdnsOption(IntEnum):
+    """Options of OPT records (RFC 6891 §9), those that mean something here."""
+
+    NSID = 3  # RFC 5001 §2.3
+    EXPIRE = 9  # RFC 7314 §3
+    COOKIE = 10  # RFC 7873 §4
+    KEEPALIVE = 11  # RFC 7828 §3.1
+    PADDING = 12  # RFC 7830 §3
+    EDE = 15  # RFC 8914 §2
+    REPORT_CHANNEL = 18  # RFC 9567 §5.1
+
+
 class Opcode(IntEnum):
     """RFC 6895 §2.2."""
 
@@ -52,6 +64,7 @@ class Rcode(IntEnum):
     BADKEY = 17
     BADTIME = 18
     BADTRUNC = 22
+    BADCOOKIE = 23  # RFC 7873 §8
 
 
 BADSIG = 16  # RFC 8945 §3

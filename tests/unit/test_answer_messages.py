@@ -7,7 +7,7 @@ import dns.message
 import dns.rcode
 import dns.rdataclass
 import pytest
-from asking import Asker, ede, header, query, rcode, section, tc
+from asking import UDP, Asker, ede, header, query, rcode, section, tc
 from published import image
 
 from ddns.answer.compile import NeedZone
@@ -59,7 +59,7 @@ def test_an_answer_is_never_answered(ask):
     message[2] |= 0x80
 
     assert ask.wire(bytes(message)) is None
-    assert ask.responder.unavailable(bytes(message), "Later.") is None
+    assert ask.responder.unavailable(bytes(message), UDP, "Later.") is None
 
 
 @pytest.mark.parametrize("opcode", [1, 2, 3, 4, 5, 6, 15])
@@ -296,12 +296,12 @@ def test_refusals_explain_themselves_only_in_edns(ask):
 
 
 def test_a_zone_that_cannot_be_read_just_now_is_a_server_failure_that_says_so(ask):
-    answer = dns.message.from_wire(ask.responder.unavailable(query("www.example."), "The database is away."))
+    answer = dns.message.from_wire(ask.responder.unavailable(query("www.example."), UDP, "The database is away."))
 
     assert rcode(answer) == "SERVFAIL"
     assert ede(answer) == (Ede.NOT_READY, "The database is away.")
-    assert ask.responder.unavailable(b"short", "x") is None
-    assert header(ask.responder.unavailable(plain()[:14], "x"))[1] & 15 == Rcode.SERVFAIL
+    assert ask.responder.unavailable(b"short", UDP, "x") is None
+    assert header(ask.responder.unavailable(plain()[:14], UDP, "x"))[1] & 15 == Rcode.SERVFAIL
 
 
 def test_the_zone_that_is_missing_is_named_by_its_number():

@@ -1,0 +1,91 @@
+"""Questions with a cookie and no other option, which is what `dig` and most resolvers with cookies send.
+
+Law: what `answer` gives is octet for octet what `ddns.answer.responder` would give. The question is looked up
+without its cookie, and the cookie for the asker is put behind the remembered answer: no parsing here either.
+"""
+
+from __future__ import annotations
+
+from ddns.answer.cookies import CLIENT_COOKIE, COOKIE, Cookies, Verdict
+from ddns.answer.options import first
+from ddns.answer.table import OPT, OPT_DO, Table
+from ddns.dns import wire
+from ddns.dns.asker import Asker, Transport
+from ddns.dns.codes import HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, EdnsOption, Type
+from ddns.dns.wire import BadMessage
+
+_OPT = b"\0" + Type.OPT.to_bytes(2, "big")
+_FIXED = 9  # octets of an OPT record before its RDLENGTH
+_LENGTH = 2  # octets of RDLENGTH
+_HEAD = 4  # octets of an option's code and length
+_RECORDS = 2048  # ours: bounds the work of looking for a cookie; an update may hold that many records
+_CODE = EdnsOption.COOKIE.to_bytes(2, "big")
+# What stands between an OPT's TTL and its only option's octets: RDLENGTH, code, length.
+_CLIENT = (_HEAD + CLIENT_COOKIE).to_bytes(2, "big") + _CODE + CLIENT_COOKIE.to_bytes(2, "big")
+_BOTH = (_HEAD + COOKIE).to_bytes(2, "big") + _CODE + COOKIE.to_bytes(2, "big")
+_TTLS = (OPT[5:_FIXED], OPT_DO[5:_FIXED])
+_ADDED = _HEAD + COOKIE  # octets by which our cookie makes an OPT longer
+
+
+class Cookied:
+    """Finds cookies in datagrams and answers of *table* for those who send them."""
+
+    __slots__ = ("_cookies", "_opt_size", "_table")
+
+    def __init__(self, table: Table, cookies: Cookies) -> None:
+        self._table = table
+        self._cookies = cookies
+        self._opt_size = table.opt_size
+
+    def asker(self, datagram: bytes, source: str, now: int) -> Asker:
+        """Return who sent *datagram* over UDP from *source*, verified where it holds a good cookie."""
+        cookie = find(datagram)
+        good = cookie != b"" and self._cookies.judge(cookie, source, now) == Verdict.GOOD
+        return Asker(Transport.UDP, source, good)
+
+    def answer(self, datagram: bytes, source: str, now: int) -> bytes | None:
+        """Return the answer to a question with a cookie where the answer to the question is remembered, else None."""
+        if datagram[-COOKIE - len(_BOTH) : -COOKIE] == _BOTH:
+            size = COOKIE
+        elif datagram[-CLIENT_COOKIE - len(_CLIENT) : -CLIENT_COOKIE] == _CLIENT:
+            size = CLIENT_COOKIE
+        else:
+            return None
+        bare = datagram[: -_LENGTH - _HEAD - size] + b"\0\0"
+        found = self._table.lookup(bare)
+        if found is None:
+            # Whoever sends cookies never sends the OPT record without; here the table learns that one.
+            record = bare[-_FIXED - _LENGTH :]
+            if record[:3] == _OPT and record[5:_FIXED] in _TTLS:
+                self._table.opt(record)
+            return None
+        payload = bare[-8] << 8 | bare[-7]
+        if len(found) + _ADDED > min(max(payload, UDP_MIN_PAYLOAD), UDP_MAX_PAYLOAD):
+            return None
+        at = len(found) - self._opt_size + _FIXED
+        length = (self._opt_size - len(OPT) + _ADDED).to_bytes(2, "big")
+        cookie = self._cookies.renew(datagram[-size:], source, now)
+        return b"".join((found[:at], length, found[at + _LENGTH :], _OPEN, cookie))
+
+
+def find(message: bytes) -> bytes:
+    """Return the data of the first COOKIE option of *message*; empty where there is none or it cannot be read."""
+    if message[-COOKIE - len(_BOTH) : -COOKIE] == _BOTH and message[-COOKIE - len(_BOTH) - _FIXED :][:3] == _OPT:
+        return message[-COOKIE:]
+    if _OPT not in message or _CODE not in message:
+        return b""
+    try:
+        header = wire.header(message)
+        end = wire.question(message).end if header.qdcount else HEADER_SIZE
+        count = header.ancount + header.nscount + header.arcount
+        if header.qdcount > 1 or count > _RECORDS:
+            return b""
+        for record in wire.walk(message, end, count):
+            if record.type == Type.OPT:
+                return first(wire.edns(message, record), EdnsOption.COOKIE) or b""
+    except BadMessage:
+        pass
+    return b""
+
+
+_OPEN = _CODE + COOKIE.to_bytes(2, "big")
