@@ -36,6 +36,8 @@ class Chapter(StrEnum):
     PREREQUISITES = "Prerequisites"
     LIMITS = "Limits"
     ENROLMENT = "Enrolment"
+    SERVICES = "Service registration"
+    TRANSFERS = "Transfers"
     OUTAGES = "Outages and rations"
     CLIENT = "What a client of ours says about an answer"
 
@@ -123,6 +125,11 @@ _ROWS = [
             "sign for minutes, not days; `[sig0] window`",
         ),
         (
+            "request-too-old", "REFUSED", Ede.PROHIBITED, Turn.CLOCK,
+            "the signature ended long ago by the database's clock: this server's own clock is behind",
+            "set the server's clock; sign anew",
+        ),
+        (
             "key-revoked", "REFUSED", Ede.PROHIBITED, Turn.KEY,
             "the key was revoked while the update waited",
             "enrol again: `ddns home invite LABEL --again`",
@@ -130,6 +137,11 @@ _ROWS = [
     ),
     *_rows(
         Chapter.PERMISSION,
+        (
+            "update-cleartext", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "this server takes updates only over TLS, HTTPS or QUIC",
+            "send it by DNS over TLS to port 853; `[update] transport` allows others",
+        ),
         (
             "zone-unknown", "NOTAUTH", Ede.NOT_AUTHORITATIVE, Turn.POLICY,
             "this server does not have the zone",
@@ -304,6 +316,54 @@ _ROWS = [
         ),
     ),
     *_rows(
+        Chapter.TRANSFERS,
+        (
+            "transfer-malformed", "FORMERR", Ede.OTHER, Turn.FORM,
+            "a question for AXFR or IXFR that is not as RFC 5936 and RFC 1995 have it",
+            "the client's bug",
+        ),
+        (
+            "transfer-edns-version", "BADVERS", Ede.OTHER, Turn.FORM,
+            "a version of EDNS other than 0",
+            "ask with version 0",
+        ),
+        (
+            "transfer-over-udp", "FORMERR", Ede.NOT_SUPPORTED, Turn.FORM,
+            "a question for AXFR by UDP or HTTPS",
+            "ask over TCP, TLS or QUIC",
+        ),
+        (
+            "transfer-no-zone", "NOTAUTH", Ede.NOT_AUTHORITATIVE, Turn.POLICY,
+            "no zone of this name is served here",
+            "ask for the apex of a zone",
+        ),
+        (
+            "transfer-not-allowed", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "no right lets this key or address have the zone",
+            "`ddns transfer allow`, or sign with the key that has the right",
+        ),
+        (
+            "transfer-busy", "SERVFAIL", Ede.NOT_READY, Turn.LATER,
+            "as many transfers are under way as one worker does at once",
+            "ask again in a while; `[transfer] at_once`",
+        ),
+        (
+            "transfer-away", "SERVFAIL", Ede.NOT_READY, Turn.LATER,
+            "the registry's database does not answer, or the transfer took too long",
+            "ask again in a moment; `[transfer] seconds`",
+        ),
+        (
+            "transfer-unpublished", "SERVFAIL", Ede.NOT_READY, Turn.LATER,
+            "the zone is new and has not been signed yet",
+            "ask again later",
+        ),
+        (
+            "transfer-failed", "SERVFAIL", Ede.OTHER, Turn.LATER,
+            "a bug of ours, or a record that no message can hold",
+            "tell the registry: its log says what happened",
+        ),
+    ),
+    *_rows(
         Chapter.OUTAGES,
         (
             "sig0-rationed", "REFUSED", Ede.BLOCKED, Turn.LATER,
@@ -347,6 +407,39 @@ _ROWS = [
             "tsig-refused", "NOTAUTH", Ede.OTHER, Turn.KEY,
             "the server says that key, signature or time are wrong; the sentence says which",
             "as the sentence says",
+        ),
+    ),
+    *_rows(
+        Chapter.SERVICES,
+        (
+            "srp-name-taken", "YXDOMAIN", Ede.PROHIBITED, Turn.STATE,
+            "the name of a host or of an instance has records without this key",
+            "choose another name; one whose key is lost is free when its key lease ends",
+        ),
+        (
+            "srp-name-reserved", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the host has a name that is not given to whoever comes first, such as `www` or `mail`",
+            "choose another name",
+        ),
+        (
+            "srp-signature-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "the update is not signed with the key that it gives its host",
+            "sign with that key",
+        ),
+        (
+            "srp-ttls-differ", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "records of one name and type have different TTLs",
+            "give them one",
+        ),
+        (
+            "srp-from-elsewhere", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the sender is not in a network from which the home's hosts may register",
+            "`ddns home services LABEL --from PREFIX`",
+        ),
+        (
+            "srp-zone-full", "REFUSED", Ede.PROHIBITED, Turn.LATER,
+            "the zone has as many registered records as it may",
+            "let some end, or withdraw them",
         ),
     ),
 ]  # fmt: skip

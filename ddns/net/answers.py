@@ -13,18 +13,23 @@ from ddns.dns.codes import HEADER_SIZE, Rcode, Type
 from ddns.dns.names import ROOT
 from ddns.dns.refusal import Refusal, extra_text
 from ddns.dns.wire import BadMessage, Edns
+from ddns.zone.request import UPDATE_LEASE
 from ddns.zone.update import Update
 
 _OPT_BEGINS = b"\0" + Type.OPT.to_bytes(2, "big")  # no message without these octets has an OPT
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What to answer: an RCODE, and an extended error and its sentence where there is one."""
+    """What to answer: an RCODE, and an extended error and its sentence where there is one.
+
+    *lease* holds the octets of the Update Lease option (RFC 9664 §4), where one was granted.
+    """
 
     rcode: int
     ede: int = 0
     text: str = ""
     code: str = ""
+    lease: bytes = b""
 
     @classmethod
     def of(cls, refusal: Refusal) -> Answer:
@@ -44,6 +49,8 @@ def answered(wire: bytes, answer: Answer, update: Update | None = None) -> bytes
     else:
         client, end = sender(wire)
     options = (wires.ede(answer.ede, answer.extra_text),) if client is not None and answer.text else ()
+    if answer.lease:
+        options = (*options, (UPDATE_LEASE, answer.lease))
     return wires.error_reply(wire, Rcode(answer.rcode), client=client, options=options, end=end)
 
 

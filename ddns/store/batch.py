@@ -67,10 +67,10 @@ WITH records AS (
     FROM unnest(%(z_ids)s, %(z_heads)s, %(z_editions)s, %(z_serials)s) AS step (id, head, edition, serial)
     WHERE zones.id = step.id
 ), answers AS (
-    INSERT INTO requests (digest, rcode, ede, text, expires_at)
-    SELECT digest, rcode, ede, text, to_timestamp(expires)
-    FROM unnest(%(q_digests)s, %(q_rcodes)s, %(q_edes)s, %(q_texts)s, %(q_expires)s)
-         AS answer (digest, rcode, ede, text, expires)
+    INSERT INTO requests (digest, rcode, ede, text, lease, expires_at)
+    SELECT digest, rcode, ede, text, lease, to_timestamp(expires)
+    FROM unnest(%(q_digests)s, %(q_rcodes)s, %(q_edes)s, %(q_texts)s, %(q_leases)s, %(q_expires)s)
+         AS answer (digest, rcode, ede, text, lease, expires)
     ON CONFLICT (digest) DO NOTHING
 )
 SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload
@@ -129,6 +129,7 @@ def _parameters(
         "q_rcodes": integers([stored.rcode for _, stored, _ in answered]),
         "q_edes": integers([stored.ede for _, stored, _ in answered]),
         "q_texts": texts(stored.text for _, stored, _ in answered),
+        "q_leases": octets([stored.lease for _, stored, _ in answered]),
         "q_expires": bigints([expires for _, _, expires in answered]),
         "payloads": texts(notify.payloads((one.zone, one.number) for one in steps)),
     }

@@ -19,7 +19,7 @@ class Zone(msgspec.Struct, frozen=True):
 
     *head* is the last sequence number in its journal, *edition* the number of what is published (0: nothing
     yet), *serial* the SOA serial published. *home*: it belongs to a home, which may be *suspended*.
-    *signed_pending*: its records are ahead of what is published.
+    *signed_pending*: its records are ahead of what is published. *leased*: some of its records have a lease.
     """
 
     id: int
@@ -33,11 +33,13 @@ class Zone(msgspec.Struct, frozen=True):
     home: bool = False
     suspended: bool = False
     signed_pending: bool = False
+    leased: bool = False
 
 
 _SELECT = """
 SELECT zones.id, zones.origin, zones.denial, zones.algorithm, zones.parent, zones.head, zones.edition, zones.serial,
-       homes.zone IS NOT NULL, coalesce(homes.state = 'suspended', false), coalesce(signing.pending, false)
+       homes.zone IS NOT NULL, coalesce(homes.state = 'suspended', false), coalesce(signing.pending, false),
+       EXISTS (SELECT FROM leases WHERE leases.zone = zones.id)
 FROM zones
 LEFT JOIN homes ON homes.zone = zones.id
 LEFT JOIN signing ON signing.zone = zones.id

@@ -21,6 +21,8 @@ from ddns.dns.spelling import type_to_text
 from ddns.dns.wire import BadMessage, Edns
 from ddns.zone.limits import DEFAULT, Limits
 
+UPDATE_LEASE = 2  # RFC 9664 §4, the EDNS option's code
+
 _IN = int(Class.IN)
 _ANY = int(Class.ANY)
 _NONE = int(Class.NONE)
@@ -59,6 +61,13 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     rdata: Rdata = b""
 
 
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """The lease that an update asks for (RFC 9664 §4), in seconds; *key_lease* is None in the short form."""
+
+    lease: int
+    key_lease: int | None = None
+
+
 class Update(msgspec.Struct, frozen=True):
     """An update as it was asked for.
 
@@ -78,6 +87,7 @@ class Update(msgspec.Struct, frozen=True):
     prerequisite_fault: Refusal | None = None
     fault: Refusal | None = None
     edns: Edns | None = None
+    lease: Asked | None = None
 
     def targets(self) -> tuple[tuple[Name, int], ...]:
         """Return what the update writes, as names and types: for permissions; type ANY is a whole name.
@@ -99,6 +109,7 @@ def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
         zone = wire.question(message)
         rows = _walk(message, zone.end, prerequisites + operations + additional)
         edns = _edns(message, rows[prerequisites + operations :])
+        lease = _lease(edns)
     except (BadName, BadMessage) as reason:
         return _malformed(str(reason))
     if zone.type != Type.SOA:  # RFC 2136 §3.1.1
@@ -129,6 +140,7 @@ def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
         prerequisite_fault,
         fault,
         edns,
+        lease,
     )
 
 
@@ -168,6 +180,18 @@ def _edns(message: bytes, additional: list[_Row]) -> Edns | None:
             raise BadMessage("it holds more than one OPT record, or one that is not the root's")
         found = wire.edns(message, wire.Record(at, name, rdtype, rdclass, ttl, at, rdlength))
     return found
+
+
+def _lease(edns: Edns | None) -> Asked | None:
+    """Return what the Update Lease option of *edns* asks for. Raises `BadMessage` (RFC 9664 §4)."""
+    found = [octets for code, octets in edns.options if code == UPDATE_LEASE] if edns is not None else []
+    if not found:
+        return None
+    if len(found) > 1 or len(found[0]) not in (4, 8):
+        raise BadMessage("its Update Lease option must stand there once and have 4 or 8 octets")
+    octets = found[0]
+    key_lease = int.from_bytes(octets[4:], "big") if len(octets) > 4 else None
+    return Asked(int.from_bytes(octets[:4], "big"), key_lease)
 
 
 def _prerequisites(message: bytes, origin: Name, rows: list[_Row]) -> tuple[tuple[Prerequisite, ...], Refusal | None]:
