@@ -8,8 +8,9 @@ guesses is. A worker verifies one signature at a time.
 Sources are counted as IPv4 /24 and IPv6 /56: a /56 is what a home is given (RFC 6177 §2), and an attacker
 with a whole /24 should not have 256 purses. A source that has shown a key's signature lately pays for that
 key from a purse of its own and not from the worker's, so that strangers who name a home's key, from
-anywhere, cannot lock the home out. All purses are bounded in number; the one that was used least recently
-is forgotten.
+anywhere, cannot lock the home out. Who has proved its address (a stream, a DNS cookie) pays from purses that
+nobody can empty who only claims that address. All purses are bounded in number; the one that was used least
+recently is forgotten.
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ class Buckets:
         state[owner] = (tokens - 1 if enough else tokens, now)
         return enough
 
+    def has(self, owner: Hashable, now: float) -> bool:
+        """Tell whether *owner* could take a token at *now*."""
+        known = self._state.get(owner)
+        return known is None or min(self._burst, known[0] + max(0.0, now - known[1]) * self._rate) >= 1
+
     def give_back(self, owner: Hashable) -> None:
         """Return a token that was taken."""
         known = self._state.get(owner)
@@ -90,34 +96,49 @@ class Budget:
         self._limits = limits
         self._sources = Buckets(limits.source_burst, limits.source_rate, limits.purses)
         self._keys = Buckets(limits.key_burst, limits.key_rate, limits.purses)
-        self._worker = Buckets(limits.worker_burst, limits.worker_rate, 1)
+        self._worker = Buckets(limits.worker_burst, limits.worker_rate, 2)  # of those who proved their address or not
         self._known: OrderedDict[tuple[Name, bytes], float] = OrderedDict()
 
-    def spend(self, key: Name, source: str, now: float) -> bool:
-        """Pay for one verification of a signature by *key* from the address *source*; False: it must not run."""
+    def spend(self, key: Name, source: str, now: float, *, proved: bool = False) -> bool:
+        """Pay for one verification of a signature by *key* from the address *source*; False: it must not run.
+
+        *proved*: the sender is at that address.
+        """
         network = prefix(source)
         known = self._is_known(key, network, now)
-        if not self._sources.take(network, now):
+        from_source, from_key = _purses(key, network, known=known, proved=proved)
+        if not self._sources.take(from_source, now):
             return False
-        if not self._keys.take((key, network) if known else key, now):
-            self._sources.give_back(network)
+        if not self._keys.take(from_key, now):
+            self._sources.give_back(from_source)
             return False
-        if not known and not self._worker.take(None, now):
-            self._sources.give_back(network)
-            self._keys.give_back(key)
+        if not known and not self._worker.take(proved, now):
+            self._sources.give_back(from_source)
+            self._keys.give_back(from_key)
             return False
         return True
 
-    def refund(self, key: Name, source: str, now: float) -> None:
+    def could_spend(self, key: Name, source: str, now: float, *, proved: bool = False) -> bool:
+        """Tell whether `spend` would pay, so that what comes before a verification can be left out too."""
+        network = prefix(source)
+        known = self._is_known(key, network, now)
+        from_source, from_key = _purses(key, network, known=known, proved=proved)
+        return (
+            self._keys.has(from_key, now)
+            and self._sources.has(from_source, now)
+            and (known or self._worker.has(proved, now))
+        )
+
+    def refund(self, key: Name, source: str, now: float, *, proved: bool = False) -> None:
         """Give back what `spend` took: the signature was good. Remember who showed it."""
         network = prefix(source)
         pair = (key, network)
-        self._sources.give_back(network)
-        if self._is_known(key, network, now):
-            self._keys.give_back(pair)
-        else:
-            self._keys.give_back(key)
-            self._worker.give_back(None)
+        known = self._is_known(key, network, now)
+        from_source, from_key = _purses(key, network, known=known, proved=proved)
+        self._sources.give_back(from_source)
+        self._keys.give_back(from_key)
+        if not known:
+            self._worker.give_back(proved)
             if len(self._known) >= self._limits.purses:
                 self._known.popitem(last=False)
         self._known[pair] = now
@@ -126,6 +147,12 @@ class Budget:
     def _is_known(self, key: Name, network: bytes, now: float) -> bool:
         shown = self._known.get((key, network))
         return shown is not None and now - shown < self._limits.known_for
+
+
+def _purses(key: Name, network: bytes, *, known: bool, proved: bool) -> tuple[Hashable, Hashable]:
+    """Return whose purses pay for a verification: the source's and the key's."""
+    from_source: Hashable = (network, proved) if proved else network
+    return from_source, (key, from_source) if known or proved else key
 
 
 @functools.lru_cache(maxsize=4096)

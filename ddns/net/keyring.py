@@ -1,12 +1,14 @@
 """The keys that this worker knows by name: a bounded cache before the database's table of credentials.
 
-Names that nobody has are remembered too, in the same bound, so that a flood of unknown keys costs one
-look-up a name, gathered into few statements. A revocation is heard at once; and the commit asks again.
+Names that nobody has are remembered too, apart from the others, so that a flood of unknown keys costs one
+look-up a name, gathered into few statements, and pushes no key out. A revocation is heard at once; and the
+commit asks again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 
 from twisted.logger import Logger
@@ -19,7 +21,8 @@ from ddns.store.pool import Pool
 
 log = Logger(namespace="ddns.keys")
 
-AT_ONCE = 500  # names looked up in one statement
+AT_ONCE = 200  # names looked up in one statement
+UNKNOWN = 16_384  # names remembered as nobody's; about 200 octets each
 
 Found = Callable[[tuple[Credential, ...] | None], None]
 
@@ -32,22 +35,26 @@ class Keyring:
         self._sealer = sealer
         self._most = most
         self._most_waiting = waiting
-        self._kept: dict[Name, tuple[Credential, ...]] = {}
+        self._kept: OrderedDict[Name, tuple[Credential, ...]] = OrderedDict()
+        self._unknown: OrderedDict[Name, None] = OrderedDict()
         self._asked: dict[Name, list[Found]] = {}
         self._waiting = 0
         self._task: asyncio.Task[None] | None = None
         self._generation = 0
 
-    def find(self, name: Name, found: Found) -> bool:
+    def find(self, name: Name, found: Found, *, proved: bool = True) -> bool:
         """Call *found* with the live credentials called *name*, now or soon; None: the database is away.
 
-        Returns False, and calls nobody, where too many look-ups wait already.
+        Returns False, and calls nobody, where too many look-ups wait already. Who has not *proved* its address
+        gets at most half of the places, so that floods leave some to the others.
         """
         kept = self._kept.get(name)
+        if kept is None and name in self._unknown:
+            kept = ()
         if kept is not None:
             found(kept)
             return True
-        if self._waiting >= self._most_waiting:
+        if self._waiting >= (self._most_waiting if proved else (self._most_waiting + 1) // 2):
             return False
         self._waiting += 1
         self._asked.setdefault(name, []).append(found)
@@ -60,8 +67,10 @@ class Keyring:
         self._generation += 1
         if name is None:
             self._kept.clear()
+            self._unknown.clear()
         else:
             self._kept.pop(name, None)
+            self._unknown.pop(name, None)
 
     async def _look_up(self) -> None:
         try:
@@ -87,7 +96,12 @@ class Keyring:
             self._task = None
 
     def _keep(self, name: Name, known: tuple[Credential, ...]) -> None:
-        if len(self._kept) >= self._most:
-            # The oldest goes: a key in use is back after one look-up.
-            del self._kept[next(iter(self._kept))]
-        self._kept[name] = known
+        # The oldest goes: a key in use is back after one look-up.
+        if known:
+            if len(self._kept) >= self._most:
+                self._kept.popitem(last=False)
+            self._kept[name] = known
+        else:
+            if len(self._unknown) >= UNKNOWN:
+                self._unknown.popitem(last=False)
+            self._unknown[name] = None

@@ -5,38 +5,77 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from zope.interface import implementer
 
-from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE
+from ddns.answer.rrl import Rrl, RrlLimits
+from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, Opcode
+from ddns.net.admission import Admission
 from ddns.net.reply import Reply
 
 DRAIN = 64  # datagrams answered before the reactor looks at anything else
 LARGEST_REQUEST = 4096  # octets; what is longer belongs on TCP
 
-Slow = Callable[[bytes, Any, Reply], None]
+SAID = 10.0  # seconds between two lines in the log about answers that were limited
 
+log = Logger(namespace="ddns.udp")
+
+_OPCODE = 0xF8  # of the header's third octet: QR and OPCODE
+_UPDATE = Opcode.UPDATE << 3
 _IN_PKTINFO = struct.Struct("=I4s4s")
 _IN6_PKTINFO = struct.Struct("=16sI")
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
+
+
+class Datagram:
+    """A datagram that was not answered at once: *wire* came from *host*. It is called once, with its answer."""
+
+    __slots__ = ("_peer", "_reader", "_to", "host", "wire")
+
+    def __init__(self, reader: UdpReader, wire: bytes, peer: Any, to: Any) -> None:
+        self._reader = reader
+        self._peer = peer
+        self._to = to
+        self.wire = wire
+        self.host: str = peer[0]
+
+    def __call__(self, octets: bytes) -> None:
+        """Send the answer, as far as response rate limiting lets it."""
+        self._reader.answer(self.wire, octets, self._peer, self._to)
+
+
+Slow = Callable[[bytes, Any, Reply], None]
 
 
 @implementer(IReadDescriptor)
 class UdpReader:
     """Answer what *lookup* knows at once; give the rest to *slow* with the peer and a way to reply.
 
-    *sock* is bound and non-blocking. `bound` is where it listens.
+    *sock* is bound and non-blocking. `bound` is where it listens. What goes out is counted by *rrl*. Updates
+    go to *admission* where there is one, which gets its turn after each drain.
     """
 
-    def __init__(self, sock: socket.socket, lookup: Callable[[bytes], bytes | None], slow: Slow) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        lookup: Callable[[bytes], bytes | None],
+        slow: Slow,
+        rrl: Rrl | None = None,
+        admission: Admission | None = None,
+    ) -> None:
         self._sock = sock
         self._lookup = lookup
         self._slow = slow
+        self._rrl = rrl or Rrl(RrlLimits(answers=0))
+        self._admission = admission
         self.bound = sock.getsockname()
 
     def fileno(self) -> int:
@@ -52,62 +91,110 @@ class UdpReader:
         self._sock.close()
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
-        """Answer what has arrived, at most `DRAIN` datagrams."""
-        receive, send, lookup = self._sock.recvfrom, self._sock.sendto, self._lookup
-        try:
-            for _ in range(DRAIN):
-                wire, peer = receive(LARGEST_REQUEST)
-                reply = lookup(wire)
-                if reply is not None:
-                    send(reply, peer)
-                elif len(wire) >= HEADER_SIZE:
-                    self._hand_over(wire, peer)
-        except OSError:
-            # Nothing more to read, or no room to send: a datagram may be lost, its asker asks again.
-            return
+        """Answer what has arrived, at most `DRAIN` datagrams, then let updates have their turn."""
+        rrl = self._rrl
+        now = time.time()
+        if not rrl.since <= now < rrl.until:
+            _turn(rrl, now)
+        # An error is: nothing more to read, or no room to send. A datagram may be lost, its asker asks again.
+        with contextlib.suppress(OSError):
+            self._drain(rrl, now)
+        if self._admission is not None:
+            self._admission.run()
 
-    def _hand_over(self, wire: bytes, peer: Any) -> None:
-        def reply(octets: bytes) -> None:
+    def _drain(self, rrl: Rrl, now: float) -> None:
+        """Read and answer. Raises `BlockingIOError` where there is nothing more to read."""
+        receive, send, lookup = self._sock.recvfrom, self._sock.sendto, self._lookup
+        cells, enter = rrl.cells, rrl.enter
+        for _ in range(DRAIN):
+            wire, peer = receive(LARGEST_REQUEST)
+            reply = lookup(wire)
+            if reply is not None:
+                cell = cells.get(peer[0]) or enter(peer[0])
+                cell[0] -= 1
+                if cell[0] < 0:
+                    reply = rrl.judge(wire, reply, peer[0], now)
+                    if reply is None:
+                        continue
+                send(reply, peer)
+            elif len(wire) >= HEADER_SIZE:
+                self._hand_over(wire, peer, None)
+
+    def _hand_over(self, wire: bytes, peer: Any, to: Any) -> None:
+        datagram = Datagram(self, wire, peer, to)
+        if wire[2] & _OPCODE == _UPDATE and self._admission is not None:
+            self._admission.put(datagram)
+        else:
+            self._slow(wire, peer, datagram)
+
+    def answer(self, wire: bytes, octets: bytes, peer: Any, to: Any) -> None:
+        """Send *octets*, the answer to *wire*, to *peer*; *to* is what `_hand_over` got."""
+        rrl, host = self._rrl, peer[0]
+        cell = rrl.cells.get(host) or rrl.enter(host)
+        cell[0] -= 1
+        limited: bytes | None = octets
+        if cell[0] < 0 and octets:
+            limited = rrl.judge(wire, octets, host, time.time())
+        if limited:
             try:
-                self._sock.sendto(octets, peer)
+                self._send(limited, peer, to)
             except OSError:
                 return
 
-        self._slow(wire, peer, reply)
+    def _send(self, octets: bytes, peer: Any, to: Any) -> None:  # noqa: ARG002 - where a wildcard's reply leaves from
+        self._sock.sendto(octets, peer)
 
 
 class WildcardUdpReader(UdpReader):
     """A reader for a socket bound to all addresses: each reply leaves from the address that was asked."""
 
-    def __init__(self, sock: socket.socket, lookup: Callable[[bytes], bytes | None], slow: Slow) -> None:
-        super().__init__(sock, lookup, slow)
+    def __init__(
+        self,
+        sock: socket.socket,
+        lookup: Callable[[bytes], bytes | None],
+        slow: Slow,
+        rrl: Rrl | None = None,
+        admission: Admission | None = None,
+    ) -> None:
+        super().__init__(sock, lookup, slow, rrl, admission)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
-    def doRead(self) -> None:  # noqa: N802 - Twisted's name
-        """Answer what has arrived, at most `DRAIN` datagrams."""
-        try:
-            for _ in range(DRAIN):
-                wire, control, _flags, peer = self._sock.recvmsg(LARGEST_REQUEST, 128)
-                source = _source(control)
-                reply = self._lookup(wire)
-                if reply is not None:
-                    self._sock.sendmsg([reply], source, 0, peer)
-                elif len(wire) >= HEADER_SIZE:
-                    self._hand_over_from(wire, peer, source)
-        except OSError:
-            return
+    def _drain(self, rrl: Rrl, now: float) -> None:
+        cells, enter = rrl.cells, rrl.enter
+        for _ in range(DRAIN):
+            wire, control, _flags, peer = self._sock.recvmsg(LARGEST_REQUEST, 128)
+            source = _source(control)
+            reply = self._lookup(wire)
+            if reply is not None:
+                cell = cells.get(peer[0]) or enter(peer[0])
+                cell[0] -= 1
+                if cell[0] < 0:
+                    reply = rrl.judge(wire, reply, peer[0], now)
+                    if reply is None:
+                        continue
+                self._sock.sendmsg([reply], source, 0, peer)
+            elif len(wire) >= HEADER_SIZE:
+                self._hand_over(wire, peer, source)
 
-    def _hand_over_from(self, wire: bytes, peer: Any, source: list[tuple[int, int, bytes]]) -> None:
-        def reply(octets: bytes) -> None:
-            try:
-                self._sock.sendmsg([octets], source, 0, peer)
-            except OSError:
-                return
+    def _send(self, octets: bytes, peer: Any, to: Any) -> None:
+        self._sock.sendmsg([octets], to, 0, peer)
 
-        self._slow(wire, peer, reply)
+
+def _turn(rrl: Rrl, now: float) -> None:
+    """Begin a new second, and say now and then what was limited in those before."""
+    rrl.turn(now)
+    if (rrl.dropped or rrl.slipped) and not rrl.said <= now < rrl.said + SAID:
+        log.warn(
+            "rrl.limited dropped={dropped} slipped={slipped} last={last}",
+            dropped=rrl.dropped,
+            slipped=rrl.slipped,
+            last=rrl.last,
+        )
+        rrl.dropped = rrl.slipped = 0
+        rrl.said = now
 
 
 def _source(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
@@ -122,10 +209,16 @@ def _source(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes
     return []
 
 
-def reader(sock: socket.socket, lookup: Callable[[bytes], bytes | None], slow: Slow) -> UdpReader:
+def reader(
+    sock: socket.socket,
+    lookup: Callable[[bytes], bytes | None],
+    slow: Slow,
+    rrl: Rrl | None = None,
+    admission: Admission | None = None,
+) -> UdpReader:
     """Return the right reader for *sock*."""
     wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    return (WildcardUdpReader if wildcard else UdpReader)(sock, lookup, slow)
+    return (WildcardUdpReader if wildcard else UdpReader)(sock, lookup, slow, rrl, admission)
 
 
 assert LARGEST_REQUEST <= MAX_MESSAGE

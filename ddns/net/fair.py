@@ -1,0 +1,59 @@
+"""A bounded queue whose owners take turns: who sends much waits for himself and not before others."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class FairQueue(Generic[Item]):
+    """Items of owners: *most* in all and *each* (at least 1) of one owner; those of one owner stay in their order."""
+
+    __slots__ = ("_each", "_most", "_owners", "_size")
+
+    def __init__(self, most: int, each: int) -> None:
+        self._most = most
+        self._each = each
+        self._owners: OrderedDict[Hashable, deque[Item]] = OrderedDict()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def is_full(self, owner: Hashable) -> bool:
+        """Tell whether there is no room for another item of *owner*."""
+        mine = self._owners.get(owner)
+        return self._size >= self._most or (mine is not None and len(mine) >= self._each)
+
+    def add(self, owner: Hashable, item: Item) -> None:
+        """Put *item* behind what *owner* has here; the caller has asked `is_full`."""
+        mine = self._owners.get(owner)
+        if mine is None:
+            self._owners[owner] = deque((item,))
+        else:
+            mine.append(item)
+        self._size += 1
+
+    def make_room(self, owner: Hashable) -> Item:
+        """Take out the oldest item of *owner* where its share is full, else that of who is next; it is full."""
+        mine = self._owners.get(owner)
+        if mine is None or len(mine) < self._each:
+            return self.take()
+        self._size -= 1
+        return mine.popleft()
+
+    def take(self) -> Item:
+        """Take out the next item: the oldest of who is next. Raises `KeyError` where there is none."""
+        owner, mine = self._owners.popitem(last=False)
+        item = mine.popleft()
+        self._size -= 1
+        if mine:
+            self._owners[owner] = mine  # behind all others
+        return item
+
+    def take_many(self, count: int) -> list[Item]:
+        """Take out the next *count* items, or as many as there are."""
+        return [self.take() for _ in range(min(count, self._size))]
