@@ -151,7 +151,7 @@ class Rules:
         if refusal is not None:
             return Decision(refusal)
         most, rule = self._bound(granted, denied, name, rdtype)
-        allowing = () if self._owner else tuple(self._meant(granted, name, rdtype))
+        allowing = () if self._owner else tuple(sorted(self._meant(granted, name, rdtype), key=lambda one: one.id))
         return Decision(None, allowing, most, rule)
 
     # -- finding
