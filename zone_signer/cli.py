@@ -27,6 +27,7 @@ from zone_signer import keys as public
 from zone_signer import leases, renewal, settings, store
 from zone_signer.keyring import KeyRing
 from zone_signer.policy import Policy
+from zone_signer.publishing import MOST_EDITIONS
 from zone_signer.service import Service, SocketProblem
 from zone_signer.signer import REFUSALS, Signer
 from zone_signer.vault import Vault, VaultError
@@ -68,16 +69,25 @@ def cli() -> None:
 @_key_option
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen for servers on this unix socket.")
 @click.option("--socket-group", default="", help="Let this group connect too.")
-def run(dsn: str | None, state: Path | None, master_key: Path | None, path: Path | None, socket_group: str) -> None:
+@click.option(
+    "--editions",
+    type=click.IntRange(100),
+    default=MOST_EDITIONS,
+    show_default=True,
+    help="Versions of each zone whose changes are kept, for IXFR.",
+)
+def run(
+    dsn: str | None, state: Path | None, master_key: Path | None, path: Path | None, socket_group: str, editions: int
+) -> None:
     """Answer servers and keep every zone signed, until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="zone-signer: %(message)s")
     with open_database(dsn, state) as database:
         where = settings.socket_path(path, database.state)
         key = settings.master_key_path(master_key, database.state)
-        asyncio.run(_serve(database.dsn_for(ROLE), where, socket_group, key))
+        asyncio.run(_serve(database.dsn_for(ROLE), where, socket_group, key, editions))
 
 
-async def _serve(dsn: str, path: Path, group: str, key: Path) -> None:
+async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,7 +98,7 @@ async def _serve(dsn: str, path: Path, group: str, key: Path) -> None:
     await pool.open()
     service = Service(path, Signer(ring, pool, Policy()), group)
     await service.start()
-    working = asyncio.create_task(Worker(dsn, ring, Policy()).run())
+    working = asyncio.create_task(Worker(dsn, ring, Policy(), editions=editions).run())
     stopped = asyncio.create_task(stopping.wait())
     print("ready", flush=True)  # noqa: T201 - what the supervisor waits for
     _notify("READY=1")

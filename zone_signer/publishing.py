@@ -198,13 +198,16 @@ async def mark_pending(conn: Conn, zone: int) -> None:
     await conn.execute("UPDATE signing SET pending = true WHERE zone = %(zone)s", {"zone": zone})
 
 
-async def prune_editions(conn: Conn) -> int:
-    """Forget editions that nobody follows any more; returns how many. Whoever is further behind reads the zone anew."""
+async def prune_editions(conn: Conn, most: int = MOST_EDITIONS) -> int:
+    """Forget editions that nobody follows any more; returns how many. Whoever is further behind reads the zone anew.
+
+    Of each zone at most *most* are kept.
+    """
     cursor = await conn.execute(
         """DELETE FROM editions USING zones
            WHERE editions.zone = zones.id
              AND (editions.number <= zones.edition - %(most)s
                   OR (editions.number <= zones.edition - %(few)s AND editions.at < now() - %(old)s::interval))""",
-        {"most": MOST_EDITIONS, "few": FEW_EDITIONS, "old": timedelta(seconds=OLD)},
+        {"most": most, "few": FEW_EDITIONS, "old": timedelta(seconds=OLD)},
     )
     return cursor.rowcount

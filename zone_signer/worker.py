@@ -24,7 +24,7 @@ from zone_signer import leases, publishing, refresh, renewal, store
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
 from zone_signer.policy import Policy
-from zone_signer.publishing import Publication
+from zone_signer.publishing import MOST_EDITIONS, Publication
 from zone_signer.signer import REFUSALS
 from zone_signer.store import Conn
 
@@ -50,9 +50,20 @@ class Sweep(msgspec.Struct, frozen=True):
 
 
 class Worker:
-    """Signs with the keys of *ring* what *dsn*'s database asks for; *clock* gives seconds since 1970."""
+    """Signs with the keys of *ring* what *dsn*'s database asks for; *clock* gives seconds since 1970.
 
-    def __init__(self, dsn: str, ring: KeyRing, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+    Of each zone at most *editions* are kept.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        ring: KeyRing,
+        policy: Policy,
+        clock: Callable[[], float] = time.time,
+        editions: int = MOST_EDITIONS,
+    ) -> None:
+        self._editions = editions
         self._dsn = dsn
         self._ring = ring
         self._policy = policy
@@ -225,7 +236,7 @@ class Worker:
         try:
             placed = await self._delegate(conn, None if everything else new) if everything or new else 0
             if everything and not placed:
-                await publishing.prune_editions(conn)
+                await publishing.prune_editions(conn, self._editions)
                 self._looked = tick
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError):

@@ -43,6 +43,7 @@ _TAIL = struct.Struct("!HHH")  # original ID, error, other length
 _LAST = struct.Struct("!HIHHH")  # time signed, fudge, error, other length
 _ERROR = struct.Struct("!HH")  # error, other length
 _COUNT = struct.Struct("!H")
+_TIMERS = struct.Struct("!HIH")  # time signed and fudge: all that is signed of a later TSIG (RFC 8945 §5.3.1)
 _NAME_VARIABLES = _OWNER.pack(Class.ANY, 0)
 
 
@@ -216,6 +217,35 @@ def reply(
 def sign_reply(wire: bytes, record: TsigRecord, credential: Credential, now: int) -> bytes:
     """Return the reply *wire* signed like the request of *record*, the request's MAC included (RFC 8945 §5.3.1)."""
     return _reply(wire, record, credential, _Stamp(now, FUDGE))
+
+
+class Stream:
+    """Sign the messages of one answer with *credential*, each over the one before it (RFC 8945 §5.3.1).
+
+    *record* is the request's TSIG. *size* is how many octets each signature takes.
+    """
+
+    def __init__(self, record: TsigRecord, credential: Credential) -> None:
+        self._credential = credential
+        self._mac = record.mac
+        self._first = True
+        algorithm = _WIRE[credential.algorithm]
+        rdata = len(algorithm) + _TIMES.size + _SIZES[credential.algorithm] + _TAIL.size
+        self.size = len(credential.name) + _FIXED.size + rdata
+
+    def sign(self, wire: bytes, now: int) -> bytes:
+        """Return the next message *wire* signed at *now*."""
+        credential, stamp = self._credential, _Stamp(now, FUDGE)
+        prefix = _COUNT.pack(len(self._mac)) + self._mac
+        if self._first:
+            self._first = False
+            octets, self._mac = _signed(wire, credential, prefix, stamp)
+            return octets
+        if credential.secret is None:
+            raise ValueError(f"the key {names.to_text(credential.name)} has no secret")
+        timers = _TIMERS.pack(now >> 32, now & 0xFFFFFFFF, FUDGE)
+        self._mac = hmac.digest(credential.secret.reveal(), prefix + wire + timers, _HASHES[credential.algorithm])
+        return _append(wire, credential.name, _WIRE[credential.algorithm], self._mac, stamp)
 
 
 def unsigned_reply(wire: bytes, record: TsigRecord, error: int) -> bytes:

@@ -27,6 +27,7 @@ NOUNS = {
     "zone": ("ddns.cli.zone", "Add, import, show, export, check and remove zones."),
     "key": ("ddns.cli.key", "Add, list and revoke the keys that may sign updates."),
     "grant": ("ddns.cli.grant", "Say which key may write what."),
+    "transfer": ("ddns.cli.transfer", "Say which secondaries may have which zone, and see how far they are."),
     "home": ("ddns.cli.home", "Invite homes and look after them."),
     "gateway": ("ddns.cli.gateway", "Speak for a home: enrol it and publish its devices."),
     "apply": ("ddns.cli.apply", "Bring zones, keys and grants to what a file says."),

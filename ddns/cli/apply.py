@@ -24,7 +24,7 @@ _MARKS = {"add": "+", "change": "~", "remove": "-"}
 @json_option
 @database_options
 def command(file: Path, dry_run: bool, wait: float, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Bring zones, keys and grants to what FILE says, print what that takes, and change nothing twice.
+    """Bring zones, keys, grants and transfers to what FILE says, print what that takes, and change nothing twice.
 
     What FILE does not mention stays as it is. Paths in it are relative to it.
     """
@@ -70,7 +70,7 @@ def _print_plan(done: apply.Applied, dry_run: bool) -> None:
         click.echo(f"… and {len(done.actions) - MOST_LINES} more")
     verbs = {"add": "added", "change": "changed", "remove": "removed"}
     parts = []
-    for noun in ("key", "zone", "grant"):
+    for noun in ("key", "zone", "grant", "transfer"):
         for verb, past in verbs.items():
             number = sum(1 for one in done.actions if one.noun == noun and one.verb == verb)
             if number:

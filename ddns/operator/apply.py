@@ -18,6 +18,7 @@ from ddns.auth.sealing import BadSeal, Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.zonefile import ZoneText
+from ddns.operator import transfer_rules
 from ddns.operator.change import Change, Conn, NewZone, create, digest_of, write
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
@@ -32,7 +33,7 @@ Progress = Callable[[int, int], None]  # zones done, zones in all
 
 
 class Action(msgspec.Struct, frozen=True):
-    """One thing that is done: *verb* is `add`, `change` or `remove`, *noun* `key`, `zone` or `grant`."""
+    """One thing that is done: *verb* is `add`, `change` or `remove`, *noun* `key`, `zone`, `grant` or `transfer`."""
 
     verb: str
     noun: str
@@ -80,11 +81,12 @@ async def apply(
         if any(zone.origin in there for zone in wanted.zones):
             for one in await grants.listing(conn):
                 granted.setdefault(one.grant.zone, []).append(one)
+        rules = await transfer_rules.Held.read(conn)
         for at in range(0, len(wanted.zones), AT_ONCE):
             part = wanted.zones[at : at + AT_ONCE]
             texts = [_read(zone, done) for zone in part]
             async with conn.transaction():
-                run = _Part(conn, done, keys, granted, dry_run=dry_run)
+                run = _Part(conn, done, keys, granted, rules, dry_run=dry_run)
                 await run.apply(part, texts, there, principal)
             if progress is not None:
                 progress(min(at + AT_ONCE, len(wanted.zones)), len(wanted.zones))
@@ -115,6 +117,10 @@ async def _apply_keys(conn: Conn, sealer: Sealer, wanted: Wanted, done: Applied,
 
     mentioned = {key.name for key in wanted.keys}
     mentioned |= {grant.key for zone in wanted.zones for grant in zone.grants or () if grant.key is not None}
+    mentioned |= {
+        key for zone in wanted.zones for rules in (zone.transfer, zone.transfer_homes) if rules is not None
+        for key in rules.all_keys()
+    }  # fmt: skip
     held = await credentials.by_names(conn, mentioned, opened)
     new: list[Credential] = []
     replaced: list[Credential | None] = []
@@ -182,8 +188,16 @@ class _Part:
     """The zones of one transaction."""
 
     def __init__(
-        self, conn: Conn, done: Applied, keys: _Keys, granted: dict[int, list[grants.Listed]], *, dry_run: bool
+        self,
+        conn: Conn,
+        done: Applied,
+        keys: _Keys,
+        granted: dict[int, list[grants.Listed]],
+        rules: transfer_rules.Held,
+        *,
+        dry_run: bool,
     ) -> None:
+        self._rules = rules
         self._conn = conn
         self._done = done
         self._keys = keys
@@ -224,6 +238,7 @@ class _Part:
                 self._done.pending += [number] * (one_new.denial != "none")
             self._done.pending += [one.zone.id for one in changes if one.zone.denial != "none"]
         await self._grants(part, made)
+        await self._transfers(part, made)
 
     async def _change(
         self, zone: Zone, wanted: WantedZone, text: ZoneText, digest: bytes, last: bytes | None
@@ -268,6 +283,27 @@ class _Part:
         for number in gone:
             await grants.remove(self._conn, number)
         await notify.keys(self._conn, None)
+
+    async def _transfers(self, part: Sequence[WantedZone], made: dict[Name, Zone]) -> None:
+        """Bring the transfer rules of zones whose tables speak of them to what they say."""
+        plan = transfer_rules.Plan(self._rules)
+        for wanted in part:
+            zone = made.get(wanted.origin)
+            for rules, below in ((wanted.transfer, False), (wanted.transfer_homes, True)):
+                if rules is None:
+                    continue
+                for key in rules.all_keys():
+                    if key not in self._keys.ids:
+                        raise CannotDo(
+                            f"{wanted.where}: the key {names.to_text(key)} of its transfers is neither in the file nor "
+                            "in the registry; add a [[key]] table for it."
+                        )
+                done, kept = plan.compare(zone.id if zone else 0, rules, homes=below)
+                for verb, detail in done:
+                    self._act(verb, wanted, f"{'of its homes ' if below else ''}{detail}", "transfer")
+                self._done.kept["transfer"] += kept
+        if not self._dry_run:
+            await plan.write(self._conn)
 
     def _ids(self, wanted: WantedZone, grant: WantedGrant) -> Sequence[int | None]:
         if grant.key is None:

@@ -16,7 +16,7 @@ from ddns import tomlfile
 from ddns.auth import keyfile, keys
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant
 from ddns.dns.names import Name
-from ddns.operator import grants, words
+from ddns.operator import grants, transfer_rules, transfers, words
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import check_key, small_text
 from ddns.operator.keys import read_algorithm, read_assurance, read_secret
@@ -47,6 +47,7 @@ class _Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
+    notify_key: str | None = None
 
 
 class _Zone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +57,7 @@ class _Zone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     algorithm: int = words.DEFAULT_ALGORITHM
     grants: tuple[_Grant, ...] | None = None
     transfer: _Transfer | None = None
+    transfer_homes: _Transfer | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +73,10 @@ class WantedGrant(msgspec.Struct, frozen=True):
 
 
 class WantedZone(msgspec.Struct, frozen=True):
-    """A zone of the file. *where* is how errors call it; *grants* is None where the file is silent about them."""
+    """A zone of the file. *where* is how errors call it.
+
+    *grants*, *transfer* and *transfer_homes* are None where the file is silent about them.
+    """
 
     where: str
     origin: Name
@@ -80,6 +85,8 @@ class WantedZone(msgspec.Struct, frozen=True):
     denial: str
     algorithm: int
     grants: tuple[WantedGrant, ...] | None
+    transfer: transfer_rules.Wanted | None = None
+    transfer_homes: transfer_rules.Wanted | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -106,12 +113,8 @@ def read(path: Path) -> Wanted:
         raise CannotDo(f"{error}.") from None
     credentials = _keys(path, file.key)
     zones = _zones(path, file.zone)
-    notes = []
-    held = sum(1 for zone in file.zone if zone.transfer is not None)
-    if held:
-        notes.append(f"{path}: the transfer settings of {held} zones are not acted on yet; their zones are served.")
     assured = frozenset(place for place, table in enumerate(file.key) if table.assurance is not None)
-    return Wanted(credentials, zones, tuple(notes), assured)
+    return Wanted(credentials, zones, (), assured)
 
 
 def _keys(path: Path, tables: tuple[_Key, ...]) -> tuple[Credential, ...]:
@@ -186,7 +189,19 @@ def _zone(path: Path, where: str, table: _Zone) -> WantedZone:
         raise CannotDo(f"Algorithm {table.algorithm} does not sign here; choose 13 or 15.")
     granted = None if table.grants is None else tuple(_grant(origin, one) for one in table.grants)
     denial = words.read_denial(table.denial)
-    return WantedZone(where, origin, path.parent / table.file, table.file, denial, table.algorithm, granted)
+    rules = _transfer(table.transfer), _transfer(table.transfer_homes)
+    return WantedZone(where, origin, path.parent / table.file, table.file, denial, table.algorithm, granted, *rules)
+
+
+def _transfer(table: _Transfer | None) -> transfer_rules.Wanted | None:
+    if table is None:
+        return None
+    key = None if table.notify_key is None else words.read_name(table.notify_key, "key name")
+    return transfer_rules.Wanted(
+        tuple(words.read_name(one, "key name") for one in table.keys),
+        tuple(transfers.read_prefix(one) for one in table.addresses),
+        tuple(transfers.read_place(one, key) for one in table.notify),
+    )
 
 
 def _grant(origin: Name, table: _Grant) -> WantedGrant:

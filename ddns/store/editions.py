@@ -52,6 +52,26 @@ async def since(conn: AsyncConnection[Any], zone: int, number: int, limit: int) 
     ]
 
 
+async def behind(conn: AsyncConnection[Any], zone: int, serial: int, oldest: int) -> tuple[int, int] | None:
+    """Return the number of the edition of *zone* that leads on from *serial*, and the octets of it and all after it.
+
+    None where there is none above the number *oldest*.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT min(number), sum(octet_length(removed) + octet_length(added))::bigint FROM editions
+        WHERE zone = %(zone)s AND number > %(oldest)s AND number >= (
+            SELECT max(number) FROM editions
+            WHERE zone = %(zone)s AND number > %(oldest)s AND number > 1 AND from_serial = %(serial)s)
+        """,
+        {"zone": zone, "serial": serial, "oldest": oldest},
+        prepare=True,
+        binary=True,
+    )
+    row = await cursor.fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
 async def prune(conn: AsyncConnection[Any], keep: int) -> int:
     """Remove all but the last *keep* editions of every zone; return how many they were."""
     cursor = await conn.execute(
