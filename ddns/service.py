@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ddns.auth.budget import BudgetLimits
 from ddns.database import SECRETS_KEY, Database, secrets_key
-from ddns.net import edns
-from ddns.net.tcp import TcpLimits
+from ddns.net import certificate, edns
+from ddns.net.connections import ConnectionLimits
+from ddns.net.encrypted import CertificateFiles, Inherited
+from ddns.net.pins import Publishing
 from ddns.net.updates import UpdateLimits
 from ddns.settings import Settings
 from ddns.worker import WorkerConfig
@@ -17,8 +20,9 @@ from ddns.zone.limits import Limits
 class Service:
     """What the programs below one `ddns serve` are told."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, listen: Mapping[str, Sequence[tuple[str, int]]]) -> None:
         self._settings = settings
+        self._listen = listen
         self._database = database
         state = database.state
         state.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -41,20 +45,68 @@ class Service:
             "run", "--socket", str(self.signer_socket), "--master-key", str(self._database.state / "signer.key"),
         ]  # fmt: skip
 
-    def worker_config(self, sockets: list[int]) -> WorkerConfig:
-        """Return what a worker with these inherited *sockets* is told."""
+    @property
+    def tls_name(self) -> str:
+        """Return the name of this server that its TLSA records stand below; empty: none are published."""
+        return self._settings.tls.name or self._settings.serve.name
+
+    def certificate_files(self) -> CertificateFiles | None:
+        """Return where the certificate is, after it has been made where none is configured; None: nobody needs one.
+
+        Raises `certificate.BadCertificate`.
+        """
+        tls = self._settings.tls
+        if not any(self._listen.get(kind) for kind in ("tls", "https", "quic")):
+            return None
+        if tls.certificate:
+            files = Path(tls.certificate), Path(tls.key)
+        else:
+            files = certificate.make(self._database.state / "tls", self.tls_name)
+        certificate.load(*files)  # refuse to start rather than find out in a worker
+        return CertificateFiles(str(files[0]), str(files[1]), tls.roll if self.tls_name else 0.0)
+
+    def publishing(self) -> Publishing | None:
+        """Return which TLSA records are to be kept; None: the server has no name, or nothing to publish."""
+        chosen = self._settings
+        services = {
+            (table.port or port, protocol)
+            for kind, table, protocol in (
+                ("tls", chosen.tls, "tcp"), ("https", chosen.https, "tcp"), ("quic", chosen.quic, "udp"),
+            )
+            for _host, port in self._listen.get(kind, ())
+        }  # fmt: skip
+        name = self.tls_name
+        if not name or not services:
+            return None
+        folder = self._database.state / "tls"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return Publishing(name, tuple(sorted(services)), str(folder / "published.json"))
+
+    def worker_config(self, sockets: Sequence[Inherited], number: int) -> WorkerConfig:
+        """Return what worker *number*, from 1, with these inherited *sockets* is told."""
         chosen = self._settings
         update, sig0 = chosen.update, chosen.sig0
         return WorkerConfig(
             dsn=self.dsn("ddns_server"),
-            sockets=sockets,
+            sockets=list(sockets),
             secrets=str(self._database.state / SECRETS_KEY),
             signer=str(self.signer_socket),
             name=chosen.serve.name,
             signer_wait=chosen.signer.wait,
             warm=chosen.cache.zones,
             table_entries=chosen.cache.answers,
-            tcp=TcpLimits(chosen.tcp.clients, chosen.tcp.per_client, chosen.tcp.in_flight, chosen.tcp.idle),
+            connections=ConnectionLimits(
+                clients=chosen.tcp.clients,
+                per_client=chosen.tcp.per_client,
+                in_flight=chosen.tcp.in_flight,
+                idle=chosen.tcp.idle,
+                message=chosen.tcp.message,
+                unread=chosen.tcp.unread,
+                handshake=chosen.tls.handshake,
+                held=chosen.tcp.held_mib * 1024 * 1024,
+            ),
+            certificate=self.certificate_files(),
+            publishing=self.publishing() if number == 1 else None,
             limits=Limits(
                 records_per_update=update.records_per_update,
                 records_per_rrset=update.records_per_rrset,
@@ -63,6 +115,7 @@ class Service:
                 ttl=update.ttl,
             ),
             updates=UpdateLimits(
+                encrypted=update.transport == "encrypted",
                 waiting=update.waiting,
                 at_once=update.at_once,
                 lookups=update.lookups,

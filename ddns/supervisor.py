@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -29,6 +30,14 @@ STOP_TIMEOUT = 15.0  # seconds for a clean end before SIGKILL
 UDP_BUFFER = 4 * 1024 * 1024  # octets of receive buffer to ask for; the kernel may give less
 
 Say = Callable[[str], None]
+Address = tuple[str, int]
+
+_SOCKETS = {
+    "dns": (socket.SOCK_DGRAM, socket.SOCK_STREAM),
+    "tls": (socket.SOCK_STREAM,),
+    "https": (socket.SOCK_STREAM,),
+    "quic": (socket.SOCK_DGRAM,),
+}
 
 
 class AddressTaken(Exception):
@@ -216,18 +225,30 @@ def has_ipv6() -> bool:
     return True
 
 
-def open_sockets(addresses: Sequence[tuple[str, int]], workers: int) -> list[list[socket.socket]]:
-    """Open UDP and TCP sockets on *addresses* for each of *workers*: one list a worker. Raises `AddressTaken`."""
-    out: list[list[socket.socket]] = [[] for _ in range(workers)]
-    for host, port in addresses:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            _probe(host, port, kind)
-            for mine in out:
-                mine.append(_bound(host, port, kind, shared=True))
+def raise_file_limit() -> int:
+    """Let this process and its children open as many files as they may, and return how many that is."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def open_sockets(listen: Mapping[str, Sequence[Address]], workers: int) -> list[list[tuple[str, socket.socket]]]:
+    """Open the sockets of each of *workers*: one list of (kind, socket) a worker. Raises `AddressTaken`.
+
+    *listen* says which addresses serve `dns` (UDP and TCP), `tls`, `https` and `quic`. The last of these is served
+    by the first worker alone: its connections may move to other ports, and only one process knows them (RFC 9000 §9).
+    """
+    out: list[list[tuple[str, socket.socket]]] = [[] for _ in range(workers)]
+    for name, addresses in listen.items():
+        for host, port in addresses:
+            for kind in _SOCKETS[name]:
+                _probe(host, port, kind, name)
+                for mine in out if name != "quic" else out[:1]:
+                    mine.append((name, _bound(host, port, kind, name, shared=True)))
     return out
 
 
-def _bound(host: str, port: int, kind: socket.SocketKind, *, shared: bool) -> socket.socket:
+def _bound(host: str, port: int, kind: socket.SocketKind, name: str = "dns", *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, kind)
     try:
@@ -249,14 +270,14 @@ def _bound(host: str, port: int, kind: socket.SocketKind, *, shared: bool) -> so
         if isinstance(error, PermissionError):
             cure = "use a port above 1023, run as root, or give the program CAP_NET_BIND_SERVICE"
         else:
-            cure = "stop who listens there or choose another with --listen"
+            cure = f"stop who listens there or choose another with --{'listen' if name == 'dns' else name}"
         raise AddressTaken(f"Cannot listen on {where} ({error.strerror}): {cure}.") from None
     return sock
 
 
-def _probe(host: str, port: int, kind: socket.SocketKind) -> None:
+def _probe(host: str, port: int, kind: socket.SocketKind, name: str) -> None:
     """Refuse an address that somebody else listens on: shared sockets would take half of their questions."""
-    _bound(host, port, kind, shared=False).close()
+    _bound(host, port, kind, name, shared=False).close()
 
 
 assert UDP_BUFFER > MAX_MESSAGE

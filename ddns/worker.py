@@ -8,6 +8,7 @@ The supervisor starts it with bound sockets; it says `ready` on stdout when it a
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -42,11 +43,14 @@ from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Opcode, Rcode
 from ddns.net import edns, udp
+from ddns.net.connections import ConnectionLimits, Connections
+from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.keyring import Keyring
+from ddns.net.pins import Pins, Publishing
 from ddns.net.questions import SignedQuestions
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
-from ddns.net.tcp import TcpFactory, TcpLimits
+from ddns.net.tcp import TcpFactory
 from ddns.net.updates import UpdateLimits, Updates
 from ddns.signing.client import SignerClient
 from ddns.store.feed import Feed
@@ -66,14 +70,16 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     """
 
     dsn: str
-    sockets: list[int]
+    sockets: list[Inherited]
     secrets: str
     signer: str
     name: str = ""
     signer_wait: float = 1.0
     warm: int = 20000
     table_entries: int = 500_000
-    tcp: TcpLimits = TcpLimits()
+    connections: ConnectionLimits = ConnectionLimits()
+    certificate: CertificateFiles | None = None
+    publishing: Publishing | None = None
     limits: Limits = Limits()
     updates: UpdateLimits = UpdateLimits()
     edns: edns.EdnsConfig = edns.EdnsConfig()
@@ -117,6 +123,13 @@ class Worker:
             own=self._pool.owns,
         )
         self._listening: list[Any] = []
+        self._connections = Connections(config.connections, reactor())
+        self._encrypted = config.certificate and Encrypted(config.certificate, self._connections, reactor())
+        self._pins = (
+            Pins(config.publishing, self._encrypted.certificate.digests, self._pool, self._subscriber)
+            if config.publishing and self._encrypted
+            else None
+        )
 
     async def _resync(self) -> None:
         self._keyring.forget(None)
@@ -141,31 +154,35 @@ class Worker:
         gc.freeze()
 
     def _listen(self) -> None:
-        from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
-
-        reactor: Any = installed
-        for descriptor in self._config.sockets:
-            sock = socket.socket(fileno=descriptor)
+        for inherited in self._config.sockets:
+            sock = socket.socket(fileno=inherited.descriptor)
             sock.setblocking(False)
-            if sock.type == socket.SOCK_DGRAM:
+            if inherited.kind != "dns" and self._encrypted:
+                self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve)
+            elif sock.type == socket.SOCK_DGRAM:
                 reader = udp.reader(sock, self._table.lookup, self._serve_udp)
-                reactor.addReader(reader)
+                reactor().addReader(reader)
                 self._listening.append(reader)
             else:
-                factory = TcpFactory(self._serve_tcp, self._config.tcp, reactor)
-                self._listening.append(reactor.adoptStreamPort(sock.fileno(), sock.family, factory))
+                factory = TcpFactory(functools.partial(self._serve_stream, Transport.TCP), self._connections)
+                self._listening.append(reactor().adoptStreamPort(sock.fileno(), sock.family, factory))
                 sock.detach()
+        if self._encrypted:
+            self._encrypted.start()
+        if self._pins:
+            self._pins.start()
 
     async def stop(self) -> None:
         """Finish what was taken, then let go of everything."""
-        from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
-
-        reactor: Any = installed
         for one in self._listening:
             if isinstance(one, udp.UdpReader):
-                reactor.removeReader(one)
+                reactor().removeReader(one)
             else:
                 one.stopListening()
+        if self._encrypted:
+            self._encrypted.close()
+        if self._pins:
+            await self._pins.close()
         await self._updates.close()
         await self._feed.close()
         await self._subscriber.close()
@@ -186,12 +203,12 @@ class Worker:
         else:
             self._serve(wire, cookied.asker(wire, source, now), reply)
 
-    def _serve_tcp(self, wire: bytes, peer: Any, reply: Reply) -> None:
+    def _serve_stream(self, transport: Transport, wire: bytes, peer: Any, reply: Reply) -> None:
         hot = self._table.lookup(wire)
         if hot is not None and not hot[2] & 2:  # a truncated answer is for UDP only
             reply(hot)
         else:
-            self._serve(wire, Asker(Transport.TCP, peer.host), reply)
+            self._serve(wire, Asker(transport, peer.host), reply)
 
     def _serve(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         try:
@@ -231,11 +248,15 @@ def _identity(config: WorkerConfig) -> Identity | None:
     return Identity(Path(config.secrets).read_bytes(), names.from_text(config.name))
 
 
-def run(config: WorkerConfig) -> None:
-    """Serve until SIGTERM."""
+def reactor() -> Any:
+    """Return the reactor, which `ddns.aio` has installed; Twisted's own annotations do not know all that it can do."""
     from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
 
-    reactor: Any = installed
+    return installed
+
+
+def run(config: WorkerConfig) -> None:
+    """Serve until SIGTERM."""
     # Twisted's own annotations do not know that its observers are observers.
     observer: Any = textFileLogObserver(sys.stderr)
     wanted: Any = LogLevelFilterPredicate(LogLevel.info)
@@ -251,9 +272,9 @@ def run(config: WorkerConfig) -> None:
         log.failure("worker.failed", failure=failure)
         os._exit(1)
 
-    reactor.callWhenRunning(lambda: launch(worker.start).addErrback(failed))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: launch(worker.stop))
-    reactor.run()
+    reactor().callWhenRunning(lambda: launch(worker.start).addErrback(failed))
+    reactor().addSystemEventTrigger("before", "shutdown", lambda: launch(worker.stop))
+    reactor().run()
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -14,12 +15,18 @@ import msgspec
 from ddns import settings
 from ddns.cli import Failure
 from ddns.program import program
-from ddns.supervisor import AddressTaken, Child, Supervisor, has_ipv6, open_sockets
+from ddns.supervisor import Address, AddressTaken, Child, Supervisor, has_ipv6, open_sockets, raise_file_limit
+
+ENCRYPTED = ("tls", "https", "quic")
+OWN_FILES = 100  # that a worker opens beside its connections: database, sockets, libraries
 
 
 @click.command("serve")
 @click.option("--config", "config", type=click.Path(path_type=Path), help="Read the settings from this TOML file.")
 @click.option("--listen", multiple=True, metavar="ADDR:PORT", help="Listen here, UDP and TCP; may be repeated.")
+@click.option("--tls", multiple=True, metavar="ADDR:PORT", help="Serve DNS over TLS here; may be repeated.")
+@click.option("--https", multiple=True, metavar="ADDR:PORT", help="Serve DNS over HTTPS here; may be repeated.")
+@click.option("--quic", multiple=True, metavar="ADDR:PORT", help="Serve DNS over QUIC here; may be repeated.")
 @click.option("--workers", type=click.IntRange(1, 64), help="How many processes answer.")
 @click.option("--no-signer", is_flag=True, help="Do not start the signer; one runs elsewhere.")
 @click.option("--dsn", help="Use this Postgres (15 or newer) and not an embedded one.")
@@ -27,6 +34,9 @@ from ddns.supervisor import AddressTaken, Child, Supervisor, has_ipv6, open_sock
 def command(
     config: Path | None,
     listen: Sequence[str],
+    tls: Sequence[str],
+    https: Sequence[str],
+    quic: Sequence[str],
     workers: int | None,
     no_signer: bool,
     dsn: str | None,
@@ -41,20 +51,29 @@ def command(
         addresses = [settings.address(text) for text in (listen or chosen.serve.listen)]
         if not listen and config is None and not has_ipv6():
             addresses = [one for one in addresses if ":" not in one[0]]  # the default names both families
+        kinds = {
+            "dns": addresses,
+            "tls": [settings.address(one, settings.TLS_PORT) for one in (tls or chosen.tls.listen)],
+            "https": [settings.address(one, settings.HTTPS_PORT) for one in (https or chosen.https.listen)],
+            "quic": [settings.address(one, settings.TLS_PORT) for one in (quic or chosen.quic.listen)],
+        }
     except ValueError as error:
         raise Failure(str(error), 2) from None
+    _check(kinds, chosen)
     from ddns.database import open_database  # noqa: PLC0415
+    from ddns.net.certificate import BadCertificate  # noqa: PLC0415
+    from ddns.net.encrypted import Inherited  # noqa: PLC0415
     from ddns.service import Service  # noqa: PLC0415 - the database's libraries load only here
 
     count = workers or chosen.serve.workers
     try:
-        sockets = open_sockets(addresses, count)
+        sockets = open_sockets(kinds, count)
     except AddressTaken as error:
         raise Failure(str(error)) from None
     dsn = dsn or os.environ.get("DDNS_DSN") or chosen.database.dsn or None
     folder = state or (None if os.environ.get("DDNS_STATE") else _path(chosen.database.state))
     with open_database(dsn, folder, serve=True) as database:
-        service = Service(chosen, database)
+        service = Service(chosen, database, kinds)
         children = []
         if not no_signer:
             children.append(
@@ -66,12 +85,15 @@ def command(
                 )
             )
         for number, mine in enumerate(sockets, 1):
-            fds = [one.fileno() for one in mine]
-            told = msgspec.json.encode(service.worker_config(fds))
+            fds = [one.fileno() for _kind, one in mine]
+            inherited = [Inherited(one.fileno(), kind) for kind, one in mine]
+            try:
+                told = msgspec.json.encode(service.worker_config(inherited, number))
+            except BadCertificate as error:
+                raise Failure(str(error)) from None
             children.append(Child(f"worker {number}", program("ddns.worker"), config=told, fds=fds))
-        where = ", ".join(settings.address_text(one) for one in addresses)
         supervisor = Supervisor(children, _say, database.postgres)
-        return supervisor.run(lambda: _ready(where))
+        return supervisor.run(lambda: _ready(kinds))
 
 
 def _path(text: str) -> Path | None:
@@ -82,8 +104,30 @@ def _say(sentence: str) -> None:
     click.echo(f"ddns: {sentence}", err=True)
 
 
-def _ready(where: str) -> None:
-    click.echo(f"Serving on {where} (UDP and TCP). Stop with Ctrl-C.")
+def _check(kinds: Mapping[str, Sequence[Address]], chosen: settings.Settings) -> None:
+    """Refuse what cannot work before anything is started, and say what will be less than was asked for."""
+    for kind, module in (("https", "h2"), ("quic", "aioquic")):
+        if kinds[kind] and importlib.util.find_spec(module) is None:
+            raise Failure(f"DNS over {kind.upper()} needs {module}, which is not here; pip install nameplate[{kind}].")
+    if chosen.update.transport == "encrypted" and not any(kinds[kind] for kind in ENCRYPTED):
+        raise Failure(
+            "[update] transport is encrypted, but nothing here listens encrypted, so no update could ever come; add "
+            '[tls] listen = ["ADDR:853"] or --tls ADDR:853.'
+        )
+    files = raise_file_limit()
+    if files < chosen.tcp.clients + OWN_FILES:
+        _say(
+            f"a worker may open {files} files, too few for the {chosen.tcp.clients} connections of [tcp] clients; "
+            "raise the limit (LimitNOFILE=, ulimit -n)"
+        )
+
+
+def _ready(kinds: Mapping[str, Sequence[Address]]) -> None:
+    said = []
+    for kind, words in (("dns", "UDP and TCP"), ("tls", "TLS"), ("https", "HTTPS"), ("quic", "QUIC")):
+        if kinds[kind]:
+            said.append(f"{', '.join(settings.address_text(one) for one in kinds[kind])} ({words})")
+    click.echo(f"Serving on {', '.join(said)}. Stop with Ctrl-C.")
     sys.stdout.flush()
     notify("READY=1")
 

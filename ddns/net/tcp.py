@@ -1,63 +1,30 @@
 """DNS over TCP (RFC 7766): two octets of length before each message, many messages a connection.
 
-Bounded: connections in all and per client, messages in flight per connection, idle time; a client that
-does not read is not read from. A client that is over a bound loses its connection, nobody else's.
+Answers go out as they are ready, in any order. It reads no further while too many messages are in flight or
+the client does not read what it has been sent; `ddns.net.connections` holds all other bounds.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.protocols.basic import Int16StringReceiver
-from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ddns.dns.codes import HEADER_SIZE
+from ddns.net.connections import Connections, Seat
 from ddns.net.reply import Reply
 
 Serve = Callable[[bytes, Any, Reply], None]
 
-
-class TcpLimits(msgspec.Struct, frozen=True):
-    """Bounds for all connections of one worker; *idle* in seconds."""
-
-    clients: int = 500
-    per_client: int = 50
-    in_flight: int = 100
-    idle: float = 10.0
-
-
-class TcpFactory(Factory):
-    """Make a `TcpProtocol` for each connection; *serve* gets each message, the peer and a way to reply."""
-
-    noisy = False
-
-    def __init__(self, serve: Serve, limits: TcpLimits, clock: IReactorTime) -> None:
-        self.serve = serve
-        self.limits = limits
-        self.clock = clock
-        self.open: dict[TcpProtocol, None] = {}
-        self.by_client: Counter[str] = Counter()
-
-    def buildProtocol(self, addr: Any) -> Protocol | None:  # noqa: N802 - Twisted's name
-        """Return a protocol for *addr*, or None, which closes the connection: this client has enough of them."""
-        if self.by_client[addr.host] >= self.limits.per_client:
-            return None
-        if len(self.open) >= self.limits.clients:
-            self._drop_idlest()
-        return TcpProtocol(self, addr)
-
-    def _drop_idlest(self) -> None:
-        """Close the connection that has been idle for longest (RFC 9210 §4.4)."""
-        idle = next((one for one in self.open if not one.in_flight), None) or next(iter(self.open))
-        idle.abort()
+LENGTH = 2  # octets before each message (RFC 1035 §4.2.2)
+SMALL = 512  # octets of an unfinished message that are not counted: any ordinary question
+PAUSE = 64 * 1024  # octets that Twisted has taken when it says that the client does not read
+UNSENT = 1024 * 1024  # octets of answers that one connection may leave unread; transfers wait long before that
 
 
 @implementer(IPushProducer)
@@ -79,73 +46,103 @@ class _Reader:
         """Hear that the connection is gone; `connectionLost` does the rest."""
 
 
-class TcpProtocol(Int16StringReceiver, TimeoutMixin):
-    """One connection. Replies go out as they are ready, in any order (RFC 7766 §6.2.1.1).
-
-    It reads no further while `in_flight` is at its bound or the client does not read what it has been sent.
-    """
+class TcpProtocol(Protocol):
+    """One connection: frames, bounds, and answers in the order in which they are ready (RFC 7766 §6.2.1.1)."""
 
     def __init__(self, factory: TcpFactory, peer: Any) -> None:
         self._owner = factory
         self._peer = peer
         self.in_flight = 0
+        self.seat: Seat | None = None
+        self._buffer = bytearray()
+        self._reading = False
+        self._closing = False
         self._unread = False
+        self._unsent = 0
         self._paused = False
-        self._counted = False
         self._waiting: list[asyncio.Future[None]] = []
-
-    def callLater(self, seconds: float, work: Callable[[], None]) -> Any:  # noqa: N802 - TimeoutMixin's hook
-        """Arm the idle timer on the factory's clock."""
-        clock: Any = self._owner.clock
-        return clock.callLater(seconds, work)
-
-    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
-        """Count the connection and start its idle time."""
-        self._counted = True
-        self._owner.open[self] = None
-        self._owner.by_client[self._peer.host] += 1
-        self._wire.setTcpNoDelay(True)
-        self._wire.registerProducer(_Reader(self._slow_client), True)
-        self.setTimeout(self._owner.limits.idle)  # type: ignore[no-untyped-call]
 
     @property
     def _wire(self) -> Any:
         return self.transport
 
-    def stringReceived(self, string: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Serve one message. Only a whole message counts as activity, so that dribbling octets do not."""
-        self.resetTimeout()  # type: ignore[no-untyped-call]
-        if len(string) < HEADER_SIZE:
-            self.abort()
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        """Set the connection up; its seat was taken when it came."""
+        self._wire.setTcpNoDelay(True)
+        self._wire.registerProducer(_Reader(self._slow_client), True)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Take what has come in; how it is cut means nothing."""
+        if self.seat is not None and not self._closing:
+            self._buffer += data
+            self._serve_all()
+
+    def _serve_all(self) -> None:
+        """Serve the whole messages that are there, as far as the bounds allow."""
+        if self._reading:
+            return  # an answer that was ready at once; the loop below goes on
+        self._reading = True
+        buffer = self._buffer
+        whole = False
+        while self.seat is not None and not self._full() and len(buffer) >= LENGTH:
+            end = LENGTH + int.from_bytes(buffer[:LENGTH], "big")
+            if end < LENGTH + HEADER_SIZE:
+                self.abort()
+                break
+            if len(buffer) < end:
+                break
+            wire = bytes(buffer[LENGTH:end])
+            del buffer[:end]
+            whole = True
+            self.in_flight += 1
+            self._owner.serve(wire, self._peer, TcpReply(self))
+        self._reading = False
+        seat = self.seat
+        if seat is None:
             return
-        del self._owner.open[self]
-        self._owner.open[self] = None  # the last in the order of use
-        self.in_flight += 1
+        if whole:
+            seat.touch()
+            seat.done()
+        if not buffer or self._full():
+            seat.done()  # what waits here waits for us, or for the client to read
+        else:
+            seat.begin(self._owner.connections.limits.message)
+        self._count()
         self._steer()
-        self._owner.serve(string, self._peer, TcpReply(self))
 
     def send(self, octets: bytes) -> None:
         """Send one message, length and message in one write (RFC 7766 §8)."""
-        if self._counted and octets:
-            self._wire.write(len(octets).to_bytes(2, "big") + octets)
+        if self.seat is None or not octets:
+            return
+        if self._unread:
+            self._unsent += len(octets)
+            if self._unsent > UNSENT:
+                self.abort()
+                return
+            self._count()
+        self._wire.write(len(octets).to_bytes(LENGTH, "big") + octets)
 
     def answered(self) -> None:
         """Note that one message has its whole answer."""
         self.in_flight -= 1
-        if self._counted:
-            self._steer()
+        if self._paused and not self._full():
+            self._serve_all()
 
     async def room(self) -> bool:
         """Wait until the client has read most of what it was sent; False: the connection is gone."""
-        while self._counted and self._unread:
+        while self.seat is not None and self._unread:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
-        return self._counted
+        return self.seat is not None
 
     def _slow_client(self, unread: bool) -> None:
+        if self.seat is None or unread == self._unread:
+            return
         self._unread = unread
-        self._steer()
+        self._unsent = PAUSE if unread else 0
+        self.seat.unread(unread)
+        self._serve_all()  # goes on, or stops reading
         if not unread:
             self._wake()
 
@@ -155,38 +152,63 @@ class TcpProtocol(Int16StringReceiver, TimeoutMixin):
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _full(self) -> bool:
+        return self._unread or self.in_flight >= self._owner.connections.limits.in_flight
+
+    def _count(self) -> None:
+        """Say what is kept for this connection."""
+        if self.seat is not None:
+            unfinished = len(self._buffer)
+            self.seat.hold(self._unsent + (unfinished if unfinished > SMALL else 0))
+
     def _steer(self) -> None:
         """Stop or go on reading, as the bounds ask."""
-        full = self._unread or self.in_flight >= self._owner.limits.in_flight
-        if full != self._paused:
+        full = self._full()
+        if full != self._paused and self.seat is not None:
             self._paused = full
             if full:
                 self._wire.pauseProducing()
             else:
                 self._wire.resumeProducing()
 
-    def timeoutConnection(self) -> None:  # noqa: N802 - TimeoutMixin's name
-        """Close an idle connection; one that waits for an answer of ours gets more time."""
-        if self.in_flight and not self._unread:
-            self.setTimeout(self._owner.limits.idle)  # type: ignore[no-untyped-call]
-        else:
-            self.abort()
+    def close(self) -> None:
+        """Close when what was sent has gone out."""
+        self._closing = True
+        self._wire.unregisterProducer()
+        self._wire.loseConnection()
 
     def abort(self) -> None:
-        """Close at once, whatever is still unread."""
+        """Close at once, whatever is still unsent."""
+        self._forget()
         self._wire.abortConnection()
+
+    def _forget(self) -> None:
+        seat, self.seat = self.seat, None
+        if seat is not None:
+            seat.leave()
+        self._buffer.clear()
+        self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802, ARG002 - Twisted's
         """Forget the connection."""
-        self.setTimeout(None)  # type: ignore[no-untyped-call]
-        if not self._counted:
-            return
-        self._counted = False
-        self._wake()
-        del self._owner.open[self]
-        self._owner.by_client[self._peer.host] -= 1
-        if not self._owner.by_client[self._peer.host]:
-            del self._owner.by_client[self._peer.host]
+        self._forget()
+
+
+class TcpFactory(Factory):
+    """Make a protocol for each connection; *serve* gets each message, the peer and a way to reply."""
+
+    noisy = False
+    protocol: type[TcpProtocol] = TcpProtocol
+
+    def __init__(self, serve: Serve, connections: Connections) -> None:
+        self.serve = serve
+        self.connections = connections
+
+    def buildProtocol(self, addr: Any) -> Protocol | None:  # noqa: N802 - Twisted's name
+        """Return a protocol for *addr*, or None, which closes the connection: there is no seat for it."""
+        made = self.protocol(self, addr)
+        made.seat = self.connections.admit(addr.host, made)
+        return None if made.seat is None else made
 
 
 class TcpReply:

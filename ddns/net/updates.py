@@ -64,6 +64,14 @@ AWAY = Answer.of(
 FAILED = Answer.of(
     Refusal("server-failed", Rcode.SERVFAIL, "This update failed here and nothing was changed; tell the registry.")
 )
+CLEARTEXT = Answer.of(
+    Refusal(
+        "update-cleartext",
+        Rcode.REFUSED,
+        "Updates come here only encrypted; send this one by DNS over TLS to port 853.",
+        Ede.PROHIBITED,
+    )
+)
 RATIONED = Refusal(
     "sig0-rationed",
     Rcode.REFUSED,
@@ -82,6 +90,7 @@ class UpdateLimits(msgspec.Struct, frozen=True):
     *prune_every* (seconds) is how often answers whose signatures have expired are forgotten.
     """
 
+    encrypted: bool = False
     waiting: int = 4096
     at_once: int = 200
     lookups: int = 1024
@@ -162,6 +171,9 @@ class Updates:
 
     def receive(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Take one UPDATE message; *reply* is called once."""
+        if self._bounds.encrypted and not asker.transport.encrypted:
+            reply(answered(wire, CLEARTEXT))
+            return
         signature = open_signed(wire)
         if isinstance(signature, Refusal):
             self._refuse_unsigned(wire, signature, reply)

@@ -10,7 +10,8 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 
-from ddns.net.tcp import TcpFactory, TcpLimits, TcpProtocol
+from ddns.net.connections import ConnectionLimits, Connections
+from ddns.net.tcp import TcpFactory, TcpProtocol
 
 MESSAGE = bytes(12) + b"question"
 
@@ -31,7 +32,8 @@ class Server:
     def __init__(self, **limits: Any) -> None:
         self.clock = Clock()
         self.taken: list[tuple[bytes, Any]] = []
-        self.factory = TcpFactory(self.serve, TcpLimits(**limits), self.clock)
+        self.connections = Connections(ConnectionLimits(**limits), self.clock)
+        self.factory = TcpFactory(self.serve, self.connections)
 
     def serve(self, wire: bytes, _peer: Any, reply: Any) -> None:
         self.taken.append((wire, reply))
@@ -108,7 +110,7 @@ def test_an_idle_connection_is_closed_even_where_octets_dribble(dribble):
         server.clock.advance(1)
 
     assert not connection.transport.connected
-    assert not server.factory.open
+    assert not len(server.connections)
 
 
 def test_a_connection_that_waits_for_our_answer_is_kept():
@@ -151,7 +153,7 @@ def test_above_the_total_the_idlest_connection_goes():
     assert third is not None
     assert first.transport.connected
     assert not second.transport.connected
-    assert len(server.factory.open) == 2
+    assert len(server.connections) == 2
 
 
 def test_reading_stops_while_too_many_messages_are_in_flight():
