@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from ddns.answer.rrl import RrlLimits
 from ddns.auth.budget import BudgetLimits
 from ddns.database import SECRETS_KEY, Database, secrets_key
 from ddns.net import certificate, edns
+from ddns.net.admission import AdmissionLimits
 from ddns.net.connections import ConnectionLimits
 from ddns.net.encrypted import CertificateFiles, Inherited
+from ddns.net.expiry import ExpiryLimits
 from ddns.net.pins import Publishing
+from ddns.net.refusals import JournalBounds
 from ddns.net.updates import UpdateLimits
 from ddns.settings import Settings
+from ddns.transfers.limits import TransferLimits
 from ddns.worker import WorkerConfig
+from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
 
 
@@ -43,6 +51,7 @@ class Service:
         """Return the words that run the signer; its DSN goes by the environment, where other users cannot read it."""
         return [
             "run", "--socket", str(self.signer_socket), "--master-key", str(self._database.state / "signer.key"),
+            "--editions", str(self._settings.transfer.editions),
         ]  # fmt: skip
 
     @property
@@ -85,7 +94,7 @@ class Service:
     def worker_config(self, sockets: Sequence[Inherited], number: int) -> WorkerConfig:
         """Return what worker *number*, from 1, with these inherited *sockets* is told."""
         chosen = self._settings
-        update, sig0 = chosen.update, chosen.sig0
+        update, flood, sig0, lease = chosen.update, chosen.flood, chosen.sig0, chosen.lease
         return WorkerConfig(
             dsn=self.dsn("ddns_server"),
             sockets=list(sockets),
@@ -107,6 +116,8 @@ class Service:
             ),
             certificate=self.certificate_files(),
             publishing=self.publishing() if number == 1 else None,
+            transfers=self._transfers(),
+            expiry=ExpiryLimits(grace=lease.grace, longest=lease.maximum),
             limits=Limits(
                 records_per_update=update.records_per_update,
                 records_per_rrset=update.records_per_rrset,
@@ -114,14 +125,30 @@ class Service:
                 types_per_name=update.types_per_name,
                 ttl=update.ttl,
             ),
+            refusals=JournalBounds(
+                chosen.refusals.keep,
+                chosen.refusals.days,
+                chosen.refusals.octets,
+                chosen.refusals.rate,
+                chosen.refusals.strangers,
+            ),
             updates=UpdateLimits(
                 encrypted=update.transport == "encrypted",
                 waiting=update.waiting,
+                per_key=update.per_key,
                 at_once=update.at_once,
                 lookups=update.lookups,
                 keys=update.keys,
                 sig0_window=sig0.window,
                 allow_sha1=chosen.tsig.allow_sha1,
+                terms=Terms(
+                    minimum=lease.minimum,
+                    default=lease.default,
+                    maximum=lease.maximum,
+                    key_minimum=lease.key_minimum,
+                    key_default=lease.key_default,
+                    key_maximum=lease.key_maximum,
+                ),
                 budget=BudgetLimits(
                     source_burst=sig0.source_burst,
                     source_rate=sig0.source_rate,
@@ -133,5 +160,28 @@ class Service:
                     purses=sig0.purses,
                 ),
             ),
+            admission=AdmissionLimits(
+                waiting=flood.waiting,
+                per_source=flood.per_source,
+                share=flood.strangers,
+                known=flood.known,
+                known_for=sig0.known_for,
+                told=flood.told,
+            ),
+            rrl=RrlLimits(**msgspec.structs.asdict(chosen.rrl)),
             edns=edns.configure(chosen.edns, chosen.tcp.idle),
+        )
+
+    def _transfers(self) -> TransferLimits:
+        chosen = self._settings.transfer
+        return TransferLimits(
+            at_once=chosen.at_once,
+            seconds=chosen.seconds,
+            stall=chosen.stall,
+            history=chosen.history,
+            delta=chosen.delta,
+            ratio=chosen.ratio,
+            tries=chosen.tries,
+            wait=chosen.wait,
+            notify_from=chosen.notify_from,
         )

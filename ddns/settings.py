@@ -175,9 +175,72 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     types_per_name: Annotated[int, Meta(ge=1, description="Types of records at one name.")] = 100
     ttl: Annotated[int, Meta(ge=1, le=MAX_TTL, description="The greatest TTL in seconds.")] = MAX_TTL
     waiting: Annotated[int, Meta(ge=1, description="Updates that wait in one worker; more are refused.")] = 4096
-    at_once: Annotated[int, Meta(ge=1, description="Updates that share one commit.")] = 200
+    per_key: Annotated[int, Meta(ge=1, description="Updates of one key that wait in one worker.")] = 1024
+    at_once: Annotated[int, Meta(ge=1, description="Updates that share one commit; the keys take turns.")] = 200
     lookups: Annotated[int, Meta(ge=1, description="Updates that wait until their key is looked up.")] = 1024
     keys: Annotated[int, Meta(ge=1, description="Keys that one worker remembers.")] = 100_000
+
+
+class Flood(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How updates wait in one worker until they are judged. Strangers are addresses without a good signature lately."""
+
+    waiting: Annotated[
+        int, Meta(ge=16, description="Unjudged updates that wait; as many of strangers. The oldest are dropped.")
+    ] = 2048
+    per_source: Annotated[int, Meta(ge=1, description="Unjudged updates of one address that wait.")] = 256
+    strangers: Annotated[
+        float, Meta(gt=0, le=0.9, description="The part of its time that a worker spends on updates of strangers.")
+    ] = 0.2
+    known: Annotated[int, Meta(ge=16, description="Addresses with a good signature that are remembered.")] = 65536
+    told: Annotated[
+        int, Meta(ge=0, description="Strangers a second who are told to come by TCP when theirs is dropped.")
+    ] = 500
+
+
+class Rrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Response rate limiting over UDP, per worker: answers a second to one network."""
+
+    answers: Annotated[
+        int,
+        Meta(ge=0, description="With the same name and type, or without data from the same zone; 0: no limits at all."),
+    ] = 200
+    errors: Annotated[int, Meta(ge=0, description="REFUSED, FORMERR and other errors; 0: unlimited.")] = 100
+    every: Annotated[int, Meta(ge=0, description="All together; 0: unlimited.")] = 1000
+    window: Annotated[
+        int, Meta(ge=1, le=3600, description="Seconds that a network has to be below its rate to be answered again.")
+    ] = 5
+    slip: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10,
+            description="Every so many answers over the rate one goes out truncated, so that an honest resolver comes "
+            "by TCP; 0: none.",
+        ),
+    ] = 2
+    ipv4_prefix: Annotated[int, Meta(ge=8, le=32, description="Bits of IPv4 addresses that make a network.")] = 24
+    ipv6_prefix: Annotated[int, Meta(ge=16, le=128, description="Bits of IPv6 addresses that make a network.")] = 56
+    exempt: Annotated[
+        tuple[str, ...], Meta(description="Networks that are never limited. A good DNS cookie exempts anybody.")
+    ] = ("127.0.0.0/8", "::1/128")
+    table: Annotated[int, Meta(ge=1024, description="Networks and accounts that are counted at a time.")] = 100_000
+
+
+class Lease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long records are kept that were sent with a lease (RFC 9664). Others stay until they are deleted."""
+
+    minimum: Annotated[int, Meta(ge=10, le=86_400, description="Seconds; who asks for less gets so much.")] = 30
+    default: Annotated[int, Meta(ge=10, description="Seconds, for a registration that asks for none.")] = 7200
+    maximum: Annotated[int, Meta(ge=10, le=31_536_000, description="Seconds; who asks for more gets so much.")] = 86_400
+    key_minimum: Annotated[int, Meta(ge=10, description="The same for KEY records, which keep a name reserved.")] = 30
+    key_default: Annotated[int, Meta(ge=10, description="Seconds that a registered name stays reserved.")] = 1_209_600
+    key_maximum: Annotated[int, Meta(ge=10, le=31_536_000, description="Seconds that a KEY is kept at most.")] = (
+        1_209_600
+    )
+    grace: Annotated[
+        int,
+        Meta(ge=0, description="Seconds after an outage in which nothing ends; a longer outage counts twice, then."),
+    ] = 600
 
 
 class Sig0(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,6 +300,62 @@ class Edns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Zone transfers to secondaries, which `ddns transfer` allows, and what tells them of changes (NOTIFY)."""
+
+    at_once: Annotated[int, Meta(ge=1, le=64, description="Transfers under way in each worker; more are put off.")] = 8
+    seconds: Annotated[float, Meta(ge=1, le=86400, description="The longest time in seconds that one may take.")] = (
+        900.0
+    )
+    stall: Annotated[
+        float, Meta(ge=0.1, le=3600, description="Seconds after which a client that does not read is given up.")
+    ] = 30.0
+    history: Annotated[
+        int,
+        Meta(ge=0, le=100_000, description="Versions that one IXFR may lead through; who is further behind gets AXFR."),
+    ] = 1000
+    delta: Annotated[int, Meta(ge=0, description="Octets of changes, as stored, that one IXFR may consist of.")] = (
+        4194304
+    )
+    ratio: Annotated[
+        float,
+        Meta(ge=0, description="What an IXFR may be of the zone's size before the whole zone is sent; 0: any size."),
+    ] = 1.0
+    editions: Annotated[
+        int,
+        Meta(
+            ge=100, description="Versions of a zone whose changes are kept; those of a week, and the last 100 always."
+        ),
+    ] = 10_000
+    tries: Annotated[
+        int, Meta(ge=1, le=100, description="NOTIFYs without an answer after which a secondary is left alone a while.")
+    ] = 6
+    wait: Annotated[
+        float,
+        Meta(ge=0.1, le=60, description="Seconds for the answer to the first NOTIFY, doubled for each after."),
+    ] = 2.0
+    notify_from: Annotated[
+        tuple[str, ...],
+        Meta(max_length=2, description="Addresses that NOTIFY is sent from, one IPv4 and one IPv6; empty: any."),
+    ] = ()
+
+
+class Refusals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The journal of refusals, which `ddns explain` reads."""
+
+    keep: Annotated[int, Meta(ge=0, description="Refusals kept, the newest ones; 0 keeps no journal.")] = 100_000
+    days: Annotated[int, Meta(ge=1, le=3650, description="Days after which a refusal is forgotten.")] = 30
+    octets: Annotated[
+        int, Meta(ge=0, le=65535, description="The longest update that is kept whole, so that it can be judged again.")
+    ] = 4096
+    rate: Annotated[
+        float, Meta(gt=0, le=1000, description="Refusals of enrolled keys that one worker writes a second.")
+    ] = 20.0
+    strangers: Annotated[
+        float, Meta(gt=0, le=1000, description="Refusals of strangers that one worker writes a second; others count.")
+    ] = 1.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings; each field is a table of the file."""
 
@@ -249,9 +368,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     https: Https = Https()
     quic: Quic = Quic()
     update: Update = Update()
+    lease: Lease = Lease()
+    flood: Flood = Flood()
     sig0: Sig0 = Sig0()
+    refusals: Refusals = Refusals()
+    transfer: Transfer = Transfer()
     tsig: Tsig = Tsig()
     edns: Edns = Edns()
+    rrl: Rrl = Rrl()
 
 
 def load(path: Path | None) -> Settings:
@@ -282,6 +406,20 @@ def parse(octets: bytes, filename: str) -> Settings:
             names.from_text(text or ".")
         except names.BadName as error:
             raise BadSettings(f"{filename}: {key}: {error}") from None
+    for text in settings.transfer.notify_from:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise BadSettings(f"{filename}: [transfer] notify_from: {text!r} is no address") from None
+    for text in settings.rrl.exempt:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise BadSettings(f"{filename}: [rrl] exempt: {text!r} is no network; write 192.0.2.0/24") from None
+    lease = settings.lease
+    for low, usual, high in (("minimum", "default", "maximum"), ("key_minimum", "key_default", "key_maximum")):
+        if not getattr(lease, low) <= getattr(lease, usual) <= getattr(lease, high):
+            raise BadSettings(f"{filename}: [lease] {usual} must lie between {low} and {high}")
     for table in ("serve", "tls", "https", "quic"):
         for text in getattr(settings, table).listen:
             try:

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Protocol
 
 from ddns.dns.codes import MAX_MESSAGE
+from ddns.net.steering import keep_apart
 
 PR_SET_PDEATHSIG = 1
 FIRST_DELAY, LONGEST_DELAY = 0.05, 5.0  # seconds before a child that died is started again
@@ -245,6 +246,10 @@ def open_sockets(listen: Mapping[str, Sequence[Address]], workers: int) -> list[
                 _probe(host, port, kind, name)
                 for mine in out if name != "quic" else out[:1]:
                     mine.append((name, _bound(host, port, kind, name, shared=True)))
+                if name == "dns" and kind == socket.SOCK_DGRAM:
+                    for mine in out:  # one more each, for updates
+                        mine.append((name, _bound(host, port, kind, shared=True)))
+                    keep_apart(out[0][-1][1], workers)
     return out
 
 

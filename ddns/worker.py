@@ -34,6 +34,7 @@ from ddns.aio import loop, on_loop
 from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
 from ddns.answer.responder import Responder
+from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
 from ddns.auth import tsig
 from ddns.auth.identity import Identity
@@ -43,11 +44,14 @@ from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Opcode, Rcode
 from ddns.net import edns, udp
+from ddns.net.admission import Admission, AdmissionLimits
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
+from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.net.keyring import Keyring
 from ddns.net.pins import Pins, Publishing
 from ddns.net.questions import SignedQuestions
+from ddns.net.refusals import JournalBounds, RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpFactory
@@ -55,6 +59,9 @@ from ddns.net.updates import UpdateLimits, Updates
 from ddns.signing.client import SignerClient
 from ddns.store.feed import Feed
 from ddns.store.pool import Pool
+from ddns.transfers.limits import TransferLimits
+from ddns.transfers.notifier import Notifier
+from ddns.transfers.transfers import Transfers
 from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.worker")
@@ -82,6 +89,11 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     publishing: Publishing | None = None
     limits: Limits = Limits()
     updates: UpdateLimits = UpdateLimits()
+    expiry: ExpiryLimits = ExpiryLimits()
+    admission: AdmissionLimits = AdmissionLimits()
+    rrl: RrlLimits = RrlLimits()
+    refusals: JournalBounds = JournalBounds()
+    transfers: TransferLimits = TransferLimits()
     edns: edns.EdnsConfig = edns.EdnsConfig()
 
 
@@ -103,6 +115,9 @@ class Worker:
         self._questions = SignedQuestions(
             self._keyring, self._answer, tsig.Policy(sha1=config.updates.allow_sha1), time.time
         )
+        self._refusals = RefusalJournal(self._pool, self._table.find, config.refusals, time.time)
+        self._rrl = Rrl(config.rrl, options.cookies)
+        self._admission = Admission(self._update, config.admission, options.cookies, time.time, reactor().callLater)
         self._updates = Updates(
             pool=self._pool,
             table=self._table,
@@ -112,6 +127,24 @@ class Worker:
             identity=_identity(config),
             limits=config.limits,
             bounds=config.updates,
+            journal=self._refusals,
+            clock=time.time,
+            heard=self._admission.heard,
+        )
+        self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
+        self._transfers = Transfers(
+            dsn=config.dsn,
+            keyring=self._keyring,
+            served=self._table.find,
+            limits=config.transfers,
+            policy=tsig.Policy(sha1=config.updates.allow_sha1),
+            clock=time.time,
+        )
+        self._notifier = Notifier(
+            dsn=config.dsn,
+            keyring=self._keyring,
+            changed=self._transfers.reload,
+            limits=config.transfers,
             clock=time.time,
         )
         self._feed = Feed(
@@ -141,11 +174,15 @@ class Worker:
             try:
                 await self._pool.open()
                 await self._subscriber.resync()
+                await self._transfers.start()
                 break
             except Exception as error:  # noqa: BLE001 - an outage, whatever its name: wait for its end
                 log.warn("database.away reason={reason}", reason=str(error).strip())
                 await asyncio.sleep(RECONNECT)
         self._feed.start()
+        self._refusals.start()
+        self._notifier.start()
+        self._expiry.start()
         self._listen()
         os.write(1, b"ready\n")
         log.info("worker.ready zones={zones}", zones=len(self._table.zone_ids()))
@@ -160,7 +197,7 @@ class Worker:
             if inherited.kind != "dns" and self._encrypted:
                 self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve)
             elif sock.type == socket.SOCK_DGRAM:
-                reader = udp.reader(sock, self._table.lookup, self._serve_udp)
+                reader = udp.reader(sock, self._table.lookup, self._serve_udp, self._rrl, self._admission)
                 reactor().addReader(reader)
                 self._listening.append(reader)
             else:
@@ -183,7 +220,11 @@ class Worker:
             self._encrypted.close()
         if self._pins:
             await self._pins.close()
+        await self._transfers.close()
+        await self._notifier.close()
+        await self._expiry.close()
         await self._updates.close()
+        await self._refusals.close()
         await self._feed.close()
         await self._subscriber.close()
         await self._signer.close()
@@ -215,11 +256,18 @@ class Worker:
             if wire[2] & 0x80:
                 self._answer(wire, reply, asker)  # an answer, which gets none
             elif wire[2] >> 3 & 15 == Opcode.UPDATE:
-                self._updates.receive(wire, asker, reply)
-            elif not self._questions.take(wire, asker, reply):
+                self._admission.take(wire, asker, reply)
+            elif not self._transfers.take(wire, asker, reply) and not self._questions.take(wire, asker, reply):
                 self._answer(wire, reply, asker)
         except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
             log.failure("message.failed source={source}", source=asker.source)
+            reply(wires.error_reply(wire, Rcode.SERVFAIL))
+
+    def _update(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+        try:
+            self._updates.receive(wire, asker, reply)
+        except Exception:  # noqa: BLE001 - as in `_serve`
+            log.failure("update.failed source={source}", source=asker.source)
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def _answer(self, wire: bytes, reply: Reply, asker: Asker, turn: int = 0) -> None:

@@ -27,32 +27,38 @@ from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
+from ddns.net.admission import come_by_tcp, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
 from ddns.net.commits import Committed, Verified, commit_enrolment, commit_updates
+from ddns.net.fair import FairQueue
 from ddns.net.keyring import Keyring
+from ddns.net.refusals import RefusalJournal
 from ddns.net.reply import Reply
+from ddns.net.services import Services
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
 from ddns.store import requests
 from ddns.store.pool import Pool
+from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
+from ddns.zone.srp import Registration
 from ddns.zone.update import Update, parse
 
 log = Logger(namespace="ddns.updates")
 
 LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
+EXPLAINED = 200  # refusals a second that are explained to strangers before their update is read whole
 TOLD = 10  # refusals logged a second; ten times as many in a burst
 SHARED = 4  # updates that make a batch a shared one
 
 
-BUSY = Answer.of(
-    Refusal(
-        "server-busy",
-        Rcode.SERVFAIL,
-        "Too many updates are waiting here; send this one again in a moment.",
-        Ede.NOT_READY,
-    )
+BUSY_KEY = Refusal(
+    "server-busy",
+    Rcode.SERVFAIL,
+    "Too many updates are waiting here; send this one again in a moment.",
+    Ede.NOT_READY,
 )
+BUSY = Answer.of(BUSY_KEY)
 AWAY = Answer.of(
     Refusal(
         "database-away",
@@ -85,19 +91,21 @@ _TOLD = frozenset({Rcode.FORMERR, Rcode.REFUSED, Rcode.NOTAUTH, Rcode.NOTZONE})
 
 
 class UpdateLimits(msgspec.Struct, frozen=True):
-    """Bounds of the queue: updates that wait, updates in one commit, key look-ups that wait, keys remembered.
+    """Bounds of the queue: updates that wait, in all and of one key, updates in one commit, key look-ups, keys.
 
     *prune_every* (seconds) is how often answers whose signatures have expired are forgotten.
     """
 
     encrypted: bool = False
     waiting: int = 4096
+    per_key: int = 1024
     at_once: int = 200
     lookups: int = 1024
     keys: int = 100_000
     prune_every: float = 60.0
     sig0_window: int = 3900
     allow_sha1: bool = False
+    terms: Terms = Terms()
     budget: BudgetLimits = BudgetLimits()
 
 
@@ -107,7 +115,7 @@ class _Request:
     *update* is None where the message is no update that can be read; *verified* is set when it is queued.
     """
 
-    __slots__ = ("credential", "reply", "signature", "source", "update", "verified", "wire")
+    __slots__ = ("asker", "credential", "reply", "signature", "update", "verified", "wire")
 
     verified: Verified
 
@@ -117,14 +125,14 @@ class _Request:
         signature: TsigRecord | Sig0Record,
         credential: Credential,
         update: Update | None,
-        source: str,
+        asker: Asker,
         reply: Reply,
     ) -> None:
         self.wire = wire
         self.signature = signature
         self.credential = credential
         self.update = update
-        self.source = source
+        self.asker = asker
         self.reply = reply
 
 
@@ -143,7 +151,10 @@ class Updates:
         limits: Limits,
         bounds: UpdateLimits,
         clock: Callable[[], float],
+        journal: RefusalJournal | None = None,
+        heard: Callable[[str, bool], None] = lambda _source, _good: None,
     ) -> None:
+        """Put it together; *heard* is told from where a signature came, and whether it was good."""
         self._pool = pool
         self._table = table
         self._subscriber = subscriber
@@ -153,13 +164,17 @@ class Updates:
         self._clock = clock
         self._keyring = keyring
         self._identity = identity
+        self._journal = journal
         self._budget = Budget(bounds.budget)
         self._tsig_policy = tsig.Policy(sha1=bounds.allow_sha1)
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
-        self._queue: list[_Request] = []
+        self._services = Services(keyring, self._budget, self._sig0_policy, clock)
+        self._heard = heard
+        self._queue: FairQueue[_Request] = FairQueue(bounds.waiting, bounds.per_key)
         self._task: asyncio.Task[None] | None = None
         self._pruned = 0.0
         self._told = Buckets(10 * TOLD, TOLD, 1)
+        self._explained = Buckets(EXPLAINED, EXPLAINED, 1)
         self._untold = 0
 
     async def close(self) -> None:
@@ -176,7 +191,7 @@ class Updates:
             return
         signature = open_signed(wire)
         if isinstance(signature, Refusal):
-            self._refuse_unsigned(wire, signature, reply)
+            self._refuse_unsigned(wire, signature, asker, reply)
             return
         name = signature.name if isinstance(signature, TsigRecord) else signature.signer
 
@@ -186,14 +201,15 @@ class Updates:
             else:
                 self._verify(wire, asker, signature, known, reply)
 
-        if not self._keyring.find(name, found):
+        if not self._keyring.find(name, found, proved=is_proved(asker)):
             reply(answered(wire, BUSY))
 
-    def _refuse_unsigned(self, wire: bytes, refusal: Refusal, reply: Reply) -> None:
+    def _refuse_unsigned(self, wire: bytes, refusal: Refusal, asker: Asker, reply: Reply) -> None:
         update = parse(wire, self._limits) if refusal.rcode == Rcode.REFUSED else None
         if isinstance(update, Refusal):
             refusal = update  # unsigned and malformed: FORMERR says more
         reply(answered(wire, Answer.of(refusal), update if isinstance(update, Update) else None))
+        self._note(Answer.of(refusal), asker, None, update)
 
     def _verify(
         self,
@@ -214,39 +230,69 @@ class Updates:
                     answer = tsig.reply(answer, signature, credential, now, refusal)
                 reply(answer)
                 self._log_refused(refusal.code, signature.name, source)
+                self._note(Answer.of(refusal), asker, signature, None, credential)
                 return
             update = parse(signature.message, self._limits)
         else:
-            update = parse(signature.message, self._limits)
-            checked = self._verify_sig0(signature, known, update, source, now)
-            if isinstance(checked, Refusal):
-                reply(sig0_refused(wire, checked, update if isinstance(update, Update) else None))
-                self._log_refused(checked.code, signature.signer, source)
+            if self._is_hopeless(signature, known, asker) and not self._explained.take(None, self._clock()):
+                reply(come_by_tcp(wire))
                 return
-            credential = checked
-        if isinstance(update, Refusal):
-            self._finish(_Request(wire, signature, credential, None, source, reply), Answer.of(update))
+            update = parse(signature.message, self._limits)
+
+            def judged(checked: Credential | Refusal, registration: Registration | None) -> None:
+                if isinstance(checked, Credential):
+                    self._admit(wire, asker, signature, checked, update, reply, registration)
+                    return
+                octets = sig0_refused(wire, checked, update if isinstance(update, Update) else None)
+                reply(truncated(octets) if checked is RATIONED and not is_proved(asker) else octets)
+                self._log_refused(checked.code, signature.signer, source)
+                meant = next(iter(sig0.candidates(signature, known)), None)
+                self._note(Answer.of(checked), asker, signature, update, meant)
+
+            if isinstance(update, Refusal) or not (
+                is_proved(asker) and self._services.take(asker, signature, known, update, judged)
+            ):
+                judged(self._verify_sig0(signature, known, update, asker, now), None)
             return
-        request = _Request(wire, signature, credential, update, source, reply)
-        refusal = self._zone_refusal(update, credential)
+        self._admit(wire, asker, signature, credential, update, reply, None)
+
+    def _admit(
+        self,
+        wire: bytes,
+        asker: Asker,
+        signature: TsigRecord | Sig0Record,
+        credential: Credential,
+        update: Update | Refusal,
+        reply: Reply,
+        registration: Registration | None,
+    ) -> None:
+        """Queue what was signed well, unless zone and rights tell already that it will be refused."""
+        now, source = int(self._clock()), asker.source
+        self._heard(source, True)
+        if isinstance(update, Refusal):
+            self._finish(_Request(wire, signature, credential, None, asker, reply), Answer.of(update))
+            return
+        request = _Request(wire, signature, credential, update, asker, reply)
+        refusal = self._zone_refusal(update, credential) if registration is None else None
         if refusal is not None:
             self._finish(request, Answer.of(refusal))
-        elif len(self._queue) >= self._bounds.waiting:
+        elif self._queue.is_full(credential.id):
             self._finish(request, BUSY)
         else:
-            self._enqueue(request, update, now)
+            self._enqueue(request, update, now, registration)
 
     def _verify_sig0(
         self,
         signature: Sig0Record,
         known: tuple[Credential, ...],
         update: Update | Refusal,
-        source: str,
+        asker: Asker,
         now: int,
     ) -> Credential | Refusal:
-        """Do the cheap checks, coarse permission among them, then spend from the budget, then verify.
+        """Do the cheap checks, then spend from the budget, then verify.
 
-        That order keeps the costly step for those who could gain by it (CVE-2024-1975).
+        That order keeps the costly step for those who could gain by it (CVE-2024-1975). What a key may do is told
+        to nobody but its holder, so who has no right in the zone is verified too, and gets nothing back.
         """
         tried = sig0.candidates(signature, known)
         if not tried:
@@ -257,25 +303,40 @@ class Updates:
         if isinstance(update, Refusal):
             return update
         refusals = [self._zone_refusal(update, credential) for credential in tried]
-        if all(refusals):
+        if all(refusals) and self._table.find(update.zone) is None:
             return refusals[0] or RATIONED
-        moment = self._clock()
-        if not self._budget.spend(signature.signer, source, moment):
+        if self._queue.is_full(tried[0].id):
+            return BUSY_KEY
+        moment, proved = self._clock(), is_proved(asker)
+        if not self._budget.spend(signature.signer, asker.source, moment, proved=proved):
             return RATIONED
         checked = sig0.verify(signature, tried)
-        if not isinstance(checked, Refusal):
-            self._budget.refund(signature.signer, source, moment)
+        if isinstance(checked, Refusal):
+            self._heard(asker.source, False)
+        elif not all(refusals):
+            self._budget.refund(signature.signer, asker.source, moment, proved=proved)
         return checked
 
-    def _enqueue(self, request: _Request, update: Update, now: int) -> None:
+    def _is_hopeless(self, signature: Sig0Record, known: tuple[Credential, ...], asker: Asker) -> bool:
+        """Tell before the update is read whether it is a stranger's who would not get as far as a verification."""
+        if is_proved(asker):
+            return False
+        if not sig0.candidates(signature, known):
+            return True
+        if self._budget.could_spend(signature.signer, asker.source, self._clock()):
+            return False
+        self._heard(asker.source, False)
+        return True
+
+    def _enqueue(self, request: _Request, update: Update, now: int, registration: Registration | None) -> None:
         signature, credential = request.signature, request.credential
         if isinstance(signature, TsigRecord):
             digest, expires = tsig.digest(signature), signature.expires
         else:
             digest, expires = sig0.digest(signature), signature.expires(now)
         zone = self._table.find(update.zone) if credential.invitation is None else None
-        request.verified = Verified(update, credential, zone, digest, expires + 1)
-        self._queue.append(request)
+        request.verified = Verified(update, credential, zone, digest, expires + 1, registration)
+        self._queue.add(credential.id, request)
         if self._task is None:
             self._task = asyncio.ensure_future(self._work())
 
@@ -306,8 +367,7 @@ class Updates:
                 if shared and len(self._queue) < self._bounds.at_once:
                     # Clients that wait for each answer send again at once; together they cost one commit, not two.
                     await asyncio.sleep(LINGER)
-                batch = self._queue[: self._bounds.at_once]
-                del self._queue[: len(batch)]
+                batch = self._queue.take_many(self._bounds.at_once)
                 shared = len(batch) >= SHARED
                 enrolments = [one for one in batch if one.verified.zone is None]
                 ordinary = [one for one in batch if one.verified.zone is not None]
@@ -347,7 +407,8 @@ class Updates:
         async with self._pool.connection() as conn:
             if batch[0].verified.zone is None:
                 return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
-            return await commit_updates(conn, self._signer, [one.verified for one in batch], self._limits)
+            verified = [one.verified for one in batch]
+            return await commit_updates(conn, self._signer, verified, self._limits, self._bounds.terms)
 
     async def _catch_up(self, zones: list[int]) -> None:
         try:
@@ -362,7 +423,7 @@ class Updates:
         self._pruned = now
         try:
             async with self._pool.connection() as conn:
-                await requests.prune(conn, int(now))
+                await requests.prune(conn)
         except Exception:  # noqa: BLE001 - pruning can wait
             log.failure("requests.prune failed")
 
@@ -381,8 +442,24 @@ class Updates:
         elif self._identity is not None:
             octets = self._identity.sign_reply(octets, request.wire, int(self._clock()))
         if answer.code and answer.rcode in _TOLD:
-            self._log_refused(answer.code, request.credential.name, request.source)
+            self._log_refused(answer.code, request.credential.name, request.asker.source)
+        self._note(answer, request.asker, request.signature, request.update, request.credential, verified=True)
         request.reply(octets)
+
+    def _note(
+        self,
+        answer: Answer,
+        asker: Asker,
+        signature: TsigRecord | Sig0Record | None,
+        update: Update | Refusal | None,
+        credential: Credential | None = None,
+        *,
+        verified: bool = False,
+    ) -> None:
+        """Have the journal take note of a refusal, beside the reply."""
+        if self._journal is not None and answer.code:
+            read = update if isinstance(update, Update) else None
+            self._journal.record(answer, asker, signature, read, credential, verified=verified)
 
     def _log_refused(self, code: str, key: Name, source: str) -> None:
         """Log a refusal, at most `TOLD` a second: strangers must not fill the disk. *untold* counts the others."""
@@ -397,6 +474,11 @@ class Updates:
             untold=self._untold,
         )
         self._untold = 0
+
+
+def is_proved(asker: Asker) -> bool:
+    """Tell whether the sender is at the address that its message came from."""
+    return asker.verified or asker.transport.stream
 
 
 def _is_outage(error: Exception) -> bool:
