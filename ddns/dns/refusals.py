@@ -216,6 +216,11 @@ _ROWS = [
             "the client's bug",
         ),
         (
+            "edns-version-unknown", "BADVERS", Ede.OTHER, Turn.FORM,
+            "the OPT record is of another version than 0",
+            "the client's bug",
+        ),
+        (
             "record-malformed", "FORMERR", Ede.OTHER, Turn.FORM,
             "type, class, TTL or data of a record are not what RFC 2136 §3.2 and §3.4.1 allow",
             "the sentence names the record",

@@ -108,7 +108,9 @@ def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
     try:
         zone = wire.question(message)
         rows = _walk(message, zone.end, prerequisites + operations + additional)
-        edns = _edns(message, rows[prerequisites + operations :])
+        edns = _edns(message, rows, prerequisites + operations)
+        if edns is not None and edns.version:  # RFC 6891 §6.1.3
+            return Refusal("edns-version-unknown", Rcode.BADVERS, "Only version 0 of EDNS is spoken here.")
         lease = _lease(edns)
     except (BadName, BadMessage) as reason:
         return _malformed(str(reason))
@@ -170,12 +172,14 @@ def _walk(message: bytes, offset: int, count: int) -> list[_Row]:
     return rows
 
 
-def _edns(message: bytes, additional: list[_Row]) -> Edns | None:
-    """Return the OPT of the *additional* section (RFC 6891 §6.1.1). Raises `BadMessage`."""
+def _edns(message: bytes, rows: list[_Row], before: int) -> Edns | None:
+    """Return the OPT of the additional section, which *before* rows precede (RFC 6891 §6.1.1). Raises `BadMessage`."""
     found = None
-    for name, rdtype, rdclass, ttl, at, rdlength in additional:
+    for index, (name, rdtype, rdclass, ttl, at, rdlength) in enumerate(rows):
         if rdtype != _OPT:
             continue
+        if index < before:
+            raise BadMessage("an OPT record stands outside of its additional section")
         if found is not None or name != names.ROOT:
             raise BadMessage("it holds more than one OPT record, or one that is not the root's")
         found = wire.edns(message, wire.Record(at, name, rdtype, rdclass, ttl, at, rdlength))
@@ -203,8 +207,7 @@ def _prerequisites(message: bytes, origin: Name, rows: list[_Row]) -> tuple[tupl
             return tuple(good), _bad(name, rdtype, "The prerequisite about", "must have TTL 0")
         if not names.is_subdomain(name, origin):
             return tuple(good), _outside(name, origin)
-        if rdtype in META_TYPES and (rdtype != _TYPE_ANY or rdclass == _IN):
-            return tuple(good), _bad(name, rdtype, "The prerequisite about", "names a type that is never data")
+        # A type that is never data is no fault here: RFC 2136 §3.2.5 asks whether it is there, and it is not.
         if rdclass in (_ANY, _NONE):
             if rdlength:
                 return tuple(good), _bad(name, rdtype, "The prerequisite about", "must have no data in this class")

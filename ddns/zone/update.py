@@ -36,6 +36,8 @@ _WKS_HEAD = 5  # octets of address and protocol
 
 # What may stand beside a CNAME (RFC 3007 §3.1.1 for KEY, RFC 4034 §3 and §4, RFC 2535 §5.1 for their elders).
 _BESIDE_CNAME = frozenset({Type.KEY, Type.SIG, Type.NXT, Type.RRSIG, Type.NSEC})
+# What only a signer makes, here or elsewhere: alone it would belong to nothing that is published.
+_SIGNATURES = frozenset({Type.RRSIG, Type.NSEC, Type.NSEC3})
 # What there is one of at a name: adding another replaces it (RFC 2136 §3.4.2.2, RFC 6672 §5.2).
 _SINGLE = frozenset({Type.SOA, Type.CNAME, Type.DNAME})
 
@@ -87,7 +89,7 @@ def apply(update: Update, view: View, *, signed: bool, limits: Limits = DEFAULT)
     nodes: dict[Name, _Node] = {}
     for asked in update.operations:
         name, rdtype = asked.name, asked.type
-        if signed and rdtype in SIGNER_TYPES:
+        if rdtype in (SIGNER_TYPES if signed else _SIGNATURES):
             return _signers(name, rdtype)
         node = nodes.get(name)
         if node is None:

@@ -162,15 +162,21 @@ def test_a_key_may_stand_beside_a_cname():
     assert changed(zone(f"cam 300 KEY {key}"), add("cam", 60, "CNAME", "www"))[1] == {"cam 60 CNAME www.smith.example."}
 
 
-@pytest.mark.parametrize("rdtype", ["RRSIG", "NSEC"])
-def test_dnssec_records_may_stand_beside_a_cname(rdtype):
-    """In a zone that has no signer here they are data like others (RFC 4034 §3, §4)."""
-    data = {"RRSIG": "A 13 3 60 20300101000000 20200101000000 1 smith.example. AAAA", "NSEC": "a.smith.example. A"}
+@pytest.mark.parametrize(
+    ("rdtype", "data"),
+    [
+        ("RRSIG", "A 13 3 60 20300101000000 20200101000000 1 smith.example. AAAA"),
+        ("NSEC", "a.smith.example. A"),
+        ("NSEC3", "1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr A"),
+    ],
+)
+def test_signatures_and_denials_are_never_a_clients_to_write(rdtype, data):
+    """In a zone that is signed elsewhere neither: they come with the whole zone (BIND refuses them too)."""
+    for operation in (add("cam", 60, rdtype, data), delete("cam", rdtype)):
+        refusal = work(zone("cam 300 CNAME www"), message(operation), signed=False)
 
-    gone, new = changed(zone("cam 300 CNAME www"), add("cam", 60, rdtype, data[rdtype]), signed=False)
-
-    assert not gone
-    assert len(new) == 1
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "type-is-signers"
 
 
 def test_a_dname_replaces_a_dname():

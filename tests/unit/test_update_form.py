@@ -171,6 +171,21 @@ def test_bad_opt_records_are_a_fault(additional):
     assert refused(message(additional=additional)) == Rcode.FORMERR
 
 
+@pytest.mark.parametrize("section", ["needs", "operations"])
+def test_an_opt_record_stands_in_the_additional_section_only(section):
+    """Elsewhere the message is malformed, whatever its owner (RFC 6891 §6.1.1)."""
+    opt = wire.opt(1232, do=False)
+
+    assert refused(message(needs=[opt]) if section == "needs" else message(opt)) == Rcode.FORMERR
+
+
+def test_another_version_of_edns_is_badvers():
+    """RFC 6891 §6.1.3, before anything else of the message is judged."""
+    opt = names.ROOT + struct.pack("!HHIH", 41, 1232, 1 << 16, 0)
+
+    assert refused(message(rr("other.", "A", IN, 60, bytes(3)), additional=[opt])) == Rcode.BADVERS
+
+
 def test_targets_hold_what_is_malformed_too():
     """Permissions are asked for every record of the update section, also behind the first fault."""
     octets = message(rr("cam", 252, IN), add("tv", 60, "A", "192.0.2.1"), rr("@", "ANY", ANY))
