@@ -25,6 +25,7 @@ log = Logger(namespace="ddns.pins")
 
 LOOK_EVERY = 1.0  # seconds between two looks at which keys are in use
 AGAIN = 60.0  # seconds after which the zone is looked at again though nothing has changed here
+RETRY = 5.0  # seconds after which it is looked at again where the records are not published
 DIGEST = 64  # characters of a digest in the file
 
 
@@ -64,19 +65,17 @@ class Pins:
 
     async def _run(self) -> None:
         done: frozenset[bytes] | None = None
-        looked = 0.0
+        again = 0.0
         loop = asyncio.get_running_loop()
         while True:
             wanted = self._digests()
-            if wanted != done or loop.time() - looked >= AGAIN:
-                looked = loop.time()
-                done = wanted if await self._publish(wanted) else None
-                if done is None:
-                    await asyncio.sleep(LOOK_EVERY * 4)
+            if wanted != done or loop.time() >= again:
+                again = loop.time() + (AGAIN if await self._publish(wanted) else RETRY)
+                done = wanted
             await asyncio.sleep(LOOK_EVERY)
 
     async def _publish(self, wanted: frozenset[bytes]) -> bool:
-        """Bring the zone to *wanted*; True: there is nothing to do until something changes."""
+        """Bring the zone to *wanted*, and tell whether it is there."""
         try:
             self._write(self._ours | wanted)
             async with self._pool.connection() as conn:
@@ -87,7 +86,7 @@ class Pins:
                 await self._subscriber.catch_up([zone])
         except CannotDo as error:
             self._say(str(error))
-            return True
+            return False
         except Exception as error:  # noqa: BLE001 - an outage, whatever its name; it is tried again
             self._say(f"The TLSA records of {names.to_text(self._name)} cannot be written now: {error}")
             return False
