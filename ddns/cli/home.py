@@ -27,12 +27,13 @@ from ddns.cli.shell import (
 from ddns.database import Database, secrets_key
 from ddns.dns.codes import Type
 from ddns.gateway.invitation import PORT, Invitation
-from ddns.operator import files, homes, words
+from ddns.operator import files, homes, services, words
 from ddns.settings import address
 from ddns.signing.client import SignerClient
 from ddns.store import rrsets
 from ddns.store.pool import Connection
 from ddns.store.zones import Zone
+from ddns.zone import srp
 
 SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change waits for the signer's own loop
 _DAY = 86400
@@ -193,7 +194,9 @@ def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Pa
         return await homes.show(conn, await _home(conn, label, zone))
 
     found = run(dsn, state, work)
-    keys = [f"{_key(one.credential)}, since {when(one.created_at)}" for one in found.keys]
+    held = [one for one in found.keys if one.credential.kind != srp.POLICY]
+    sources = [one.credential.public.decode() for one in found.keys if one.credential.kind == srp.POLICY]
+    keys = [f"{_key(one.credential)}, since {when(one.created_at)}" for one in held]
     if as_json:
         print_json(
             {
@@ -201,8 +204,9 @@ def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Pa
                 "serial": found.zone.serial, "edition": found.zone.edition, "pending": found.zone.signed_pending,
                 "keys": [
                     {"kind": key.kind, "algorithm": key.algorithm, "tag": key.tag or None}
-                    for key in (one.credential for one in found.keys)
+                    for key in (one.credential for one in held)
                 ],
+                "services_from": " ".join(sources).split(),
             }
         )  # fmt: skip
         return
@@ -213,6 +217,7 @@ def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Pa
             ("Since", when(found.home.created_at)),
             ("Serial", str(found.zone.serial)),
             *[("Key", key) for key in keys],
+            *[("Services", f"hosts in {', '.join(source.split())} may register") for source in sources],
         ]
     )
 
@@ -226,6 +231,42 @@ async def _home(conn: Connection, label: str, zone: str | None) -> bytes:
     if zone is None and "." in label.rstrip("."):
         return words.read_name(label, "home")
     return (await homes.find_registry(conn, label, zone))[1]
+
+
+@command.command("services")
+@click.argument("label")
+@_ZONE
+@click.option("--from", "sources", metavar="PREFIX", multiple=True, help="A network from which hosts may come.")
+@click.option("--off", is_flag=True, help="Let nobody register any more; what is registered ends with its lease.")
+@json_option
+@database_options
+def services_(
+    label: str,
+    zone: str | None,
+    sources: tuple[str, ...],
+    off: bool,
+    as_json: bool,
+    dsn: str | None,
+    state: Path | None,
+) -> None:
+    """Let hosts register themselves and their services in the home LABEL (RFC 9665), first come first served."""
+    if bool(sources) == off:
+        raise click.UsageError("say with --from PREFIX from where hosts may come, or --off")
+    wanted = services.read_networks(sources)
+
+    async def work(conn: Connection, _database: Database) -> tuple[bytes, bool]:
+        name = await _home(conn, label, zone)
+        return name, await services.allow(conn, name, wanted)
+
+    name, changed = run(dsn, state, work)
+    if as_json:
+        print_json({"home": shown(name), "from": list(wanted), "changed": changed})
+        return
+    already = "" if changed else " already"
+    if wanted:
+        click.echo(f"Hosts in {', '.join(wanted)} may register in {shown(name)}{already}.")
+    else:
+        click.echo(f"Nobody may register in {shown(name)}{already}.")
 
 
 @command.command()

@@ -28,11 +28,13 @@ from ddns.cli.shell import (
 )
 from ddns.database import Database
 from ddns.dns.codes import Type
+from ddns.dns.spelling import type_to_text
 from ddns.dns.text import rdata_to_text
 from ddns.dns.zonefile import ZoneWriter
 from ddns.operator import check as checks
 from ddns.operator import words, zones
 from ddns.operator.files import zone_text
+from ddns.store import leases
 from ddns.store import zones as stored
 from ddns.store.pool import Connection
 
@@ -218,6 +220,37 @@ def show(name: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
         print_json(_report(report))
     else:
         _print_report(report)
+
+
+@command.command("leases")
+@click.argument("name")
+@json_option
+@database_options
+def leases_(name: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
+    """List the records of the zone NAME that end unless they are renewed (RFC 9664), the next one first."""
+    origin = words.read_name(name, "zone name")
+
+    async def work(conn: Connection, _database: Database) -> list[leases.Listed]:
+        return await leases.listing(conn, (await zones.the_zone(conn, origin)).id)
+
+    found = run(dsn, state, work)
+    rows = [(shown(one.name), type_to_text(one.type), rdata_to_text(one.type, one.rdata)) for one in found]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": owner, "type": kind, "data": data, "lease": one.seconds, "ends_at": one.ends_at,
+                    "host": None if one.host is None else shown(one.host),
+                }
+                for (owner, kind, data), one in zip(rows, found, strict=True)
+            ]
+        )  # fmt: skip
+        return
+    print_table(
+        ("NAME", "TYPE", "DATA", "LEASE", "ENDS"),
+        [(*row, str(one.seconds), when(one.ends_at)) for row, one in zip(rows, found, strict=True)],
+        f"Nothing in {shown(origin)} has a lease: its records stay until they are deleted.",
+    )
 
 
 @command.command()

@@ -86,7 +86,7 @@ def apply(
 
 def may_register(live: Credential, zone: Zone) -> Refusal | None:
     """Refuse a registration where the policy *live*, good when the message came, is not *zone*'s."""
-    if live.kind == "srp" and live.home == zone.id:
+    if live.kind == srp.POLICY and live.home == zone.id:
         return None
     return Refusal(
         "zone-not-granted",

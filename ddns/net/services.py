@@ -22,25 +22,19 @@ from ddns.auth.sig0 import Sig0Record
 from ddns.dns import names
 from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
-from ddns.dns.names import BadName, Name
+from ddns.dns.names import BadName
 from ddns.dns.refusal import Refusal
 from ddns.net.keyring import Keyring
 from ddns.zone import srp
 from ddns.zone.srp import Registration
 from ddns.zone.update import Update
 
-_LABEL = b"_srp"
 BUSY = Refusal(
     "server-busy", Rcode.SERVFAIL, "Too many updates are waiting here; send this one again in a moment.", Ede.NOT_READY
 )
 
 # Called once: with the policy that allows the registration and what it is, or with why not.
 Judged = Callable[[Credential | Refusal, Registration | None], None]
-
-
-def policy_name(zone: Name) -> Name:
-    """Return the name of the policy of *zone*. Raises `BadName` where it would be too long."""
-    return names.prepend(_LABEL, zone)
 
 
 class Services:
@@ -62,12 +56,12 @@ class Services:
         if registration is None:
             return False
         try:
-            policy = policy_name(update.zone)
+            policy = srp.policy_name(update.zone)
         except BadName:
             return False
 
         def found(policies: tuple[Credential, ...] | None) -> None:
-            allowed = next((one for one in policies or () if one.kind == "srp"), None)
+            allowed = next((one for one in policies or () if one.kind == srp.POLICY), None)
             if policies is None:
                 judged(BUSY, None)
             elif allowed is None:

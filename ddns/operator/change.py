@@ -19,7 +19,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset, serial_newer, serial_next, soa_serial, soa_with_serial
 from ddns.dns.zonefile import ZoneText
 from ddns.operator.fault import CannotDo
-from ddns.store import editions, journal, notify, published, rrsets, signing, zones
+from ddns.store import editions, journal, leases, notify, published, rrsets, signing, zones
 from ddns.store.zones import Zone
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
@@ -120,6 +120,8 @@ async def write(conn: Conn, changes: Sequence[Change], principal: str) -> None:
         if one.resigned:
             await zones.set_denial(conn, one.zone.id, one.zone.denial, one.zone.algorithm)
     await rrsets.apply(conn, [(one.zone.id, one.changes) for one in changes])
+    # A file leases nothing: what it brings stays, and what it leaves out is gone.
+    await leases.drop_zones(conn, [one.zone.id for one in changes if one.zone.leased])
     await journal.append(
         conn,
         [journal.Entry(one.zone.id, one.zone.head + 1, principal, None, one.digest, one.changes) for one in changes],

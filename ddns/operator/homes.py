@@ -22,7 +22,7 @@ from ddns.operator.fault import CannotDo
 from ddns.operator.zones import locked, the_zone
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import ZoneStep, changes_of, publish
-from ddns.store import credentials, homes, invitations, journal, notify, published, rrsets, zones
+from ddns.store import credentials, homes, invitations, journal, leases, notify, published, rrsets, zones
 from ddns.store.zones import Zone
 from ddns.zone.jobs import Node
 
@@ -224,6 +224,8 @@ async def set_suspended(conn: Conn, home: Name, *, suspended: bool) -> bool:
         if zone.suspended == suspended:
             return False
         await homes.set_state(conn, zone.id, homes.SUSPENDED if suspended else homes.ACTIVE)
+        if not suspended:
+            await leases.begin_anew(conn, zone.id)  # nobody could renew
         await notify.keys(conn, None)
     return True
 

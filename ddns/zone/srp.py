@@ -22,6 +22,10 @@ from ddns.zone.lease import Granted, Place
 from ddns.zone.request import Operation, Update
 from ddns.zone.view import View
 
+POLICY = "srp"  # the kind of the credential that lets hosts register in a zone; its *public* holds their networks
+POLICY_ALGORITHM = "first-come"
+_POLICY_LABEL = b"_srp"
+
 _IN = int(Class.IN)
 _ANY = int(Class.ANY)
 _NONE = int(Class.NONE)
@@ -47,6 +51,11 @@ class Registration(msgspec.Struct, frozen=True):
     key: Rdata
     described: tuple[Name, ...]
     removed: tuple[Name, ...]
+
+
+def policy_name(zone: Name) -> Name:
+    """Return the name of the policy of *zone*. Raises `BadName` where it would be too long."""
+    return names.prepend(_POLICY_LABEL, zone)
 
 
 def read(update: Update, signer: Name) -> Registration | Refusal | None:
