@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection, Rollback
 
-from ddns.auth import grants
+from ddns.auth import grants, verdicts
 from ddns.auth.principal import Credential, Grant, Principal
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode, Type
@@ -64,14 +64,6 @@ class Committed(msgspec.Struct, frozen=True):
     answers: tuple[Answer, ...]
     editions: tuple[Edition, ...] = ()
     keys: tuple[Name, ...] = ()
-
-
-def revoked(credential: Credential) -> Refusal:
-    """Return the refusal for a key that was good when the message came and is no more."""
-    name = names.to_text(credential.name)
-    return Refusal(
-        "key-revoked", Rcode.REFUSED, f"The key {name} has been revoked; enrol again to get a new one.", Ede.PROHIBITED
-    )
 
 
 _Found = dict[tuple[int, Name], tuple[RRset, ...]]
@@ -228,7 +220,7 @@ async def commit_enrolment(conn: AsyncConnection[Any], signer: SignerClient, one
         fault = updates.prescan(one.update)
         if fault is None:
             live = await credentials.by_ids(conn, [one.credential.id])
-            done = revoked(one.credential) if not live else await enrol(
+            done = verdicts.key_revoked(one.credential) if not live else await enrol(
                 conn, signer, one.update, one.credential, one.digest, now
             )  # fmt: skip
         else:
@@ -272,26 +264,12 @@ def _judge(one: Verified, live: Credential | None, work: dict[int, ZoneWork], li
     """Do one update to its zone's view, or refuse it (RFC 2136 §3; permission before prerequisites, RFC 3007 §3)."""
     item = work.get(one.zone) if one.zone is not None else None
     if item is None:
-        return Answer.of(
-            Refusal(
-                "zone-removed",
-                Rcode.NOTAUTH,
-                f"The zone {names.to_text(one.update.zone)} has been removed here; ask the registry where it went.",
-                Ede.NOT_AUTHORITATIVE,
-            )
-        )
+        return Answer.of(verdicts.zone_removed(one.update.zone))
     if live is None:
-        return Answer.of(revoked(one.credential))
+        return Answer.of(verdicts.key_revoked(one.credential))
     zone, update = item.zone, one.update
     if zone.suspended:
-        return Answer.of(
-            Refusal(
-                "home-suspended",
-                Rcode.REFUSED,
-                f"The home {names.to_text(zone.origin)} is suspended and takes no updates; speak to the registry.",
-                Ede.PROHIBITED,
-            )
-        )
+        return Answer.of(verdicts.home_suspended(zone.origin))
     rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=item.everybody)
     registration = one.registration
     refusal = (

@@ -37,6 +37,7 @@ from ddns.store import refusals
 from ddns.store.pool import Pool
 from ddns.store.refusals import Refused
 from ddns.zone.phrases import asked
+from ddns.zone.request import UPDATE_LEASE
 from ddns.zone.update import Update, parse
 
 log = Logger(namespace="ddns.refusals")
@@ -50,7 +51,6 @@ KEY_RATE = 0.1  # and then a second
 NAMELESS = 5.0  # refusals a second, in all, in the name of known keys but without proof
 BURST = 10  # so many seconds' worth may come at once
 PHRASES = 32  # of what was asked, and of what the key held
-LEASE = 2  # RFC 9664 §4, the one EDNS option that an update's decision depends on
 
 
 class JournalBounds(msgspec.Struct, frozen=True):
@@ -211,7 +211,7 @@ def kept(message: bytes, most: int) -> bytes | None:
             if place < head.ancount + head.nscount:
                 end = record.end
             elif record.type == Type.OPT:
-                options = tuple(one for one in wires.edns(message, record).options if one[0] == LEASE)
+                options = tuple(one for one in wires.edns(message, record).options if one[0] == UPDATE_LEASE)
                 lease = wires.opt(UDP_MIN_PAYLOAD, do=False, options=options) if options else b""
     except BadMessage:
         return None

@@ -15,7 +15,7 @@ from psycopg import OperationalError
 from twisted.logger import Logger
 
 from ddns.answer.table import Table
-from ddns.auth import grants, sig0, tsig
+from ddns.auth import grants, sig0, tsig, verdicts
 from ddns.auth.budget import Buckets, Budget, BudgetLimits
 from ddns.auth.envelope import open_signed
 from ddns.auth.identity import Identity
@@ -345,14 +345,8 @@ class Updates:
         if credential.invitation is not None:
             return None  # what an invitation may do is asked under its own lock
         zone = self._table.find(update.zone)
-        where = names.to_text(update.zone)
         if zone is None:
-            return Refusal(
-                "zone-unknown",
-                Rcode.NOTAUTH,
-                f"{where} is not a zone of this server; send the update for the zone that holds the name.",
-                Ede.NOT_AUTHORITATIVE,
-            )
+            return verdicts.zone_unknown(update.zone)
         # Whether the zone is a home's is known under its lock; here the answer is only "surely not" or "perhaps".
         if grants.enters(credential, zone, update.zone, is_home=True):
             return None

@@ -1,0 +1,49 @@
+"""Refusals that say how a key, a zone or a home stands, whoever finds out first."""
+
+from __future__ import annotations
+
+from ddns.auth.principal import Credential
+from ddns.dns import names
+from ddns.dns.codes import Ede, Rcode
+from ddns.dns.names import Name
+from ddns.dns.refusal import Refusal
+
+
+def key_revoked(credential: Credential) -> Refusal:
+    """Return the refusal for a key that was good when the message came and is no more."""
+    return Refusal(
+        "key-revoked",
+        Rcode.REFUSED,
+        f"The key {names.to_text(credential.name)} has been revoked; enrol again to get a new one.",
+        Ede.PROHIBITED,
+    )
+
+
+def zone_unknown(zone: Name) -> Refusal:
+    """Return the refusal for an update of a zone that is not here."""
+    return Refusal(
+        "zone-unknown",
+        Rcode.NOTAUTH,
+        f"{names.to_text(zone)} is not a zone of this server; send the update for the zone that holds the name.",
+        Ede.NOT_AUTHORITATIVE,
+    )
+
+
+def zone_removed(zone: Name) -> Refusal:
+    """Return the refusal for an update of a zone that was here when the message came."""
+    return Refusal(
+        "zone-removed",
+        Rcode.NOTAUTH,
+        f"The zone {names.to_text(zone)} has been removed here; ask the registry where it went.",
+        Ede.NOT_AUTHORITATIVE,
+    )
+
+
+def home_suspended(zone: Name) -> Refusal:
+    """Return the refusal for an update of a home that takes none."""
+    return Refusal(
+        "home-suspended",
+        Rcode.REFUSED,
+        f"The home {names.to_text(zone)} is suspended and takes no updates; speak to the registry.",
+        Ede.PROHIBITED,
+    )
