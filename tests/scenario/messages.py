@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 UPDATE = 5 << 11
 IN, NONE, ANY = 1, 254, 255
-A, SOA, SIG, TSIG, TYPE_ANY = 1, 6, 24, 250, 255
+A, SOA, SIG, TSIG, AXFR, TYPE_ANY = 1, 6, 24, 250, 252, 255
 
 
 def name(text):
@@ -35,6 +35,11 @@ def update(zones, prerequisites=(), updates=(), *, ident=4711):
     """Return an UPDATE message with these sections."""
     header = struct.pack("!6H", ident, UPDATE, len(zones), len(prerequisites), len(updates), 0)
     return header + b"".join((*zones, *prerequisites, *updates))
+
+
+def transfer(zone, *, ident=4711):
+    """Return a question for the whole of a zone (RFC 5936 §2.1)."""
+    return struct.pack("!6H", ident, 0, 1, 0, 0, 0) + question(zone, AXFR)
 
 
 def _append(wire, extra):

@@ -1,6 +1,10 @@
-"""NSD, BIND and Knot as they come from Debian, serving given zone files on the loopback and cut off from all else."""
+"""NSD, BIND and Knot as they come from Debian, serving given zone files on the loopback and cut off from all else.
+
+With a key they also take updates of these zones and hand them out whole, to whoever signs with it.
+"""
 
 import contextlib
+import re
 import socket
 import struct
 import subprocess
@@ -13,14 +17,34 @@ import dns.query
 from service import free_port
 from tools import need
 
+PROGRAMS = {"nsd": ("nsd", "-v"), "bind": ("named", "-v"), "knot": ("knotd", "-V")}
+READ = {
+    "nsd": "4.6",
+    "bind": "9.18",
+    "knot": "3.2",
+}  # the releases whose answers docs/reference/differences.md tells of
+
+
+def as_read(name):
+    """Tell whether the server *name* is of the release that the page of differences was written from."""
+    program, option = PROGRAMS[name]
+    done = subprocess.run([need(program), option], capture_output=True, text=True, check=False)
+    found = re.search(r"\d+\.\d+", done.stdout + done.stderr)
+    return found is not None and found[0] == READ[name]
+
 
 class Peer:
-    """One server with its zones, started in *folder*."""
+    """One server with its zones, started in *folder*; *key* (name, hmac-sha256 secret) may update and transfer them.
 
-    def __init__(self, name, folder, zones):
+    It signs those in *signed* itself, which only BIND and Knot can.
+    """
+
+    def __init__(self, name, folder, zones, key=None, signed=()):
         self.name = name
         self.folder = Path(folder)
         self.folder.mkdir()
+        self.key = key
+        self.signed = frozenset(signed)
         self.port = free_port()
         self.process = None
         command = getattr(self, f"_{name}")(zones)
@@ -60,6 +84,11 @@ class Peer:
         """Return the answer to *wire* over the one stream that is open."""
         self.stream.sendall(struct.pack("!H", len(wire)) + wire)
         return self._read(struct.unpack("!H", self._read(2))[0])
+
+    def again(self):
+        """Open the stream anew, as after a message at which the server hung up."""
+        self.stream.close()
+        self.stream = socket.create_connection(("127.0.0.1", self.port), 5)
 
     def _read(self, size):
         out = b""
@@ -110,7 +139,10 @@ class Peer:
         # Hints and forwarders lead to a dead port of the loopback: this named cannot reach anybody.
         (self.folder / "hints").write_text(". 3600000 NS dead.invalid.\ndead.invalid. 3600000 A 127.0.0.1\n")
         root = "" if "." in zones else 'zone "." { type hint; file "hints"; };'
-        blocks = "".join(f'zone "{origin}" {{ type primary; file "{path}"; }};\n' for origin, path in zones.items())
+        key = ""
+        if self.key is not None:
+            key = 'key "{}" {{ algorithm hmac-sha256; secret "{}"; }};'.format(*self.key)
+        blocks = "".join(self._bind_zone(origin, path) for origin, path in zones.items())
         (self.folder / "named.conf").write_text(f"""
             options {{
               directory "{self.folder}"; pid-file "{self.folder}/pid"; session-keyfile none;
@@ -123,9 +155,18 @@ class Peer:
               tcp-idle-timeout 1200; max-cache-size 16m; geoip-directory none;
             }};
             controls {{ }};
+            {key}
             {root}
             {blocks}""")
         return [need("named"), "-g", "-n", "1", "-c", self.folder / "named.conf"]
+
+    def _bind_zone(self, origin, path):
+        allowed = signing = ""
+        if self.key is not None:
+            allowed = f'allow-update {{ key "{self.key[0]}"; }}; allow-transfer {{ key "{self.key[0]}"; }};'
+        if origin in self.signed:
+            signing = "dnssec-policy default;"
+        return f'zone "{origin}" {{ type primary; file "{path}"; {allowed} {signing} }};\n'
 
     def _knot(self, zones):
         lines = [
@@ -138,15 +179,27 @@ class Peer:
             "  background-workers: 1",
             "database:",
             f"  storage: {self.folder}",
+            *self._knot_key(),
             "template:",
             "  - id: default",
             "    semantic-checks: off",
             "    zonefile-load: whole",
             "    journal-content: none",
+            "    zonefile-sync: -1",
+            *(["    acl: owner"] if self.key is not None else []),
             "zone:",
         ]
         for origin, path in zones.items():
             lines += [f'  - domain: "{origin}"', f"    file: {path}"]
+            if origin in self.signed:
+                lines += ["    dnssec-signing: on"]
         config = self.folder / "knot.conf"
         config.write_text("\n".join(lines) + "\n")
         return [need("knotd"), "-c", config]
+
+    def _knot_key(self):
+        if self.key is None:
+            return []
+        name, secret = self.key
+        lines = ["key:", f"  - id: {name}", "    algorithm: hmac-sha256", f"    secret: {secret}"]
+        return [*lines, "acl:", "  - id: owner", f"    key: {name}", "    action: [update, transfer]"]
