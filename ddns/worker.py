@@ -128,6 +128,7 @@ class Worker:
             limits=config.limits,
             bounds=config.updates,
             journal=self._refusals,
+            options=options,
             clock=time.time,
             heard=self._admission.heard,
         )

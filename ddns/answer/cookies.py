@@ -14,10 +14,10 @@ from enum import IntEnum
 from ipaddress import ip_address
 
 from ddns.answer.siphash import siphash24
+from ddns.dns.codes import COOKIE_SIZES
 
 CLIENT_COOKIE = 8  # RFC 7873 §4, octets
 COOKIE = 24  # RFC 9018 §4, octets of client and server cookie together
-_SHORTEST, _LONGEST = 16, 40  # RFC 7873 §4, octets of an option that holds both
 _VERSION = b"\x01"  # RFC 9018 §4.1
 _FRESH = b"\x01\0\0\0"  # version and reserved octets of a cookie that we make (RFC 9018 §4.2)
 OLDEST = 3600  # RFC 9018 §4.3, seconds that a cookie is good for
@@ -44,7 +44,7 @@ class Verdict(IntEnum):
 
 def well_formed(option: bytes) -> bool:
     """Tell whether the COOKIE *option* has a length that RFC 7873 §4 allows."""
-    return len(option) == CLIENT_COOKIE or _SHORTEST <= len(option) <= _LONGEST
+    return len(option) in COOKIE_SIZES
 
 
 class Cookies:

@@ -120,13 +120,22 @@ def size(options: tuple[Option, ...]) -> int:
 def opt(client: Edns, asker: Asker, options: tuple[Option, ...], before: int, extended: int = 0) -> bytes:
     """Return the OPT record of an answer: *before* octets stand before it, *extended* is the RCODE's upper part.
 
-    It is padded to a multiple of `BLOCK` where the asker padded and nobody on the way can read (RFC 8467 §4.1).
+    It is padded where the asker padded.
     """
-    if asker.transport.encrypted and first(client, EdnsOption.PADDING) is not None:
-        bare = before + _OPT + size(options) + _CODE
-        if bare <= MAX_MESSAGE:
-            options += ((EdnsOption.PADDING, bytes(min(-bare % BLOCK, MAX_MESSAGE - bare))),)
+    options += padding(client, asker, options, before)
     return wire.opt(UDP_MAX_PAYLOAD, do=client.do, extended=extended, options=options)
+
+
+def padding(client: Edns, asker: Asker, options: tuple[Option, ...], before: int) -> tuple[Option, ...]:
+    """Return the option that makes a message a multiple of `BLOCK` octets (RFC 8467 §4.1).
+
+    None where the asker did not pad, or where everybody on the way can read. *options* stand in the OPT record
+    already, and *before* octets before that.
+    """
+    if not asker.transport.encrypted or first(client, EdnsOption.PADDING) is None:
+        return ()
+    bare = before + _OPT + size(options) + _CODE
+    return ((EdnsOption.PADDING, bytes(min(-bare % BLOCK, MAX_MESSAGE - bare))),) if bare <= MAX_MESSAGE else ()
 
 
 def expire(soa: bytes) -> Option:

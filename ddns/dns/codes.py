@@ -24,6 +24,7 @@ FLAG_CD = 0x0010
 
 EDNS_DO = 0x8000  # RFC 3225 §3, in the OPT's TTL
 EDNS_EDE = 15  # RFC 8914 §2
+COOKIE_SIZES = frozenset({8, *range(16, 41)})  # RFC 7873 §4, octets
 
 
 class EdnsOption(IntEnum):

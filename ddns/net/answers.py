@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
+from ddns.answer.options import Option, Options, padding
 from ddns.dns import wire as wires
+from ddns.dns.asker import Asker
 from ddns.dns.codes import HEADER_SIZE, Rcode, Type
 from ddns.dns.names import ROOT
 from ddns.dns.refusal import Refusal, extra_text
@@ -42,19 +44,41 @@ class Answer(msgspec.Struct, frozen=True):
         return extra_text(self.text, self.code)
 
 
-def answered(wire: bytes, answer: Answer, update: Update | None = None) -> bytes:
-    """Return the unsigned reply to *wire*: the zone section echoed where it could be read (RFC 2136 §3.8)."""
+def answered(
+    wire: bytes,
+    answer: Answer,
+    update: Update | None = None,
+    options: Options | None = None,
+    asker: Asker | None = None,
+) -> bytes:
+    """Return the unsigned reply to *wire*: the zone section echoed where it could be read (RFC 2136 §3.8).
+
+    *options* chooses what EDNS options *asker* gets besides, such as its cookie.
+    """
     if update is not None:
         client, end = update.edns, update.zone_end
     else:
         client, end = sender(wire)
-    options = (wires.ede(answer.ede, answer.extra_text),) if client is not None and answer.text else ()
-    if answer.lease:
-        options = (*options, (UPDATE_LEASE, answer.lease))
-    return wires.error_reply(wire, Rcode(answer.rcode), client=client, options=options, end=end)
+    chosen: tuple[Option, ...] = ()
+    if client is not None:
+        if options is not None and asker is not None and client.options:
+            chosen = options.choose(client, asker)
+        if answer.text:
+            chosen += (wires.ede(answer.ede, answer.extra_text),)
+        if answer.lease:
+            chosen += ((UPDATE_LEASE, answer.lease),)
+        if asker is not None:
+            chosen += padding(client, asker, chosen, end)
+    return wires.error_reply(wire, Rcode(answer.rcode), client=client, options=chosen, end=end)
 
 
-def sig0_refused(wire: bytes, refusal: Refusal, update: Update | None) -> bytes:
+def sig0_refused(
+    wire: bytes,
+    refusal: Refusal,
+    update: Update | None,
+    options: Options | None = None,
+    asker: Asker | None = None,
+) -> bytes:
     """Return the reply to a SIG(0) that is not accepted.
 
     RFC 2931 names no error codes; those of TSIG stand in the extended RCODE where the asker sent an OPT, as the
@@ -64,7 +88,7 @@ def sig0_refused(wire: bytes, refusal: Refusal, update: Update | None) -> bytes:
     client = update.edns if update is not None else sender(wire)[0]
     if refusal.error and client is not None:
         answer = Answer(refusal.error, answer.ede, answer.text, answer.code)
-    return answered(wire, answer, update)
+    return answered(wire, answer, update, options, asker)
 
 
 def sender(wire: bytes) -> tuple[Edns | None, int]:

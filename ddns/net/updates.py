@@ -14,6 +14,7 @@ import msgspec
 from psycopg import OperationalError
 from twisted.logger import Logger
 
+from ddns.answer.options import Options
 from ddns.answer.table import Table
 from ddns.auth import grants, sig0, tsig, verdicts
 from ddns.auth.budget import Buckets, Budget, BudgetLimits
@@ -152,6 +153,7 @@ class Updates:
         bounds: UpdateLimits,
         clock: Callable[[], float],
         journal: RefusalJournal | None = None,
+        options: Options | None = None,
         heard: Callable[[str, bool], None] = lambda _source, _good: None,
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good."""
@@ -165,6 +167,7 @@ class Updates:
         self._keyring = keyring
         self._identity = identity
         self._journal = journal
+        self._options = options
         self._budget = Budget(bounds.budget)
         self._tsig_policy = tsig.Policy(sha1=bounds.allow_sha1)
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
@@ -187,7 +190,7 @@ class Updates:
     def receive(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Take one UPDATE message; *reply* is called once."""
         if self._bounds.encrypted and not asker.transport.encrypted:
-            reply(answered(wire, CLEARTEXT))
+            reply(answered(wire, CLEARTEXT, None, self._options, asker))
             return
         signature = open_signed(wire)
         if isinstance(signature, Refusal):
@@ -197,18 +200,19 @@ class Updates:
 
         def found(known: tuple[Credential, ...] | None) -> None:
             if known is None:
-                reply(answered(wire, AWAY))
+                reply(answered(wire, AWAY, None, self._options, asker))
             else:
                 self._verify(wire, asker, signature, known, reply)
 
         if not self._keyring.find(name, found, proved=is_proved(asker)):
-            reply(answered(wire, BUSY))
+            reply(answered(wire, BUSY, None, self._options, asker))
 
     def _refuse_unsigned(self, wire: bytes, refusal: Refusal, asker: Asker, reply: Reply) -> None:
         update = parse(wire, self._limits) if refusal.rcode == Rcode.REFUSED else None
         if isinstance(update, Refusal):
             refusal = update  # unsigned and malformed: FORMERR says more
-        reply(answered(wire, Answer.of(refusal), update if isinstance(update, Update) else None))
+        read = update if isinstance(update, Update) else None
+        reply(answered(wire, Answer.of(refusal), read, self._options, asker))
         self._note(Answer.of(refusal), asker, None, update)
 
     def _verify(
@@ -225,7 +229,7 @@ class Updates:
             refusal = tsig.verify(signature, credential, now, self._tsig_policy)
             if refusal is not None or credential is None:
                 assert refusal is not None
-                answer = answered(wire, Answer.of(refusal))
+                answer = answered(wire, Answer.of(refusal), None, self._options, asker)
                 if refusal.rcode != Rcode.FORMERR:
                     answer = tsig.reply(answer, signature, credential, now, refusal)
                 reply(answer)
@@ -243,7 +247,8 @@ class Updates:
                 if isinstance(checked, Credential):
                     self._admit(wire, asker, signature, checked, update, reply, registration)
                     return
-                octets = sig0_refused(wire, checked, update if isinstance(update, Update) else None)
+                read = update if isinstance(update, Update) else None
+                octets = sig0_refused(wire, checked, read, self._options, asker)
                 reply(truncated(octets) if checked is RATIONED and not is_proved(asker) else octets)
                 self._log_refused(checked.code, signature.signer, source)
                 meant = next(iter(sig0.candidates(signature, known)), None)
@@ -430,7 +435,7 @@ class Updates:
             self._finish(one, answer)
 
     def _finish(self, request: _Request, answer: Answer) -> None:
-        octets = answered(request.wire, answer, request.update)
+        octets = answered(request.wire, answer, request.update, self._options, request.asker)
         if isinstance(request.signature, TsigRecord):
             octets = tsig.sign_reply(octets, request.signature, request.credential, int(self._clock()))
         elif self._identity is not None:

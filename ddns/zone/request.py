@@ -13,7 +13,7 @@ import struct
 import msgspec
 
 from ddns.dns import names, records, wire
-from ddns.dns.codes import HEADER_SIZE, MAX_TTL, META_TYPES, Class, Ede, Rcode, Type
+from ddns.dns.codes import COOKIE_SIZES, HEADER_SIZE, MAX_TTL, META_TYPES, Class, Ede, EdnsOption, Rcode, Type
 from ddns.dns.names import BadName, Name
 from ddns.dns.records import BadRdata, Rdata
 from ddns.dns.refusal import Refusal
@@ -183,6 +183,9 @@ def _edns(message: bytes, rows: list[_Row], before: int) -> Edns | None:
         if found is not None or name != names.ROOT:
             raise BadMessage("it holds more than one OPT record, or one that is not the root's")
         found = wire.edns(message, wire.Record(at, name, rdtype, rdclass, ttl, at, rdlength))
+        cookies = [octets for code, octets in found.options if code == EdnsOption.COOKIE]
+        if cookies and len(cookies[0]) not in COOKIE_SIZES:
+            raise BadMessage("a cookie has 8 octets, or 16 to 40")  # RFC 7873 §5.2.2
     return found
 
 
