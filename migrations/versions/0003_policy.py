@@ -28,7 +28,8 @@ ALTER TABLE grants
     ADD COLUMN denied text,
     ADD COLUMN homes boolean NOT NULL DEFAULT false,
     ADD CONSTRAINT grant_that_counts_other_types CHECK (
-        counts IS NULL OR cardinality(counts) = cardinality(types) AND 0 <= ALL (counts) AND 0 < ANY (counts)),
+        counts IS NULL OR
+        types IS NOT NULL AND cardinality(counts) = cardinality(types) AND 0 <= ALL (counts) AND 0 < ANY (counts)),
     ADD CONSTRAINT grant_to_everybody CHECK (credential IS NOT NULL OR denied IS NOT NULL),
     ADD CONSTRAINT denial_without_reason CHECK (length(denied) BETWEEN 1 AND 80),
     ADD CONSTRAINT grant_in_homes_by_one_key CHECK (NOT homes OR credential IS NULL),
