@@ -166,7 +166,7 @@ class Service:
                 share=flood.strangers,
                 known=flood.known,
                 known_for=sig0.known_for,
-                told=flood.told,
+                doubts=flood.doubts,
             ),
             rrl=RrlLimits(**msgspec.structs.asdict(chosen.rrl)),
             edns=edns.configure(chosen.edns, chosen.tcp.idle),

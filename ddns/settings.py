@@ -185,16 +185,16 @@ class Flood(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How updates wait in one worker until they are judged. Strangers are addresses without a good signature lately."""
 
     waiting: Annotated[
-        int, Meta(ge=16, description="Unjudged updates that wait; as many of strangers. The oldest are dropped.")
-    ] = 2048
+        int, Meta(ge=16, description="Unjudged updates that wait in each class. Other senders are told to use TCP.")
+    ] = 4096
     per_source: Annotated[int, Meta(ge=1, description="Unjudged updates of one address that wait.")] = 256
     strangers: Annotated[
         float, Meta(gt=0, le=0.9, description="The part of its time that a worker spends on updates of strangers.")
     ] = 0.2
     known: Annotated[int, Meta(ge=16, description="Addresses with a good signature that are remembered.")] = 65536
-    told: Annotated[
-        int, Meta(ge=0, description="Strangers a second who are told to come by TCP when theirs is dropped.")
-    ] = 500
+    doubts: Annotated[
+        int, Meta(ge=1, description="Wrong signatures a second from one such address after which it is a stranger's.")
+    ] = 100
 
 
 class Rrl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,20 +1,21 @@
 """Where updates wait for their turn: who has proved itself first, strangers with what time is left for them.
 
-Judging an update costs thirty times what reading it does, and who sends forged ones need not pay for it. So no
+Judging an update costs many times what reading it does, and who sends forged ones need not pay for it. So no
 update is judged while datagrams are read: each is put aside, questions are answered in the meantime, and
 then `serve` gets as many as a turn has time for.
 
-In the first class are streams, datagrams with a good DNS cookie, and those from an address that has shown a
-good signature lately. In the second are strangers, who together get a *share* of the worker's time and
-wait in a queue of their own, from which the oldest falls out unread. Within a class the senders take turns,
-so that one who floods waits for himself. A stranger that fell out may come by TCP; some are told so.
+First come streams and datagrams with a good DNS cookie, and in turn with them those from an address that has
+shown a good signature lately; then strangers, who together get a *share* of the worker's time. All
+are bounded, in all and for each sender, and within a class the senders take turns, so that one who floods
+waits for himself. A datagram for which there is no room is told to come by TCP, where nobody can claim
+another's address: that costs a few microseconds, and the answer is shorter than the update.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from twisted.logger import Logger
@@ -24,7 +25,7 @@ from ddns.answer.rrl import cookie
 from ddns.auth.budget import Buckets
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
-from ddns.dns.codes import FLAG_TC, Rcode
+from ddns.dns.codes import FLAG_QR, FLAG_TC, Opcode, Rcode
 from ddns.net.fair import FairQueue
 from ddns.net.reply import Reply
 
@@ -34,39 +35,30 @@ TURN = 0.001  # seconds of updates judged before the reactor looks at anything e
 SAVED = 0.25  # seconds for which strangers may save up their share, so that a quiet worker takes a burst at once
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
+_COME_BY_TCP = (FLAG_QR | Opcode.UPDATE << 11 | FLAG_TC | Rcode.REFUSED).to_bytes(2, "big") + bytes(8)
+
 Serve = Callable[[bytes, Asker, Reply], None]
 Later = Callable[[float, Callable[[], None]], Any]
-
-
-class Datagram(Protocol):
-    """A datagram that was read and waits: *wire*, and how its answer goes back."""
-
-    wire: bytes
-    host: str
-
-    def __call__(self, octets: bytes) -> None:
-        """Send the answer."""
 
 
 class AdmissionLimits(msgspec.Struct, frozen=True):
     """Bounds of the waiting room of one worker.
 
-    *waiting* updates in each class, *per_source* of one address; *share* of the worker's time for strangers;
+    *waiting* updates in each of three classes, *per_source* of one address; *share* of the worker's time for strangers;
     *known* addresses remembered for *known_for* seconds each, unless more than *doubts* wrong signatures a
-    second come from one; *told* strangers a second are told to come by TCP where there is no room for them.
+    second come from one.
     """
 
-    waiting: int = 2048
+    waiting: int = 4096
     per_source: int = 256
     share: float = 0.2
     known: int = 65536
     known_for: float = 86400.0
-    told: int = 500
     doubts: int = 100
 
 
 class _Message:
-    """An update that came over a stream, or a datagram with a good cookie."""
+    """An update that waits."""
 
     __slots__ = ("asker", "reply", "wire")
 
@@ -77,7 +69,7 @@ class _Message:
 
 
 class Admission:
-    """The waiting room of one worker: `put` a datagram or `take` a message, and *serve* gets it.
+    """The waiting room of one worker: what is `put` or `take`n there, *serve* gets.
 
     *clock* is in seconds since 1970; *later* calls something after so many seconds.
     """
@@ -90,15 +82,16 @@ class Admission:
         self._cookies = cookies
         self._clock = clock
         self._later = later
+        # Streams have bounds of their own, so one address gets more room here.
+        self._proved: FairQueue[_Message] = FairQueue(limits.waiting, max(limits.per_source, limits.waiting // 4))
         self._first: FairQueue[_Message] = FairQueue(limits.waiting, limits.per_source)
-        self._second: FairQueue[Datagram] = FairQueue(limits.waiting, limits.per_source)
+        self._second: FairQueue[_Message] = FairQueue(limits.waiting, limits.per_source)
         self._known: OrderedDict[str, float] = OrderedDict()
         self._doubts = Buckets(limits.doubts, limits.doubts, limits.known)
         self._saved = limits.share * SAVED
         self._counted = clock()
         self._armed = False
-        self._told = Buckets(limits.told, limits.told, 1)
-        self._dropped = 0
+        self._sent_away = 0
         self._said = 0.0
 
     def heard(self, host: str, good: bool) -> None:
@@ -116,36 +109,50 @@ class Admission:
         known[host] = self._clock()
         known.move_to_end(host)
 
-    def put(self, datagram: Datagram) -> None:
-        """Let *datagram* wait for the next `run`. What it costs is what a flood costs."""
-        host = datagram.host
-        seen = self._known.get(host)
-        if seen is not None and self._clock() - seen < self._limits.known_for:
-            self._wait(datagram.wire, Asker(Transport.UDP, host, self._has_cookie(datagram)), datagram)
-        elif self._has_cookie(datagram):
-            self._wait(datagram.wire, Asker(Transport.UDP, host, verified=True), datagram)
+    def has_room(self, wire: bytes, host: str) -> Asker | None:
+        """Return as whom *host* may wait who sent the datagram *wire*; None: there is no room for it.
+
+        What this costs is what a flood costs.
+        """
+        if self._cookies is not None:
+            shown = cookie(wire)
+            if shown and self._cookies.judge(shown, host, int(self._clock())) == Verdict.GOOD:
+                return Asker(Transport.UDP, host, verified=True)
+        queue = self._first if self._is_known(host) else self._second
+        if queue.is_full(host):
+            self._sent_away += 1
+            return None
+        return Asker(Transport.UDP, host)
+
+    def put(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+        """Let a datagram wait for the next `run`: *asker* is from `has_room`."""
+        host = asker.source
+        if not is_proved(asker):
+            (self._first if self._is_known(host) else self._second).add(host, _Message(wire, asker, reply))
+        elif not self._proved.is_full(host):
+            self._proved.add(host, _Message(wire, asker, reply))
         else:
-            second = self._second
-            if second.is_full(host):
-                self._drop(second.make_room(host))
-            second.add(host, datagram)
+            self._sent_away += 1
+            reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def take(self, wire: bytes, asker: Asker, reply: Reply) -> None:
-        """Let a message wait that did not come as a datagram, or that is known to be good."""
-        self._wait(wire, asker, reply)
+        """Let a message that came over a stream wait, and see to it that it is served."""
+        self.put(wire, asker, reply)
         self._arm(0)
 
     def run(self) -> None:
         """Serve what waits for `TURN` seconds, and see to it that the rest is served too."""
-        if not self._first and not self._second:
+        if not self:
             return
         clock, serve = self._clock, self._serve
         now = clock()
         end = now + TURN
-        first = self._first
-        while first and clock() < end:
-            message = first.take()
-            serve(message.wire, message.asker, message.reply)
+        proved, first = self._proved, self._first
+        while (proved or first) and clock() < end:
+            for queue in (proved, first):
+                if queue:
+                    message = queue.take()
+                    serve(message.wire, message.asker, message.reply)
         limits = self._limits
         start = clock()
         # A clock that was set gives nothing.
@@ -155,46 +162,25 @@ class Admission:
         # Even after a turn that was full, strangers get what is theirs.
         stop = min(start + self._saved, start + TURN)
         while second and clock() < stop:
-            datagram = second.take()
-            serve(datagram.wire, Asker(Transport.UDP, datagram.host), datagram)
+            message = second.take()
+            serve(message.wire, message.asker, message.reply)
         self._saved -= max(0.0, clock() - start)
-        if first or (second and self._saved > 0):
+        if proved or first or (second and self._saved > 0):
             self._arm(0)
         elif second:
             self._arm(TURN)
-        if self._dropped and self._clock() >= self._said + SAID:
-            log.warn(
-                "updates.dropped n={n} waiting={waiting}", n=self._dropped, waiting=len(self._first) + len(self._second)
-            )
-            self._dropped = 0
-            self._said = self._clock()
+        if self._sent_away and not self._said <= now < self._said + SAID:
+            log.warn("updates.sent_away n={n} waiting={waiting}", n=self._sent_away, waiting=len(self))
+            self._sent_away = 0
+            self._said = now
 
     def __len__(self) -> int:
         """Return how many updates wait."""
-        return len(self._first) + len(self._second)
+        return len(self._proved) + len(self._first) + len(self._second)
 
-    def _wait(self, wire: bytes, asker: Asker, reply: Reply) -> None:
-        first = self._first
-        if first.is_full(asker.source):
-            displaced = first.make_room(asker.source)
-            self._dropped += 1
-            # Over a stream each message has its answer; a datagram's sender is known and asks again.
-            if displaced.asker.transport.stream:
-                displaced.reply(wires.error_reply(displaced.wire, Rcode.SERVFAIL))
-        first.add(asker.source, _Message(wire, asker, reply))
-
-    def _has_cookie(self, datagram: Datagram) -> bool:
-        if self._cookies is None:
-            return False
-        shown = cookie(datagram.wire)
-        if not shown:
-            return False
-        return self._cookies.judge(shown, datagram.host, int(self._clock())) == Verdict.GOOD
-
-    def _drop(self, datagram: Datagram) -> None:
-        self._dropped += 1
-        if self._told.take(None, self._clock()):
-            datagram(come_by_tcp(datagram.wire))
+    def _is_known(self, host: str) -> bool:
+        seen = self._known.get(host)
+        return seen is not None and self._clock() - seen < self._limits.known_for
 
     def _arm(self, delay: float) -> None:
         if not self._armed:
@@ -206,12 +192,17 @@ class Admission:
         self.run()
 
 
+def is_proved(asker: Asker) -> bool:
+    """Tell whether the sender is at the address that its message came from."""
+    return asker.verified or asker.transport.stream
+
+
 def come_by_tcp(wire: bytes) -> bytes:
     """Return the shortest answer to an update that says: not now, and better by TCP (REFUSED with TC).
 
     It is no success to a client that does not know what TC means in the answer to an update.
     """
-    return truncated(wires.error_reply(wire, Rcode.REFUSED))
+    return wire[:2] + _COME_BY_TCP
 
 
 def truncated(answer: bytes) -> bytes:

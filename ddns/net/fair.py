@@ -37,14 +37,6 @@ class FairQueue(Generic[Item]):
             mine.append(item)
         self._size += 1
 
-    def make_room(self, owner: Hashable) -> Item:
-        """Take out the oldest item of *owner* where its share is full, else that of who is next; it is full."""
-        mine = self._owners.get(owner)
-        if mine is None or len(mine) < self._each:
-            return self.take()
-        self._size -= 1
-        return mine.popleft()
-
     def take(self) -> Item:
         """Take out the next item: the oldest of who is next. Raises `KeyError` where there is none."""
         owner, mine = self._owners.popitem(last=False)

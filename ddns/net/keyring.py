@@ -62,6 +62,10 @@ class Keyring:
             self._task = asyncio.ensure_future(self._look_up())
         return True
 
+    def knows(self, name: Name) -> bool:
+        """Tell whether `find` would answer at once."""
+        return name in self._kept or name in self._unknown
+
     def forget(self, name: Name | None) -> None:
         """Drop what is known of *name*, or everything."""
         self._generation += 1

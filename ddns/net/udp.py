@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, Opcode
-from ddns.net.admission import Admission
+from ddns.net.admission import Admission, come_by_tcp
 from ddns.net.reply import Reply
 
 DRAIN = 64  # datagrams answered before the reactor looks at anything else
@@ -36,20 +36,19 @@ IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 
 
 class Datagram:
-    """A datagram that was not answered at once: *wire* came from *host*. It is called once, with its answer."""
+    """How a datagram that was not answered at once gets its answer: it is called with it."""
 
-    __slots__ = ("_peer", "_reader", "_to", "host", "wire")
+    __slots__ = ("_peer", "_reader", "_to", "_wire")
 
     def __init__(self, reader: UdpReader, wire: bytes, peer: Any, to: Any) -> None:
         self._reader = reader
+        self._wire = wire
         self._peer = peer
         self._to = to
-        self.wire = wire
-        self.host: str = peer[0]
 
     def __call__(self, octets: bytes) -> None:
         """Send the answer, as far as response rate limiting lets it."""
-        self._reader.answer(self.wire, octets, self._peer, self._to)
+        self._reader.answer(self._wire, octets, self._peer, self._to)
 
 
 Slow = Callable[[bytes, Any, Reply], None]
@@ -121,11 +120,14 @@ class UdpReader:
                 self._hand_over(wire, peer, None)
 
     def _hand_over(self, wire: bytes, peer: Any, to: Any) -> None:
-        datagram = Datagram(self, wire, peer, to)
-        if wire[2] & _OPCODE == _UPDATE and self._admission is not None:
-            self._admission.put(datagram)
+        if wire[2] & _OPCODE != _UPDATE or self._admission is None:
+            self._slow(wire, peer, Datagram(self, wire, peer, to))
+            return
+        asker = self._admission.has_room(wire, peer[0])
+        if asker is None:
+            self.answer(wire, come_by_tcp(wire), peer, to)
         else:
-            self._slow(wire, peer, datagram)
+            self._admission.put(wire, asker, Datagram(self, wire, peer, to))
 
     def answer(self, wire: bytes, octets: bytes, peer: Any, to: Any) -> None:
         """Send *octets*, the answer to *wire*, to *peer*; *to* is what `_hand_over` got."""

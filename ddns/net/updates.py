@@ -28,7 +28,7 @@ from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
-from ddns.net.admission import come_by_tcp, truncated
+from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
 from ddns.net.commits import Committed, Verified, commit_enrolment, commit_updates
 from ddns.net.fair import FairQueue
@@ -49,6 +49,7 @@ log = Logger(namespace="ddns.updates")
 
 LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
 EXPLAINED = 200  # refusals a second that are explained to strangers before their update is read whole
+LOOKED_UP = 1000  # names of keys a second that are looked up for strangers
 TOLD = 10  # refusals logged a second; ten times as many in a burst
 SHARED = 4  # updates that make a batch a shared one
 
@@ -177,6 +178,7 @@ class Updates:
         self._task: asyncio.Task[None] | None = None
         self._pruned = 0.0
         self._told = Buckets(10 * TOLD, TOLD, 1)
+        self._strangers = Buckets(LOOKED_UP, LOOKED_UP, 1)
         self._explained = Buckets(EXPLAINED, EXPLAINED, 1)
         self._untold = 0
 
@@ -204,7 +206,11 @@ class Updates:
             else:
                 self._verify(wire, asker, signature, known, reply)
 
-        if not self._keyring.find(name, found, proved=is_proved(asker)):
+        proved = is_proved(asker)
+        if not proved and not self._keyring.knows(name) and not self._strangers.take(None, self._clock()):
+            reply(come_by_tcp(wire))
+            return
+        if not self._keyring.find(name, found, proved=proved):
             reply(answered(wire, BUSY, None, self._options, asker))
 
     def _refuse_unsigned(self, wire: bytes, refusal: Refusal, asker: Asker, reply: Reply) -> None:
@@ -473,11 +479,6 @@ class Updates:
             untold=self._untold,
         )
         self._untold = 0
-
-
-def is_proved(asker: Asker) -> bool:
-    """Tell whether the sender is at the address that its message came from."""
-    return asker.verified or asker.transport.stream
 
 
 def _is_outage(error: Exception) -> bool:
