@@ -47,3 +47,23 @@ def home_suspended(zone: Name) -> Refusal:
         f"The home {names.to_text(zone)} is suspended and takes no updates; speak to the registry.",
         Ede.PROHIBITED,
     )
+
+
+def invitation_spent() -> Refusal:
+    """Return the refusal for an invitation that is not good any more."""
+    return Refusal(
+        "invitation-spent",
+        Rcode.REFUSED,
+        "This invitation has been spent, has expired or was withdrawn; ask the registry for a new one.",
+        Ede.PROHIBITED,
+    )
+
+
+def home_exists(home: Name) -> Refusal:
+    """Return the refusal for a home that is there already."""
+    return Refusal(
+        "home-exists",
+        Rcode.YXDOMAIN,
+        f"{names.to_text(home)} has been given already; ask the registry for another name.",
+        Ede.PROHIBITED,
+    )

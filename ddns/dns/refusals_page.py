@@ -38,7 +38,7 @@ The column *turn* says whose turn it is, and so what a program should do; the ag
 |---|---|
 """
 
-_TURNS = {
+TURNS = {
     Turn.POLICY: "the registry does not allow it: ask for less, or the registry for more; do not just send it again",
     Turn.KEY: "the key, or the signature by it, is not accepted: compare the key, or enrol again",
     Turn.CLOCK: "set the sender's clock and send again",
@@ -55,7 +55,7 @@ _NOTES = {
 
 def page() -> str:
     """Return the page, whole."""
-    out = [_HEAD + "\n".join(f"| {turn} | {what} |" for turn, what in _TURNS.items())]
+    out = [_HEAD + "\n".join(f"| {turn} | {what} |" for turn, what in TURNS.items())]
     for chapter in Chapter:
         out += ["", f"## {chapter}", ""]
         if chapter in _NOTES:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 
-from ddns.auth import keys
+from ddns.auth import keys, verdicts
 from ddns.auth.principal import Credential, Grant
 from ddns.dns import names
 from ddns.dns.codes import Class, Ede, Rcode, Type
@@ -81,12 +81,7 @@ async def enrol(
     assert invited.invitation is not None
     invitation = await invitations.lock_live(conn, invited.invitation, now)
     if invitation is None:
-        return Refusal(
-            "invitation-spent",
-            Rcode.REFUSED,
-            "This invitation has been spent, has expired or was withdrawn; ask the registry for a new one.",
-            Ede.PROHIBITED,
-        )
+        return verdicts.invitation_spent()
     home = invitation.label
     parent = (await zones.lock(conn, [invitation.zone]))[invitation.zone]
     if update.zone not in (parent.origin, home):
@@ -104,12 +99,7 @@ async def enrol(
     except keys.BadKey as reason:
         return Refusal("key-unfit", Rcode.REFUSED, f"This KEY cannot be enrolled: {reason}.", Ede.PROHIBITED)
     if await zones.find(conn, home) is not None:
-        return Refusal(
-            "home-exists",
-            Rcode.YXDOMAIN,
-            f"{names.to_text(home)} has been given already; ask the registry for another name.",
-            Ede.PROHIBITED,
-        )
+        return verdicts.home_exists(home)
 
     child, whole = await _make_home(conn, parent, home, key)
     await credentials.insert(

@@ -222,6 +222,15 @@ async def revoke_ids(conn: AsyncConnection[Any], ids: Iterable[int]) -> int:
     return cursor.rowcount
 
 
+async def revoked_at(conn: AsyncConnection[Any], credential: int) -> int | None:
+    """Return when the credential of this id was revoked, in seconds since 1970; None: it was not, or is no more."""
+    cursor = await conn.execute(
+        "SELECT extract(epoch FROM revoked_at)::bigint FROM credentials WHERE id = %(id)s", {"id": credential}
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
 async def listing(conn: AsyncConnection[Any], *, revoked: bool = False) -> list[Listed]:
     """Return the live credentials by name, and with *revoked* also those that are no more; secrets stay closed."""
     cursor = await conn.execute(
