@@ -112,6 +112,7 @@ class Service:
                 message=chosen.tcp.message,
                 unread=chosen.tcp.unread,
                 handshake=chosen.tls.handshake,
+                handshakes=chosen.tls.handshakes,
                 held=chosen.tcp.held_mib * 1024 * 1024,
             ),
             certificate=self.certificate_files(),

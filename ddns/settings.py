@@ -132,6 +132,10 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
     ] = 0
     handshake: Annotated[float, Meta(ge=0.1, le=60, description="Seconds for a handshake.")] = 5.0
+    handshakes: Annotated[
+        float,
+        Meta(ge=0.1, description="Handshakes a second that one client may begin; five times as many at once."),
+    ] = 20.0
     roll: Annotated[
         float,
         Meta(ge=0, le=604800, description="Seconds for which a new key's TLSA is published before the key is shown."),

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import msgspec
 from twisted.logger import Logger
 
+from ddns.auth.budget import Buckets
+
 log = Logger(namespace="ddns.connections")
 
 SWEEP = 1.0  # seconds between two looks at what is overdue
@@ -26,6 +28,8 @@ CROWDED = 0.5  # of the connections: above it idle ones are closed sooner
 LEAST_IDLE = 0.1  # of the idle time: what is left of it when all connections are taken
 LOOK = 64  # connections that are looked at to find one which may go
 IPV6_CLIENT = 7  # octets of an IPv6 address that make one client: a /56, as in `ddns.auth.budget`
+BURST = 5  # seconds' worth of handshakes that one client may begin at once
+CLIENTS_COUNTED = 16_384  # clients whose handshakes are counted at a time
 SAY_EVERY = 60.0  # seconds between two lines in the log about a worker that is full
 
 
@@ -33,8 +37,9 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
     """Bounds for all connections of one worker; times in seconds, *held* in octets.
 
     *message* is the time for one message from its first octet to its last, *unread* how long a client may
-    leave answers unread, *handshake* the time until TLS or QUIC is set up. *held* bounds unfinished
-    messages and unread answers of all connections together.
+    leave answers unread, *handshake* the time until TLS or QUIC is set up. One client may begin *handshakes*
+    of them a second, and `BURST` times as many at once. *held* bounds unfinished messages and unread answers of
+    all connections together.
     """
 
     clients: int = 500
@@ -44,6 +49,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True):
     message: float = 10.0
     unread: float = 10.0
     handshake: float = 5.0
+    handshakes: float = 20.0
     held: int = 64 * 1024 * 1024
 
 
@@ -110,6 +116,7 @@ class Connections:
         self._by_client: Counter[bytes] = Counter()
         self._holders: dict[Seat, None] = {}  # in the order in which they began to hold
         self._held = 0
+        self._handshakes = Buckets(limits.handshakes * BURST, limits.handshakes, CLIENTS_COUNTED)
         self._sweep: Any = None
         self._said = -inf
 
@@ -143,6 +150,10 @@ class Connections:
         if self._sweep is None:
             self._sweep = self._clock.callLater(SWEEP, self._look)
         return seat
+
+    def handshake(self, host: str) -> bool:
+        """Pay for one handshake of the client at *host*, which costs the CPU far more than a question does."""
+        return self._handshakes.take(client_of(host), self.now())
 
     def idle_time(self) -> float:
         """Return for how many seconds a connection may be idle now: less and less above `CROWDED` (RFC 7766 §6.2.3)."""

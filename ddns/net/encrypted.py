@@ -67,7 +67,9 @@ class Encrypted:
     def _adopt(self, sock: socket.socket, protocols: tuple[bytes, ...], factory: Any) -> None:
         handshakes = Handshakes(protocols, self.certificate.current)
         self.certificate.tell(handshakes.use)
-        port = self._reactor.adoptStreamPort(sock.fileno(), sock.family, TlsFactory(handshakes, factory, self._reactor))
+        port = self._reactor.adoptStreamPort(
+            sock.fileno(), sock.family, TlsFactory(handshakes, factory, self._connections, self._reactor)
+        )
         sock.close()  # adopting has made a descriptor of its own
         self._closers.append(port.stopListening)
 

@@ -15,6 +15,7 @@ import functools
 import re
 from collections.abc import Callable
 from io import BytesIO
+from math import inf
 from typing import Any, cast
 
 from twisted.internet.interfaces import IHandshakeListener
@@ -175,6 +176,7 @@ class WebConnection(ProtocolWrapper):
         self.seat: Seat | None = None
         self._bodies = 0
         self._unsent: dict[Any, int] = {}
+        self._counted = 0
 
     @property
     def _http(self) -> Any:
@@ -232,8 +234,9 @@ class WebConnection(ProtocolWrapper):
             alive = getattr(self._http._channel, "streams", {})  # noqa: SLF001 - HTTP/2's open streams
             self._unsent = {one: size for one, size in self._unsent.items() if alive.get(one.streamID) is one}
         unsent = sum(self._unsent.values())
-        if (unsent > PAUSE) != (seat.stalled != float("inf")):
+        if unsent < self._counted or (unsent > PAUSE) != (seat.stalled != inf):
             seat.unread(unsent > PAUSE)
+        self._counted = unsent
         seat.hold(unsent + self._bodies)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from ddns.net.certificate import Certificate
+from ddns.net.connections import Connections
 from ddns.net.tcp import TcpFactory, TcpProtocol
 
 DOT = (b"dot",)  # RFC 7858's identifier in IANA's registry of ALPN protocol ids
@@ -64,11 +65,14 @@ class Handshakes:
 class TlsFactory(TLSMemoryBIOFactory):
     """Put TLS around the protocols of *wrapped*, which may refuse a connection."""
 
-    def __init__(self, handshakes: Any, wrapped: Any, clock: Any) -> None:
+    def __init__(self, handshakes: Any, wrapped: Any, connections: Connections, clock: Any) -> None:
         super().__init__(handshakes, False, wrapped, clock)
+        self._connections = connections
 
     def buildProtocol(self, addr: Any) -> Any:  # noqa: N802 - Twisted's name
-        """Return a protocol for *addr*, or None, which closes the connection."""
+        """Return a protocol for *addr*, or None, which closes the connection: no seat, or too many handshakes."""
+        if not self._connections.handshake(addr.host):
+            return None
         inside = self.wrappedFactory.buildProtocol(addr)
         return None if inside is None else self.protocol(self, inside)
 
