@@ -22,6 +22,7 @@ from ddns.gateway.outcome import Status
 from ddns.gateway.pin import BadPin
 from ddns.gateway.state import BadState, Device, Entry, Outcome, Pin, State
 
+LONGEST_LEASE = 31_536_000  # seconds; the registry grants what it will
 LONGEST_TTL = 86400  # seconds; a home that moves should not be found at its old address for longer
 
 _EPILOG = (
@@ -111,6 +112,11 @@ class _Address(click.ParamType[str]):
     "--tls", "certificates", type=_Tls(), multiple=True, help="Pin a TLS server's key, instead of all so far."
 )
 @click.option("--ttl", type=click.IntRange(0, LONGEST_TTL), help="Seconds that others may remember it (first: 300).")
+@click.option(
+    "--lease",
+    type=click.IntRange(0, LONGEST_LEASE),
+    help="Seconds after which the registry takes it away unless it is published again; 0: never (first: 0).",
+)
 @click.option("--remove", is_flag=True, help="Take the name away.")
 @_home
 @_wait
@@ -119,6 +125,7 @@ def publish(
     addresses: tuple[str, ...],
     certificates: tuple[tuple[int, Path], ...],
     ttl: int | None,
+    lease: int | None,
     remove: bool,
     folder: Path,
     wait: float,
@@ -127,11 +134,13 @@ def publish(
 
     What is not given stays as it was wanted before; with no option at all the same is published again.
     """
-    if remove and (addresses or certificates or ttl is not None):
+    if remove and (addresses or certificates or ttl is not None or lease is not None):
         raise click.UsageError("--remove takes the whole name away; give no other option with it")
     try:
         pins = tuple(sorted({pin.from_file(port, path) for port, path in certificates}))
-        outcome = agent.publish(folder, name, lambda before: _changed(before, addresses, pins, ttl, remove), wait=wait)
+        outcome = agent.publish(
+            folder, name, lambda before: _changed(before, addresses, pins, ttl, lease, remove), wait=wait
+        )
     except (BadName, BadPin, agent.NotEnrolled) as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
     except (BadState, BadKey, OSError) as error:
@@ -140,7 +149,12 @@ def publish(
 
 
 def _changed(
-    before: Device | None, addresses: tuple[str, ...], pins: tuple[Pin, ...], ttl: int | None, remove: bool
+    before: Device | None,
+    addresses: tuple[str, ...],
+    pins: tuple[Pin, ...],
+    ttl: int | None,
+    lease: int | None,
+    remove: bool,
 ) -> Device | None:
     if remove:
         return None
@@ -148,7 +162,10 @@ def _changed(
         raise click.UsageError("nothing is known of this name yet; give --address, --tls or both")
     before = before or Device()
     return Device(
-        tuple(dict.fromkeys(addresses)) or before.addresses, pins or before.pins, before.ttl if ttl is None else ttl
+        tuple(dict.fromkeys(addresses)) or before.addresses,
+        pins or before.pins,
+        before.ttl if ttl is None else ttl,
+        before.lease if lease is None else lease,
     )
 
 
@@ -193,7 +210,8 @@ def _standing(entry: Entry) -> str:
     if entry.outcome is None:
         return "not published yet: the last attempt was interrupted"
     if entry.outcome.status == Status.DONE:
-        return f"published {_when(entry.outcome.at)}"
+        until = "" if entry.until is None else f", leased until {_when(entry.until)}"
+        return f"published {_when(entry.outcome.at)}{until}"
     wish = "to be removed" if entry.wanted is None else "not published"
     return f"{wish}: {entry.outcome.sentence}"
 

@@ -16,33 +16,41 @@ import msgspec
 from ddns.auth import tsig
 from ddns.auth.principal import Credential, Secret
 from ddns.dns import names
+from ddns.dns.codes import Rcode
 from ddns.dns.names import Name
-from ddns.gateway import client, reply, state, update
+from ddns.gateway import client, clock, reply, state, update
 from ddns.gateway.client import Unreachable
+from ddns.gateway.clock import Clock
 from ddns.gateway.invitation import Invitation
 from ddns.gateway.key import GatewayKey
 from ddns.gateway.outcome import Status, judge
 from ddns.gateway.reply import Reply, Request
 from ddns.gateway.state import Device, Entry, Outcome, State
 
+LEEWAY = 86_400  # seconds by which a registry's clock may have been set back since it last proved its time
+
 
 class NotEnrolled(ValueError):
     """The gateway has no home yet."""
 
 
-def enrol(folder: Path, invitation: Invitation, *, wait: float = client.WAIT) -> Outcome:
+def enrol(
+    folder: Path, invitation: Invitation, *, wait: float = client.WAIT, system: Callable[[], float] = time.time
+) -> Outcome:
     """Spend *invitation* with a key made here; the key exists in *folder* before the registry hears of it.
 
-    Doing it again after an answer got lost is safe: the registry is then asked whether it knows the key.
+    Doing it again after an answer got lost is safe: the registry is then asked whether it knows the key. *system* is
+    this machine's clock, right or wrong.
     """
     home = names.to_text(invitation.home)
+    ticking = Clock(system)
     with state.held(folder):
         known = state.read(folder)
         if known is not None and known.home != home:
             sentence = f"This gateway already belongs to {known.home}; give another folder with --home."
-            return _outcome(Status.USAGE, sentence)
+            return _outcome(ticking, Status.USAGE, sentence)
         if known is not None and known.enrolled_at is not None:
-            return _outcome(Status.DONE, f"{home} is this gateway's already, with key {_tag(known)}.")
+            return _outcome(ticking, Status.DONE, f"{home} is this gateway's already, with key {_tag(known)}.")
         if known is None:
             key = GatewayKey.make(invitation.home)
             stem = key.save(folder)
@@ -51,24 +59,32 @@ def enrol(folder: Path, invitation: Invitation, *, wait: float = client.WAIT) ->
         zone = names.to_text(invitation.zone)
         known = State(home, zone, invitation.host, invitation.port, stem)
         state.write(folder, known)
-        answer = _spend(invitation, key, wait)
-        status, sentence = judge(answer, invitation.host, invitation.port, time.time())
-        if status not in (Status.DONE, Status.UNREACHABLE, Status.CLOCK) and _is_known(known, key, wait):
+        answer = _spend(invitation, key, wait, ticking)
+        status, sentence = judge(answer, invitation.host, invitation.port, ticking.system)
+        if status not in (Status.DONE, Status.UNREACHABLE, Status.CLOCK) and _is_known(known, key, wait, ticking):
             status = Status.DONE
         if status != Status.DONE:
-            return _outcome(status, sentence)
-        state.write(folder, msgspec.structs.replace(known, enrolled_at=int(time.time())))
-        return _outcome(status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
+            return _outcome(ticking, status, sentence)
+        clock.keep(folder, invitation)
+        state.write(folder, msgspec.structs.replace(known, enrolled_at=ticking.now, proved_at=ticking.now))
+        return _outcome(ticking, status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
 
 
 def publish(
-    folder: Path, name: str, change: Callable[[Device | None], Device | None], *, wait: float = client.WAIT
+    folder: Path,
+    name: str,
+    change: Callable[[Device | None], Device | None],
+    *,
+    wait: float = client.WAIT,
+    system: Callable[[], float] = time.time,
 ) -> Outcome:
     """Bring the records of *name* to what *change* makes of what was wanted before; None takes them away.
 
     *name* is relative to the home, or below it in full. Raises `NotEnrolled`, and `BadName` for a name
-    that is not the home's.
+    that is not the home's. *system* is this machine's clock: where the registry finds it wrong, it is asked for a
+    time that it can prove, and the update is signed with that.
     """
+    ticking = Clock(system)
     with state.held(folder):
         known = state.read(folder)
         if known is None or known.enrolled_at is None:
@@ -81,13 +97,17 @@ def publish(
         state.write(folder, _with(known, text, Entry(wanted, _union(entry.published, wanted))))
         key = GatewayKey.load(folder, known.key)
         message = update.publish(zone, owner, wanted, entry.published, ident=_ident(), nonce=_nonce())
-        answer = _signed_exchange(known, key, zone, message, wait)
-        status, sentence = judge(answer, known.host, known.port, time.time())
-        if status == Status.DONE:
-            outcome = _outcome(status, _published(text, wanted))
-            after = None if wanted is None else Entry(wanted, wanted, outcome)
+        answer = _signed_exchange(known, key, zone, message, wait, ticking)
+        if isinstance(answer, Reply) and answer.error == Rcode.BADTIME and _ask_time(folder, known, wait, ticking):
+            answer = _signed_exchange(known, key, zone, message, wait, ticking)
+            known = msgspec.structs.replace(known, proved_at=ticking.now)
+        status, sentence = judge(answer, known.host, known.port, ticking.system)
+        if status == Status.DONE and isinstance(answer, Reply):
+            until = ticking.now + answer.lease if answer.lease else None
+            outcome = _outcome(ticking, status, _published(text, wanted, until))
+            after = None if wanted is None else Entry(wanted, wanted, outcome, until)
         else:
-            outcome = _outcome(status, sentence)
+            outcome = _outcome(ticking, status, sentence)
             after = Entry(wanted, _union(entry.published, wanted), outcome)
         state.write(folder, _with(known, text, after))
         return outcome
@@ -118,11 +138,13 @@ def own_name(text: str, home: Name) -> Name:
     return names.from_text(text, home)
 
 
-def _spend(invitation: Invitation, key: GatewayKey, wait: float) -> Reply | Unreachable:
+def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock) -> Reply | Unreachable:
     """Send the enrolment; where only our clock was wrong, send it once more with the registry's proved time."""
-    answer = _enrol_at(invitation, key, int(time.time()), wait)
+    answer = _enrol_at(invitation, key, ticking.now, wait)
     if isinstance(answer, Reply) and answer.proved and answer.server_time is not None:
-        again = _enrol_at(invitation, key, answer.server_time, wait)
+        if not ticking.correct(answer.server_time):
+            return answer
+        again = _enrol_at(invitation, key, ticking.now, wait)
         return answer if isinstance(again, Unreachable) else again
     return answer
 
@@ -140,28 +162,52 @@ def _enrol_at(invitation: Invitation, key: GatewayKey, now: int, wait: float) ->
     return client.exchange(invitation.host, invitation.port, signed, read, wait)
 
 
-def _is_known(known: State, key: GatewayKey, wait: float) -> bool:
+def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
+    """Ask the registry what time it is, and believe what it proves; tell whether it did.
+
+    The question is signed for 1970, so that it gets BADTIME whatever the time is and can never do anything else.
+    """
+    found = clock.kept(folder)
+    if found is None:
+        return False
+    credential, zone = found
+    signed, mac = tsig.sign_request(update.probe(zone, ident=_ident(), nonce=_nonce()), credential, 0)
+    request = Request(signed, zone, credential, mac)
+    answer = client.exchange(known.host, known.port, signed, lambda octets: reply.read(octets, request, 0), wait)
+    if not isinstance(answer, Reply) or not answer.proved or answer.server_time is None:
+        return False
+    return ticking.correct(answer.server_time, known.proved_at - LEEWAY)
+
+
+def _is_known(known: State, key: GatewayKey, wait: float, ticking: Clock) -> bool:
     """Ask whether the registry takes this key's word: an earlier answer may have got lost on its way."""
     zone = names.from_text(known.home)
     message = update.probe(zone, ident=_ident(), nonce=_nonce())
-    answer = _signed_exchange(known, key, zone, message, wait)
-    return isinstance(answer, Reply) and judge(answer, known.host, known.port, time.time())[0] == Status.DONE
+    answer = _signed_exchange(known, key, zone, message, wait, ticking)
+    return isinstance(answer, Reply) and judge(answer, known.host, known.port, ticking.system)[0] == Status.DONE
 
 
-def _signed_exchange(known: State, key: GatewayKey, zone: Name, message: bytes, wait: float) -> Reply | Unreachable:
-    request = Request(key.sign_request(message, int(time.time())), zone)
+def _signed_exchange(
+    known: State, key: GatewayKey, zone: Name, message: bytes, wait: float, ticking: Clock
+) -> Reply | Unreachable:
+    request = Request(key.sign_request(message, ticking.now), zone)
     return client.exchange(
-        known.host, known.port, request.message, lambda octets: reply.read(octets, request, int(time.time())), wait
+        known.host, known.port, request.message, lambda octets: reply.read(octets, request, ticking.now), wait
     )
 
 
-def _published(name: str, device: Device | None) -> str:
+def _published(name: str, device: Device | None, until: int | None) -> str:
     if device is None:
         return f"{name} is published no more."
     parts = list(device.addresses) or ["no address"]
     ports = ", ".join(str(port) for port in sorted({pin.port for pin in device.pins}))
     if ports:
         parts.append(f"TLSA for port {ports}")
+    if device.lease:
+        ends = " (the registry grants no lease)"
+        if until is not None:
+            ends = f" until {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(until))}, unless it is published again"
+        return f"{name} now has {', '.join(parts)}{ends}."
     return f"{name} now has {', '.join(parts)}."
 
 
@@ -169,7 +215,7 @@ def _union(one: Device | None, other: Device | None) -> Device | None:
     """Return what may stand in the DNS after an attempt of unknown end, so that the next one clears all of it."""
     if one is None or other is None:
         return one or other
-    return Device(one.addresses, tuple(sorted({*one.pins, *other.pins})), one.ttl)
+    return Device(one.addresses, tuple(sorted({*one.pins, *other.pins})), one.ttl, one.lease)
 
 
 def _with(known: State, name: str, entry: Entry | None) -> State:
@@ -183,8 +229,11 @@ def _tag(known: State) -> int:
     return int(known.key.rsplit("+", 1)[1])
 
 
-def _outcome(status: Status, sentence: str) -> Outcome:
-    return Outcome(int(time.time()), int(status), sentence)
+def _outcome(ticking: Clock, status: Status, sentence: str) -> Outcome:
+    if ticking.off and status == Status.DONE:
+        way = "behind" if ticking.off > 0 else "ahead of"
+        sentence = f"{sentence} This machine's clock is {abs(ticking.off)} s {way} the registry's."
+    return Outcome(ticking.now, int(status), sentence)
 
 
 def _ident() -> int:

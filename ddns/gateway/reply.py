@@ -16,6 +16,7 @@ from ddns.dns.codes import EDNS_EDE, FLAG_TC, HEADER_SIZE, Opcode, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
+from ddns.zone.request import UPDATE_LEASE
 
 _AUTH_ERRORS = (16, int(Rcode.BADKEY), int(Rcode.BADTIME), int(Rcode.BADTRUNC))  # BADSIG shares 16 with BADVERS
 
@@ -33,7 +34,7 @@ class Reply(msgspec.Struct, frozen=True):
     """An answer: *rcode* with its EDNS bits, extended errors as (*code*, *text*), a TSIG or SIG(0) *error* or 0.
 
     *proved* says that nobody but the server can have made it, *doubtful* that a better answer may follow;
-    *server_time* is its clock where the error is BADTIME.
+    *server_time* is its clock where the error is BADTIME; *lease* (seconds) what it granted (RFC 9664 §4).
     """
 
     rcode: int
@@ -43,6 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
     doubtful: bool = False
     server_time: int | None = None
     truncated: bool = False
+    lease: int = 0
 
 
 def read(octets: bytes, request: Request, now: int) -> Reply | None:
@@ -59,17 +61,19 @@ def read(octets: bytes, request: Request, now: int) -> Reply | None:
             at = question.end
         rcode = head.flags & 15
         errors: tuple[tuple[int, str], ...] = ()
+        lease = 0
         for record in wire.walk(octets, at, head.ancount + head.nscount + head.arcount):
             if record.type == Type.OPT:
                 rcode |= (record.ttl >> 24) << 4
-                errors = _errors(wire.edns(octets, record))
+                edns = wire.edns(octets, record)
+                errors, lease = _errors(edns), _lease(edns)
     except BadMessage:
         return None
     truncated = bool(head.flags & FLAG_TC)
     if request.credential is None:
         error = rcode if rcode in _AUTH_ERRORS else 0
-        return Reply(rcode, errors, error, doubtful=bool(error), truncated=truncated)
-    return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated))
+        return Reply(rcode, errors, error, doubtful=bool(error), truncated=truncated, lease=lease)
+    return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated, lease=lease))
 
 
 def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | None:
@@ -96,6 +100,14 @@ def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | 
 
 def _doubted(reply: Reply) -> Reply:
     return msgspec.structs.replace(reply, doubtful=True)
+
+
+def _lease(edns: wire.Edns) -> int:
+    """Return the lease that was granted to the records, in seconds; 0: none (RFC 9664 §4)."""
+    for code, octets in edns.options:
+        if code == UPDATE_LEASE and len(octets) in (4, 8):
+            return int.from_bytes(octets[:4], "big")
+    return 0
 
 
 def _errors(edns: wire.Edns) -> tuple[tuple[int, str], ...]:

@@ -32,11 +32,15 @@ class Pin(msgspec.Struct, frozen=True, order=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """What stands in the DNS for one name: addresses and pins in order, *ttl* in seconds."""
+    """What stands in the DNS for one name: addresses and pins in order, *ttl* in seconds.
+
+    *lease* (seconds) is how long it may stand there without being published again, 0: until it is removed.
+    """
 
     addresses: tuple[str, ...] = ()
     pins: tuple[Pin, ...] = ()
     ttl: int = 300
+    lease: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -48,15 +52,22 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One name: what is *wanted* (None: gone), what is *published*, and how the last attempt ended."""
+    """One name: what is *wanted* (None: gone), what is *published*, and how the last attempt ended.
+
+    *until* (seconds since 1970) is when the registry takes it away where it was leased.
+    """
 
     wanted: Device | None = None
     published: Device | None = None
     outcome: Outcome | None = None
+    until: int | None = None
 
 
 class State(msgspec.Struct, frozen=True):
-    """The gateway's state; names in presentation form, *key* the stem of the key's files."""
+    """The gateway's state; names in presentation form, *key* the stem of the key's files.
+
+    *proved_at* is the last time that the registry proved (seconds since 1970); it does not go back.
+    """
 
     home: str
     registry: str
@@ -65,6 +76,7 @@ class State(msgspec.Struct, frozen=True):
     key: str
     enrolled_at: int | None = None
     devices: dict[str, Entry] = {}
+    proved_at: int = 0
     version: int = VERSION
 
 

@@ -15,6 +15,7 @@ from ddns.dns import names, wire
 from ddns.dns.codes import CLASS_IN, HEADER_SIZE, UDP_MAX_PAYLOAD, Class, Opcode, Type
 from ddns.dns.names import Name
 from ddns.gateway.state import Device
+from ddns.zone.request import UPDATE_LEASE
 
 KEY_TTL = 3600  # seconds
 COOKIE = 10  # RFC 7873 §4, the EDNS option's code
@@ -38,7 +39,8 @@ def publish(
 ) -> bytes:
     """Return the message that leaves *name* in *zone* with the records of *wanted* and none of *published*'s.
 
-    It replaces A, AAAA and the TLSA RRset of every port on either list, all in one transaction.
+    It replaces A, AAAA and the TLSA RRset of every port on either list, all in one transaction, and asks for the
+    lease where there is to be one (RFC 9664).
     """
     ports = sorted({pin.port for device in (wanted, published) if device for pin in device.pins})
     rows = [_clear(zone, name, Type.A), _clear(zone, name, Type.AAAA)]
@@ -51,7 +53,8 @@ def publish(
         for pin in wanted.pins:
             rdata = _TLSA_HEAD + bytes.fromhex(pin.digest)
             rows.append(_add(zone, tlsa_name(name, pin.port), Type.TLSA, wanted.ttl, rdata))
-    return _message(zone, rows, ident, nonce)
+    lease = 0 if wanted is None else wanted.lease
+    return _message(zone, rows, ident, nonce, ((UPDATE_LEASE, lease.to_bytes(4, "big")),) if lease else ())
 
 
 def tlsa_name(name: Name, port: int) -> Name:
@@ -59,10 +62,12 @@ def tlsa_name(name: Name, port: int) -> Name:
     return names.prepend(f"_{port}".encode(), names.prepend(b"_tcp", name))
 
 
-def _message(zone: Name, rows: list[bytes], ident: int, nonce: bytes) -> bytes:
+def _message(
+    zone: Name, rows: list[bytes], ident: int, nonce: bytes, options: tuple[tuple[int, bytes], ...] = ()
+) -> bytes:
     head = struct.pack("!6H", ident, Opcode.UPDATE << 11, 1, 0, len(rows), 1)
     section = zone + struct.pack("!HH", Type.SOA, CLASS_IN)
-    edns = wire.opt(UDP_MAX_PAYLOAD, do=False, options=((COOKIE, nonce),))
+    edns = wire.opt(UDP_MAX_PAYLOAD, do=False, options=((COOKIE, nonce), *options))
     return head + section + b"".join(rows) + edns
 
 

@@ -143,13 +143,38 @@ def test_a_box_that_booted_in_another_year_can_enrol(home):
     assert status == 0, said
 
 
-def test_a_box_with_a_wrong_clock_does_not_claim_to_have_published(enrolled):
+def test_a_box_that_boots_in_another_year_again_publishes(enrolled):
+    """It asks for the registry's time with the key of its spent invitation, and signs with that."""
+    status, said = enrolled("publish", "cam", "--address", "192.0.2.1", program=("-c", WRONG_CLOCK))
+
+    assert status == 0, said
+    assert "900000000 s behind the registry's" in said or "899999999 s" in said or "900000001 s" in said
+    assert enrolled.proved("cam", "A") == ["192.0.2.1"]
+
+
+def test_a_box_with_a_wrong_clock_and_no_proof_does_not_claim_to_have_published(enrolled):
     """It is told to set the clock."""
+    (enrolled.folder / "clock.json").unlink()
+
     status, said = enrolled("publish", "cam", "--address", "192.0.2.1", program=("-c", WRONG_CLOCK))
 
     assert status == 6
     assert "clock" in said
     assert enrolled.registry.values(f"cam.{enrolled.name}", "A") == []
+
+
+def test_a_leased_name_is_shown_by_the_registry_with_its_end(enrolled):
+    """What the gateway asked for is what the registry says."""
+    status, said = enrolled("publish", "cam", "--address", "192.0.2.1", "--ttl", "9000", "--lease", "3600")
+
+    listed = json.loads(enrolled.registry.ddns("zone", "leases", enrolled.name, "--json"))
+
+    assert status == 0, said
+    assert "unless it is published again" in said
+    assert [(one["name"], one["type"], one["data"], one["lease"]) for one in listed] == [
+        (f"cam.{enrolled.name}", "A", "192.0.2.1", 3600)
+    ]
+    assert enrolled.registry.ask(f"cam.{enrolled.name}", "A").answer[0].ttl == 3600
 
 
 def test_a_suspended_home_is_told_so_and_goes_on_when_released(enrolled):

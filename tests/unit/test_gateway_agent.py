@@ -389,12 +389,92 @@ def test_a_key_that_is_not_known_is_its_own_exit_status(run, enrolled):
     assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.KEY
 
 
-def test_a_clock_that_the_registry_finds_wrong_is_said_for_sig0_too(run, enrolled):
-    """Unproved, so it is not acted upon."""
-    enrolled.script = [lambda _, octets: respond(octets, "BADTIME")]
+def told(seconds, *, signed=True):
+    """Answer a time signed for 1970 with BADTIME and the registry's time, signed unless somebody made it up."""
 
-    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.CLOCK
-    assert len(enrolled.heard) == 1
+    def answer(_, octets):
+        return respond(octets, "NOTAUTH", error=18, other=struct.pack("!HI", 0, seconds), signed=signed)
+
+    return answer
+
+
+def badtime(_, octets):
+    return respond(octets, "BADTIME")
+
+
+def inception(octets):
+    return sig0.cut(octets).inception
+
+
+def test_a_clock_that_the_registry_finds_wrong_is_corrected_by_what_it_proves(run, enrolled):
+    """SIG(0) has no signed time: it is asked for with the spent invitation's key, and the update signed again."""
+    ahead = int(time.time()) + 10**6
+    enrolled.script = [badtime, told(ahead), ok]
+
+    status, said = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == Status.DONE, said
+    assert "behind the registry's" in said
+    first, question, second = (octets for _, octets in enrolled.heard)
+    asked = dns.message.from_wire(question, keyring=lambda *_: False)
+    assert asked.tsig[0].time_signed == 0
+    assert not asked.sections[2], "the question must change nothing"
+    assert abs(inception(first) - int(time.time()) + 300) < 60
+    assert abs(inception(second) - ahead + 300) < 60
+
+
+@pytest.mark.parametrize("why", ["unsigned", "long ago", "no key"])
+def test_a_time_that_is_not_proved_or_lies_before_the_last_one_is_not_believed(run, enrolled, tmp_path, why):
+    """The gateway says that its clock is wrong, as it did before, and signs nothing for another time."""
+    enrolled.script = [
+        badtime,
+        told(10**6 if why == "long ago" else int(time.time()) + 10**6, signed=why != "unsigned"),
+    ]
+    if why == "no key":
+        (tmp_path / "gateway" / "clock.json").unlink()
+
+    status, said = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == Status.CLOCK, said
+    signed = [octets for _, octets in enrolled.heard if isinstance(sig0.cut(octets), sig0.Sig0Record)]
+    assert all(abs(inception(octets) - int(time.time()) + 300) < 60 for octets in signed)
+
+
+def test_the_clock_key_is_its_owners_alone_and_no_command_prints_it(run, enrolled, tmp_path):
+    path = tmp_path / "gateway" / "clock.json"
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    secret = json.loads(path.read_text())["secret"]
+    assert secret not in run("status", "--json")[1]
+
+
+def test_a_leased_name_says_until_when_and_asks_again_for_the_same(run, enrolled):
+    """The option goes out with each update of that name, and what was granted is kept."""
+
+    def grants(_, octets):
+        answer = dns.message.from_wire(respond(octets))
+        answer.use_edns(0, options=[dns.edns.GenericOption(2, struct.pack("!I", 600))])
+        return answer.to_wire()
+
+    enrolled.script = [grants, grants]
+
+    first = run("publish", "cam", "--address", "192.0.2.1", "--lease", "7200")
+    second = run("publish", "cam")
+    device = json.loads(run("status", "--json")[1])["devices"]["cam.smith.homes.example."]
+
+    assert (first[0], second[0]) == (Status.DONE, Status.DONE)
+    assert "UTC, unless it is published again" in first[1]
+    for _, octets in enrolled.heard:
+        options = {int(one.otype): one for one in dns.message.from_wire(sig0.cut(octets).message).options}
+        assert options[2].data == struct.pack("!I", 7200)
+    assert 0 < device["until"] - int(time.time()) <= 600
+
+
+def test_a_registry_that_grants_no_lease_is_said_to(run, enrolled):
+    status, said = run("publish", "cam", "--address", "192.0.2.1", "--lease", "7200")
+
+    assert status == Status.DONE
+    assert "grants no lease" in said
 
 
 def test_answers_that_are_not_ours_are_passed_over(run, enrolled):
