@@ -124,9 +124,7 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Annotated[str, Meta(description="The certificate's private key, PEM, without a password.")] = ""
     name: Annotated[
         str,
-        Meta(
-            description="This server's name, empty: [serve] name; the zone here that holds it gets its TLSA records."
-        ),
+        Meta(description="This server's name, empty: [serve] name; the zone here that holds it gets its TLSA records."),
     ] = ""
     port: Annotated[
         int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
