@@ -11,12 +11,22 @@ from registry import SECRETS, SIGNED, ZONE_FILE, Registry, unbound_settings
 from service import eventually, free_port, has_ipv6
 from tools import need
 
+# A name makes it sign its answers to SIG(0); the rest it says to those who ask.
+SETTINGS = """[serve]
+name = "ns1.hash.example"
+[edns]
+nsid = "ns1.hash"
+identity = "one of two"
+version = "none of yours"
+report = "reports.agent.test"
+"""
+
 
 @pytest.fixture(scope="session")
 def registry():
     """Yield the running service with the zones and keys of `registry.py`."""
-    # With one worker NOERROR means visible to whoever asks next; a name makes it sign its answers to SIG(0).
-    running = Registry("--workers", "1", ipv6=has_ipv6(), settings='[serve]\nname = "ns1.hash.example"\n')
+    # With one worker NOERROR means visible to whoever asks next.
+    running = Registry("--workers", "1", ipv6=has_ipv6(), settings=SETTINGS)
     try:
         running.set_up()
         running.start()
