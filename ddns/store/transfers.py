@@ -6,11 +6,11 @@ Rows with *homes* are rules for the homes that a registry's zone delegates, each
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection, AsyncServerCursor
+from psycopg import AsyncConnection
 
 from ddns.dns import names
 from ddns.dns.names import Name
@@ -386,21 +386,21 @@ async def transferred(conn: AsyncConnection[Any], zone: int | None = None) -> li
     return [Transferred(row[0], row[1], _name(row[2]), *row[3:]) for row in await cursor.fetchall()]
 
 
-async def stream(conn: AsyncConnection[Any], zone: int) -> AsyncIterator[list[Row]]:
+async def stream(conn: AsyncConnection[Any], zone: int) -> AsyncGenerator[list[Row]]:
     """Yield all that *zone* publishes as rows of (owner's order key, type, TTL, RDATAs, signatures), some at a time.
 
-    The rows of one owner stand together. Needs a transaction.
+    The rows of one owner stand together. Needs a transaction of its own.
     """
-    async with AsyncServerCursor(conn, f"transfer_of_{zone}") as cursor:
-        await cursor.execute(
-            """
-            SELECT owner, type, ttl, rdatas, sigs FROM published_rrsets WHERE zone = %(zone)s ORDER BY owner, type
-            """,
-            {"zone": zone},
-            binary=True,
-        )
-        while rows := await cursor.fetchmany(ROWS_AT_ONCE):
-            yield rows
+    await conn.execute(
+        """
+        DECLARE transfer NO SCROLL CURSOR FOR
+        SELECT owner, type, ttl, rdatas, sigs FROM published_rrsets WHERE zone = %(zone)s ORDER BY owner, type
+        """,
+        {"zone": zone},
+    )
+    # The end of the transaction closes it, however that comes.
+    while rows := await (await conn.execute(f"FETCH FORWARD {ROWS_AT_ONCE} FROM transfer", binary=True)).fetchall():
+        yield rows
 
 
 async def least_size(conn: AsyncConnection[Any], zone: int, rows: int) -> int:
@@ -409,7 +409,7 @@ async def least_size(conn: AsyncConnection[Any], zone: int, rows: int) -> int:
         """
         SELECT coalesce(sum(octets), 0)::bigint FROM (
             SELECT pg_column_size(rdatas) + pg_column_size(sigs) AS octets
-            FROM published_rrsets WHERE zone = %(zone)s LIMIT %(rows)s) AS some
+            FROM published_rrsets WHERE zone = %(zone)s LIMIT %(rows)s) AS looked_at
         """,
         {"zone": zone, "rows": rows},
         prepare=True,

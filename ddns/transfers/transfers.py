@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
@@ -289,10 +290,11 @@ class Transfers:
         packer = Packer(one.octets, one.asked.end, zone.origin, opt, one.reserved)
         steps = None if serial is None else await self._steps(conn, zone, serial)
         pages = self._whole(conn, packer, zone, soa) if steps is None else _differences(packer, soa, steps)
-        await self._pass_on(one, stream, packer, pages)
+        async with aclosing(pages):
+            await self._pass_on(one, stream, packer, pages)
         return "axfr" if steps is None else "ixfr", packer.records
 
-    async def _pass_on(self, one: _Asker, stream: StreamReply, packer: Packer, pages: AsyncIterator[None]) -> None:
+    async def _pass_on(self, one: _Asker, stream: StreamReply, packer: Packer, pages: AsyncGenerator[None]) -> None:
         """Send the messages of *packer* as *pages* fill them, no faster than the client reads."""
         last: bytes | None = None
         async for _ in pages:
@@ -323,19 +325,20 @@ class Transfers:
 
     async def _whole(
         self, conn: AsyncConnection[Any], packer: Packer, zone: Zone, soa: SignedRRset
-    ) -> AsyncIterator[None]:
+    ) -> AsyncGenerator[None]:
         """Write the whole zone, its SOA first and last (RFC 5936 §2.2), yielding after each page of the database."""
         packer.add(zone.origin, _SOA, soa.ttl, soa.rdatas)
         origin_key = names.order_key(zone.origin)
         last, name = b"", b""
-        async for rows in transfers.stream(conn, zone.id):
-            for owner, rdtype, ttl, rdatas, sigs in rows:
-                if owner != last:
-                    last, name = owner, names.from_order_key(owner)
-                if rdtype == _SOA and owner == origin_key:
-                    rdatas = []  # noqa: PLW2901 - it stands first and last; its signatures stand here
-                packer.add_signed(name, rdtype, ttl, rdatas, sigs)
-            yield
+        async with aclosing(transfers.stream(conn, zone.id)) as pages:
+            async for rows in pages:
+                for owner, rdtype, ttl, rdatas, sigs in rows:
+                    if owner != last:
+                        last, name = owner, names.from_order_key(owner)
+                    if rdtype == _SOA and owner == origin_key:
+                        rdatas = []  # noqa: PLW2901 - it stands first and last; its signatures stand here
+                    packer.add_signed(name, rdtype, ttl, rdatas, sigs)
+                yield
         packer.add(zone.origin, _SOA, soa.ttl, soa.rdatas)
 
     async def _steps(self, conn: AsyncConnection[Any], zone: Zone, serial: int) -> list[Step] | None:
@@ -360,7 +363,7 @@ class Transfers:
         return steps
 
 
-async def _differences(packer: Packer, soa: SignedRRset, steps: list[Step]) -> AsyncIterator[None]:
+async def _differences(packer: Packer, soa: SignedRRset, steps: list[Step]) -> AsyncGenerator[None]:
     """Write the differences between versions, the new SOA first and last (RFC 1995 §4), yielding after each."""
     packer.add(soa.name, _SOA, soa.ttl, soa.rdatas)
     for step in steps:
