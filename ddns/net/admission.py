@@ -31,7 +31,8 @@ from ddns.net.reply import Reply
 
 log = Logger(namespace="ddns.admission")
 
-TURN = 0.001  # seconds of updates judged before the reactor looks at anything else
+TURN = 0.004  # seconds of updates judged before the reactor looks at anything else; what is judged shares a commit
+STRANGERS = 0.001  # seconds of that for strangers
 SAVED = 0.25  # seconds for which strangers may save up their share, so that a quiet worker takes a burst at once
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
@@ -160,7 +161,7 @@ class Admission:
         self._counted = start
         second = self._second
         # Even after a turn that was full, strangers get what is theirs.
-        stop = min(start + self._saved, start + TURN)
+        stop = min(start + self._saved, start + STRANGERS)
         while second and clock() < stop:
             message = second.take()
             serve(message.wire, message.asker, message.reply)
@@ -168,7 +169,7 @@ class Admission:
         if proved or first or (second and self._saved > 0):
             self._arm(0)
         elif second:
-            self._arm(TURN)
+            self._arm(STRANGERS)
         if self._sent_away and not self._said <= now < self._said + SAID:
             log.warn("updates.sent_away n={n} waiting={waiting}", n=self._sent_away, waiting=len(self))
             self._sent_away = 0
