@@ -173,3 +173,36 @@ def test_sources_remembered_are_bounded():
 def test_sources_are_networks(one, other, same):
     """IPv4 /24, IPv6 /56, mapped addresses as what they map."""
     assert (prefix(one) == prefix(other)) is same
+
+
+def test_who_has_proved_its_address_pays_from_other_purses():
+    """Strangers who claim a home's address, or use up the worker's purse, do not keep the home from coming by TCP."""
+    budget = tight(worker_burst=4, worker_rate=0)
+    for net in range(20):
+        budget.spend(SMITH, f"10.0.{net}.1", 0.0)
+        budget.spend(SMITH, "192.0.2.1", 0.0)
+        budget.spend(bytes((1, net, 0)), f"10.1.{net}.1", 0.0)
+    assert not budget.spend(SMITH, "192.0.2.1", 0.0)
+
+    for _ in range(10):
+        assert budget.spend(SMITH, "192.0.2.1", 0.0, proved=True)
+        budget.refund(SMITH, "192.0.2.1", 0.0, proved=True)
+
+
+def test_who_has_proved_its_address_has_a_ration_too():
+    """The key's and the source's for each network, and the worker's for all of them."""
+    budget = tight(worker_burst=5, worker_rate=0)
+
+    assert [budget.spend(SMITH, "192.0.2.1", 0.0, proved=True) for _ in range(3)] == [True, True, False]
+    assert [budget.spend(SMITH, f"10.0.{net}.1", 0.0, proved=True) for net in range(4)] == [True, True, True, False]
+    assert budget.spend(JONES, "198.51.100.1", 0.0)
+
+
+@pytest.mark.parametrize("proved", [False, True])
+def test_whether_a_purse_is_empty_can_be_asked_without_paying(proved):
+    """It says what `spend` will, whichever purse is empty, and takes nothing."""
+    budget = tight(worker_burst=7, worker_rate=1)
+    for at in range(40):
+        who = (bytes((1, at % 3, 0)), f"192.0.{at % 5}.1", at / 10)
+        could = [budget.could_spend(*who, proved=proved) for _ in range(3)]
+        assert could == [budget.spend(*who, proved=proved)] * 3

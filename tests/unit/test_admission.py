@@ -1,0 +1,232 @@
+"""The waiting room of updates: who is served first, who takes turns with whom, who is sent away, what is bounded."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddns.answer.cookies import Cookies
+from ddns.dns import wire as wires
+from ddns.dns.asker import Asker, Transport
+from ddns.dns.codes import EdnsOption
+from ddns.net import admission as room
+from ddns.net.admission import Admission, AdmissionLimits, come_by_tcp, truncated
+from ddns.net.fair import FairQueue
+
+UPDATE = b"\7\7\x28\0" + bytes(8)
+COOKIES = Cookies(b"s" * 32)
+START = 1_900_000_000.0
+
+
+class Room:
+    """An `Admission` on a clock of its own, whose every update takes *each* seconds."""
+
+    def __init__(self, each: float = 0.0, **limits: object) -> None:
+        self.now = START
+        self.each = each
+        self.served: list[tuple[str, bytes]] = []
+        self.calls: list[float] = []
+        self.replies: list[bytes] = []
+        self.admission = Admission(self.serve, AdmissionLimits(**limits), COOKIES, lambda: self.now, self.later)
+        self.pending: list = []
+
+    def serve(self, wire: bytes, asker: Asker, reply) -> None:
+        self.now += self.each
+        self.served.append((asker.source, wire))
+
+    def later(self, delay: float, work) -> None:
+        self.calls.append(delay)
+        self.pending.append(work)
+
+    def datagram(self, host: str, wire: bytes = UPDATE) -> bool:
+        asker = self.admission.has_room(wire, host)
+        if asker is not None:
+            self.admission.put(wire, asker, self.replies.append)
+        return asker is not None
+
+    def stream(self, host: str) -> None:
+        self.admission.take(UPDATE, Asker(Transport.TCP, host), self.replies.append)
+
+    def turn(self) -> list[str]:
+        before = len(self.served)
+        self.admission.run()
+        return [host for host, _ in self.served[before:]]
+
+
+def with_cookie(host: str) -> bytes:
+    shown = COOKIES.renew(b"c" * 8, host, int(START))
+    return UPDATE[:-1] + b"\1" + wires.opt(1232, do=False, options=((EdnsOption.COOKIE, shown),))
+
+
+def test_in_quiet_times_everybody_is_served_at_once():
+    """A stranger too."""
+    waiting = Room(each=0.0001)
+    waiting.datagram("192.0.2.1")
+    waiting.stream("192.0.2.2")
+
+    assert sorted(waiting.turn()) == ["192.0.2.1", "192.0.2.2"]
+    assert len(waiting.admission) == 0
+    assert waiting.turn() == []
+
+
+def test_who_has_proved_itself_comes_first():
+    """Streams, good cookies and addresses that have shown a good signature, then strangers."""
+    waiting = Room()
+    waiting.admission.heard("192.0.2.3", True)
+    for host in ("198.51.100.1", "192.0.2.3"):
+        waiting.datagram(host)
+    waiting.datagram("192.0.2.4", with_cookie("192.0.2.4"))
+    waiting.datagram("198.51.100.2", with_cookie("192.0.2.4"))
+    waiting.stream("192.0.2.5")
+
+    order = waiting.turn()
+
+    assert set(order[:3]) == {"192.0.2.3", "192.0.2.4", "192.0.2.5"}
+    assert order[3:] == ["198.51.100.1", "198.51.100.2"]
+
+
+def test_senders_take_turns():
+    """One who sent many waits for himself."""
+    waiting = Room()
+    for _ in range(3):
+        waiting.stream("192.0.2.1")
+    waiting.stream("192.0.2.2")
+
+    assert waiting.turn() == ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.1"]
+
+
+def test_a_turn_has_an_end_and_the_rest_is_served_later():
+    """So that questions are answered between two turns."""
+    waiting = Room(each=room.TURN / 10)
+    for _ in range(30):
+        waiting.stream("192.0.2.1")
+
+    assert 10 <= len(waiting.turn()) <= 12
+    assert waiting.calls
+    while waiting.pending:
+        waiting.pending.pop()()
+    assert len(waiting.served) == 30
+
+
+def test_strangers_have_a_share_of_the_time():
+    """However many they are; and they have it however busy others keep the worker."""
+    waiting = Room(each=0.0001, share=0.2, waiting=100_000, per_source=100_000)
+    for _ in range(50_000):
+        waiting.datagram("198.51.100.1")
+    for _ in range(1000):
+        waiting.now += 0.001
+        waiting.turn()
+
+    elapsed = waiting.now - START
+    spent = len(waiting.served) * 0.0001
+    assert 0.15 * elapsed <= spent <= 0.2 * (elapsed + room.SAVED) + 0.01
+
+    waiting.each = room.TURN
+    waiting.served.clear()
+    for _ in range(100):
+        waiting.stream("192.0.2.1")
+        waiting.now += 0.001
+        waiting.turn()
+    assert any(host == "198.51.100.1" for host, _ in waiting.served)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_above_its_bound_a_sender_is_sent_away_and_others_are_not(known):
+    """At n there is room, at n + 1 there is none."""
+    waiting = Room(per_source=5)
+    if known:
+        waiting.admission.heard("192.0.2.1", True)
+
+    assert [waiting.datagram("192.0.2.1") for _ in range(6)] == [True] * 5 + [False]
+    assert waiting.datagram("192.0.2.2")
+    assert waiting.datagram("192.0.2.1", with_cookie("192.0.2.1"))
+
+
+def test_the_classes_are_bounded_apart():
+    """Strangers who fill theirs leave room for those who are known, and these for those who have proved it."""
+    waiting = Room(waiting=16, per_source=16)
+    for number in range(10):
+        waiting.admission.heard(f"192.0.2.{number}", True)
+    for number in range(40):
+        waiting.datagram(f"198.51.100.{number}")
+    assert len(waiting.admission) == 16
+    for number in range(40):
+        waiting.datagram(f"192.0.2.{number % 10}")
+    assert len(waiting.admission) == 32
+    for _ in range(40):
+        waiting.stream("192.0.2.1")
+
+    assert len(waiting.admission) == 32 + 16
+    assert [reply[3] & 15 for reply in waiting.replies] == [2] * 24  # SERVFAIL
+
+
+def test_an_address_is_known_for_a_time():
+    """And a bounded number of them; the one that was heard least recently is forgotten."""
+    waiting = Room(known=2, known_for=10.0)
+    for host in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):
+        waiting.admission.heard(host, True)
+    for host in ("198.51.100.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        waiting.datagram(host)
+    assert waiting.turn() == ["192.0.2.1", "192.0.2.3", "198.51.100.1", "192.0.2.2"]
+
+    waiting.now += 10
+    for host in ("198.51.100.1", "192.0.2.1"):
+        waiting.datagram(host)
+    assert waiting.turn() == ["198.51.100.1", "192.0.2.1"]
+
+
+def test_too_many_wrong_signatures_make_an_address_a_strangers():
+    """Until the next good one; a few do not."""
+    waiting = Room(doubts=3)
+    waiting.admission.heard("192.0.2.1", True)
+
+    def order() -> list[str]:
+        waiting.datagram("198.51.100.1")
+        waiting.datagram("192.0.2.1")
+        return waiting.turn()
+
+    for _ in range(3):
+        waiting.admission.heard("192.0.2.1", False)
+    assert order() == ["192.0.2.1", "198.51.100.1"]
+    waiting.admission.heard("192.0.2.1", False)
+    assert order() == ["198.51.100.1", "192.0.2.1"]
+    waiting.admission.heard("192.0.2.1", True)
+    assert order() == ["192.0.2.1", "198.51.100.1"]
+
+
+def test_a_clock_that_is_set_gives_strangers_nothing():
+    """And takes nothing either."""
+    waiting = Room(each=0.001, share=0.2, waiting=1000, per_source=1000)
+    for _ in range(500):
+        waiting.datagram("198.51.100.1")
+    for _ in range(200):
+        waiting.turn()
+    served = len(waiting.served)
+    waiting.now -= 3600
+    waiting.turn()
+    assert len(waiting.served) <= served + 1
+
+    waiting.now += 1
+    assert waiting.turn()
+
+
+def test_to_come_by_tcp_is_short_and_no_success():
+    """Twelve octets: the id, QR, UPDATE, TC, REFUSED, and no counts."""
+    assert come_by_tcp(UPDATE + bytes(300)) == b"\7\7\xaa\5" + bytes(8)
+    assert truncated(b"\7\7\xa8\5" + bytes(8)) == b"\7\7\xaa\5" + bytes(8)
+
+
+def test_a_queue_is_fair_and_bounded():
+    """In all and for each owner; the order of one owner's items stays."""
+    queue: FairQueue[int] = FairQueue(4, 2)
+    queue.add("a", 1)
+    queue.add("a", 2)
+    assert (queue.is_full("a"), queue.is_full("b")) == (True, False)
+    queue.add("b", 3)
+    queue.add("c", 4)
+    assert queue.is_full("d")
+
+    assert queue.take_many(3) == [1, 3, 4]
+    assert queue.take_many(3) == [2]
+    assert len(queue) == 0
+    with pytest.raises(KeyError):
+        queue.take()
