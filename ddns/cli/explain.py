@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,8 @@ def _explain(number: int, config: Path | None, as_json: bool, dsn: str | None, s
             ("answered", f"{rcode}: {refused.text} [{refused.code}]"),
         ]
     )
-    _print_section("What was asked", found.asks)
+    if found.asks:
+        _print_section("What was asked", found.asks)
     if refused.held or found.holds or found.revoked_at is not None:
         _print_section("What the key held then", refused.held or ("nothing in this zone",))
         if found.revoked_at is not None:
@@ -193,7 +195,7 @@ def _explain(number: int, config: Path | None, as_json: bool, dsn: str | None, s
             _print_section("What it holds now", found.holds or ("nothing in this zone",))
         else:
             _print_section("What it holds now", ("the same",))
-    _print_section("The decision, made again today", [])
+    _print_section("The decision, made again today", ())
     width = max(len(mark) for mark in _MARKS.values())
     for step in found.steps:
         says = f"  {step.says}" if step.says else ""
@@ -202,7 +204,7 @@ def _explain(number: int, config: Path | None, as_json: bool, dsn: str | None, s
     _print_section("What cures it", found.cures)
 
 
-def _print_section(title: str, lines: Any) -> None:
+def _print_section(title: str, lines: Sequence[str]) -> None:
     click.echo(f"\n{click.style(title, bold=True)}")
     for line in lines:
         click.echo(f"  {line.replace('`', '')}")

@@ -27,7 +27,8 @@ LONGEST_TTL = 86400  # seconds; a home that moves should not be found at its old
 
 _EPILOG = (
     "Exit statuses: 0 done; 1 a file or folder here cannot be used; 2 wrong usage; 3 the registry refuses; "
-    "4 it cannot be reached or says later; 5 it does not accept the key or signature; 6 this machine's clock is wrong."
+    "4 it cannot be reached; 5 it does not accept the key or signature; 6 this machine's clock is wrong; "
+    "7 the registry says later; 8 the answer is not proved to be the registry's."
 )
 
 

@@ -300,7 +300,7 @@ _ROWS = [
             "add one",
         ),
         (
-            "invitation-spent", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "invitation-spent", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
             "spent, expired or withdrawn",
             "ask for a new invitation: `ddns home invite LABEL --again`",
         ),

@@ -24,7 +24,7 @@ from ddns.gateway.clock import Clock
 from ddns.gateway.invitation import Invitation
 from ddns.gateway.key import GatewayKey
 from ddns.gateway.outcome import Status, judge
-from ddns.gateway.reply import Reply, Request
+from ddns.gateway.reply import Reply, Request, Unproved
 from ddns.gateway.state import Device, Entry, Outcome, State
 
 LEEWAY = 86_400  # seconds by which a registry's clock may have been set back since it last proved its time
@@ -61,7 +61,8 @@ def enrol(
         state.write(folder, known)
         answer = _spend(invitation, key, wait, ticking)
         status, sentence = judge(answer, invitation.host, invitation.port, ticking.system)
-        if status not in (Status.DONE, Status.UNREACHABLE, Status.CLOCK) and _is_known(known, key, wait, ticking):
+        asked = status in (Status.REFUSED, Status.KEY, Status.UNPROVED)
+        if asked and _is_known(known, key, wait, ticking):
             status = Status.DONE
         if status != Status.DONE:
             return _outcome(ticking, status, sentence)
@@ -138,7 +139,7 @@ def own_name(text: str, home: Name) -> Name:
     return names.from_text(text, home)
 
 
-def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock) -> Reply | Unreachable:
+def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock) -> Reply | Unproved | Unreachable:
     """Send the enrolment; where only our clock was wrong, send it once more with the registry's proved time."""
     answer = _enrol_at(invitation, key, ticking.now, wait)
     if isinstance(answer, Reply) and answer.proved and answer.server_time is not None:
@@ -149,14 +150,14 @@ def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock)
     return answer
 
 
-def _enrol_at(invitation: Invitation, key: GatewayKey, now: int, wait: float) -> Reply | Unreachable:
+def _enrol_at(invitation: Invitation, key: GatewayKey, now: int, wait: float) -> Reply | Unproved | Unreachable:
     credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
     message = update.enrol(invitation.zone, invitation.home, key.rdata, ident=_ident(), nonce=_nonce())
     signed, mac = tsig.sign_request(message, credential, now)
     request = Request(signed, invitation.zone, credential, mac)
     started = time.monotonic()
 
-    def read(octets: bytes) -> Reply | None:
+    def read(octets: bytes) -> Reply | Unproved | None:
         return reply.read(octets, request, now + int(time.monotonic() - started))
 
     return client.exchange(invitation.host, invitation.port, signed, read, wait)
@@ -189,7 +190,7 @@ def _is_known(known: State, key: GatewayKey, wait: float, ticking: Clock) -> boo
 
 def _signed_exchange(
     known: State, key: GatewayKey, zone: Name, message: bytes, wait: float, ticking: Clock
-) -> Reply | Unreachable:
+) -> Reply | Unproved | Unreachable:
     request = Request(key.sign_request(message, ticking.now), zone)
     return client.exchange(
         known.host, known.port, request.message, lambda octets: reply.read(octets, request, ticking.now), wait

@@ -18,9 +18,9 @@ from collections.abc import Callable
 import msgspec
 
 from ddns.dns.codes import MAX_MESSAGE, UDP_MAX_PAYLOAD, Ede, Rcode
-from ddns.gateway.reply import Reply
+from ddns.gateway.reply import Reply, Unproved
 
-Read = Callable[[bytes], Reply | None]
+Read = Callable[[bytes], Reply | Unproved | None]
 
 FIRST_WAIT = 1.0  # seconds for the first try
 LONGEST_WAIT = 8.0  # seconds for one try
@@ -34,17 +34,18 @@ class Unreachable(msgspec.Struct, frozen=True):
     reason: str
 
 
-def exchange(host: str, port: int, message: bytes, read: Read, wait: float = WAIT) -> Reply | Unreachable:
+def exchange(host: str, port: int, message: bytes, read: Read, wait: float = WAIT) -> Reply | Unproved | Unreachable:
     """Send *message* to *host* and *port* until `read` accepts an answer or *wait* seconds have gone.
 
-    A server that says "later" (SERVFAIL, or rationed) is asked again; its last word is the answer.
+    A server that says "later" (SERVFAIL, or rationed) is asked again; its last word is the answer. After an answer
+    that is not proved the true one is waited for; where none comes, the first is told about.
     """
     end = time.monotonic() + wait
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except OSError as error:
         return Unreachable(f"the name {host} was not found ({error.strerror or error})")
-    last: Reply | Unreachable = Unreachable("it did not answer")
+    last: Reply | Unproved | Unreachable = Unreachable("it did not answer")
     pause = FIRST_WAIT
     turn = 0
     stream = len(message) > UDP_MAX_PAYLOAD
@@ -58,13 +59,14 @@ def exchange(host: str, port: int, message: bytes, read: Read, wait: float = WAI
             found = (_by_tcp if use_stream else _by_udp)(family, address, message, read, patience)
         except OSError as error:
             found = None
-            last = last if isinstance(last, Reply) else Unreachable((error.strerror or "no answer").lower())
-        if found is not None and found.truncated and not stream:
-            stream = True
-            continue
-        if found is not None:
+            last = last if isinstance(last, Reply | Unproved) else Unreachable((error.strerror or "no answer").lower())
+        if isinstance(found, Reply):
+            if found.truncated and not stream:
+                stream = True
+                continue
             if not is_temporary(found):
                 return found
+        if found is not None and not (isinstance(found, Unproved) and isinstance(last, Reply)):
             last = found
         turn += 1
         rest = started + pause - time.monotonic()
@@ -81,10 +83,12 @@ def is_temporary(reply: Reply) -> bool:
     return reply.rcode == Rcode.REFUSED and any(code == Ede.BLOCKED for code, _ in reply.errors)
 
 
-def _by_udp(family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float) -> Reply | None:
+def _by_udp(
+    family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float
+) -> Reply | Unproved | None:
     """Send one datagram and listen for *wait* seconds; an unproved complaint is returned when the time is up."""
     end = time.monotonic() + wait
-    complaint = None
+    complaint: Reply | Unproved | None = None
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect(address)  # answers from anywhere else are not even seen
         sock.send(message)
@@ -95,6 +99,9 @@ def _by_udp(family: int, address: tuple[object, ...], message: bytes, read: Read
             reply = read(sock.recv(MAX_MESSAGE))
             if reply is None:
                 continue
+            if isinstance(reply, Unproved):
+                complaint = complaint or reply
+                continue
             if reply.truncated or not reply.doubtful:
                 return reply
             complaint = reply
@@ -102,9 +109,12 @@ def _by_udp(family: int, address: tuple[object, ...], message: bytes, read: Read
     return complaint
 
 
-def _by_tcp(family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float) -> Reply | None:
+def _by_tcp(
+    family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float
+) -> Reply | Unproved | None:
     """Send the message over a connection of its own (RFC 7766 §8: length and message together)."""
     end = time.monotonic() + wait
+    complaint: Unproved | None = None
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.settimeout(wait)
         sock.connect(address)
@@ -113,9 +123,12 @@ def _by_tcp(family: int, address: tuple[object, ...], message: bytes, read: Read
             while True:
                 size = int.from_bytes(_exactly(sock, 2, end), "big")
                 reply = read(_exactly(sock, size, end))
+                if isinstance(reply, Unproved):
+                    complaint = reply
+                    break
                 if reply is not None:
                     return reply
-    return None
+    return complaint
 
 
 def _exactly(sock: socket.socket, size: int, end: float) -> bytes:

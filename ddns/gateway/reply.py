@@ -7,6 +7,8 @@ is a hint that is taken when nothing better comes. To a SIG(0)-signed request se
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from ddns.auth import tsig
@@ -18,6 +20,7 @@ from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
 from ddns.zone.request import UPDATE_LEASE
 
+_CODE = re.compile(r"\[([a-z0-9][a-z0-9-]{0,62})\]$")
 _AUTH_ERRORS = (16, int(Rcode.BADKEY), int(Rcode.BADTIME), int(Rcode.BADTRUNC))  # BADSIG shares 16 with BADVERS
 
 
@@ -46,9 +49,24 @@ class Reply(msgspec.Struct, frozen=True):
     truncated: bool = False
     lease: int = 0
 
+    @property
+    def code(self) -> str:
+        """Return the registry's code of the refusal, which ends the sentence in brackets; empty: it gave none."""
+        for _, text in self.errors:
+            found = _CODE.search(text)
+            if found:
+                return found[1]
+        return ""
 
-def read(octets: bytes, request: Request, now: int) -> Reply | None:
-    """Read *octets* as the answer to *request*; None where they are not, or must not be believed."""
+
+class Unproved(msgspec.Struct, frozen=True):
+    """An answer that says that it was done, and that the registry did not sign: *reason* says what is wrong with it."""
+
+    reason: str
+
+
+def read(octets: bytes, request: Request, now: int) -> Reply | Unproved | None:
+    """Read *octets* as the answer to *request*; None where they are not, `Unproved` where they are not believed."""
     try:
         head = wire.header(octets)
         if not head.is_response or octets[:2] != request.message[:2] or head.opcode != Opcode.UPDATE:
@@ -76,8 +94,8 @@ def read(octets: bytes, request: Request, now: int) -> Reply | None:
     return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated, lease=lease))
 
 
-def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | None:
-    """Return *reply* with what its TSIG says (RFC 8945 §5.4), or None for a NOERROR that nobody signed."""
+def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | Unproved:
+    """Return *reply* with what its TSIG says (RFC 8945 §5.4); a NOERROR that the registry did not sign is none."""
     assert request.credential is not None
     refusal = tsig.verify_reply(octets, request.mac, request.credential, now)
     if refusal is None:
@@ -85,14 +103,14 @@ def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | 
     record = tsig.cut(octets)
     if isinstance(record, Refusal) or record is None:
         # A server that cannot even look the key up answers without a TSIG.
-        return None if reply.rcode == Rcode.NOERROR and not reply.truncated else _doubted(reply)
+        return Unproved("it is not signed") if reply.rcode == Rcode.NOERROR and not reply.truncated else _doubted(reply)
     if refusal.code == "reply-signature-wrong":
-        return None
+        return Unproved("it is signed with another key")
     if refusal.error == Rcode.BADTIME:
         theirs = int.from_bytes(record.other[:6], "big") if record.error else record.time
         return msgspec.structs.replace(reply, error=int(Rcode.BADTIME), proved=True, server_time=theirs)
     if reply.rcode == Rcode.NOERROR:
-        return None
+        return Unproved("its signature is not by our key")
     if refusal.error == Rcode.BADTRUNC:
         return msgspec.structs.replace(reply, error=refusal.error, proved=True)
     return _doubted(msgspec.structs.replace(reply, error=refusal.error))

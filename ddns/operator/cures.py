@@ -11,7 +11,7 @@ from ddns.dns import names
 from ddns.dns.codes import META_TYPES, SIGNER_TYPES, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
-from ddns.dns.refusals import CATALOGUE, Turn
+from ddns.dns.refusals import CATALOGUE
 from ddns.dns.spelling import type_to_text
 from ddns.store.refusals import Refused
 from ddns.store.zones import Zone
@@ -37,14 +37,32 @@ def cures(
     everybody: Sequence[Grant],
     nearest: Name | None,
 ) -> tuple[str, ...]:
-    """Return what cures *today*'s refusal, or else the one that was given, the best first.
+    """Return what cures the refusal, and what *today* would refuse the update for, the best first.
 
     Each is a command in backquotes or a phrase. *nearest* is the zone here that holds the update's name.
     """
-    code = today.code if today is not None else refused.code
+    if today is None and refused.verified:
+        return ("have the client send the update again: nothing is in its way now",)
+    first: tuple[str, ...] = ()
+    if today is None or (not refused.verified and today.code != refused.code):
+        first = _of(refused.code, refused, None, update, credential, zone, everybody, nearest)
+    if today is None:
+        return first
+    return first + _of(today.code, refused, today, update, credential, zone, everybody, nearest)
+
+
+def _of(
+    code: str,
+    refused: Refused,
+    today: Refusal | None,
+    update: Update | None,
+    credential: Credential | None,
+    zone: Zone | None,
+    everybody: Sequence[Grant],
+    nearest: Name | None,
+) -> tuple[str, ...]:
+    """Return what cures a refusal of this *code*."""
     row = CATALOGUE.get(code)
-    if today is None and update is not None and (row is None or row.turn is not Turn.CLOCK):
-        return ("send the update again: nothing is in its way now",)
     key = refused.key or ""
     if code in ("zone-not-granted", "name-not-granted") and update is not None and credential and zone:
         return _grants(update, credential, zone, everybody)
@@ -58,7 +76,7 @@ def cures(
             f"or add the key anew, with its grants: `ddns key add {shlex.quote(key)} …`",
         )
     if code == "zone-unknown" and nearest is not None:
-        return (f"have the client send it for the zone {names.to_text(nearest)}, which holds this name here",)
+        return (f"have the client name {names.to_text(nearest)} as the zone: here it holds this name",)
     if code == "assurance-too-low":
         return (f"`ddns key assurance {shlex.quote(key)} LEVEL`, once you are as sure of its holder as the rule asks",)
     if code == "denied-by-rule" and today is not None:

@@ -14,6 +14,7 @@ from ddns.auth import grants, verdicts
 from ddns.auth.phrases import rule_in_words, rules_in_words
 from ddns.auth.principal import Credential, Grant, Secret
 from ddns.dns import names
+from ddns.dns.codes import Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.homes import leases as leasing
@@ -113,10 +114,16 @@ async def _unjudged(conn: Conn, listed: Listed, fault: Refusal | None) -> Explan
     steps: list[Step] = []
     key = None if refused.key is None else names.from_text(refused.key)
     there = () if key is None else (await credentials.by_names(conn, [key], _closed)).get(key, ())
-    if refused.key is not None:
+    if refused.code == "update-unsigned":
+        steps.append(
+            Step("Is it signed?", "refused", "Whatever it asks for, an update without a signature is refused.")
+        )
+    elif refused.key is not None:
         steps.append(_named(refused, there))
     if fault is not None:
         steps.append(Step("Is the message well-formed?", "refused", fault.text))
+    elif steps and steps[-1].verdict == "refused":
+        fault = Refusal(refused.code, Rcode(refused.rcode), refused.text)
     elif refused.credential is None:
         steps.append(Step("Can it be judged again?", "unknown", "Of strangers' messages nothing else is kept."))
     else:

@@ -215,13 +215,17 @@ def test_a_truncated_answer_is_fetched_by_tcp(run, registry):
 
 
 def test_an_unsigned_noerror_is_not_believed(run, registry):
-    """Anybody could have sent it."""
-    registry.script = [lambda _, octets: respond(octets, signed=False)] * 100
+    """Anybody could have sent it; whether it was done is asked with the gateway's own key, which nobody knows."""
+
+    def forge(_, octets):
+        return respond(octets, "REFUSED" if isinstance(sig0.cut(octets), sig0.Sig0Record) else "NOERROR", signed=False)
+
+    registry.script = [forge] * 100
 
     status, said = run("enrol", registry.line(), wait=1)
 
-    assert status == Status.UNREACHABLE
-    assert "could not be reached" in said
+    assert status == Status.UNPROVED
+    assert "it is not signed" in said
     assert json.loads(run("status", "--json")[1])["enrolled_at"] is None
 
 
@@ -376,9 +380,74 @@ def test_a_registry_that_keeps_saying_later_is_not_a_success(run, enrolled):
 
     status, said = run("publish", "cam", "--address", "192.0.2.1", wait=1)
 
-    assert status == Status.UNREACHABLE
+    assert status == Status.LATER
     assert "SERVFAIL" in said
     assert "The database is away." in said
+
+
+@pytest.mark.parametrize(
+    ("rcode", "code", "status"),
+    [
+        ("REFUSED", "name-not-granted", Status.REFUSED),
+        ("YXRRSET", "rrset-exists", Status.REFUSED),
+        ("FORMERR", "record-malformed", Status.REFUSED),
+        ("NOTAUTH", "zone-unknown", Status.REFUSED),
+        ("REFUSED", "key-revoked", Status.KEY),
+        ("NOTAUTH", "sig0-key-unknown", Status.KEY),
+        ("NOTAUTH", "sig0-time-wrong", Status.CLOCK),
+        ("BADTIME", "sig0-window-wide", Status.REFUSED),
+        ("SERVFAIL", "database-away", Status.LATER),
+        ("REFUSED", "sig0-rationed", Status.LATER),
+        ("REFUSED", "a-code-of-a-later-version", Status.REFUSED),
+        ("BADKEY", "a-code-of-a-later-version", Status.KEY),
+    ],
+)
+def test_the_registrys_code_tells_the_exit_status(run, enrolled, rcode, code, status):
+    """Where it gives one that is known; else the numbers do."""
+    enrolled.script = [lambda _, octets: respond(octets, rcode, ede=(0, f"Because. [{code}]"))] * 99
+
+    assert run("publish", "cam", "--address", "192.0.2.1", wait=1)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (lambda _, octets: respond(octets, "REFUSED", signed=False), Status.UNPROVED),
+        (
+            lambda _, octets: respond(octets, "REFUSED", signed=False, ede=(18, "No. [name-not-granted]")),
+            Status.UNPROVED,
+        ),
+        (
+            lambda _, octets: respond(octets, "REFUSED", signed=False, ede=(18, "TLS. [update-cleartext]")),
+            Status.REFUSED,
+        ),
+        (lambda _, octets: respond(octets, "REFUSED", ede=(18, "No. [home-suspended]")), Status.REFUSED),
+        (lambda _, octets: respond(octets, "SERVFAIL", signed=False), Status.LATER),
+        (lambda _, octets: forged(octets), Status.UNPROVED),
+    ],
+    ids=["unsigned", "unsigned with a code", "before any key", "signed", "later", "another key's"],
+)
+def test_a_refusal_of_an_enrolment_counts_where_it_is_signed(run, registry, answer, status):
+    """But for what a registry says before it knows the key."""
+
+    def step(outer, octets):
+        own = isinstance(sig0.cut(octets), sig0.Sig0Record)
+        return respond(octets, "BADKEY") if own else answer(outer, octets)
+
+    registry.script = [step] * 99
+
+    assert run("enrol", registry.line(), wait=1)[0] == status
+
+
+def forged(octets):
+    """Return NOERROR signed with another secret."""
+    answer = dns.message.from_wire(octets, keyring=lambda *_: False)
+    made = dns.message.make_response(answer)
+    made.tsig = None
+    ring = dns.tsigkeyring.from_text({"invite.homes.example.": ("hmac-sha256", "eHh4eHh4eHh4eHh4eHh4eA==")})
+    made.use_tsig(ring, "invite.homes.example.")
+    made.request_mac = answer.mac
+    return made.to_wire()
 
 
 def test_a_key_that_is_not_known_is_its_own_exit_status(run, enrolled):
