@@ -105,15 +105,18 @@ class Rules:
         An update that writes nothing still asks things of the zone, so it needs some right there. What lies
         outside of the zone is left to the prescan, which answers NOTZONE (RFC 2136 §3.4.1.3).
         """
-        refusal = self._enter()
-        if refusal is not None or not (self._grants or self._denials):
-            return refusal
+        if not self._owner and not self._grants:
+            return _stranger(self._credential, self._origin)
+        if not (self._grants or self._denials):
+            return None
         granted, denied = _index(self._grants), _index(self._denials)
         for name, rdtype in targets:
             if names.is_subdomain(name, self._origin):
                 refusal = self._refuse_one(name, rdtype, granted, denied)
                 if refusal is not None:
                     return refusal
+        if not self._owner and not any(one.reached(self._credential.assurance) for one in self._grants):
+            return self._too_low(self._grants[0], f"in the zone {names.to_text(self._origin)}")
         if not self._owner and all(one.rule == "acme" for one in self._grants):
             for name in asked:
                 if names.is_subdomain(name, self._origin) and not self._meant(granted, name, Type.TXT):
@@ -146,8 +149,10 @@ class Rules:
 
     def decide(self, name: Name, rdtype: int) -> Decision:
         """Tell whether *rdtype* at *name*, a name of the zone, may be written, and by which rules."""
+        if not self._owner and not self._grants:
+            return Decision(_stranger(self._credential, self._origin))
         granted, denied = _index(self._grants), _index(self._denials)
-        refusal = self._enter() or self._refuse_one(name, rdtype, granted, denied)
+        refusal = self._refuse_one(name, rdtype, granted, denied)
         if refusal is not None:
             return Decision(refusal)
         most, rule = self._bound(granted, denied, name, rdtype)
@@ -155,16 +160,6 @@ class Rules:
         return Decision(None, allowing, most, rule)
 
     # -- finding
-
-    def _enter(self) -> Refusal | None:
-        """Refuse a credential that has no right in this zone at all."""
-        if self._owner:
-            return None
-        if not self._grants:
-            return _stranger(self._credential, self._origin)
-        if any(one.reached(self._credential.assurance) for one in self._grants):
-            return None
-        return self._too_low(self._grants[0], f"in the zone {names.to_text(self._origin)}")
 
     def _refuse_one(self, name: Name, rdtype: int, granted: _Index, denied: _Index) -> Refusal | None:
         if not self._owner and not self._meant(granted, name, rdtype):
