@@ -162,7 +162,7 @@ class Connections:
 
     def keepalive(self) -> int:
         """Return the idle time in the units of edns-tcp-keepalive, 100 ms (RFC 7828 §3.1)."""
-        return min(int(self.idle_time() * 10), 0xFFFF)
+        return min(round(self.idle_time() * 10), 0xFFFF)
 
     def close(self) -> None:
         """Close all connections: the worker ends."""

@@ -178,3 +178,106 @@ def test_a_client_that_does_not_read_is_not_read_from():
     connection.transport.producer.resumeProducing()
 
     assert connection.transport.producerState == "producing"
+
+
+def test_a_burst_in_one_piece_is_served_as_far_as_the_bound_and_then_on():
+    """What has been read already counts too: in_flight is never above its bound (RFC 7766 §6.2.1.1)."""
+    server = Server(in_flight=2)
+    connection = server.connect()
+
+    connection.dataReceived(framed(MESSAGE) * 5)
+
+    assert connection.in_flight == len(server.taken) == 2
+    for number in range(5):
+        server.taken[number][1](b"answer")
+        assert connection.in_flight <= 2
+    assert connection.transport.value() == framed(b"answer") * 5
+
+
+def test_answers_that_are_ready_at_once_keep_their_burst_going():
+    """A thousand pipelined questions need no thousand levels of calls."""
+    server = Server(in_flight=1)
+    server.factory.serve = lambda wire, _peer, reply: reply(wire[-2:] * 6)
+    connection = server.connect()
+
+    connection.dataReceived(b"".join(framed(bytes(12) + number.to_bytes(2, "big")) for number in range(3000)))
+
+    assert len(connection.transport.value()) == 3000 * 14
+    assert connection.in_flight == 0
+
+
+def test_a_message_has_a_time_of_its_own_to_arrive():
+    """However patient the server is with silence, half a message may not take for ever (RFC 7766 §6.2.3)."""
+    server = Server(idle=1000, message=5)
+    connection = server.connect()
+
+    for octet in framed(MESSAGE)[:8]:
+        connection.dataReceived(bytes((octet,)))
+        server.clock.advance(1)
+
+    assert not connection.transport.connected
+
+
+def test_half_a_message_that_waits_for_our_answers_is_not_late():
+    """While we do not read, it is not the client that is slow."""
+    server = Server(idle=1000, message=5, in_flight=1)
+    connection = server.connect()
+    connection.dataReceived(framed(MESSAGE) + framed(MESSAGE)[:5])
+
+    server.clock.pump([1] * 20)
+
+    assert connection.transport.connected
+
+
+def test_a_client_that_never_reads_is_closed_and_what_waited_for_it_goes_on():
+    server = Server(unread=5)
+    connection = server.connect()
+    connection.dataReceived(framed(MESSAGE))
+    connection.transport.producer.pauseProducing()
+
+    server.clock.pump([1] * 5)
+
+    assert not connection.transport.connected
+    server.taken[0][1](b"too late")
+
+
+def test_what_a_client_leaves_unread_is_bounded():
+    """Also where many answers become ready after it has stopped reading."""
+    server = Server(in_flight=100)
+    connection = server.connect()
+    connection.dataReceived(framed(MESSAGE) * 40)
+    connection.transport.producer.pauseProducing()
+
+    for _wire, reply in server.taken:
+        reply(bytes(65_000))
+
+    assert not connection.transport.connected
+    assert len(connection.transport.value()) < 1024 * 1024
+    assert server.connections.held == 0
+
+
+def test_what_is_held_for_a_client_is_counted():
+    """An unfinished message counts from 512 octets on, and no longer than it waits."""
+    server = Server()
+    connection = server.connect()
+    long = bytes(2000)
+
+    connection.dataReceived(framed(long)[:600])
+    assert server.connections.held == 600
+    connection.dataReceived(framed(long)[600:])
+
+    assert server.connections.held == 0
+
+
+def test_a_closing_connection_hears_nothing_more():
+    """A client that goes on talking after the close does not keep its seat."""
+    server = Server(idle=3)
+    connection = server.connect()
+    connection.transport.loseConnection = lambda: None  # as TLS, which waits for the other side
+    server.clock.pump([1] * 3)
+
+    connection.dataReceived(framed(MESSAGE))
+    server.clock.pump([1] * 2)
+
+    assert server.taken == []
+    assert len(server.connections) == 0
