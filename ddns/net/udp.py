@@ -73,7 +73,7 @@ class UdpReader:
         self._sock = sock
         self._lookup = lookup
         self._slow = slow
-        self._rrl = rrl or Rrl(RrlLimits(answers=0))
+        self._rrl = Rrl(RrlLimits(answers=0)) if rrl is None else rrl
         self._admission = admission
         self.bound = sock.getsockname()
 

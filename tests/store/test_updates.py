@@ -7,6 +7,7 @@ import struct
 import time
 
 import craft
+import dns.flags
 import dns.message
 import dns.rcode
 import pytest
@@ -17,6 +18,7 @@ from ddns.answer.image import ZoneImage
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
 from ddns.auth import keys, sig0, tsig
+from ddns.auth.budget import BudgetLimits
 from ddns.auth.identity import Identity
 from ddns.auth.principal import Credential, Grant, Secret
 from ddns.auth.sealing import Sealer
@@ -26,7 +28,7 @@ from ddns.dns.codes import Rcode, Type
 from ddns.dns.records import SignedRRset, soa_serial
 from ddns.net.keyring import Keyring
 from ddns.net.subscriber import Subscriber
-from ddns.net.updates import UpdateLimits, Updates
+from ddns.net.updates import EXPLAINED, LOOKED_UP, UpdateLimits, Updates
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, editions, journal, published, rrsets, zones
 from ddns.store.pool import Pool
@@ -44,7 +46,7 @@ OWN = names.from_text("gw.example.")
 class Registry:
     """One worker's update path beside a database with the zone of `craft`, which is not signed unless told."""
 
-    def __init__(self, dsn_for, admin, tmp_path, **bounds) -> None:
+    def __init__(self, dsn_for, admin, tmp_path, heard=lambda _source, _good: None, **bounds) -> None:
         self.admin = admin
         self.pool = Pool(dsn_for("ddns_server"), "ddns_server", 2)
         self.table = Table()
@@ -61,6 +63,7 @@ class Registry:
             limits=Limits(),
             bounds=UpdateLimits(**bounds),
             clock=lambda: self.now,
+            heard=heard,
         )
         self.zone = 0
         self.signed: list[bool] = []
@@ -93,13 +96,15 @@ class Registry:
         records = await published.read_zone(self.admin, self.zone)
         self.table.install(ZoneImage(self.zone, row.origin, row.edition, records))
 
-    async def send(self, *messages: bytes, source: str = "192.0.2.1") -> list[dns.message.Message]:
+    async def send(
+        self, *messages: bytes, source: str = "192.0.2.1", transport: Transport = Transport.UDP
+    ) -> list[dns.message.Message]:
         """Hand over signed messages at once and return the replies in their order."""
         loop = asyncio.get_running_loop()
         waiting = []
         for wire in messages:
             replied = loop.create_future()
-            self.updates.receive(wire, Asker(Transport.UDP, source), replied.set_result)
+            self.updates.receive(wire, Asker(transport, source), replied.set_result)
             waiting.append(replied)
         async with asyncio.timeout(20):
             replies = await asyncio.gather(*waiting)
@@ -396,6 +401,67 @@ async def test_forged_sig0_updates_are_rationed_and_the_owner_is_not(make):
     assert {reply.rcode() for reply in replies} >= {Rcode.NOTAUTH, Rcode.REFUSED}
     assert replies[-1].rcode() == Rcode.REFUSED
     assert good.rcode() == Rcode.NOERROR
+
+
+async def test_strangers_over_their_ration_are_told_to_come_by_tcp(make):
+    """At first with the reason, above so many a second in twelve octets; and over a stream they are heard."""
+    registry = await make(budget=BudgetLimits(key_burst=1, key_rate=0.001))
+    good = [registry.sig0(craft.message(craft.add("gw", 300, "A", "192.0.2.2"), ident=i)) for i in range(2)]
+    forged = [registry.sig0(craft.message(ident=i))[:-1] + bytes((i & 255,)) for i in range(EXPLAINED + 60)]
+
+    replies = await registry.send(*forged, source="203.0.113.1")
+    (over_udp,) = await registry.send(good[0], source="203.0.113.1")
+    (over_tcp,) = await registry.send(good[1], source="203.0.113.1", transport=Transport.TCP)
+
+    assert [reply.rcode() for reply in replies] == [Rcode.NOTAUTH] + [Rcode.REFUSED] * (len(forged) - 1)
+    assert all(reply.flags & dns.flags.TC for reply in replies[1:])
+    assert [len(replies[at].question) for at in (1, -1)] == [1, 0]
+    assert (over_udp.rcode(), bool(over_udp.flags & dns.flags.TC)) == (Rcode.REFUSED, True)
+    assert over_tcp.rcode() == Rcode.NOERROR
+
+
+async def test_names_of_keys_are_looked_up_for_strangers_at_a_bounded_rate(make):
+    """Then they are told to come by TCP, and keys that are in use stay remembered."""
+    registry = await make(lookups=4000)
+    await registry.send(registry.sig0(craft.message()))
+    names_ = [names.from_text(f"k{at}.nobody.example.") for at in range(LOOKED_UP + 10)]
+    forged = [
+        sig0.sign_request(craft.message(ident=at), P256, name, int(registry.now)) for at, name in enumerate(names_)
+    ]
+
+    replies = await registry.send(*forged, source="203.0.113.1")
+    known = registry.updates._keyring.knows(OWN)
+    (over_tcp,) = await registry.send(forged[-1], transport=Transport.TCP)
+
+    # The first one was looked up already.
+    assert sum(bool(reply.flags & dns.flags.TC) and reply.rcode() == Rcode.REFUSED for reply in replies) >= 10
+    assert known
+    assert over_tcp.rcode() == Rcode.NOTAUTH
+
+
+async def test_a_key_with_many_waiting_updates_does_not_keep_another_out(make):
+    """Its own are told to come back, before their signatures are checked; the keys take turns in the commit."""
+    registry = await make(waiting=50, per_key=5, at_once=4)
+    many = [registry.tsig(craft.message(craft.add(f"d{i}", 300, "A", "192.0.2.7"), ident=i)) for i in range(20)]
+    one = registry.sig0(craft.message(craft.add("gw", 300, "A", "192.0.2.8")))
+
+    replies = await registry.send(*many, one)
+
+    assert [reply.rcode() for reply in replies] == [Rcode.NOERROR] * 5 + [Rcode.SERVFAIL] * 15 + [Rcode.NOERROR]
+
+
+async def test_who_signed_well_and_who_did_not_is_told(make):
+    """What the waiting room remembers of an address."""
+    told = []
+    registry = await make(heard=lambda source, good: told.append((source, good)))
+    good = registry.sig0(craft.message())
+
+    await registry.send(registry.tsig(craft.message()), source="192.0.2.1")
+    await registry.send(good, source="192.0.2.2")
+    await registry.send(good[:-1] + bytes((good[-1] ^ 1,)), source="192.0.2.3")
+    await registry.send(craft.message(), source="192.0.2.4")
+
+    assert told == [("192.0.2.1", True), ("192.0.2.2", True), ("192.0.2.3", False)]
 
 
 async def test_the_journal_says_who_changed_what(make):
