@@ -11,7 +11,17 @@ from ddns.answer.options import first
 from ddns.answer.table import OPT, OPT_DO, Table
 from ddns.dns import wire
 from ddns.dns.asker import Asker, Transport
-from ddns.dns.codes import HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, EdnsOption, Type
+from ddns.dns.codes import (
+    EDNS_DO,
+    FLAG_AA,
+    FLAG_TC,
+    HEADER_SIZE,
+    UDP_MAX_PAYLOAD,
+    UDP_MIN_PAYLOAD,
+    EdnsOption,
+    Rcode,
+    Type,
+)
 from ddns.dns.wire import BadMessage
 
 _OPT = b"\0" + Type.OPT.to_bytes(2, "big")
@@ -86,6 +96,24 @@ def find(message: bytes) -> bytes:
     except BadMessage:
         pass
     return b""
+
+
+def bad_cookie(answer: bytes) -> bytes | None:
+    """Return BADCOOKIE with the good cookie of *answer* in the place of *answer*; None where that has no cookie.
+
+    Who asked from its own address comes back with the cookie (RFC 7873 §5.2.3, §5.2.4); for times when those who
+    are not verified get less. It is at most 16 octets longer than the question.
+    """
+    cookie = find(answer)
+    if not cookie:
+        return None
+    at = answer.rfind(_OPT)
+    asked = wire.question(answer).end if answer[4:6] != b"\0\0" else HEADER_SIZE
+    flags = answer[2] & ~(FLAG_AA | FLAG_TC) >> 8, answer[3] & 0xF0 | Rcode.BADCOOKIE & 15
+    options = ((int(EdnsOption.COOKIE), cookie),)
+    do = bool(answer[at + 7] & EDNS_DO >> 8)
+    tail = wire.opt(UDP_MAX_PAYLOAD, do=do, extended=Rcode.BADCOOKIE >> 4, options=options)
+    return b"".join((answer[:2], bytes(flags), answer[4:6], b"\0\0\0\0\0\1", answer[HEADER_SIZE:asked], tail))
 
 
 _OPEN = _CODE + COOKIE.to_bytes(2, "big")

@@ -172,19 +172,6 @@ class Responder:
         asked = _look(message)
         return self._error(message, Rcode.SERVFAIL, asked.client, asked.end, Ede.NOT_READY, text, asker)
 
-    def bad_cookie(self, message: bytes, asker: Asker) -> bytes | None:
-        """Answer BADCOOKIE with a good cookie, so that an asker with a true address comes back with that.
-
-        For times when those who are not verified get less (RFC 7873 §5.2.3, §5.2.4). None where no cookie came:
-        such an asker does not know the code.
-        """
-        if len(message) < HEADER_SIZE or message[2] & 0x80:
-            return None
-        asked = _look(message)
-        if asked.client is None or asked.client.version or self._options.verdict(asked.client, asker) is None:
-            return None
-        return self._reply(message, Rcode.BADCOOKIE, asked.client, asked.end, asker)
-
     # ---- what is no question for data ----------------------------------------------------------
 
     def _unknown_opcode(self, message: bytes, asker: Asker) -> bytes:

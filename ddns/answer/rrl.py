@@ -4,7 +4,8 @@ Answers over UDP are counted by the network that they go to and by what they say
 those with data by name and type; those without (NXDOMAIN, no data, referrals) by the zone; errors together. What
 is over its rate is not sent, except that every *slip*-th time a truncated answer goes out, no longer than
 its question: an honest resolver then comes by TCP, whose address is proved, and a victim gets nothing worth
-sending. An asker that shows a DNS cookie of ours has proved its address too and is not limited (RFC 7873 §6).
+sending. An asker that shows a DNS cookie of ours has proved its address too and is not limited (RFC 7873 §6);
+one that sent a cookie without ours, or a bad one, slips through with BADCOOKIE and a good one instead.
 
 Two stages keep it off the hot path: `cells` counts the answers to a network within a second, and only a
 network that is over the least of the rates, or was within the last *window* seconds, has accounts. Both
@@ -19,6 +20,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from ddns.answer.cookied import bad_cookie
 from ddns.answer.cookies import COOKIE, Cookies, Verdict
 from ddns.dns import wire as wires
 from ddns.dns.codes import FLAG_TC, HEADER_SIZE, EdnsOption, Opcode, Rcode, Type
@@ -166,7 +168,8 @@ class Rrl:
         self.last = network
         if limits.slip and over.over % limits.slip == 0:
             self.slipped += 1
-            return truncated(request, answer)
+            asked = not request[2] >> 3 & 15
+            return (asked and bad_cookie(answer)) or truncated(request, answer)
         self.dropped += 1
         return None
 

@@ -11,7 +11,7 @@ import pytest
 from asking import UDP, ede, header, query, rcode, read, tc
 from published import image
 
-from ddns.answer.cookied import Cookied, find
+from ddns.answer.cookied import Cookied, bad_cookie, find
 from ddns.answer.cookies import Cookies, Verdict
 from ddns.answer.options import About, Options
 from ddns.answer.responder import Responder
@@ -186,15 +186,20 @@ def test_a_query_for_nothing_at_all_is_a_format_error(server):
 
 def test_badcookie_gives_those_who_sent_a_cookie_a_good_one(server):
     """RFC 7873 §5.2.3: what is answered under load."""
-    answer = server.responder.bad_cookie(query("www.example.", options=[cookie()]), UDP)
-    message = read(answer)
-
-    assert (rcode(message), message.answer) == ("BADCOOKIE", [])
-    assert str(message.question[0].name) == "www.example."
-    assert COOKIES.judge(data(message, EdnsOption.COOKIE), UDP.source, NOW) == Verdict.GOOD
-    assert server.responder.bad_cookie(query("www.example."), UDP) is None
-    assert server.responder.bad_cookie(query("www.example.", edns=False), UDP) is None
-    assert server.responder.bad_cookie(b"short", UDP) is None
+    for how in ({}, {"do": True, "flags": 0x0100}):
+        asked = query("wWw.example.", options=[cookie()], **how)
+        instead = bad_cookie(server.wire(asked))
+        message = read(instead)
+        assert (rcode(message), message.answer) == ("BADCOOKIE", [])
+        assert instead[12:25] == asked[12:25]
+        assert message.ednsflags & 0xFFFF == (0x8000 if how else 0)
+        assert message.flags & 0x0FF0 == (0x0100 if how else 0)
+        assert COOKIES.judge(data(message, EdnsOption.COOKIE), UDP.source, NOW) == Verdict.GOOD
+        assert len(instead) == len(asked) + 16
+    alone = read(bad_cookie(server.wire(bare(cookie()))))
+    assert (rcode(alone), alone.question) == ("BADCOOKIE", [])
+    assert bad_cookie(server.wire(query("www.example."))) is None
+    assert bad_cookie(server.wire(query("www.example.", edns=False))) is None
 
 
 def test_who_shows_a_good_cookie_is_verified(server):

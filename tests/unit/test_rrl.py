@@ -201,6 +201,25 @@ def test_who_shows_a_good_cookie_is_not_limited():
     assert sent(offer(rrl, asked(other), answer, times=50), answer) == 0
 
 
+def test_who_sent_no_good_cookie_slips_through_with_badcookie_and_one():
+    """RFC 7873 §5.2.3 and §5.2.4; its answer held a good cookie already. Updates are answered as before."""
+    rrl = limiter(slip=1)
+    request, answer = exchange()
+    offer(rrl, request, answer, times=100)
+    good = COOKIES.renew(b"c" * 8, HOST, int(NOW))
+    shown = wires.opt(1232, do=False, options=((EdnsOption.COOKIE, b"c" * 8),))
+    given = answer[:-11] + wires.opt(1232, do=False, options=((EdnsOption.COOKIE, good),))
+
+    slipped = offer(rrl, request[:-11] + shown, given)[0]
+
+    assert slipped is not None
+    message = dns.message.from_wire(slipped)
+    assert message.rcode() == dns.rcode.BADCOOKIE
+    assert not message.flags & dns.flags.TC
+    assert message.options[0].to_wire() == good
+    assert dns.message.from_wire(offer(rrl, request, answer)[0] or b"").flags & dns.flags.TC
+
+
 def test_a_good_update_is_always_answered():
     """Its signature has been verified; errors count as errors."""
     rrl = limiter(slip=0)
