@@ -21,9 +21,11 @@ from ddns.store import grants, notify, zones
 from ddns.store.zones import Zone
 
 EVERYBODY = "*"  # as people write it where the name of a key stands
-MOST_REASON = 80  # characters of a denial's reason: it travels in an extended error with the rest of the sentence
+MOST_REASON = 80  # octets of a denial's reason: it travels in an extended error with the rest of the sentence
 MOST_COUNT = 10_000  # records of a type at a name
 
+# Unicode's categories of what has no shape of its own, or begins another line.
+_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SELF = ("self", "selfsub")
 
 
@@ -116,11 +118,11 @@ def within(origin: Name, name: Name) -> Name:
 
 
 def _reason(text: str) -> str:
-    if any(unicodedata.category(letter).startswith("C") for letter in text):
+    if any(unicodedata.category(letter) in _UNSHOWN for letter in text):
         raise CannotDo("The reason of a denial is one line of text without control characters.")
     reason = text.strip()
-    if not reason or len(reason) > MOST_REASON:
-        raise CannotDo(f"A denial needs its reason, 1 to {MOST_REASON} characters: the refused will read it.")
+    if not 0 < len(reason.encode()) <= MOST_REASON:
+        raise CannotDo(f"A denial needs its reason, 1 to {MOST_REASON} octets: the refused will read it.")
     return reason
 
 

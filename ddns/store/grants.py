@@ -133,12 +133,13 @@ async def for_everybody(conn: AsyncConnection[Any], zones: Iterable[int]) -> dic
     """Return the denials that bind every key in each of *zones*: its own, and those of its registry for homes."""
     cursor = await conn.execute(
         f"""
+        SELECT {COLUMNS}, grants.zone AS bound
+        FROM grants WHERE credential IS NULL AND NOT homes AND grants.zone = ANY (%(zones)s)
+        UNION ALL
         SELECT {COLUMNS}, zones.id
-        FROM zones
-        JOIN grants ON grants.credential IS NULL
-             AND grants.zone = CASE WHEN grants.homes THEN zones.parent ELSE zones.id END
+        FROM zones JOIN grants ON grants.zone = zones.parent AND credential IS NULL AND homes
         WHERE zones.id = ANY (%(zones)s)
-        ORDER BY grants.id
+        ORDER BY id
         """,  # noqa: S608 - a constant
         {"zones": bigints(list(zones))},
         prepare=True,

@@ -28,6 +28,8 @@ FORBIDDEN = [
     ("ddns_server", "UPDATE invitations SET expires_at = 'infinity'"),
     ("ddns_server", "UPDATE credentials SET public = ''"),
     ("ddns_server", "UPDATE grants SET subtree = ''"),
+    ("ddns_server", "DELETE FROM grants"),
+    ("ddns_server", "UPDATE credentials SET assurance = 'attested'"),
     ("ddns_server", "UPDATE homes SET state = 'active'"),
     ("ddns_server", "ALTER TABLE journal DISABLE TRIGGER ALL"),
     ("ddns_server", "SET ROLE zone_signer"),
