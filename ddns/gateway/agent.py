@@ -18,7 +18,7 @@ from ddns.auth.principal import Credential, Secret
 from ddns.dns import names
 from ddns.dns.codes import Rcode
 from ddns.dns.names import Name
-from ddns.gateway import client, clock, reply, state, update
+from ddns.gateway import client, clock, reply, server, state, update
 from ddns.gateway.client import Unreachable
 from ddns.gateway.clock import Clock
 from ddns.gateway.invitation import Invitation
@@ -27,6 +27,7 @@ from ddns.gateway.outcome import Status, judge
 from ddns.gateway.reply import Reply, Request, Unproved
 from ddns.gateway.state import Device, Entry, Outcome, State
 
+LEARNING = 3.0  # seconds for each of the two questions after the enrolment
 LEEWAY = 86_400  # seconds by which a registry's clock may have been set back since it last proved its time
 
 
@@ -67,7 +68,9 @@ def enrol(
         if status != Status.DONE:
             return _outcome(ticking, status, sentence)
         clock.keep(folder, invitation)
-        state.write(folder, msgspec.structs.replace(known, enrolled_at=ticking.now, proved_at=ticking.now))
+        signs = _learn(invitation, min(wait, LEARNING), ticking)
+        known = msgspec.structs.replace(known, enrolled_at=ticking.now, proved_at=ticking.now, server=signs)
+        state.write(folder, known)
         return _outcome(ticking, status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
 
 
@@ -180,6 +183,17 @@ def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
     return ticking.correct(answer.server_time, known.proved_at - LEEWAY)
 
 
+def _learn(invitation: Invitation, wait: float, ticking: Clock) -> str:
+    """Return the `ServerKey` of the registry as text; nothing where it has none or does not say."""
+    credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
+
+    def ask(message: bytes, read: client.Read) -> object:
+        return client.exchange(invitation.host, invitation.port, message, read, wait)
+
+    found = server.learn(ask, invitation.zone, credential, ticking.now, _ident)
+    return "" if found is None else found.to_text()
+
+
 def _is_known(known: State, key: GatewayKey, wait: float, ticking: Clock) -> bool:
     """Ask whether the registry takes this key's word: an earlier answer may have got lost on its way."""
     zone = names.from_text(known.home)
@@ -191,7 +205,9 @@ def _is_known(known: State, key: GatewayKey, wait: float, ticking: Clock) -> boo
 def _signed_exchange(
     known: State, key: GatewayKey, zone: Name, message: bytes, wait: float, ticking: Clock
 ) -> Reply | Unproved | Unreachable:
-    request = Request(key.sign_request(message, ticking.now), zone)
+    signs = server.ServerKey.from_text(known.server)
+    believed = None if signs is None else (signs.name, signs.public)
+    request = Request(key.sign_request(message, ticking.now), zone, server=believed)
     return client.exchange(
         known.host, known.port, request.message, lambda octets: reply.read(octets, request, ticking.now), wait
     )

@@ -1,8 +1,9 @@
 """What a server answered to an UPDATE, and how far it may be believed.
 
 Law: to a TSIG-signed request, NOERROR counts only with the server's own TSIG; a complaint without one
-is a hint that is taken when nothing better comes. To a SIG(0)-signed request servers answer unsigned
-(RFC 2931 §3.2 leaves it to them), so there the message ID, the zone and the connected socket must do.
+is a hint that is taken when nothing better comes. To a SIG(0)-signed request the same holds where the
+server's own KEY is known; where it has none (RFC 2931 §3.2 leaves it to servers), the message ID, the zone and the
+connected socket must do.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import re
 
 import msgspec
 
-from ddns.auth import tsig
+from ddns.auth import sig0, tsig
 from ddns.auth.principal import Credential
 from ddns.dns import wire
 from ddns.dns.codes import EDNS_EDE, FLAG_TC, HEADER_SIZE, Opcode, Rcode, Type
 from ddns.dns.names import Name
+from ddns.dns.records import Rdata
 from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
 from ddns.zone.request import UPDATE_LEASE
@@ -25,12 +27,16 @@ _AUTH_ERRORS = (16, int(Rcode.BADKEY), int(Rcode.BADTIME), int(Rcode.BADTRUNC)) 
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A signed request: its *message*, the *zone* it is for, and for TSIG the *credential* and the *mac*."""
+    """A signed request: its *message*, the *zone* it is for, and for TSIG the *credential* and the *mac*.
+
+    For SIG(0), *server* is the name and the KEY (RDATA) of who must have signed the answer, where that is known.
+    """
 
     message: bytes
     zone: Name
     credential: Credential | None = None
     mac: bytes = b""
+    server: tuple[Name, Rdata] | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -90,7 +96,8 @@ def read(octets: bytes, request: Request, now: int) -> Reply | Unproved | None:
     truncated = bool(head.flags & FLAG_TC)
     if request.credential is None:
         error = rcode if rcode in _AUTH_ERRORS else 0
-        return Reply(rcode, errors, error, doubtful=bool(error), truncated=truncated, lease=lease)
+        reply = Reply(rcode, errors, error, doubtful=bool(error), truncated=truncated, lease=lease)
+        return reply if request.server is None else _signed(octets, request.message, request.server, now, reply)
     return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated, lease=lease))
 
 
@@ -114,6 +121,18 @@ def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | 
     if refusal.error == Rcode.BADTRUNC:
         return msgspec.structs.replace(reply, error=refusal.error, proved=True)
     return _doubted(msgspec.structs.replace(reply, error=refusal.error))
+
+
+def _signed(octets: bytes, request: bytes, server: tuple[Name, Rdata], now: int, reply: Reply) -> Reply | Unproved:
+    """Return *reply* with what the server's SIG(0) says (RFC 2931 §3.1); a NOERROR that it did not sign is none."""
+    name, public = server
+    refusal = sig0.verify_reply(octets, request, public, name, now)
+    if refusal is None:
+        return msgspec.structs.replace(reply, proved=True, doubtful=False)
+    if reply.rcode != Rcode.NOERROR or reply.truncated:
+        # A server signs for nobody whom it has not verified.
+        return _doubted(reply)
+    return Unproved("it is not signed" if sig0.cut(octets) is None else "it is not signed by the registry's key")
 
 
 def _doubted(reply: Reply) -> Reply:

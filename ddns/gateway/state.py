@@ -66,7 +66,8 @@ class Entry(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """The gateway's state; names in presentation form, *key* the stem of the key's files.
 
-    *proved_at* is the last time that the registry proved (seconds since 1970); it does not go back.
+    *proved_at* is the last time that the registry proved (seconds since 1970); it does not go back. *server* is the
+    `ServerKey` with which the registry signs its answers; without one it does not sign them.
     """
 
     home: str
@@ -77,6 +78,7 @@ class State(msgspec.Struct, frozen=True):
     enrolled_at: int | None = None
     devices: dict[str, Entry] = {}
     proved_at: int = 0
+    server: str = ""
     version: int = VERSION
 
 

@@ -11,12 +11,16 @@ import dns.edns
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
+import dns.rdatatype
+import dns.rrset
 import dns.tsig
 import dns.tsigkeyring
 import pytest
 
 from ddns import cli
 from ddns.auth import sig0
+from ddns.auth.identity import Identity
 from ddns.auth.principal import Credential
 from ddns.dns import names
 from ddns.gateway import client, state
@@ -36,6 +40,7 @@ class Registry:
     def __init__(self):
         self.script = []
         self.heard = []
+        self.identity = None
         self.udp, self.tcp = self._servers()
         self.port = self.udp.server_address[1]
         self.threads = [threading.Thread(target=one.serve_forever, args=(0.02,)) for one in (self.udp, self.tcp)]
@@ -77,12 +82,28 @@ class Registry:
         return Handler
 
     def answers(self, octets, transport):
+        if not octets[2] >> 3 & 15:
+            return [self.about_itself(octets)]
         self.heard.append((transport, octets))
         step = self.script.pop(0) if self.script else ok
         if step is None:
             return []
         answer = step(self, octets)
         return answer if isinstance(answer, list) else [answer]
+
+    def about_itself(self, octets):
+        """Answer who the zone's primary is, and with which key it signs, if it does."""
+        request = dns.message.from_wire(octets, keyring=KEYRING)
+        answer = dns.message.make_response(request)
+        (question,) = request.question
+        values = {
+            "SOA": "ns1.homes.example. hostmaster.homes.example. 1 7200 3600 1209600 300",
+            "KEY": self.identity and dns.rdata.from_wire(1, 25, self.identity.public, 0, len(self.identity.public)),
+        }
+        value = values[dns.rdatatype.to_text(question.rdtype)]
+        if value:
+            answer.answer.append(dns.rrset.from_text(question.name, 300, "IN", question.rdtype, str(value)))
+        return answer.to_wire()
 
 
 def respond(octets, rcode="NOERROR", *, ede=None, signed=True, error=0, other=b""):
@@ -544,6 +565,59 @@ def test_a_registry_that_grants_no_lease_is_said_to(run, enrolled):
 
     assert status == Status.DONE
     assert "grants no lease" in said
+
+
+@pytest.fixture
+def signing(run, registry):
+    """Yield a registry that signs its answers to SIG(0), and a gateway that has been told so."""
+    registry.identity = Identity(b"s" * 32, names.from_text("ns1.homes.example."))
+    assert run("enrol", registry.line())[0] == Status.DONE
+    registry.heard.clear()
+    return registry
+
+
+def signed(registry, octets, rcode="NOERROR", identity=None, **more):
+    answer = respond(octets, rcode, **more)
+    return (identity or registry.identity).sign_reply(answer, octets, int(time.time()))
+
+
+def test_a_registry_that_signs_its_answers_is_believed(run, signing):
+    signing.script = [signed]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.DONE
+
+
+def other_key(registry, octets):
+    return signed(registry, octets, identity=Identity(b"t" * 32, registry.identity.name))
+
+
+def other_request(registry, octets):
+    return registry.identity.sign_reply(respond(octets), octets[:-1] + b"?", int(time.time()))
+
+
+@pytest.mark.parametrize("forge", [ok, other_key, other_request])
+def test_from_a_registry_that_signs_an_unsigned_noerror_is_not_believed(run, signing, forge):
+    """Nor one with another key's signature, nor the answer to another request; the true one still is."""
+    signing.script = [forge] * 99
+
+    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=1)
+
+    assert status == Status.UNPROVED
+    assert "signed" in said
+    signing.script = [lambda registry, octets: [forge(registry, octets), signed(registry, octets)]]
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.DONE
+
+
+def test_a_forged_refusal_does_not_hide_the_true_answer_of_a_registry_that_signs(run, signing):
+    signing.script = [lambda registry, octets: [respond(octets, "REFUSED"), signed(registry, octets)]]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.DONE
+
+
+def test_what_a_registry_refuses_with_its_signature_is_refused(run, signing):
+    signing.script = [lambda registry, octets: signed(registry, octets, "REFUSED", ede=(18, "No. [home-suspended]"))]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == Status.REFUSED
 
 
 def test_answers_that_are_not_ours_are_passed_over(run, enrolled):
