@@ -172,7 +172,8 @@ class Updates:
         self._budget = Budget(bounds.budget)
         self._tsig_policy = tsig.Policy(sha1=bounds.allow_sha1)
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
-        self._services = Services(keyring, self._budget, self._sig0_policy, clock)
+        # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
+        self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._heard = heard
         self._queue: FairQueue[_Request] = FairQueue(bounds.waiting, bounds.per_key)
         self._task: asyncio.Task[None] | None = None
@@ -278,8 +279,9 @@ class Updates:
         registration: Registration | None,
     ) -> None:
         """Queue what was signed well, unless zone and rights tell already that it will be refused."""
-        now, source = int(self._clock()), asker.source
-        self._heard(source, True)
+        now = int(self._clock())
+        if registration is None:
+            self._heard(asker.source, True)
         if isinstance(update, Refusal):
             self._finish(_Request(wire, signature, credential, None, asker, reply), Answer.of(update))
             return

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from leasing import Home, granted, host, service
 from waiting import wait_for
 
-from ddns.auth import sig0
+from ddns.auth import keys, sig0
 from ddns.dns.asker import Transport
 from ddns.dns.codes import Rcode
 from ddns.operator import services
-from ddns.store import journal
+from ddns.store import credentials, journal
 
 ONE = ec.derive_private_key(11, ec.SECP256R1())
 TWO = ec.derive_private_key(12, ec.SECP256R1())
@@ -314,6 +314,33 @@ async def test_strangers_signatures_are_rationed_though_they_are_good(make):
 
     done = [reply.rcode() for reply in replies].count(Rcode.NOERROR)
     assert 0 < done < 100
+
+
+async def test_a_flood_of_hosts_leaves_the_gateway_behind_the_same_address_alone(make, owner):
+    """They are paid for from other purses."""
+    home = await make()
+    public = keys.key_rdata(TWO)
+    await credentials.insert(owner, craft.ORIGIN, "sig0", "13", tag=keys.key_tag(public), public=public, home=home.zone)
+    messages = []
+    for number in range(150):
+        key = ec.derive_private_key(100 + number, ec.SECP256R1())
+        messages.append(home.registration(key, f"h{number}", *host(f"h{number}", key, "192.0.2.7")))
+    await home.server.send(*messages)
+    message = home.message(craft.add("cam", 300, "A", "192.0.2.1"))
+
+    (reply,) = await home.server.send(sig0.sign_request(message, TWO, craft.ORIGIN, int(home.server.now)))
+
+    assert reply.rcode() == Rcode.NOERROR
+
+
+async def test_without_the_option_a_registration_gets_the_registrys_defaults(make):
+    home = await make()
+
+    reply = await home.register(ONE, "pi", *PRINTER, leased=None)
+    await home.passes(7201)
+
+    assert (reply.rcode(), granted(reply)) == (Rcode.NOERROR, None)
+    assert kinds(await home.content()) == NAMES
 
 
 async def test_one_zone_takes_so_many_registered_records_and_no_more(make, monkeypatch):
