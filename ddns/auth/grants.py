@@ -109,7 +109,7 @@ class Rules:
             return _stranger(self._credential, self._origin)
         if not (self._grants or self._denials):
             return None
-        granted, denied = _index(self._grants), _index(self._denials)
+        granted, denied = _index(self._grants, self._origin), _index(self._denials, self._origin)
         for name, rdtype in targets:
             if names.is_subdomain(name, self._origin):
                 refusal = self._refuse_one(name, rdtype, granted, denied)
@@ -130,7 +130,7 @@ class Rules:
         """
         if not self._denials and not any(one.most for one in self._grants):
             return None
-        granted, denied = _index(self._grants), _index(self._denials)
+        granted, denied = _index(self._grants, self._origin), _index(self._denials, self._origin)
         for change in changes:
             name, rdtype = change.name, change.type
             denial = self._denial(denied, name, rdtype)
@@ -151,7 +151,7 @@ class Rules:
         """Tell whether *rdtype* at *name*, a name of the zone, may be written, and by which rules."""
         if not self._owner and not self._grants:
             return Decision(_stranger(self._credential, self._origin))
-        granted, denied = _index(self._grants), _index(self._denials)
+        granted, denied = _index(self._grants, self._origin), _index(self._denials, self._origin)
         refusal = self._refuse_one(name, rdtype, granted, denied)
         if refusal is not None:
             return Decision(refusal)
@@ -168,9 +168,9 @@ class Rules:
         return None if denial is None else self._denied(denial, name, rdtype)
 
     def _near(self, index: _Index, name: Name) -> Iterable[Grant]:
-        """Return the rules that may mean *name*: those without an anchor in the zone, and those anchored above."""
+        """Return the rules that may mean *name*: those for the whole zone, and those anchored at it or above."""
         yield from index.get(_EVERYWHERE, ())
-        if len(index) > 1 or _EVERYWHERE not in index:
+        if len(index) > (_EVERYWHERE in index):
             yield from index.get(name, ())
             for above in names.ancestors(name, self._origin):
                 yield from index.get(above, ())
@@ -282,14 +282,17 @@ class Rules:
 
 
 _Index = dict[Name, list[Grant]]
-_EVERYWHERE = b""  # no name: where rules stand that are not anchored at a name of the zone
+_EVERYWHERE = b""  # no name: where the rules stand that may mean any name of the zone
 
 
-def _index(rules: Iterable[Grant]) -> _Index:
+def _index(rules: Iterable[Grant], origin: Name) -> _Index:
+    """Return *rules* by the names in the zone *origin* below which each means something."""
     out: _Index = {}
     for one in rules:
-        anchor = _EVERYWHERE if one.homes or one.rule in ("zone", "self", "selfsub") else one.anchor
-        out.setdefault(anchor, []).append(one)
+        if one.rule in ("zone", "self", "selfsub") or names.is_subdomain(origin, one.anchor):
+            out.setdefault(_EVERYWHERE, []).append(one)
+        elif names.is_subdomain(one.anchor, origin):  # else it is for another home
+            out.setdefault(one.anchor, []).append(one)
     return out
 
 

@@ -201,6 +201,29 @@ def test_self_in_a_denial_for_homes_is_the_homes_name():
     assert code(held.refuse([(KEY, A)])) == ""
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "denied"),
+    [
+        ("wildcard", "*.example.", True),
+        ("wildcard", "*.cam.lab.example.", True),
+        ("subdomain", "lab.example.", True),
+        ("name", "x.cam.lab.example.", True),
+        ("acme", "example.", False),
+        ("subdomain", "other.example.", False),
+        ("name", "x.cam.other.example.", False),
+        ("wildcard", "*.other.example.", False),
+    ],
+)
+def test_a_denial_for_homes_may_name_names_above_and_beside_a_home(kind, name, denied):
+    """It means in each home what it says, and nothing in a home whose names it does not speak of."""
+    own = key(called=KEY, home=ZONE)
+    bound = msgspec.structs.replace(rule(kind, homes=True, denied="no"), name=names.from_text(name))
+
+    refusal = rules(own, bound, is_home=True).refuse([(n("x.cam"), A)])
+
+    assert code(refusal) == ("denied-by-rule" if denied else "")
+
+
 def test_a_whole_name_is_deleted_where_all_types_are_granted_and_nothing_denied_is_there():
     """A denial of some types is asked of what the deletion took away."""
     held = rules(key(rule("zone"), rule("zone", types=(MX,), denied="no")))
