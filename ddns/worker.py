@@ -50,6 +50,7 @@ from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.net.keyring import Keyring
 from ddns.net.pins import Pins, Publishing
+from ddns.net.presence import Presence
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
 from ddns.net.reply import Reply
@@ -73,7 +74,8 @@ RECONNECT = 0.5  # seconds between two attempts to reach the database at the sta
 class WorkerConfig(msgspec.Struct, frozen=True):
     """All that one worker is told. *sockets* are inherited descriptors.
 
-    *secrets* is the path of `secrets.key`; *name* is what the server signs its answers as, empty: it does not.
+    *secrets* is the path of `secrets.key`; *name* is what the server signs its answers as, empty: it does not;
+    the *first* worker does what one of them has to.
     """
 
     dsn: str
@@ -81,6 +83,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     secrets: str
     signer: str
     name: str = ""
+    first: bool = False
     signer_wait: float = 1.0
     warm: int = 20000
     table_entries: int = 500_000
@@ -115,6 +118,7 @@ class Worker:
         self._questions = SignedQuestions(
             self._keyring, self._answer, tsig.Policy(sha1=config.updates.allow_sha1), time.time
         )
+        identity = _identity(config)
         self._refusals = RefusalJournal(self._pool, self._table.find, config.refusals, time.time)
         self._rrl = Rrl(config.rrl, options.cookies)
         self._admission = Admission(self._update, config.admission, options.cookies, time.time, reactor().callLater)
@@ -124,7 +128,7 @@ class Worker:
             subscriber=self._subscriber,
             signer=self._signer,
             keyring=self._keyring,
-            identity=_identity(config),
+            identity=identity,
             limits=config.limits,
             bounds=config.updates,
             journal=self._refusals,
@@ -132,6 +136,7 @@ class Worker:
             clock=time.time,
             heard=self._admission.heard,
         )
+        self._presence = Presence(identity, self._pool, self._subscriber) if identity and config.first else None
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
             dsn=config.dsn,
@@ -139,6 +144,7 @@ class Worker:
             served=self._table.find,
             limits=config.transfers,
             policy=tsig.Policy(sha1=config.updates.allow_sha1),
+            options=options,
             clock=time.time,
         )
         self._notifier = Notifier(
@@ -209,6 +215,8 @@ class Worker:
             self._encrypted.start()
         if self._pins:
             self._pins.start()
+        if self._presence:
+            self._presence.start()
 
     async def stop(self) -> None:
         """Finish what was taken, then let go of everything."""
@@ -221,6 +229,8 @@ class Worker:
             self._encrypted.close()
         if self._pins:
             await self._pins.close()
+        if self._presence:
+            await self._presence.close()
         await self._transfers.close()
         await self._notifier.close()
         await self._expiry.close()

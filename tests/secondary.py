@@ -15,6 +15,7 @@ import dns.versioned
 import dns.zone
 from twisted.internet import reactor as installed
 
+from ddns.answer.options import About, Options
 from ddns.auth import tsig
 from ddns.auth.principal import Secret
 from ddns.auth.sealing import Sealer
@@ -66,6 +67,7 @@ class Primary:
             served=self.zones.get,
             limits=TransferLimits(**limits),
             policy=tsig.STRICT,
+            options=Options(About(nsid=b"ns1")),
             clock=time.time,
         )
         self.port = 0

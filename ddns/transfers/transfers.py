@@ -8,7 +8,6 @@ and a client that does not read holds up nobody but itself.
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -17,12 +16,14 @@ from typing import Any
 from psycopg import AsyncConnection, OperationalError
 from twisted.logger import Logger
 
+from ddns.answer.options import Options
 from ddns.auth import tsig
+from ddns.auth.budget import Buckets
 from ddns.auth.principal import Credential
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import names, wire
 from ddns.dns.asker import Asker
-from ddns.dns.codes import UDP_MAX_PAYLOAD, Ede, Rcode, Type
+from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.records import SignedRRset, serial_newer
 from ddns.dns.refusal import Refusal
@@ -32,15 +33,15 @@ from ddns.store import editions, published, transfers, zones
 from ddns.store.pool import Pool
 from ddns.store.zones import Zone
 from ddns.transfers import delta, request
+from ddns.transfers.client import Client
 from ddns.transfers.delta import Step
 from ddns.transfers.limits import TransferLimits
 from ddns.transfers.packer import Packer, TooLong
-from ddns.transfers.request import Asked
 from ddns.transfers.rights import Rights, allowed
 
 log = Logger(namespace="ddns.transfers")
 
-EDNS_EXPIRE = 9  # RFC 7314 §3
+TOLD = 10  # refusals logged a second; ten times as many in a burst
 _ROW = 64  # octets: fewer than an RRset takes on the wire as a rule, so that enough of them are looked at
 _SOA = int(Type.SOA)
 
@@ -70,56 +71,6 @@ class Gone(Exception):
     """The client has gone, or does not read."""
 
 
-class _Asker:
-    """One question for a transfer: how its answers are made and how they go out."""
-
-    def __init__(
-        self, octets: bytes, asked: Asked, asker: Asker, reply: Reply, signature: TsigRecord | None,
-        credential: Credential | None, clock: Callable[[], float],
-    ) -> None:  # fmt: skip
-        self.octets = octets
-        self.asked = asked
-        self.source = asker.source
-        self.reply = reply
-        self.key: Name | None = None if credential is None else credential.name
-        self.begun = False
-        self._clock = clock
-        self._stream: tsig.Stream | None = None
-        if signature is not None and credential is not None:
-            self._stream = tsig.Stream(signature, credential)
-
-    @property
-    def reserved(self) -> int:
-        """Return how many octets of each message its signature takes."""
-        return 0 if self._stream is None else self._stream.size
-
-    def sign(self, octets: bytes) -> bytes:
-        """Return the next message with its signature, if the question had one."""
-        return octets if self._stream is None else self._stream.sign(octets, int(self._clock()))
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with *refusal* and nothing else; where the transfer has begun, break it off."""
-        if self.begun:
-            if isinstance(self.reply, StreamReply):
-                self.reply.abort()
-            return
-        options = (wire.ede(refusal.ede, refusal.extra_text),)
-        answer = wire.error_reply(
-            self.octets, refusal.rcode, client=self.asked.client, options=options, end=self.asked.end
-        )
-        self.reply(self.sign(answer))
-
-    def opt(self, expire: int) -> bytes:
-        """Return the OPT of the first answer: *expire* are the seconds for which the zone is good (RFC 7314 §3.3)."""
-        client = self.asked.client
-        if client is None:
-            return b""
-        options: tuple[tuple[int, bytes], ...] = ()
-        if any(code == EDNS_EXPIRE for code, _ in client.options):
-            options = ((EDNS_EXPIRE, struct.pack("!I", expire)),)
-        return wire.opt(UDP_MAX_PAYLOAD, do=client.do, options=options)
-
-
 class Transfers:
     """The transfers out of one worker. *served* gives the id of a zone by its apex, None where there is none."""
 
@@ -131,8 +82,11 @@ class Transfers:
         served: Callable[[Name], int | None],
         limits: TransferLimits,
         policy: tsig.Policy,
+        options: Options,
         clock: Callable[[], float],
     ) -> None:
+        self._options = options
+        self._told = Buckets(10 * TOLD, TOLD, 1)
         self._rights = Rights()
         self._keyring = keyring
         self._served = served
@@ -197,7 +151,7 @@ class Transfers:
     ) -> None:  # fmt: skip
         """Refuse at once what is to be refused, and begin with the rest."""
         asked, refusal = request.read(message)
-        one = _Asker(octets, asked, asker, reply, record, credential, self._clock)
+        one = Client(octets, asked, asker, reply, record, credential, self._options, self._clock)
         if refusal is None and asked.type == Type.AXFR and not isinstance(reply, StreamReply):
             refusal = UDP
         if refusal is None and self._served(asked.origin) is None:
@@ -207,6 +161,13 @@ class Transfers:
         if refusal is None and len(self._running) >= self._limits.at_once:
             refusal = BUSY
         if refusal is not None:
+            if self._told.take(None, self._clock()):
+                log.info(
+                    "transfer.refused zone={zone} to={to} code={code}",
+                    zone=names.to_text(asked.origin),
+                    to=asker.source,
+                    code=refusal.code,
+                )
             one.refuse(refusal)
             return
         task = asyncio.ensure_future(self._run(one))
@@ -215,7 +176,7 @@ class Transfers:
 
     # -- one transfer
 
-    async def _run(self, one: _Asker) -> None:
+    async def _run(self, one: Client) -> None:
         zone = names.to_text(one.asked.origin)
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -235,7 +196,7 @@ class Transfers:
         if refusal is not None:
             one.refuse(refusal)
 
-    async def _transfer(self, one: _Asker) -> Refusal | None:
+    async def _transfer(self, one: Client) -> Refusal | None:
         """Send what *one* asks for; or return why not, and then nothing has been sent."""
         asked, began = one.asked, time.monotonic()
         async with self._pool.snapshot() as conn:
@@ -272,11 +233,11 @@ class Transfers:
         return None
 
     async def _send(
-        self, conn: AsyncConnection[Any], one: _Asker, zone: Zone, soa: SignedRRset, stream: StreamReply | None
+        self, conn: AsyncConnection[Any], one: Client, zone: Zone, soa: SignedRRset, stream: StreamReply | None
     ) -> tuple[str, int]:
         """Send the zone, what changed in it, or only its SOA; return in which way, and the number of records."""
         rdata = soa.rdatas[0]
-        opt = one.opt(int.from_bytes(rdata[-8:-4], "big"))
+        opt = one.opt(rdata)
         serial = one.asked.serial
         current = serial is not None and (serial == zone.serial or serial_newer(serial, zone.serial))
         if stream is None or current:
@@ -294,7 +255,7 @@ class Transfers:
             await self._pass_on(one, stream, packer, pages)
         return "axfr" if steps is None else "ixfr", packer.records
 
-    async def _pass_on(self, one: _Asker, stream: StreamReply, packer: Packer, pages: AsyncGenerator[None]) -> None:
+    async def _pass_on(self, one: Client, stream: StreamReply, packer: Packer, pages: AsyncGenerator[None]) -> None:
         """Send the messages of *packer* as *pages* fill them, no faster than the client reads."""
         last: bytes | None = None
         async for _ in pages:

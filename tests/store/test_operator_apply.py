@@ -255,12 +255,6 @@ async def test_master_files_include_files_beside_them(admin, bring, folder):
     assert n("www.c.test.") in {one.name for one in await rrsets.read_zone(admin, found.id)}
 
 
-async def test_transfer_settings_are_read_and_said_to_rest(bring):
-    done = await bring(zone("a.test.", transfer='{ keys = ["k."], addresses = ["127.0.0.0/8"] }'))
-
-    assert "transfer settings of 1 zones are not acted on yet" in done.notes[0]
-
-
 async def test_a_thousand_zones_take_a_second_or_so(bring, folder, admin):
     text = "".join(zone(f"z{number}.test.", "nsec3", grants='[{ key = "k.example." }]') for number in range(1000))
     for number in range(1000):

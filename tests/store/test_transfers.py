@@ -439,12 +439,16 @@ async def test_an_asker_who_wants_to_know_hears_when_the_zone_expires(dsn_for, a
     async with Primary(dsn_for, admin) as primary:
         await primary.add(ORIGIN, MANY)
         expire = dns.edns.GenericOption(9, b"")
-        query = question("AXFR", key="secondary.", use_edns=0, options=[expire])
+        nsid = dns.edns.GenericOption(dns.edns.NSID, b"")
+        query = question("AXFR", key="secondary.", use_edns=0, options=[expire, nsid])
 
         first, second = await ask(primary.port, query.to_wire(), 2)
 
         read = dns.message.from_wire(first, keyring=query.keyring, request_mac=query.mac, xfr=True, multi=True)
-        assert [(option.otype, option.to_wire()) for option in read.options] == [(9, struct.pack("!I", 1209600))]
+        assert {int(option.otype): option.to_wire() for option in read.options} == {
+            9: struct.pack("!I", 1209600),
+            3: b"ns1",
+        }
         assert struct.unpack("!H", second[10:12]) == (1,)  # its TSIG alone
 
 
