@@ -107,7 +107,7 @@ class Rules:
         """
         if not self._owner and not self._grants:
             return _stranger(self._credential, self._origin)
-        if not (self._grants or self._denials):
+        if not self._denials and (self._owner or any(map(self._gives_all, self._grants))):
             return None
         granted, denied = _index(self._grants, self._origin), _index(self._denials, self._origin)
         for name, rdtype in targets:
@@ -128,7 +128,7 @@ class Rules:
 
         *changes* are those of an update that `refuse` let pass. To take records away is never too many.
         """
-        if not self._denials and not any(one.most for one in self._grants):
+        if not self._denials and (self._owner or not any(one.most for one in self._grants)):
             return None
         granted, denied = _index(self._grants, self._origin), _index(self._denials, self._origin)
         for change in changes:
@@ -174,6 +174,10 @@ class Rules:
             yield from index.get(name, ())
             for above in names.ancestors(name, self._origin):
                 yield from index.get(above, ())
+
+    def _gives_all(self, grant: Grant) -> bool:
+        """Tell whether *grant* alone gives everything in the zone, as most keys have it."""
+        return grant.rule == "zone" and grant.types is None and grant.reached(self._credential.assurance)
 
     def _meant(self, index: _Index, name: Name, rdtype: int) -> list[Grant]:
         """Return the grants that give *rdtype* at *name* to this key."""
