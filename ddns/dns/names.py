@@ -22,14 +22,15 @@ class BadName(ValueError):
 def read(wire: bytes, offset: int) -> tuple[Name, int]:
     """Read a possibly compressed name of *wire* at *offset*, in octets.
 
-    Returns the name in lower case and the offset behind it. Pointers must point strictly backwards
-    (RFC 1035 §4.1.4, RFC 9267 §2). Raises `BadName`.
+    Returns the name in lower case and the offset behind it. Pointers must point strictly backwards, to a
+    prior occurrence that ends before the piece that the pointer is in begins (RFC 1035 §4.1.4, RFC 9267 §2).
+    Raises `BadName`.
     """
     labels = bytearray()
     end = -1
     limit = offset  # every pointer must point before the start of the piece it is in
     hops = 0
-    size = len(wire)
+    size = len(wire)  # and what it points to must end there
     while True:
         if offset >= size:
             raise BadName("the name runs over the end of the message")
@@ -59,6 +60,7 @@ def read(wire: bytes, offset: int) -> tuple[Name, int]:
         hops += 1
         if hops > MAX_POINTER_HOPS:
             raise BadName("a name has too many compression pointers")
+        size = limit
         limit = offset = target
 
 

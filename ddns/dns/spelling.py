@@ -66,8 +66,11 @@ def type_for_file(rdtype: int) -> str:
     return MNEMONICS[rdtype] if rdtype in WIDELY_KNOWN else f"TYPE{rdtype}"
 
 
-def time_from_text(text: str) -> int:
-    """Return the seconds of *text*, a number or numbers with units such as `1h30m`. Raises `BadSpelling`."""
+def time_from_text(text: str, most: int = MAX_TTL) -> int:
+    """Return the seconds of *text*, a number or numbers with units such as `1h30m`, at most *most*.
+
+    Raises `BadSpelling`.
+    """
     if text.isascii() and text.isdigit():
         seconds = int(text[:11])
     else:
@@ -75,8 +78,8 @@ def time_from_text(text: str) -> int:
         if not _TIME.fullmatch(upper):
             raise BadSpelling(f"{text!r} is no time; write seconds, or units such as 1h30m")
         seconds = sum(int(number) * _UNITS[unit] for number, unit in _TIME_PART.findall(upper))
-    if seconds > MAX_TTL:
-        raise BadSpelling(f"the time {text} is above {MAX_TTL} seconds (RFC 2181 §8); write less")
+    if seconds > most:
+        raise BadSpelling(f"the time {text} is above {most} seconds (RFC 2181 §8); write less")
     return seconds
 
 

@@ -59,6 +59,7 @@ _DIGEST_SIZES = {1: 20, 2: 32, 4: 48}  # octets, RFC 4034 §A.2, RFC 4509 §2.1,
 _ASSOCIATION_SIZES = {1: 32, 2: 64}  # octets of a TLSA's hash by matching type, RFC 6698 §2.1.3
 _HASH_TEXT = 32  # characters of a SHA-1 in base32hex (RFC 5155 §3.3)
 _SIGNATURE_HEAD = struct.Struct("!HBBIIIH")  # RFC 4034 §3.1
+_FIELD = 0xFFFFFFFF  # seconds in a field of a record's data, where RFC 2181 §8 bounds only TTLs
 _SHOWN = 60  # octets of malformed data that an error repeats
 
 _DNSPYTHON_ERRORS = (
@@ -179,10 +180,10 @@ def _read_soa(tokens: Sequence[Token], origin: Name) -> Rdata:
         + struct.pack(
             "!5I",
             _number(serial, 0xFFFFFFFF),
-            time_from_text(refresh.decode("ascii")),
-            time_from_text(retry.decode("ascii")),
-            time_from_text(expire.decode("ascii")),
-            time_from_text(minimum.decode("ascii")),
+            time_from_text(refresh.decode("ascii"), _FIELD),
+            time_from_text(retry.decode("ascii"), _FIELD),
+            time_from_text(expire.decode("ascii"), _FIELD),
+            time_from_text(minimum.decode("ascii"), _FIELD),
         )
     )
 
@@ -234,7 +235,7 @@ def _read_rrsig(tokens: Sequence[Token], origin: Name) -> Rdata:
         number,
         _number(algorithm, 255),
         _number(labels, 255),
-        time_from_text(ttl.decode("ascii")),
+        time_from_text(ttl.decode("ascii"), _FIELD),
         _sigtime(expiration),
         _sigtime(inception),
         _number(tag, 0xFFFF),

@@ -90,6 +90,13 @@ def test_pointers_point_strictly_backwards(wire):
         names.read(wire, 0)
 
 
+def test_a_pointer_leads_to_a_whole_name_before_it():
+    """Labels that run into the piece with the pointer are no prior occurrence (RFC 1035 §4.1.4)."""
+    with pytest.raises(BadName):
+        names.read(b"\x02\x02\x02\x02\x02a\xc0\0", 2)
+    assert names.read(b"\x01a\0\x01b\xc0\0", 3) == (b"\x01b\x01a\0", 7)
+
+
 def test_pointer_hops_are_bounded():
     """At the limit read, one above refused."""
     chain = b"\0" + b"".join((0xC000 | max(0, 2 * at - 1)).to_bytes(2, "big") for at in range(MAX_POINTER_HOPS + 1))

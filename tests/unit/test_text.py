@@ -167,6 +167,22 @@ def test_types_have_names_and_numbers():
 
 
 @pytest.mark.parametrize(
+    ("rdtype", "text"),
+    [
+        ("SOA", "a. b. 1 4294967295 4294967295 4294967295 4294967295"),
+        ("RRSIG", "A 13 3 4294967295 20300101000000 20200101000000 1 exam.test. AAAA"),
+    ],
+)
+def test_times_in_data_have_all_32_bits(rdtype, text):
+    """Only TTLs end at 2147483647 (RFC 2181 §8): what an update may write, a file may hold."""
+    number = dns.rdatatype.from_text(rdtype)
+    rdata = dns.rdata.from_text("IN", rdtype, text).to_wire()
+
+    words = [word.encode() for word in rdata_to_text(number, rdata).split()]
+    assert rdata_from_text(number, words, names.ROOT) == rdata
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"), [("0", 0), ("2147483647", 2147483647), ("1h30m", 5400), ("1W2D", 777600), ("10s", 10)]
 )
 def test_times_are_seconds_or_units(text, seconds):
