@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 
+from ddns.dns import wire
 from ddns.dns.codes import CLASS_IN, FLAG_AA, FLAG_QR, HEADER_SIZE, Opcode, Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, pack_rr
+from ddns.dns.wire import BadMessage
 
 _HEADER = struct.Struct("!6H")
 _QUESTION = struct.Struct("!HH")
@@ -19,11 +21,19 @@ def message(ident: int, origin: Name, ttl: int, soa: Rdata) -> bytes:
     return head + question + pack_rr(origin, Type.SOA, ttl, soa)
 
 
-def answered(octets: bytes) -> tuple[int, int] | None:
-    """Return the id and the RCODE of the answer to a NOTIFY, or None where *octets* are none (RFC 1996 §4.7)."""
+def answered(octets: bytes) -> tuple[int, int, Name | None] | None:
+    """Return id, RCODE and zone of the answer to a NOTIFY, or None where *octets* are none (RFC 1996 §3.6, §4.7).
+
+    An answer without a question, as some servers send it, names no zone.
+    """
     if len(octets) < HEADER_SIZE:
         return None
     ident, flags = struct.unpack_from("!HH", octets)
     if not flags & FLAG_QR or flags >> 11 & 15 != Opcode.NOTIFY:
         return None
-    return ident, flags & 15
+    if octets[4:6] == b"\0\0":
+        return ident, flags & 15, None
+    try:
+        return ident, flags & 15, wire.question(octets).name
+    except BadMessage:
+        return None

@@ -46,13 +46,13 @@ _Place = tuple[str, int, int]  # address, port and message id
 class _Flight:
     """A NOTIFY that waits for its answer until *until*."""
 
-    __slots__ = ("credential", "ident", "mac", "place", "serial", "tries", "until")
+    __slots__ = ("credential", "mac", "origin", "place", "serial", "tries", "until")
 
     def __init__(self) -> None:
         self.tries = 0
         self.until = 0.0
         self.serial = 0
-        self.ident = 0
+        self.origin: Name = names.ROOT
         self.place: _Place = ("", 0, 0)
         self.mac = b""
         self.credential: Credential | None = None
@@ -275,10 +275,10 @@ class Notifier:
         """Send one message; a retransmission has a new id, and tells the newest serial."""
         self._by_place.pop(flight.place, None)
         flight.serial = row.serial
-        flight.ident = secrets.randbits(16)
-        flight.place = row.address, row.port, flight.ident
+        flight.origin = row.origin
+        flight.place = row.address, row.port, secrets.randbits(16)
         self._by_place[flight.place] = pair
-        octets = notice.message(flight.ident, row.origin, row.ttl, row.soa)
+        octets = notice.message(flight.place[2], row.origin, row.ttl, row.soa)
         flight.credential = None
         if row.key is not None:
             flight.credential = await self._credential(row.key)
@@ -319,12 +319,14 @@ class Notifier:
         return made
 
     def _answered(self, octets: bytes, address: str, port: int) -> None:
-        """Take an answer that comes from whom we asked and has the id of what we sent (RFC 1996 §3.8)."""
+        """Take an answer that comes from whom we asked and has id and zone of what we sent (RFC 1996 §3.6)."""
         read = notice.answered(octets)
         pair = None if read is None else self._by_place.get((address, port, read[0]))
         if read is None or pair is None:
             return
         flight = self._under_way[pair]
+        if read[2] not in (None, flight.origin):
+            return
         if flight.credential is not None:
             refusal = tsig.verify_reply(octets, flight.mac, flight.credential, int(self._clock()))
             if refusal is not None:

@@ -294,7 +294,9 @@ def test_only_the_answer_to_a_notify_is_one():
     reply = dns.message.make_response(sent)
     reply.set_rcode(5)
 
-    assert notice.answered(reply.to_wire()) == (77, 5)
+    assert notice.answered(reply.to_wire()) == (77, 5, ORIGIN)
+    assert notice.answered(reply.to_wire()[:4] + bytes(8)) == (77, 5, None)
+    assert notice.answered(reply.to_wire()[:20]) is None
     assert notice.answered(sent.to_wire()) is None
     assert notice.answered(reply.to_wire()[:11]) is None
     assert notice.answered(dns.message.make_response(dns.message.make_query("a.", "A")).to_wire()) is None
