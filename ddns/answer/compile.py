@@ -19,6 +19,8 @@ from ddns.dns.codes import MAX_NAME, Rcode, Type
 from ddns.dns.names import Name
 
 MAX_HOPS = 16  # ours: CNAMEs and DNAMEs followed for one question
+MAX_HOSTS = 32  # ours: hosts of one RRset whose addresses are added where nothing requires them
+_LEAST = 16  # octets that a record takes at least, with a name to point to: an A record
 
 # What leads on from the RDATA to addresses: where the host's name stands (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1).
 _HOSTS: dict[int, int] = {Type.NS: 0, Type.MX: 2, Type.SRV: 6, Type.SVCB: 2, Type.HTTPS: 2}
@@ -137,7 +139,7 @@ def _step(
     """Do step 3 in one zone; return the name to go on with where an alias leads on."""
     kind, node = match.kind, match.node
     if kind == Kind.EXACT:
-        target = _data(draft, image, name, node, rdtype, tcp=tcp)
+        target = _data(draft, image, name, node, rdtype, room=room, tcp=tcp)
         if target is None and draft.negative is image and do:
             draft.proofs = denial.nodata(image, name)
         return target
@@ -149,14 +151,14 @@ def _step(
             draft.proofs = denial.nxdomain(image, name, match.owner)
         return None
     if kind == Kind.WILDCARD:
-        return _wildcard(draft, image, match, name, rdtype, do=do, tcp=tcp)
+        return _wildcard(draft, image, match, name, rdtype, room=room, do=do, tcp=tcp)
     if kind == Kind.DNAME:
         return _dname(draft, match, name, rdtype)
     _cut(draft, image, match, name, rdtype, room=room, do=do)
     return None
 
 
-def _data(draft: Draft, image: ZoneImage, name: Name, node: Node, rdtype: int, *, tcp: bool) -> Name | None:
+def _data(draft: Draft, image: ZoneImage, name: Name, node: Node, rdtype: int, *, room: int, tcp: bool) -> Name | None:
     """Answer from the RRsets of a name that exists, or note that it has none that fits."""
     served = find(node, rdtype)
     if served is not None:
@@ -164,7 +166,7 @@ def _data(draft: Draft, image: ZoneImage, name: Name, node: Node, rdtype: int, *
         if rdtype == Type.DS and name == image.origin:
             draft.lasting = False  # a zone above may come to be served here, and then it answers
         if rdtype in _HOSTS:
-            _addresses(draft, image, name, served)
+            _addresses(draft, image, name, served, room)
         return None
     if rdtype in (Type.ANY, Type.RRSIG):
         chosen = _every(node, tcp=tcp) if rdtype == Type.ANY else _signatures(node)
@@ -196,13 +198,13 @@ def _signatures(node: Node) -> list[Served]:
 
 
 def _wildcard(
-    draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, do: bool, tcp: bool
+    draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, room: int, do: bool, tcp: bool
 ) -> Name | None:
     """Synthesize from the wildcard (RFC 4592 §3.3); its delegations and DNAMEs do not stand for others (§4.2, §4.4)."""
     node = match.node
     if any(served.type in (Type.NS, Type.DNAME) for served in node):
         node = tuple([served for served in node if served.type not in (Type.NS, Type.DNAME)])
-    target = _data(draft, image, name, node, rdtype, tcp=tcp)
+    target = _data(draft, image, name, node, rdtype, room=room, tcp=tcp)
     draft.lasting = False
     if do:
         if target is None and draft.negative is image:
@@ -257,19 +259,29 @@ def _cut(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, 
         draft.authority.append((cut, signer))
     elif do:
         draft.authority += [(proof[0] + image.origin, proof[2]) for proof in denial.nodata(image, cut)]
-    for host in rdatas(delegation):
-        found = _host(image, host, glue=True)
+    hosts = rdatas(delegation)
+    most = (room - len(hosts) * _LEAST) // _LEAST  # glue that could fit; what is more makes it truncated anyway
+    extra = 0
+    for host in hosts:
         if names.is_subdomain(host, cut):
-            draft.glue += found
-        else:
-            draft.extra += found
+            if len(draft.glue) <= most:
+                draft.glue += _host(image, host, glue=True)
+        elif extra < MAX_HOSTS:
+            extra += 1
+            draft.extra += _host(image, host, glue=True)
 
 
-def _addresses(draft: Draft, image: ZoneImage, owner: Name, served: Served) -> None:
-    """Add the addresses that *served* leads to and this zone holds (RFC 1034 §4.3.2 step 6)."""
+def _addresses(draft: Draft, image: ZoneImage, owner: Name, served: Served, room: int) -> None:
+    """Add the addresses that *served* leads to and this zone holds (RFC 1034 §4.3.2 step 6).
+
+    None where *served* itself will not fit into *room* octets.
+    """
     at = _HOSTS[served.type]
     seen = {owner}
-    for rdata in rdatas(served):
+    records = rdatas(served)
+    if len(records) * _LEAST > room:
+        return
+    for rdata in records[:MAX_HOSTS]:
         host = rdata[at : names.skip(rdata, at)].lower()
         if host in seen or not names.is_subdomain(host, image.origin):
             continue

@@ -25,6 +25,7 @@ from ddns.zone.edition import Edition
 Node = tuple[Served, ...]
 
 _SHA1 = 1  # the only hash algorithm of NSEC3 (RFC 5155 §11)
+MAX_ITERATIONS = 150  # ours: more is no proof to validators (RFC 9276 §3.2), and a question would cost more and more
 
 
 class Kind(IntEnum):
@@ -273,7 +274,7 @@ class ZoneImage:
         hashing = None
         param = self.rrset(self.origin, Type.NSEC3PARAM)
         for rdata in rdatas(param) if param is not None else ():
-            if rdata[0] == _SHA1 and rdata[1] == 0:
+            if rdata[0] == _SHA1 and rdata[1] == 0 and rdata[2] << 8 | rdata[3] <= MAX_ITERATIONS:
                 hashing = Hashing(rdata[2] << 8 | rdata[3], rdata[5 : 5 + rdata[4]])
                 break
         if hashing == self.hashing:

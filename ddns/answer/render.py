@@ -20,6 +20,7 @@ _FIXED = 10  # octets of type, class, TTL and RDLENGTH
 _POINTABLE = 0x4000  # RFC 1035 §4.1.4: a pointer has 14 bits
 _HOPS = 8  # ours: pointers to follow for one name, so that readers with a small bound can read a chain of DNAMEs
 _REFERRALS = 8192  # ours: referrals that one edition of a zone remembers
+_MISFITS = 8  # ours: RRsets that did not fit, after which no other is tried
 
 
 def render(draft: Draft, name: Name, limit: int, *, do: bool) -> Answer:
@@ -62,12 +63,12 @@ def _write(draft: Draft, name: Name, flags: int, limit: int, *, do: bool) -> Ans
         if not writer.add(owner, served, do=do):
             return _truncated(flags)
     authorities = writer.records
-    fits = [writer.add(owner, served, do=False) for owner, served in draft.glue]
-    if not all(fits):
+    misfits = writer.add_some(draft.glue, do=False)
+    if misfits:
         flags |= FLAG_TC
-    fits += [writer.add(owner, served, do=do) for owner, served in draft.extra]
+    misfits += writer.add_some(draft.extra, do=do)
     answer = Answer(
-        flags, answers, authorities - answers, writer.records - authorities, bytes(writer.buffer), whole=all(fits)
+        flags, answers, authorities - answers, writer.records - authorities, bytes(writer.buffer), whole=not misfits
     )
     if cut is not None and answer.whole:
         image, owner = cut
@@ -205,13 +206,25 @@ class Writer:
                 buffer += wire[fixed:after]
             self.records += 1
             at = after
-        if len(buffer) <= self.limit:
+            if len(buffer) > self.limit:
+                break
+        else:
             return True
         del buffer[mark:]
         self.records = counted
         for name in [name for name, offset in self.offsets.items() if offset & 0x3FFF >= self.start + mark]:
             del self.offsets[name]
         return False
+
+    def add_some(self, rrsets: list[tuple[Name, Served]], *, do: bool) -> int:
+        """Write those of *rrsets* that fit, and return how many did not; after `_MISFITS` of them no other is tried."""
+        misfits = 0
+        for owner, served in rrsets:
+            if not self.add(owner, served, do=do):
+                misfits += 1
+                if misfits == _MISFITS:
+                    break
+        return misfits
 
     def _rdata(self, rdtype: int, rdata: bytes) -> None:
         buffer = self.buffer

@@ -134,7 +134,7 @@ class Responder:
             if client.options:
                 options = choice.choose(client, asker)
             most = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(OPT)
-        room = most - size_of(options) - size_of(choice.report) - end
+        room = most - size_of(options) - end
         draft = compile_answer(table.authority, name, rdtype, room=room, do=do, tcp=tcp)
         if draft is None:
             text = "No zone that is served here holds this name."
@@ -151,7 +151,7 @@ class Responder:
                 options += _expire(client, draft)
         limit = most - size_of(options)
         answer = render(draft, name, limit - size_of(reports), do=do)
-        if reports and not answer.whole:
+        if reports and (not answer.whole or end + len(answer.body) + size_of(reports) > limit):
             # What nobody asked for leaves nothing out.
             reports = ()
             answer = render(draft, name, limit, do=do)
