@@ -59,7 +59,7 @@ class Handshakes:
         for protocol in self._protocols:
             if protocol in offered:
                 return protocol
-        raise NoCommonProtocol
+        raise NoCommonProtocol([])  # Twisted looks for OpenSSL's queue of errors
 
 
 class TlsFactory(TLSMemoryBIOFactory):
