@@ -194,7 +194,7 @@ async def test_an_answer_with_an_error_ends_it_and_is_remembered(dsn_for, admin)
 
 
 async def test_answers_of_others_are_nobodys(dsn_for, admin):
-    """An answer counts from the address and port that were told, with the id and zone that were sent (RFC 1996 §3.6)."""
+    """An answer counts from the address and port that were told, with id and zone as sent (RFC 1996 §3.6)."""
     async with Registry(dsn_for, admin, wait=10.0) as registry:
         zone = await registry.add(ORIGIN, [], serial=7)
         listener = await Secondary(None).listen()
