@@ -163,7 +163,7 @@ class Worker:
             own=self._pool.owns,
         )
         self._listening: list[Any] = []
-        self._connections = Connections(config.connections, reactor())
+        self._connections = Connections(config.connections, reactor(), options.keep_alive)
         self._encrypted = config.certificate and Encrypted(config.certificate, self._connections, reactor())
         self._pins = (
             Pins(config.publishing, self._encrypted.certificate.digests, self._pool, self._subscriber)

@@ -55,11 +55,14 @@ class Options:
         self.about = about = about or About()
         self.cookies = cookies
         self._clock = clock
-        idle = min(int(about.idle * _TENTHS), _LONGEST_IDLE)
-        self.keepalive: Option = (EdnsOption.KEEPALIVE, idle.to_bytes(2, "big"))
+        self.keep_alive(int(about.idle * _TENTHS))
         # RFC 9567 §6.1: the root stands for no agent.
         named = about.report not in (b"", ROOT)
         self.report: tuple[Option, ...] = ((EdnsOption.REPORT_CHANNEL, about.report),) if named else ()
+
+    def keep_alive(self, tenths: int) -> None:
+        """Tell from now on that an idle connection is kept for so many tenths of a second (RFC 7828 §3.1)."""
+        self.keepalive: Option = (EdnsOption.KEEPALIVE, min(tenths, _LONGEST_IDLE).to_bytes(2, "big"))
 
     def now(self) -> int:
         """Return the time in seconds since 1970."""

@@ -12,6 +12,7 @@ import functools
 import ipaddress
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from math import inf
 from typing import Any, Protocol
 
@@ -109,8 +110,12 @@ class Seat:
 class Connections:
     """All connections of one worker."""
 
-    def __init__(self, limits: ConnectionLimits, clock: Any) -> None:
+    def __init__(
+        self, limits: ConnectionLimits, clock: Any, advertise: Callable[[int], None] = lambda _tenths: None
+    ) -> None:
+        """Begin without any; *advertise* is told every `SWEEP` how long one may be idle (`keepalive`)."""
         self.limits = limits
+        self._advertise = advertise
         self._clock = clock  # the reactor, or any other IReactorTime
         self._seats: dict[Seat, None] = {}  # in the order of use
         self._by_client: Counter[bytes] = Counter()
@@ -231,6 +236,7 @@ class Connections:
         """Cut off who is overdue and close who is idle. A connection that waits for our answer is not idle."""
         self._sweep = None
         now, idle = self.now(), self.idle_time()
+        self._advertise(self.keepalive())
         for seat in list(self._seats):
             if now >= seat.due or now >= seat.stalled:
                 self._cut(seat)

@@ -170,6 +170,19 @@ def test_the_idle_time_shrinks_when_more_than_half_are_taken(taken, expected):
     assert house.all.keepalive() == int(expected * 10)
 
 
+def test_clients_are_told_the_shorter_time_too():
+    """What edns-tcp-keepalive says follows how many connections there are."""
+    told = []
+    house = House(clients=10, idle=10)
+    house.all._advertise = told.append
+
+    for number in range(10):
+        house.come(f"192.0.2.{number}", in_flight=1)
+        house.clock.advance(1)
+
+    assert told == [100, 100, 100, 100, 100, 82, 64, 46, 28, 10]
+
+
 def test_what_is_held_for_all_is_bounded_and_the_oldest_holder_goes():
     house = House(held=100)
     first, second, third = (house.come(f"192.0.2.{number}") for number in range(3))
