@@ -79,8 +79,8 @@ def apply(
         return refusal
     host = registration.host if registration is not None else None
     done = leases.settle(zone.origin, operations, changes, view, granted, host)
-    if host is not None:
-        leases.cap(host, granted.lease)
+    if host is not None and granted.lease:
+        done = leases.cap(host, granted.lease, done, view)
     return Done(done, granted.option() if asked.lease is not None else b"")
 
 

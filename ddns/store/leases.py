@@ -107,7 +107,8 @@ async def write(conn: AsyncConnection[Any], changed: Mapping[int, Leases]) -> No
     if caps:
         await conn.execute(
             """
-            UPDATE leases SET ends_at = least(ends_at, now() + cap.seconds * interval '1 second')
+            UPDATE leases SET seconds = least(leases.seconds, cap.seconds),
+                ends_at = least(ends_at, now() + cap.seconds * interval '1 second')
             FROM unnest(%(zones)s, %(hosts)s, %(seconds)s) AS cap (zone, host, seconds)
             WHERE leases.zone = cap.zone AND leases.host = cap.host AND leases.type <> 25
             """,
@@ -189,8 +190,22 @@ async def tick(conn: AsyncConnection[Any], now: float, *, gap: float, grace: flo
     """Say that updates can be taken at this moment, and return whether leases may end; *now* is the worker's clock.
 
     Where nobody could for more than *gap* seconds, nothing ends for as long again: at least *grace*, at most *longest*
-    seconds. A clock that was set back, is not set yet or differs from the worker's is not believed.
+    seconds. A clock that was set back, is not set yet or differs from the worker's is not believed. Of all workers one
+    writes it down every now and then; the others read.
     """
+    cursor = await conn.execute(
+        """
+        SELECT extract(epoch FROM now())::float8, extract(epoch FROM seen_at - now())::float8,
+               extract(epoch FROM expire_from - now())::float8
+        FROM lease_clock
+        """,
+        prepare=True,
+        binary=True,
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    if -row[1] < gap / 4:
+        return _tick(now, row)
     cursor = await conn.execute(
         """
         WITH before AS (SELECT seen_at, expire_from FROM lease_clock FOR UPDATE), after AS (
@@ -213,9 +228,13 @@ async def tick(conn: AsyncConnection[Any], now: float, *, gap: float, grace: flo
     )
     row = await cursor.fetchone()
     assert row is not None
+    return _tick(now, row)
+
+
+def _tick(now: float, row: Sequence[float]) -> Tick:
+    """Return what a *row* of the clock says: the database's time, how far that went back, how long nothing ends."""
     theirs, back, held = row
-    sane = theirs >= EARLIEST and abs(theirs - now) <= DRIFT and back <= STEP
-    return Tick(sane, max(0, int(held)))
+    return Tick(theirs >= EARLIEST and abs(theirs - now) <= DRIFT and back <= STEP, max(0, int(held)))
 
 
 async def lock_due(conn: AsyncConnection[Any], most: int) -> list[int]:

@@ -108,12 +108,28 @@ class Leases:
         """Return the records that are part of *host*'s registration."""
         return [place for place, held in self._held.items() if held.host == host]
 
-    def cap(self, host: Name, seconds: int) -> None:
-        """Let nothing of *host*'s but its keys last longer than *seconds* from now (RFC 9665 §5)."""
+    def cap(self, host: Name, seconds: int, changes: ChangeSet, view: View) -> ChangeSet:
+        """Let nothing of *host*'s but its keys last longer than *seconds* from now (RFC 9665 §5).
+
+        Return *changes*, which *view* has not seen yet, and with them the TTLs that were longer.
+        """
         self._caps[host] = seconds
-        for place, held in self._put.items():
-            if held.host == host and held.seconds > seconds and place[1] != _KEY:
-                self._put[place] = self._held[place] = Held(seconds, host)
+        done = {(one.name, one.type): one for one in changes.changes}
+        for place, held in list(self._held.items()):
+            if held.host != host or held.seconds <= seconds or place[1] == _KEY:
+                continue
+            capped = self._held[place] = Held(seconds, host)
+            if place in self._put:
+                self._put[place] = capped
+            where = place[:2]
+            before = view.rrset(*where)
+            after = done[where].after if where in done else before
+            cut = None if after is None else self._within(RRsetChange(*where, before, after))
+            if cut is not None and cut.after != before:
+                done[where] = cut
+            else:
+                done.pop(where, None)
+        return ChangeSet(tuple(done.values()))
 
     def settle(
         self,

@@ -14,6 +14,7 @@ from ddns.auth import keys, sig0
 from ddns.dns.asker import Transport
 from ddns.dns.codes import Rcode
 from ddns.operator import services
+from ddns.operator.fault import CannotDo
 from ddns.store import credentials, journal
 
 ONE = ec.derive_private_key(11, ec.SECP256R1())
@@ -94,6 +95,18 @@ async def test_host_services_and_pointers_end_together_and_names_stay_reserved(m
     assert theirs.rcode() == Rcode.YXDOMAIN
     assert back.rcode() == Rcode.NOERROR
     assert kinds(await home.content()) == ALL
+
+
+async def test_what_a_shorter_lease_of_the_host_ends_has_no_longer_ttl(make):
+    """Also the records that the host did not name again."""
+    home = await make()
+    await home.register(ONE, "pi", *host("pi", ONE, "192.0.2.7", ttl=3600), *service("lp", "_ipp._tcp", "pi", ttl=3600))
+
+    await home.register(ONE, "pi", *host("pi", ONE, "192.0.2.7"), leased=(600, 1209600))
+
+    ttls = {line.split()[1] for line in await home.content() if " KEY " not in line}
+    assert ttls == {"120", "600"}
+    assert await home.is_published()
 
 
 async def test_when_the_key_lease_ends_the_name_is_anybodys(make):
@@ -353,3 +366,24 @@ async def test_one_zone_takes_so_many_registered_records_and_no_more(make, monke
     again = await home.register(ONE, "pi", *PRINTER)
 
     assert (other.rcode(), again.rcode()) == (Rcode.REFUSED, Rcode.NOERROR)
+
+
+async def test_the_owners_networks_are_read_replaced_and_taken_back(make, owner):
+    """In their usual spelling, each once; what is no network is said."""
+    home = await make(services_from=())
+    with pytest.raises(CannotDo, match="is no network"):
+        services.read_networks(["192.0.2.0/24", "home"])
+    wanted = services.read_networks(["192.0.2.7/24", "192.0.2.0/24", "2001:db8::1/64"])
+
+    changed = [await services.allow(owner, craft.ORIGIN, networks) for networks in (wanted, wanted, (), ())]
+
+    assert wanted == ("192.0.2.0/24", "2001:db8::/64")
+    assert changed == [True, False, True, False]
+    with pytest.raises(CannotDo, match="no home"):
+        await services.allow(owner, await plain(home), wanted)
+
+
+async def plain(home: Home) -> bytes:
+    """Add a zone that is no home's."""
+    await leasing.zones.insert(home.admin, leasing.names.from_text("plain.example."), "none", 13)
+    return leasing.names.from_text("plain.example.")
