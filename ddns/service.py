@@ -101,6 +101,7 @@ class Service:
             secrets=str(self._database.state / SECRETS_KEY),
             signer=str(self.signer_socket),
             name=chosen.serve.name,
+            first=number == 1,
             signer_wait=chosen.signer.wait,
             warm=chosen.cache.zones,
             table_entries=chosen.cache.answers,

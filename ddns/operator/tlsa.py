@@ -35,7 +35,7 @@ async def keep(conn: Conn, name: Name, owners: Iterable[Name], wanted: frozenset
     should be. Returns 0 in that case. Raises `CannotDo` where no zone here can hold the records.
     """
     async with conn.transaction():
-        zone = await _zone_of(conn, name)
+        zone = await zone_of(conn, name, "TLSA records")
         held = await zones.lock(conn, [zone.id])
         if zone.id not in held:
             raise CannotDo(f"The zone {names.to_text(zone.origin)} has just been removed.")
@@ -65,8 +65,8 @@ def _change(where: Name, before: RRset | None, wanted: frozenset[bytes], was: fr
     return RRsetChange(where, Type.TLSA, before, RRset.of(where, Type.TLSA, TTL, sorted(new)) if new else None)
 
 
-async def _zone_of(conn: Conn, name: Name) -> Zone:
-    """Return the zone that holds *name* and signs or serves it here. Raises `CannotDo`."""
+async def zone_of(conn: Conn, name: Name, what: str) -> Zone:
+    """Return the zone here that can hold *what*, records of the server called *name*. Raises `CannotDo`."""
     above = names.suffixes(name)
     for origin in above:
         zone = await zones.find(conn, origin)
@@ -74,20 +74,20 @@ async def _zone_of(conn: Conn, name: Name) -> Zone:
             break
     else:
         raise CannotDo(
-            f"No zone here holds {names.to_text(name)}, so its TLSA records are not published; add the zone, or "
+            f"No zone here holds {names.to_text(name)}, so no {what} of it can be published; add the zone, or "
             "publish them where it is."
         )
     below = [one for one in above if len(one) > len(zone.origin)]
     found = await rrsets.read_names(conn, [(zone.id, one) for one in below])
     if any(one.type in (Type.NS, Type.DNAME) for there in found.values() for one in there):
         raise CannotDo(
-            f"{names.to_text(name)} is delegated to other servers by {names.to_text(zone.origin)}; publish its TLSA "
-            "records there."
+            f"{names.to_text(name)} is delegated to other servers by {names.to_text(zone.origin)}; publish its "
+            f"{what} there."
         )
     apex = (await published.read_names(conn, [(zone.id, zone.origin)])).get((zone.id, zone.origin), ())
     if zone.denial == "none" and any(one.sigs for one in apex):
         raise CannotDo(
-            f"The zone {names.to_text(zone.origin)} is signed elsewhere; publish the TLSA records of "
+            f"The zone {names.to_text(zone.origin)} is signed elsewhere; publish the {what} of "
             f"{names.to_text(name)} there."
         )
     return zone

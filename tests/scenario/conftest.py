@@ -32,6 +32,7 @@ def registry():
         running.start()
         for zone in SIGNED:
             eventually(lambda zone=zone: running.signed(zone))
+        eventually(lambda: running.values("ns1.hash.example.", "KEY"))  # it publishes what it signs answers with
         yield running
         running.stop()
     finally:
