@@ -56,7 +56,8 @@ def ns(origin: bytes) -> SignedRRset:
 class Primary:
     """The transfers of one worker, answering on *port*; use it as an async context manager."""
 
-    def __init__(self, dsn_for: Any, admin: Any, **limits: Any) -> None:
+    def __init__(self, dsn_for: Any, admin: Any, connections: ConnectionLimits | None = None, **limits: Any) -> None:
+        self.connections = Connections(connections or ConnectionLimits(), reactor)
         self.admin = admin
         self.pool = Pool(dsn_for("ddns_server"), "ddns_server", 2)
         self.keyring = Keyring(self.pool, SEALER, 100, 100)
@@ -79,7 +80,7 @@ class Primary:
             owner = names.from_text(name)
             algorithm = key.algorithm.to_text(omit_final_dot=True)
             await credentials.insert(self.admin, owner, "tsig", algorithm, secret=SEALER.seal(owner, SECRET))
-        factory = TcpFactory(self.serve, Connections(ConnectionLimits(), reactor))
+        factory = TcpFactory(self.serve, self.connections)
         self._listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.port = self._listening.getHost().port
         return self

@@ -29,6 +29,7 @@ from ddns.dns import names
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Type
 from ddns.dns.records import SignedRRset
+from ddns.net.connections import ConnectionLimits
 from ddns.store import published, transfers, zones
 
 ORIGIN = names.from_text("homes.example.")
@@ -299,7 +300,8 @@ async def test_a_version_that_never_was_gets_the_whole_zone(dsn_for, admin):
 
 async def test_an_update_in_the_middle_does_not_tear_a_transfer(dsn_for, admin):
     """What began at one serial ends at it, with that version's records, however slowly it is read."""
-    async with Primary(dsn_for, admin, stall=20.0) as primary:
+    slow = ConnectionLimits(idle=0.2, message=0.2, unread=5.0)  # what is under way is not idle
+    async with Primary(dsn_for, admin, slow, stall=20.0) as primary:
         rrsets = [txt(f"h{number:05d}", b"x" * 250, b"y" * 250) for number in range(12_000)]
         zone = await primary.add(ORIGIN, rrsets)
         before = len(await stored(primary, zone))
@@ -310,6 +312,8 @@ async def test_an_update_in_the_middle_does_not_tear_a_transfer(dsn_for, admin):
 
         for number in itertools.count():
             octets = await reader.readexactly(struct.unpack("!H", await reader.readexactly(2))[0])
+            if number % 64 == 0:
+                await asyncio.sleep(0.05)
             if number == 1:
                 await primary.publish(zone, tuple(rrsets[-3000:]), (txt("news", b"x"), txt("h00001", b"z")))
             count += struct.unpack("!H", octets[6:8])[0]
