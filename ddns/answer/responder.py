@@ -41,6 +41,7 @@ from ddns.dns.codes import (
     Rcode,
     Type,
 )
+from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage, Edns
 
 _HEADER = struct.Struct("!6H")
@@ -59,6 +60,35 @@ _SELF = {
     names.from_text("version.server."): _VERSION,
     names.from_text("version.bind."): _VERSION,
 }
+ELSEWHERE = Refusal(
+    "name-elsewhere", Rcode.REFUSED, "No zone that is served here holds this name.", Ede.NOT_AUTHORITATIVE
+)
+UNPUBLISHED = Refusal(
+    "zone-unpublished", Rcode.SERVFAIL, "The zone has not been published yet; ask again later.", Ede.NOT_READY
+)
+TOO_LONG = Refusal("answer-too-long", Rcode.SERVFAIL, "The answer is longer than a message can be.")
+NO_OPERATION = Refusal(
+    "operation-unknown",
+    Rcode.NOTIMP,
+    "This server answers queries and takes updates; it knows no such operation.",
+    Ede.NOT_SUPPORTED,
+)
+SIGNED = Refusal(
+    "question-signed",
+    Rcode.REFUSED,
+    "The TSIG of this question cannot be checked here; ask without a key.",
+    Ede.NOT_SUPPORTED,
+)
+OTHER_CLASS = Refusal("class-not-served", Rcode.REFUSED, "Only class IN is served here.", Ede.NOT_SUPPORTED)
+UNSUPPORTED = Refusal("type-unsupported", Rcode.NOTIMP, "This query type is not supported.", Ede.NOT_SUPPORTED)
+NO_DATA = Refusal(
+    "type-without-data",
+    Rcode.FORMERR,
+    "This type never holds data, so it cannot be asked for.",
+    Ede.INVALID_QUERY_TYPE,
+)
+# Query types that mean something elsewhere (RFC 6895 §3.1); transfers are taken before they come here.
+_UNSUPPORTED = frozenset({Type.AXFR, Type.IXFR, Type.MAILA, Type.MAILB, Type.TKEY})
 _STRING = 255  # RFC 1035 §3.3, octets of a character string
 _FIXED = struct.Struct("!HHIH")
 
@@ -137,13 +167,11 @@ class Responder:
         room = most - size_of(options) - end
         draft = compile_answer(table.authority, name, rdtype, room=room, do=do, tcp=tcp)
         if draft is None:
-            text = "No zone that is served here holds this name."
-            return self._error(message, Rcode.REFUSED, client, end, Ede.NOT_AUTHORITATIVE, text, asker)
+            return self._error(message, ELSEWHERE, client, end, asker)
         if isinstance(draft, NeedZone):
             return draft
         if draft.rcode == Rcode.SERVFAIL:
-            text = "The zone has not been published yet; ask again later."
-            return self._error(message, Rcode.SERVFAIL, client, end, Ede.NOT_READY, text, asker)
+            return self._error(message, UNPUBLISHED, client, end, asker)
         reports: tuple[Option, ...] = ()
         if client is not None:
             reports = choice.reports(draft.images)
@@ -156,8 +184,7 @@ class Responder:
             reports = ()
             answer = render(draft, name, limit, do=do)
         if tcp and answer.flags & FLAG_TC:
-            text = "The answer is longer than a message can be."
-            return self._error(message, Rcode.SERVFAIL, client, end, Ede.OTHER, text, asker)
+            return self._error(message, TOO_LONG, client, end, asker)
         if draft.lasting and (client is None or reports == choice.report):
             table.remember(question, answer, draft, edns=client is not None, do=do)
         tail = b"" if client is None else opt(client, asker, reports + options, end + len(answer.body))
@@ -166,18 +193,18 @@ class Responder:
         return b"".join((message[:2], opening, counts, message[HEADER_SIZE:end], answer.body, tail))
 
     def unavailable(self, message: bytes, asker: Asker, text: str) -> bytes | None:
-        """Answer that the zone cannot be read just now: SERVFAIL with the reason for people (RFC 8914 §4.15)."""
+        """Answer that the zone cannot be read just now: SERVFAIL with *text* for people (RFC 8914 §4.15)."""
         if len(message) < HEADER_SIZE or message[2] & 0x80:
             return None
         asked = _look(message)
-        return self._error(message, Rcode.SERVFAIL, asked.client, asked.end, Ede.NOT_READY, text, asker)
+        away = Refusal("zone-unreadable", Rcode.SERVFAIL, text, Ede.NOT_READY)
+        return self._error(message, away, asked.client, asked.end, asker)
 
     # ---- what is no question for data ----------------------------------------------------------
 
     def _unknown_opcode(self, message: bytes, asker: Asker) -> bytes:
         """Answer NOTIMP; what such a message holds nobody knows, so it is looked at with care (RFC 1035 §4.1.1)."""
-        text = "This server answers queries and takes updates; it knows no such operation."
-        return self._error(message, Rcode.NOTIMP, _look(message).client, HEADER_SIZE, Ede.NOT_SUPPORTED, text, asker)
+        return self._error(message, NO_OPERATION, _look(message).client, HEADER_SIZE, asker)
 
     def _odd_question(self, message: bytes, asker: Asker, qdcount: int) -> bytes:
         """Answer who asks for nothing but a cookie (RFC 7873 §5.4); all others ask one question (RFC 9619 §4)."""
@@ -189,8 +216,7 @@ class Responder:
             return refused
         verdict = None if asked.client is None else self._options.verdict(asked.client, asker)
         if verdict is None:
-            text = "A query asks one question."
-            return self._error(message, Rcode.FORMERR, asked.client, HEADER_SIZE, Ede.OTHER, text, asker)
+            return self._error(message, _malformed("A query asks one question."), asked.client, HEADER_SIZE, asker)
         rcode = Rcode.BADCOOKIE if verdict == Verdict.BAD else Rcode.NOERROR
         return self._reply(message, rcode, asked.client, HEADER_SIZE, asker)
 
@@ -198,16 +224,15 @@ class Responder:
         """Return the answer to a message that is no proper question, or None."""
         client, end = asked.client, asked.end
         if asked.wrong:
-            return self._error(message, Rcode.FORMERR, client, end, Ede.OTHER, asked.wrong, asker)
+            return self._error(message, _malformed(asked.wrong), client, end, asker)
         if client is not None and client.version:
             return wire.error_reply(message, Rcode.BADVERS, client=client, end=end)  # RFC 6891 §6.1.3
         if client is not None and client.options:
             fault = self._options.fault(client, asker)
             if fault:
-                return self._error(message, Rcode.FORMERR, client, end, Ede.OTHER, fault, asker)
+                return self._error(message, _malformed(fault), client, end, asker)
         if asked.signed:
-            text = "The TSIG of this question cannot be checked here; ask without a key."
-            return self._error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, text, asker)
+            return self._error(message, SIGNED, client, end, asker)
         return None
 
     def _other_class(self, message: bytes, question: bytes, client: Edns | None, end: int, asker: Asker) -> bytes:
@@ -217,27 +242,18 @@ class Responder:
         if question[-2:] == _CHAOS and question[-4:-2] in _TEXT:
             text = {_IDENTITY: about.identity, _VERSION: about.version}.get(_SELF.get(question[:-4], ""), "")
         if not text:
-            why = "Only class IN is served here."
-            return self._error(message, Rcode.REFUSED, client, end, Ede.NOT_SUPPORTED, why, asker)
+            return self._error(message, OTHER_CLASS, client, end, asker)
         return self._reply(message, Rcode.NOERROR, client, end, asker, body=chaos(text), flags=FLAG_AA)
 
     def _meta(self, message: bytes, rdtype: int, client: Edns | None, end: int, asker: Asker) -> bytes:
         """Answer a question for a type that is never data (RFC 6895 §3.1)."""
-        if rdtype in (Type.AXFR, Type.IXFR):
-            text = "Zone transfers are not supported yet."
-            return self._error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, text, asker)
-        if rdtype in (Type.MAILA, Type.MAILB, Type.TKEY):
-            text = "This query type is not supported."
-            return self._error(message, Rcode.NOTIMP, client, end, Ede.NOT_SUPPORTED, text, asker)
-        text = "This type never holds data, so it cannot be asked for."
-        return self._error(message, Rcode.FORMERR, client, end, Ede.INVALID_QUERY_TYPE, text, asker)
+        return self._error(message, UNSUPPORTED if rdtype in _UNSUPPORTED else NO_DATA, client, end, asker)
 
     # ---- replies without a zone's records ------------------------------------------------------
 
-    def _error(
-        self, message: bytes, rcode: Rcode, client: Edns | None, end: int, code: Ede, text: str, asker: Asker
-    ) -> bytes:
-        return self._reply(message, rcode, client, end, asker, more=(wire.ede(code, text),))
+    def _error(self, message: bytes, refusal: Refusal, client: Edns | None, end: int, asker: Asker) -> bytes:
+        more = (wire.ede(refusal.ede, refusal.extra_text),)
+        return self._reply(message, refusal.rcode, client, end, asker, more=more)
 
     def _reply(
         self,
@@ -263,6 +279,10 @@ class Responder:
         counts = int(end > HEADER_SIZE), int(body != b""), 0, int(client is not None)
         head = _HEADER.pack(message[0] << 8 | message[1], word, *counts)
         return b"".join((head, message[HEADER_SIZE:end], body, tail))
+
+
+def _malformed(text: str) -> Refusal:
+    return Refusal("question-malformed", Rcode.FORMERR, text)
 
 
 def chaos(text: str) -> bytes:

@@ -38,6 +38,7 @@ class Chapter(StrEnum):
     ENROLMENT = "Enrolment"
     SERVICES = "Service registration"
     TRANSFERS = "Transfers"
+    QUESTIONS = "Questions"
     OUTAGES = "Outages and rations"
     CLIENT = "What a client of ours says about an answer"
 
@@ -366,6 +367,59 @@ _ROWS = [
             "transfer-failed", "SERVFAIL", Ede.OTHER, Turn.LATER,
             "a bug of ours, or a record that no message can hold",
             "tell the registry: its log says what happened",
+        ),
+    ),
+    *_rows(
+        Chapter.QUESTIONS,
+        (
+            "question-malformed", "FORMERR", Ede.OTHER, Turn.FORM,
+            "a query that is not as RFC 1035, RFC 6891 or an option's own RFC have it; the sentence says where",
+            "the client's bug",
+        ),
+        (
+            "question-signed", "REFUSED", Ede.NOT_SUPPORTED, Turn.KEY,
+            "a question with a TSIG where no keys are known",
+            "ask without a key",
+        ),
+        (
+            "name-elsewhere", "REFUSED", Ede.NOT_AUTHORITATIVE, Turn.POLICY,
+            "no zone that is served here holds the name; nothing is looked up elsewhere",
+            "ask a resolver; `ddns zone list`",
+        ),
+        (
+            "class-not-served", "REFUSED", Ede.NOT_SUPPORTED, Turn.POLICY,
+            "a class other than IN, or a name of class CHAOS that is not set",
+            "`[edns] identity` and `version` say what class CHAOS answers",
+        ),
+        (
+            "type-without-data", "FORMERR", Ede.INVALID_QUERY_TYPE, Turn.FORM,
+            "the type names a part of messages, or nothing (RFC 6895 §3.1, RFC 9824 §3.5)",
+            "ask for a type that holds data",
+        ),
+        (
+            "type-unsupported", "NOTIMP", Ede.NOT_SUPPORTED, Turn.FORM,
+            "MAILA, MAILB or TKEY",
+            "ask for the types that you need one by one",
+        ),
+        (
+            "operation-unknown", "NOTIMP", Ede.NOT_SUPPORTED, Turn.FORM,
+            "an opcode other than QUERY and UPDATE",
+            "the client's bug",
+        ),
+        (
+            "zone-unpublished", "SERVFAIL", Ede.NOT_READY, Turn.LATER,
+            "the zone is new, and its first edition not signed yet",
+            "ask again in a while; see that the signer runs",
+        ),
+        (
+            "zone-unreadable", "SERVFAIL", Ede.NOT_READY, Turn.LATER,
+            "the zone is not in memory, and cannot be read just now",
+            "ask again in a while; see that the database runs",
+        ),
+        (
+            "answer-too-long", "SERVFAIL", Ede.OTHER, Turn.STATE,
+            "the records of one name and type do not fit into 65,535 octets",
+            "have fewer of them",
         ),
     ),
     *_rows(

@@ -138,7 +138,7 @@ def test_a_cookie_of_another_length_is_a_format_error(server, size):
     message = server("www.example.", "A", cookie(bytes(size)))
 
     assert (rcode(message), message.answer) == ("FORMERR", [])
-    assert ede(message) == (Ede.OTHER, "A cookie has 8 octets, or 16 to 40.")
+    assert ede(message) == (Ede.OTHER, "A cookie has 8 octets, or 16 to 40. [question-malformed]")
     assert codes(message) == [EdnsOption.EDE]
 
 
@@ -379,7 +379,7 @@ def test_a_keepalive_that_holds_a_time_is_a_format_error_on_streams_only(server)
     assert rcode(server("www.example.", "A", asked)) == "NOERROR"
     refused = server("www.example.", "A", asked, transport=Transport.TCP)
     assert rcode(refused) == "FORMERR"
-    assert ede(refused)[1] == "An edns-tcp-keepalive option of a question is empty."
+    assert ede(refused)[1] == "An edns-tcp-keepalive option of a question is empty. [question-malformed]"
 
 
 def test_no_idle_time_is_too_long_to_be_told():
