@@ -60,7 +60,8 @@ def work(octets):
     update = updates.parse(octets)
     if isinstance(update, Refusal):
         return update, None, None, None
-    view = View({owner: ZONE.get(owner, ()) for owner in update.names})
+    zone = ZONE if update.zone == craft.ORIGIN else {}
+    view = View({owner: zone.get(owner, ()) for owner in update.names})
     refused = updates.prerequisites(update, view) or updates.prescan(update)
     srp.read(update, craft.name("h"))
     if refused is not None:

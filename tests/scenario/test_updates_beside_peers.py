@@ -6,7 +6,6 @@ its own, so that all of them share the servers, and most of them a zone.
 
 import base64
 import contextlib
-import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import messages
 import psycopg
 import pytest
 import update_rows
+from line import Line
 from peers import Peer, as_read
 from service import eventually
 
@@ -49,52 +49,10 @@ class Outcome:
         return self.code, "moved" if self.moved else "still", sorted(map(str, self.content))
 
 
-class Line:
-    """One TCP connection to a server, opened again where the server hangs up."""
-
-    def __init__(self, port):
-        self.port = port
-        self.stream = None
-
-    def exchange(self, wire):
-        """Return the answer to *wire*, or None where the server says nothing and hangs up, or nothing at all."""
-        for _ in range(2):
-            fresh = self.stream is None
-            if fresh:
-                self.stream = socket.create_connection(("127.0.0.1", self.port), 5)
-                self.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.stream.settimeout(5)
-            try:
-                self.stream.sendall(struct.pack("!H", len(wire)) + wire)
-                return self.read()
-            except (OSError, EOFError):
-                self.close()
-                if fresh:
-                    return None
-        return None
-
-    def read(self):
-        """Return the next message."""
-        return self._read(struct.unpack("!H", self._read(2))[0])
-
-    def _read(self, size):
-        out = b""
-        while len(out) < size:
-            piece = self.stream.recv(size - len(out))
-            if not piece:
-                raise EOFError
-            out += piece
-        return out
-
-    def serial(self, origin):
-        """Return the zone's serial, as the server answers it."""
-        answer = dns.message.from_wire(self.exchange(dns.message.make_query(origin, "SOA").to_wire()))
-        return answer.answer[0][0].serial
-
-    def close(self):
-        if self.stream is not None:
-            self.stream.close()
-            self.stream = None
+def serial(line, origin):
+    """Return the zone's serial, as the server answers it."""
+    answer = dns.message.from_wire(line.exchange(dns.message.make_query(origin, "SOA").to_wire()))
+    return answer.answer[0][0].serial
 
 
 def code_of(answer):
@@ -223,9 +181,9 @@ def outcomes(registry, tmp_path_factory):
         for row in ROWS.values():
             if server in row.spare:
                 continue
-            before = line.serial(row.origin)
+            before = serial(line, row.origin)
             code = code_of(line.exchange(wires[row.id]))
-            done[row.id, server] = code, line.serial(row.origin) != before
+            done[row.id, server] = code, serial(line, row.origin) != before
         line.close()
 
     with contextlib.ExitStack() as stack:
