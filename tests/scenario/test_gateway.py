@@ -1,5 +1,6 @@
 """The gateway agent against the real registry: the commands that a home's router runs."""
 
+import base64
 import json
 import os
 import re
@@ -175,6 +176,16 @@ def test_a_leased_name_is_shown_by_the_registry_with_its_end(enrolled):
         (f"cam.{enrolled.name}", "A", "192.0.2.1", 3600)
     ]
     assert enrolled.registry.ask(f"cam.{enrolled.name}", "A").answer[0].ttl == 3600
+
+
+def test_a_gateway_learns_with_which_key_its_registry_signs(enrolled):
+    """It is the KEY that the registry publishes at its own name."""
+    name, public = json.loads((enrolled.folder / "gateway.json").read_text())["server"].split()
+
+    assert name == "ns1.hash.example."
+    (published,) = enrolled.registry.values(name, "KEY")
+    assert base64.b64decode(public) == bytes((2, 0, 3, 13)) + base64.b64decode(published.split(" ", 3)[3])
+    assert enrolled("publish", "cam", "--address", "192.0.2.1")[0] == 0
 
 
 def test_a_suspended_home_is_told_so_and_goes_on_when_released(enrolled):
