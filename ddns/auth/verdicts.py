@@ -24,7 +24,7 @@ def zone_unknown(zone: Name) -> Refusal:
     return Refusal(
         "zone-unknown",
         Rcode.NOTAUTH,
-        f"{names.to_text(zone)} is not a zone of this server; send the update for the zone that holds the name.",
+        f"The zone {names.to_text(zone)} is not served here; send the update for the zone that holds the name.",
         Ede.NOT_AUTHORITATIVE,
     )
 
@@ -64,6 +64,6 @@ def home_exists(home: Name) -> Refusal:
     return Refusal(
         "home-exists",
         Rcode.YXDOMAIN,
-        f"{names.to_text(home)} has been given already; ask the registry for another name.",
+        f"The home {names.to_text(home)} has been given already; ask the registry for another name.",
         Ede.PROHIBITED,
     )

@@ -109,9 +109,9 @@ def _os_error(error: OSError) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return *text* on one line, with a full stop."""
+    """Return *text* on one line, with a full stop, which a refusal has before its code."""
     text = " ".join(text.split())
-    return text if text.endswith((".", "!", "?")) else text + "."
+    return text if text.endswith((".", "!", "?", "]")) else text + "."
 
 
 def _say(sentence: str, status: int) -> int:

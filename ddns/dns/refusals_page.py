@@ -18,6 +18,7 @@ _HEAD = """\
 Each refusal has a code that stays the same, a response code for the header, an extended error (EDE, RFC 8914), and one
 sentence for people that ends with the code in brackets. `dig`, `kdig` and our agent show it, `nsupdate` does not; the
 registry can look it up (`ddns explain`), and `ddns explain CODE` prints a row of this page.
+[How to find out why](../howto/find-out-why.md) has an example.
 
 What the sender sees first is the response code:
 

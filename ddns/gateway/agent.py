@@ -62,7 +62,7 @@ def enrol(
         state.write(folder, known)
         answer = _spend(invitation, key, wait, ticking)
         status, sentence = judge(answer, invitation.host, invitation.port, ticking.system)
-        asked = status in (Status.REFUSED, Status.KEY, Status.UNPROVED)
+        asked = status in (Status.REFUSED, Status.KEY)  # not where somebody else has answered
         if asked and _is_known(known, key, wait, ticking):
             status = Status.DONE
         if status != Status.DONE:

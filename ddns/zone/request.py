@@ -276,5 +276,5 @@ def _outside(name: Name, origin: Name) -> Refusal:
     return Refusal(
         "name-outside-zone",
         Rcode.NOTZONE,
-        f"{names.to_text(name)} is not in the zone {names.to_text(origin)}; update the zone that holds it.",
+        f"The name {names.to_text(name)} is not in the zone {names.to_text(origin)}; update the zone that holds it.",
     )
