@@ -24,7 +24,7 @@ class BadRdata(ValueError):
 
 # Types whose RDATA holds names that are compressed in messages or lower-cased in canonical form
 # (RFC 1035 §3.3, RFC 3597 §4, RFC 4034 §6.2 as corrected by RFC 6840 §5.1): what stands in the RDATA.
-# An integer is so many octets, "s" a character-string, "n" a name, "*" the rest.
+# An integer is so many octets, "s" a character-string, "n" a name, "*" the rest, "+" the rest, which is not empty.
 _LAYOUTS: dict[int, tuple[int | str, ...]] = {
     Type.NS: ("n",),
     Type.MD: ("n",),
@@ -40,14 +40,14 @@ _LAYOUTS: dict[int, tuple[int | str, ...]] = {
     Type.RP: ("n", "n"),
     Type.AFSDB: (2, "n"),
     Type.RT: (2, "n"),
-    Type.SIG: (18, "n", "*"),
+    Type.SIG: (18, "n", "+"),
     Type.PX: (2, "n", "n"),
     Type.NXT: ("n", "*"),
     Type.NAPTR: (4, "s", "s", "s", "n"),
     Type.KX: (2, "n"),
     Type.SRV: (6, "n"),
     Type.DNAME: ("n",),
-    Type.RRSIG: (18, "n", "*"),
+    Type.RRSIG: (18, "n", "+"),
 }
 
 # Types whose names in RDATA may be compressed in messages that we send (RFC 1035 §3.3, RFC 3597 §4).
@@ -110,8 +110,8 @@ def read_rdata(rdtype: int, wire: bytes, offset: int, length: int) -> Rdata:
                 out.append(name)
                 at = after
                 continue
-            if piece == "*":
-                size = end - at
+            if piece in ("*", "+"):
+                size = max(end - at, int(piece == "+"))
             elif piece == "s":
                 size = 1 + (wire[at] if at < end else 0)
             else:
@@ -143,7 +143,7 @@ def names_in(rdtype: int, rdata: Rdata) -> list[tuple[int, int]]:
             at = end
         elif piece == "s":
             at += 1 + rdata[at]
-        elif piece == "*":
+        elif piece in ("*", "+"):
             break
         else:
             at += int(piece)

@@ -11,6 +11,7 @@ from ddns.dns.tokens import entries
 
 BOUND = 60_000  # calls: dnspython's parsers, a call for each small field
 OWN = {1, 28, *records._LAYOUTS}  # what ours reads itself; all else dnspython reads for it
+EMPTY = {24, 46}  # dnspython takes a signature without octets, which no text can hold
 SAMPLES = {
     "A": "192.0.2.1",
     "AAAA": "2001:db8::1",
@@ -104,7 +105,7 @@ def judge(octets, outcome):
     theirs = by_dnspython(rdtype, data)
     if isinstance(rdata, BadRdata):
         assert str(rdata)
-        assert theirs is None or rdtype not in OWN, theirs
+        assert theirs is None or rdtype not in OWN or rdtype in EMPTY, theirs
         return
     assert records.canonical(rdtype, rdata) == rdata
     assert "\n" not in text

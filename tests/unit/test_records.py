@@ -123,7 +123,8 @@ def test_truncation_at_every_byte_is_judged_like_dnspython_does(rdtype):
         except dns.exception.DNSException:
             theirs = False
         else:
-            theirs = True
+            # dnspython takes a signature without octets; BIND does not, and no text can hold it.
+            theirs = rdtype != "RRSIG" or size > len(data) - len(parsed(rdtype).signature)
         try:
             records.canonical(number(rdtype), data[:size])
         except BadRdata:
