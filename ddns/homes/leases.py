@@ -63,7 +63,7 @@ def apply(
     granted = lease.grant(asked.lease, terms)
     operations = asked.operations
     if registration is not None:
-        refusal = srp.taken(registration, view)
+        refusal = srp.taken(registration, view, leases)
         is_new = any(not view.get(name) for name in (registration.host, *registration.described))
         if refusal is None and is_new and registered + len(leases.puts()) >= MOST_REGISTERED:
             refusal = _full(zone)
@@ -74,7 +74,7 @@ def apply(
     changes = update.apply(msgspec.structs.replace(asked, operations=operations), view, signed=signed, limits=limits)
     if isinstance(changes, Refusal):
         return changes
-    refusal = refuse(changes.changes) if registration is None else None
+    refusal = refuse(changes.changes)
     if refusal is not None:
         return refusal
     host = registration.host if registration is not None else None

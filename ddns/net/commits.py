@@ -273,9 +273,8 @@ def _judge(one: Verified, live: Credential | None, work: dict[int, ZoneWork], li
     rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=item.everybody)
     registration = one.registration
     refusal = (
-        leasing.may_register(live, zone)
-        if registration is not None
-        else rules.refuse(update.targets(), (one.name for one in update.prerequisites))
+        (leasing.may_register(live, zone) if registration is not None else None)
+        or rules.refuse(update.targets(), (one.name for one in update.prerequisites))
         or updates.prerequisites(update, item.view)
         or updates.prescan(update)
     )

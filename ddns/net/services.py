@@ -12,12 +12,10 @@ import functools
 import ipaddress
 from collections.abc import Callable
 
-from cryptography.exceptions import InvalidSignature
-
 from ddns.auth import keys, sig0
 from ddns.auth.budget import Budget
 from ddns.auth.keys import BadKey
-from ddns.auth.principal import Credential
+from ddns.auth.principal import ASSURANCES, Credential
 from ddns.auth.sig0 import Sig0Record
 from ddns.dns import names
 from ddns.dns.asker import Asker
@@ -103,9 +101,10 @@ class Services:
                 "Too many SIG(0) signatures to check from this key or place; send this again in a while.",
                 Ede.BLOCKED,
             )
-        try:
-            keys.verify(registration.key, signature.signature, signature.head + signature.message)
-        except (InvalidSignature, BadKey):
+        shown = Credential(
+            0, registration.host, "sig0", str(algorithm), tag=tag, public=registration.key, assurance=ASSURANCES[0]
+        )
+        if isinstance(sig0.verify(signature, [shown]), Refusal):
             return _wrong(registration)
         return None
 

@@ -22,11 +22,12 @@ from ddns.homes.enrol import wanted_key
 from ddns.operator.change import Conn
 from ddns.operator.cures import cures
 from ddns.operator.fault import CannotDo
-from ddns.store import credentials, invitations, refusals, rrsets, zones
+from ddns.store import credentials, invitations, leases, refusals, rrsets, zones
 from ddns.store import grants as stored_grants
 from ddns.store.refusals import Listed, Refused
 from ddns.store.zones import Zone
 from ddns.zone import srp, update
+from ddns.zone.lease import Leases
 from ddns.zone.limits import Limits
 from ddns.zone.phrases import asked
 from ddns.zone.update import Update
@@ -210,7 +211,8 @@ async def _questions(conn: Conn, facts: Facts) -> list[_Question]:
     if zone.home:
         out.append(("Does the home take updates?", lambda: verdicts.home_suspended(origin) if zone.suspended else None))
     if credential.kind == srp.POLICY:
-        return out + _registered(facts, credential, zone, view)
+        held = await leases.read_names(conn, [(zone.id, name) for name in asks.names])
+        return out + _registered(facts, credential, zone, view, Leases(held.get(zone.id, {})))
     rules = grants.Rules(credential, zone.id, origin, is_home=zone.home, everybody=facts.everybody)
     wanted = [one.name for one in asks.prerequisites]
 
@@ -263,7 +265,7 @@ async def _invited(conn: Conn, facts: Facts, credential: Credential) -> list[_Qu
     ]
 
 
-def _registered(facts: Facts, credential: Credential, zone: Zone, view: View) -> list[_Question]:
+def _registered(facts: Facts, credential: Credential, zone: Zone, view: View, held: Leases) -> list[_Question]:
     """Return the questions about a registration of services (RFC 9665)."""
     host = names.from_text(facts.refused.key or ".")
     registration = srp.read(facts.update, host)
@@ -274,7 +276,7 @@ def _registered(facts: Facts, credential: Credential, zone: Zone, view: View) ->
         return None if registration else "It is none by today's rules; it would be judged like any other update."
 
     def free() -> Refusal | None:
-        return srp.taken(registration, view) if isinstance(registration, srp.Registration) else None
+        return srp.taken(registration, view, held) if isinstance(registration, srp.Registration) else None
 
     return [
         ("Is it a registration of services?", is_one),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from ddns.auth.principal import ASSURANCES
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.operator.change import Conn
@@ -48,6 +49,8 @@ async def allow(conn: Conn, home: Name, networks: tuple[str, ...]) -> bool:
             return False
         await credentials.revoke_ids(conn, [one.id for one in held])
         if wanted:
-            await credentials.insert(conn, name, POLICY, POLICY_ALGORITHM, public=wanted, home=zone.id)
+            await credentials.insert(
+                conn, name, POLICY, POLICY_ALGORITHM, public=wanted, home=zone.id, assurance=ASSURANCES[0]
+            )
         await notify.keys(conn, name)
     return True

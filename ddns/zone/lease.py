@@ -108,6 +108,11 @@ class Leases:
         """Return the records that are part of *host*'s registration."""
         return [place for place, held in self._held.items() if held.host == host]
 
+    def is_registered(self, place: Place) -> bool:
+        """Tell whether a record is part of some host's registration (RFC 9665)."""
+        held = self._held.get(place)
+        return held is not None and held.host is not None
+
     def cap(self, host: Name, seconds: int, changes: ChangeSet, view: View) -> ChangeSet:
         """Let nothing of *host*'s but its keys last longer than *seconds* from now (RFC 9665 §5).
 

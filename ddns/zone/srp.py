@@ -18,7 +18,7 @@ from ddns.dns.codes import Class, Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, names_in
 from ddns.dns.refusal import Refusal
-from ddns.zone.lease import Granted, Place
+from ddns.zone.lease import Granted, Leases, Place
 from ddns.zone.request import Operation, Update
 from ddns.zone.view import View
 
@@ -34,6 +34,8 @@ _KEY, _PTR, _SRV, _TXT = int(Type.KEY), int(Type.PTR), int(Type.SRV), int(Type.T
 _OF_HOST = frozenset({int(Type.A), int(Type.AAAA), _KEY})
 _OF_SERVICE = frozenset({_SRV, _TXT, _KEY})
 _PROTOCOLS = (b"\4_tcp", b"\4_udp")
+_META_SERVICE = b"\7_dns-sd"  # what a domain says of its own services (RFC 6763 §9, §11)
+_WILDCARD = b"\1*"
 _SUBTYPE = b"\4_sub"
 
 # What other protocols look for at a domain's names: nobody gets these for having come first.
@@ -121,7 +123,7 @@ def _describes(instance: Name, added: Sequence[Operation], host: Name, key: Rdat
         return False
     if any(one.type == _KEY and one.rdata != key for one in added):
         return False
-    if not _is_type(names.parent(instance), zone):
+    if instance[:2] == _WILDCARD or not _is_type(names.parent(instance), zone):
         return False
     if not services:
         return all(one.type == _KEY for one in added)
@@ -131,7 +133,7 @@ def _describes(instance: Name, added: Sequence[Operation], host: Name, key: Rdat
 
 def _is_type(name: Name, zone: Name) -> bool:
     """Tell whether *name* is a service type in *zone*, such as `_ipp._tcp` (RFC 6763 §7)."""
-    if not name[0] or name[1:2] != b"_":
+    if not name[0] or name[1:2] != b"_" or name[: len(_META_SERVICE)] == _META_SERVICE:
         return False
     protocol = names.parent(name)
     return protocol[:5] in _PROTOCOLS and names.parent(protocol) == zone
@@ -160,12 +162,21 @@ def _unequal(operations: Iterable[Operation]) -> Refusal | None:
     return None
 
 
-def taken(registration: Registration, view: View) -> Refusal | None:
-    """Refuse a name that has records without this key (RFC 9665 §3.3.3); one without any is free."""
+def taken(registration: Registration, view: View, leases: Leases) -> Refusal | None:
+    """Refuse a name that has records without this key (RFC 9665 §3.3.3); one without any is free.
+
+    Refuse one too whose other records are not all registered: what the zone's owner wrote is no host's to delete.
+    """
     for name in (registration.host, *registration.described, *registration.removed):
         there = view.get(name)
         key = view.rrset(name, _KEY)
-        if there and (key is None or key.rdatas != (registration.key,)):
+        others = (
+            rdata
+            for rrset in there
+            for rdata in rrset.rdatas
+            if rrset.type != _KEY and not leases.is_registered((name, rrset.type, rdata))
+        )
+        if there and (key is None or key.rdatas != (registration.key,) or any(True for _ in others)):
             return Refusal(
                 "srp-name-taken",
                 Rcode.YXDOMAIN,

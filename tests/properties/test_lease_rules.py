@@ -99,7 +99,7 @@ def test_a_registration_writes_its_own_names_and_no_others(parts, more, asked, d
     assert (found.host, found.key) == (craft.name("pi"), KEY)
     granted = Granted(asked, 1209600)
     view = View({craft.name(owner): () for owner in (*OWNERS, "_http._tcp")} | dict(craft.zone()))
-    assert srp.taken(found, view) is None
+    assert srp.taken(found, view, Leases({})) is None
     done = srp.operations(found, wanted.operations, view, granted, ())
     shaped = lease.shaped(done, granted, craft.ORIGIN)
     changes = update.apply(replace(wanted, operations=shaped), view, signed=True)

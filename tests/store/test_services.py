@@ -11,11 +11,12 @@ from leasing import Home, granted, host, service
 from waiting import wait_for
 
 from ddns.auth import keys, sig0
+from ddns.auth.principal import Grant
 from ddns.dns.asker import Transport
 from ddns.dns.codes import Rcode
 from ddns.operator import services
 from ddns.operator.fault import CannotDo
-from ddns.store import credentials, journal
+from ddns.store import credentials, grants, journal
 
 ONE = ec.derive_private_key(11, ec.SECP256R1())
 TWO = ec.derive_private_key(12, ec.SECP256R1())
@@ -171,6 +172,39 @@ async def test_a_name_that_the_owner_wrote_is_taken(make):
     assert [reply.rcode() for reply in replies] == [Rcode.YXDOMAIN] * 2
 
 
+async def test_what_the_owner_writes_at_a_hosts_name_is_the_owners(make):
+    """From then on the host does not delete it, though the key that is there is its own."""
+    home = await make()
+    await home.register(ONE, "pi", *PRINTER)
+    await home.update(craft.add("pi", 300, "TXT", "ours"))
+
+    reply = await home.register(ONE, "pi", *PRINTER)
+
+    assert reply.rcode() == Rcode.YXDOMAIN
+    assert 'pi 300 TXT "ours"' in await home.content()
+
+
+async def test_a_key_that_the_owner_put_at_a_name_keeps_it_for_its_host(make):
+    home = await make()
+    await home.update(craft.rr("pi", "KEY", craft.IN, 120, keys.key_rdata(ONE, 0)))
+
+    theirs = await home.register(TWO, "pi", *host("pi", TWO, "192.0.2.8"))
+    ours = await home.register(ONE, "pi", *host("pi", ONE, "192.0.2.7"))
+
+    assert (theirs.rcode(), ours.rcode()) == (Rcode.YXDOMAIN, Rcode.NOERROR)
+
+
+async def test_denials_bind_hosts_too(make, owner):
+    """What the registry denies to everybody, and what it gives only to keys that somebody vouched for."""
+    home = await make()
+    await grants.insert_all(owner, [(None, Grant(home.zone, craft.name("pi"), frozenset({28}), denied="no IPv6"))])
+
+    denied = await home.register(ONE, "pi", *PRINTER)
+    other = await home.register(TWO, "po", *host("po", TWO, "2001:db8::1"))
+
+    assert (denied.rcode(), other.rcode()) == (Rcode.REFUSED, Rcode.NOERROR)
+
+
 @pytest.mark.parametrize("name", ["www", "mail", "ns", "smtp", "_x", "wpad"])
 async def test_reserved_names_are_given_to_nobody(make, name):
     home = await make()
@@ -278,6 +312,8 @@ NOT_REGISTRATIONS = {
     "a pointer elsewhere": [*PRINTER, craft.add("_http._tcp", 120, "PTR", "lp._ipp._tcp")],
     "an RRset deleted": [*PRINTER, craft.delete("nas", "A")],
     "a service outside of its type": [*host("pi", ONE), *service("lp", "ipp.tcp", "pi")],
+    "an instance for all": [*host("pi", ONE), *service("*", "_ipp._tcp", "pi")],
+    "the domain's own services": [*host("pi", ONE), *service("lb", "_dns-sd._udp", "pi")],
     "two labels": host("a.pi", ONE, "192.0.2.7"),
 }
 
