@@ -472,7 +472,7 @@ _ROWS = [
         Chapter.SERVICES,
         (
             "srp-name-taken", "YXDOMAIN", Ede.PROHIBITED, Turn.STATE,
-            "the name of a host or of an instance has records without this key",
+            "the name of a host or of an instance has records without this key, or some that no host registered",
             "choose another name; one whose key is lost is free when its key lease ends",
         ),
         (
