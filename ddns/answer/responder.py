@@ -269,11 +269,14 @@ class Responder:
     ) -> bytes:
         """Return a reply to *message*: the question up to *end* echoed, *body* one answer or nothing, and an OPT.
 
-        An RCODE above 15 and options reach only an asker who sent an OPT (*client*).
+        An RCODE above 15 and options reach only an asker who sent an OPT (*client*), *more* of them where they fit.
         """
         tail = b""
         if client is not None:
-            options = self._options.choose(client, asker) + more
+            options = self._options.choose(client, asker)
+            most = MAX_MESSAGE if asker.transport.stream else min(client.payload, UDP_MAX_PAYLOAD)
+            if end + len(body) + len(OPT) + size_of(options) + size_of(more) <= most:
+                options += more
             tail = opt(client, asker, options, end + len(body), rcode >> 4)
         word = wire.reply_flags(message[2] << 8 | message[3], rcode, flags)
         counts = int(end > HEADER_SIZE), int(body != b""), 0, int(client is not None)

@@ -430,6 +430,18 @@ def test_all_options_together_are_answered_together(full):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("payload", [0, 512, 4096])
+def test_an_error_for_the_longest_name_fits_and_its_reason_where_there_is_room(payload):
+    server = Server(About(nsid=b"n" * 140))
+    name = ".".join(["a" * 63] * 3 + ["b" * 61]) + "."
+    message = server.wire(query(name, options=[option(EdnsOption.NSID), cookie()], payload=payload))
+
+    assert len(message) <= max(payload, 512)
+    assert rcode(read(message)) == "REFUSED"
+    assert (EdnsOption.EDE in codes(read(message))) == (payload > 512)
+    assert EdnsOption.COOKIE in codes(read(message))
+
+
 def test_an_option_that_is_asked_for_twice_is_answered_once(full):
     message = full("www.example.", "A", *[option(EdnsOption.NSID)] * 5)
 
