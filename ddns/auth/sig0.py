@@ -151,7 +151,7 @@ def in_time(record: Sig0Record, now: int, policy: Policy = DEFAULT) -> Refusal |
         return Refusal(
             "sig0-window-wide",
             Rcode.NOTAUTH,
-            f"The signature by {name} is good for {early - late} s; {policy.width} s are allowed.",
+            f"The signature by {name} is good for {early - late} s, {policy.width} s are allowed; sign for less.",
             Ede.PROHIBITED,
             Rcode.BADTIME,
         )

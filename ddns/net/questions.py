@@ -13,9 +13,11 @@ from ddns.auth.principal import Credential
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker
-from ddns.dns.codes import FLAG_TC, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, Class, Rcode, Type
+from ddns.dns.codes import FLAG_TC, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, Class, Ede, Rcode, Type
 from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
+from ddns.net.answers import Answer as Refused
+from ddns.net.answers import answered
 from ddns.net.keyring import Keyring
 from ddns.net.reply import Reply
 
@@ -23,6 +25,16 @@ Answer = Callable[[bytes, Reply, Asker], None]
 
 # A TSIG's type and class stand in every message that has one; most have none, and this finds out at once.
 _MARK = Type.TSIG.to_bytes(2, "big") + Class.ANY.to_bytes(2, "big")
+
+_AWAY = Refusal(
+    "database-away",
+    Rcode.SERVFAIL,
+    "The key of this question cannot be looked up just now; ask again in a moment.",
+    Ede.NOT_READY,
+)
+_BUSY = Refusal(
+    "server-busy", Rcode.SERVFAIL, "Too many keys are being looked up here; ask again in a moment.", Ede.NOT_READY
+)
 
 
 class SignedQuestions:
@@ -43,17 +55,17 @@ class SignedQuestions:
             return False
         record = tsig.read(wire, found)
         if isinstance(record, Refusal):
-            reply(_empty(wire, record.rcode))
+            reply(answered(wire, Refused.of(record)))
             return True
 
         def known(credentials: tuple[Credential, ...] | None) -> None:
             if credentials is None:
-                reply(_empty(wire, Rcode.SERVFAIL))
+                reply(answered(wire, Refused.of(_AWAY)))
             else:
                 self._verify(wire, record, tsig.candidate(record, credentials), asker, reply)
 
         if not self._keyring.find(record.name, known):
-            reply(_empty(wire, Rcode.SERVFAIL))
+            reply(answered(wire, Refused.of(_BUSY)))
         return True
 
     def _verify(
@@ -63,7 +75,7 @@ class SignedQuestions:
         refusal = tsig.verify(record, credential, now, self._policy)
         if refusal is not None or credential is None:
             assert refusal is not None
-            answer = _empty(wire, refusal.rcode)
+            answer = answered(wire, Refused.of(refusal))
             reply(answer if refusal.rcode == Rcode.FORMERR else tsig.reply(answer, record, credential, now, refusal))
             return
         limit = 0 if asker.transport.stream else _room(record.message)
@@ -79,15 +91,6 @@ class SignedQuestions:
             reply(out)
 
         self._answer(record.message, signed, asker)
-
-
-def _empty(wire: bytes, rcode: Rcode) -> bytes:
-    """Return a reply to *wire* with its question and nothing else."""
-    try:
-        end = wires.question(wire).end
-    except BadMessage:
-        end = HEADER_SIZE
-    return wires.error_reply(wire, rcode, end=end)
 
 
 def _truncated(octets: bytes) -> bytes:

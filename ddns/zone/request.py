@@ -117,7 +117,9 @@ def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
     if zone.type != Type.SOA:  # RFC 2136 §3.1.1
         return _malformed("the type in its zone section must be SOA")
     if zone.rdclass != _IN:
-        return Refusal("class-unknown", Rcode.NOTAUTH, "Only zones of class IN are served here.", Ede.NOT_AUTHORITATIVE)
+        return Refusal(
+            "class-unknown", Rcode.NOTAUTH, "Only zones of class IN are served here; name one.", Ede.NOT_AUTHORITATIVE
+        )
     if prerequisites + operations > limits.records_per_update:
         return Refusal(
             "too-many-records",
@@ -250,7 +252,7 @@ def _operations(
                 return tuple(good), Refusal(
                     "ttl-too-long",
                     Rcode.REFUSED,
-                    f"The TTL of {names.to_text(name)} {type_to_text(rdtype)} may be {limits.ttl} s at most.",
+                    f"The TTL of {names.to_text(name)} {type_to_text(rdtype)} may be {limits.ttl} s at most; lower it.",
                     Ede.PROHIBITED,
                 )
         else:

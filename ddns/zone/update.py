@@ -129,7 +129,7 @@ def _add(node: _Node, asked: Operation, origin: Name, limits: Limits) -> Refusal
         )
     if there is None:
         if len(node) >= limits.types_per_name:
-            return _too_much("too-many-types", name, f"may have records of {limits.types_per_name} types")
+            return _too_much("too-many-types", name, f"may have records of {limits.types_per_name} types at most")
         node[rdtype] = RRset(name, rdtype, ttl, (rdata,))
         return None
     if rdtype in _SINGLE:
@@ -141,7 +141,7 @@ def _add(node: _Node, asked: Operation, origin: Name, limits: Limits) -> Refusal
         if rdtype == _WKS:
             kept = [other for other in kept if other[:_WKS_HEAD] != rdata[:_WKS_HEAD]]
         if len(kept) >= limits.records_per_rrset:
-            what = f"{type_to_text(rdtype)} may have {limits.records_per_rrset} records"
+            what = f"may have {limits.records_per_rrset} {type_to_text(rdtype)} records at most"
             return _too_much("rrset-too-long", name, what)
         insort(kept, rdata)
         rdatas = tuple(kept)
@@ -193,7 +193,7 @@ def _difference(nodes: dict[Name, _Node], view: View, limits: Limits) -> ChangeS
         if octets <= limits.octets_per_rrset:
             continue
         if change.before is None or octets > sum(map(len, change.before.rdatas)):
-            what = f"{type_to_text(change.type)} may have {limits.octets_per_rrset} octets of data"
+            what = f"may have {limits.octets_per_rrset} octets of {type_to_text(change.type)} data at most"
             return _too_much("rrset-too-big", change.name, what)
     return ChangeSet(tuple(changes))
 
@@ -207,10 +207,12 @@ def _signers(name: Name, rdtype: int) -> Refusal:
     return Refusal(
         "type-is-signers",
         Rcode.REFUSED,
-        f"The {type_to_text(rdtype)} records of {names.to_text(name)} are the signer's business; leave them out.",
+        f"The {type_to_text(rdtype)} records of {names.to_text(name)} are made by the signer; leave them out.",
         Ede.PROHIBITED,
     )
 
 
 def _too_much(code: str, name: Name, bound: str) -> Refusal:
-    return Refusal(code, Rcode.REFUSED, f"{names.to_text(name)} {bound} at most.", Ede.PROHIBITED)
+    return Refusal(
+        code, Rcode.REFUSED, f"The name {names.to_text(name)} {bound}; delete some in the same update.", Ede.PROHIBITED
+    )

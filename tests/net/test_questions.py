@@ -85,6 +85,25 @@ def test_a_bad_signature_is_notauth_and_gets_no_answer(key, now, error):
     assert (reply.rcode(), reply.tsig_error) == (Rcode.NOTAUTH, error)
 
 
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (lambda edns: signed(edns, key=Credential(1, names.from_text("x."), "tsig", "hmac-sha256", secret=KEY.secret)),
+         "tsig-key-unknown"),
+        (lambda edns: signed(edns, key=Credential(1, NAME, "tsig", "hmac-sha256", secret=Secret(b"x" * 32))),
+         "tsig-signature-wrong"),
+        (lambda edns: signed(edns, now=NOW - 9000), "tsig-time-wrong"),
+    ],
+    ids=["unknown", "wrong", "late"],
+)  # fmt: skip
+def test_who_sends_an_opt_hears_why_a_signed_question_is_refused(wire, code):
+    reply = ask(wire(dns.message.make_query("home.example.", "SOA", use_edns=0).to_wire())[0])
+
+    (error,) = dns.message.from_wire(reply, keyring=lambda *_: False, ignore_trailing=True).options
+    assert error.text.endswith(f"[{code}]")
+    assert dns.message.from_wire(ask(wire(QUESTION)[0]), keyring=lambda *_: False, ignore_trailing=True).edns == -1
+
+
 def test_an_answer_that_the_tsig_makes_too_long_is_truncated():
     """TC, no records, and signed all the same; over TCP it is whole."""
     wire, mac = signed()
