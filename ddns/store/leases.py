@@ -190,12 +190,12 @@ async def tick(conn: AsyncConnection[Any], now: float, *, gap: float, grace: flo
     """Say that updates can be taken at this moment, and return whether leases may end; *now* is the worker's clock.
 
     Where nobody could for more than *gap* seconds, nothing ends for as long again: at least *grace*, at most *longest*
-    seconds. A clock that was set back, is not set yet or differs from the worker's is not believed. Of all workers one
-    writes it down every now and then; the others read.
+    seconds. A clock that was not set yet, or differs from the worker's, is not believed; after one that was set back
+    nothing ends for *longest* seconds. Of all workers one writes it down every now and then; the others read.
     """
     cursor = await conn.execute(
         """
-        SELECT extract(epoch FROM now())::float8, extract(epoch FROM seen_at - now())::float8,
+        SELECT extract(epoch FROM now())::float8, extract(epoch FROM now() - seen_at)::float8,
                extract(epoch FROM expire_from - now())::float8
         FROM lease_clock
         """,
@@ -204,37 +204,33 @@ async def tick(conn: AsyncConnection[Any], now: float, *, gap: float, grace: flo
     )
     row = await cursor.fetchone()
     assert row is not None
-    if -row[1] < gap / 4:
-        return _tick(now, row)
+    theirs, unseen, held = row
+    if theirs < EARLIEST or abs(theirs - now) > DRIFT:
+        return Tick(sane=False, held=0)
+    if -STEP <= unseen < gap / 4:
+        return Tick(sane=True, held=max(0, int(held)))
     cursor = await conn.execute(
         """
-        WITH before AS (SELECT seen_at, expire_from FROM lease_clock FOR UPDATE), after AS (
-            UPDATE lease_clock SET
-                seen_at = greatest(before.seen_at, now()),
-                expire_from = CASE WHEN now() - before.seen_at > %(gap)s * interval '1 second'
+        WITH before AS (SELECT seen_at, expire_from FROM lease_clock FOR UPDATE)
+        UPDATE lease_clock SET
+            seen_at = now(),
+            expire_from = CASE
+                WHEN before.seen_at - now() > %(step)s * interval '1 second'
+                    THEN now() + %(longest)s * interval '1 second'
+                WHEN now() - before.seen_at > %(gap)s * interval '1 second'
                     THEN now() + least(greatest(now() - before.seen_at, %(grace)s * interval '1 second'),
                                        %(longest)s * interval '1 second')
-                    ELSE before.expire_from END
-            FROM before
-            RETURNING lease_clock.expire_from
-        )
-        SELECT extract(epoch FROM now())::float8, extract(epoch FROM before.seen_at - now())::float8,
-               extract(epoch FROM after.expire_from - now())::float8
-        FROM before, after
+                ELSE before.expire_from END
+        FROM before
+        RETURNING extract(epoch FROM lease_clock.expire_from - now())::float8
         """,
-        {"gap": gap, "grace": grace, "longest": longest},
+        {"step": STEP, "gap": gap, "grace": grace, "longest": longest},
         prepare=True,
         binary=True,
     )
     row = await cursor.fetchone()
     assert row is not None
-    return _tick(now, row)
-
-
-def _tick(now: float, row: Sequence[float]) -> Tick:
-    """Return what a *row* of the clock says: the database's time, how far that went back, how long nothing ends."""
-    theirs, back, held = row
-    return Tick(theirs >= EARLIEST and abs(theirs - now) <= DRIFT and back <= STEP, max(0, int(held)))
+    return Tick(sane=True, held=max(0, int(row[0])))
 
 
 async def lock_due(conn: AsyncConnection[Any], most: int) -> list[int]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ddns.auth import keys
-from ddns.dns.codes import Type
+from ddns.dns.codes import Rcode, Type
 from ddns.dns.refusal import Refusal
 from ddns.zone import lease, srp, update
 from ddns.zone.lease import Granted, Leases
@@ -73,6 +73,19 @@ def test_what_is_granted_lies_within_the_bounds(asked, key):
     assert got.key_lease >= got.lease
     assert got.key_lease <= 1209600
     assert len(got.option()) == (4 if key is None else 8)
+
+
+@given(st.lists(st.binary(max_size=12), max_size=3))
+def test_any_octets_in_the_option_are_read_or_a_format_error(options):
+    opt = leasing.wire.opt(1232, do=False, options=tuple((leasing.LEASE, octets) for octets in options))
+
+    read = update.parse(craft.message(craft.delete("pi"), additional=[opt]))
+
+    if isinstance(read, Refusal):
+        assert read.rcode == Rcode.FORMERR
+        assert len(options) > 1 or len(options[0]) not in (4, 8)
+    else:
+        assert (read.lease is None) == (not options)
 
 
 PARTS = [

@@ -272,25 +272,44 @@ def now_of():
     return leasing.time.time()
 
 
-async def test_a_clock_that_is_not_the_workers_is_not_believed(conn):
-    """Neither one that differs nor one that was never set."""
-    right = await leases.tick(conn, now_of(), gap=60, grace=600, longest=86400)
+async def test_many_workers_that_look_at_once_after_an_outage_all_wait(connected, owner):
+    """The one that writes it down first does not make the others forget it."""
+    await owner.execute("UPDATE lease_clock SET seen_at = now() - interval '1 hour'")
+    workers = [await connected("ddns_server") for _ in range(6)]
+
+    ticks = await asyncio.gather(*(leases.tick(one, now_of(), gap=60, grace=600, longest=86400) for one in workers))
+
+    assert all(one.sane and one.held > 3500 for one in ticks)
+
+
+async def test_a_clock_that_is_not_the_workers_is_not_believed(conn, owner):
+    """Nor is it written down, so that nothing is wrong when it is right again."""
+    await owner.execute("UPDATE lease_clock SET seen_at = now() - interval '30 seconds'")
+    before = await (await owner.execute("SELECT seen_at FROM lease_clock")).fetchone()
+
     ahead = await leases.tick(conn, now_of() - 3600, gap=60, grace=600, longest=86400)
+    after = await (await owner.execute("SELECT seen_at FROM lease_clock")).fetchone()
+    right = await leases.tick(conn, now_of(), gap=60, grace=600, longest=86400)
 
-    assert (right.sane, ahead.sane) == (True, False)
+    assert (ahead.sane, right) == (False, leases.Tick(sane=True, held=0))
+    assert after == before
 
 
-async def test_a_clock_that_was_set_back_ends_nothing_and_shortens_no_lease(make, owner):
+async def test_after_a_clock_was_set_back_nothing_ends_for_a_day_and_no_lease_is_shorter(make, owner):
+    """Nobody knows which of the two times was right; and it is not waited for the one that was wrong."""
     home = await make()
-    await owner.execute("UPDATE lease_clock SET seen_at = now() + interval '1 hour'")
+    await owner.execute("UPDATE lease_clock SET seen_at = now() + interval '10 years'")
     await home.update(CAM, leased=(3600,))
 
     held = await home.passes(3700)
-    await owner.execute("UPDATE lease_clock SET seen_at = now()")
+    clock = await leases.tick(owner, now_of(), gap=60, grace=600, longest=86400)
+    await home.update(CAM, leased=(3600,))
+    await owner.execute("UPDATE lease_clock SET expire_from = now()")
 
     assert held == 0
-    assert await home.server.expiry.look() == 0
-    assert await home.passes(3600) == 1
+    assert 86000 < clock.held <= 86400
+    assert await home.passes(3500) == 0
+    assert await home.passes(200) == 1
 
 
 async def test_a_suspended_home_loses_nothing_and_can_renew_when_it_is_released(make, owner):
