@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from ddns.answer.cookied import Cookied
+from ddns.answer.cookies import Cookies
 from ddns.answer.image import ZoneImage
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
@@ -98,6 +100,7 @@ def operations(homes: int) -> Iterator[tuple[str, Callable[[], object]]]:
     known, absent = Cycle(questions), Cycle(missing)
     yield "lookup: a remembered answer", lambda: table.lookup(known.next())
     yield "respond: a name that does not exist", lambda: responder.respond(absent.next(), UDP)
+    yield from cookie_operations(table, questions)
 
     home = owners[0]
     message = update_message(home)
@@ -141,6 +144,22 @@ def operations(homes: int) -> Iterator[tuple[str, Callable[[], object]]]:
         "sign one RRset (P-256)",
         lambda: signatory.sign(rrset.name, rrset.type, rrset.ttl, rrset.rdatas, NOW - 3600, NOW + 86400),
     )
+
+
+def cookie_operations(table: Table, questions: list[bytes]) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield questions for remembered answers with a cookie: one of ours, and an asker's own as `dig` sends it."""
+    cookies = Cookies(bytes(32))
+    cookied = Cookied(table, cookies)
+    ours = [cookies.renew(number.to_bytes(8, "big"), UDP.source, NOW) for number in range(len(questions))]
+    for name, shown in (("a good cookie", ours), ("a client's cookie", [cookie[:8] for cookie in ours])):
+        asked = [
+            question[:-2] + struct.pack("!3H", 4 + len(cookie), 10, len(cookie)) + cookie
+            for question, cookie in zip(questions, shown, strict=True)
+        ]
+        for question in asked:
+            cookied.answer(question, UDP.source, NOW)
+        messages = Cycle(asked)
+        yield f"lookup: with {name}", lambda messages=messages: cookied.answer(messages.next(), UDP.source, NOW)
 
 
 class Cycle:
