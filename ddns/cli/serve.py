@@ -109,6 +109,12 @@ def _check(kinds: Mapping[str, Sequence[Address]], chosen: settings.Settings) ->
     for kind, module in (("https", "h2"), ("quic", "aioquic")):
         if kinds[kind] and importlib.util.find_spec(module) is None:
             raise Failure(f"DNS over {kind.upper()} needs {module}, which is not here; pip install nameplate[{kind}].")
+    for kind in ("tls", "quic"):
+        if any(port == settings.DNS_PORT for _host, port in kinds[kind]):
+            raise Failure(
+                f"DNS over {kind.upper()} may not use port 53, where clients expect DNS in the clear (RFC 7858 §3.1, "
+                "RFC 9250 §4.1.1); choose 853."
+            )
     if chosen.update.transport == "encrypted" and not any(kinds[kind] for kind in ENCRYPTED):
         raise Failure(
             "[update] transport is encrypted, but nothing here listens encrypted, so no update could ever come; add "

@@ -44,6 +44,7 @@ class Reloading:
 
     def start(self) -> None:
         """Look at the files every now and then."""
+        log.info("certificate.shown pin={pin}", pin=self.current.pin)
         self._timer = self._clock.callLater(LOOK_EVERY, self._tick)
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -46,6 +46,7 @@ class _Reader:
         """Hear that the connection is gone; `connectionLost` does the rest."""
 
 
+@implementer(IHalfCloseableProtocol)
 class TcpProtocol(Protocol):
     """One connection: frames, bounds, and answers in the order in which they are ready (RFC 7766 §6.2.1.1)."""
 
@@ -57,6 +58,7 @@ class TcpProtocol(Protocol):
         self._buffer = bytearray()
         self._reading = False
         self._closing = False
+        self._ended = False
         self._unread = False
         self._unsent = 0
         self._paused = False
@@ -127,6 +129,8 @@ class TcpProtocol(Protocol):
         self.in_flight -= 1
         if self._paused and not self._full():
             self._serve_all()
+        if self._ended and not self.in_flight and not self._reading:
+            self.close()
 
     async def room(self) -> bool:
         """Wait until the client has read most of what it was sent; False: the connection is gone."""
@@ -171,8 +175,19 @@ class TcpProtocol(Protocol):
             else:
                 self._wire.resumeProducing()
 
+    def readConnectionLost(self) -> None:  # noqa: N802 - Twisted's name
+        """Hear that the client will ask no more; what it has asked it still wants to know."""
+        self._ended = True
+        if not self.in_flight:
+            self.close()
+
+    def writeConnectionLost(self) -> None:  # noqa: N802 - Twisted's name
+        """Hear that we have ended our side; we never do that alone."""
+
     def close(self) -> None:
         """Close when what was sent has gone out."""
+        if self._closing or self.seat is None:
+            return
         self._closing = True
         self._wire.unregisterProducer()
         self._wire.loseConnection()

@@ -1,4 +1,4 @@
-"""DNS over TLS (RFC 7858, RFC 8310): what `ddns.net.tcp` does, inside TLS 1.3 (RFC 9103 §8.1).
+"""DNS over TLS (RFC 7858, RFC 8310): what `ddns.net.tcp` does, inside TLS 1.3 (RFC 9103 §8.2).
 
 The certificate may change at any time: each handshake uses the one that is current then. A client that offers
 other protocols than `dot` in ALPN is refused, one that offers none is served (RFC 7858 names no ALPN; RFC 9103 §8.1).

@@ -281,3 +281,28 @@ def test_a_closing_connection_hears_nothing_more():
 
     assert server.taken == []
     assert len(server.connections) == 0
+
+
+def test_who_has_asked_all_still_hears_the_answers():
+    """A client may close its side as soon as it has asked (RFC 7766 §6.2.3, RFC 9293 §3.6)."""
+    server = Server()
+    connection = server.connect()
+    connection.dataReceived(framed(MESSAGE) * 2)
+
+    connection.readConnectionLost()
+    server.taken[1][1](b"second")
+    assert connection.transport.connected
+    server.taken[0][1](b"first")
+
+    assert connection.transport.value() == framed(b"second") + framed(b"first")
+    assert not connection.transport.connected
+
+
+def test_who_ends_without_a_question_is_let_go():
+    server = Server()
+    connection = server.connect()
+
+    connection.readConnectionLost()
+
+    assert not connection.transport.connected
+    assert len(server.connections) == 0

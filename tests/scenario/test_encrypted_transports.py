@@ -494,3 +494,42 @@ def test_a_new_key_is_published_first_and_then_shown_and_at_no_time_is_anybody_s
 
     eventually(lambda: talk(service.tls, peer) == new.chain[0])
     assert {one.cert for one in tlsa(service)} == {old.digest, new.digest}
+
+
+# -- before anything starts
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "says"),
+    [
+        (["--tls", "127.0.0.1:53"], "", "DNS over TLS may not use port 53"),
+        (["--quic", "127.0.0.1:53"], "", "DNS over QUIC may not use port 53"),
+        ([], '[update]\ntransport = "encrypted"\n', "nothing here listens encrypted"),
+        (["--tls", "here"], "", "'here' is no address to listen on"),
+        (["--tls", "127.0.0.1:{taken}"], "", "choose another with --tls"),
+    ],
+    ids=["TLS on port 53", "QUIC on port 53", "only encrypted, and deaf", "no address", "an address that is taken"],
+)
+def test_what_cannot_work_does_not_start(service, words, settings, says):
+    (service.folder / "bad.toml").write_text(settings)
+    free = f"127.0.0.1:{free_port()}"
+
+    said = service.ddns(
+        "serve", "--config", service.folder / "bad.toml", "--listen", free,
+        *(word.format(taken=service.tls) for word in words), status=2 if "here" in words else 1,
+    )  # fmt: skip
+
+    assert says in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_certificate_that_cannot_be_read_stops_the_start(service):
+    """Rather than a worker that dies again and again."""
+    (service.folder / "bad.toml").write_text('[tls]\ncertificate = "/nowhere/a.pem"\nkey = "/nowhere/b.pem"\n')
+
+    said = service.ddns(
+        "serve", "--config", service.folder / "bad.toml", "--listen", f"127.0.0.1:{free_port()}",
+        "--tls", f"127.0.0.1:{free_port()}", "--state", service.folder / "other", status=1,
+    )  # fmt: skip
+
+    assert "/nowhere/a.pem cannot be read: No such file or directory." in said
