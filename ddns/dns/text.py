@@ -295,10 +295,14 @@ def _pack_types(tokens: Iterable[Token]) -> bytes:
 
 
 def _unpack_types(octets: bytes) -> str:
-    out = []
-    at = 0
+    """Return a type bitmap as mnemonics. Raises `ValueError` where they would not give the same octets again."""
+    out: list[str] = []
+    at, last = 0, -1
     while at < len(octets):
         window, size = octets[at], octets[at + 1]
+        if window <= last or not octets[at + 1 + size] or (window == 0 and octets[at + 2] & 0x80):
+            raise ValueError
+        last = window
         for index, octet in enumerate(octets[at + 2 : at + 2 + size]):
             out += [type_to_text(window << 8 | index << 3 | bit) for bit in range(8) if octet & 0x80 >> bit]
         at += 2 + size

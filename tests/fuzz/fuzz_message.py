@@ -29,13 +29,11 @@ ZONES = {
     "child.plain.test.": hostile.CHILD_ZONE,
     "signed.test.": SIGNED.read_text(),
 }
-TABLE = Table(1000)
+OPTIONS = Options(About(nsid=b"one", identity="one", report=names.from_text("agent.example.")), Cookies(b"s" * 16))
+TABLE = Table(1000, OPTIONS.report)
 for number, (origin, text) in enumerate(ZONES.items(), start=1):
     TABLE.install(image(text, origin, number))
-RESPONDER = Responder(
-    TABLE,
-    Options(About(nsid=b"one", identity="one", report=names.from_text("agent.example.")), Cookies(b"s" * 16)),
-)
+RESPONDER = Responder(TABLE, OPTIONS)
 
 
 def seeds():

@@ -1,4 +1,4 @@
-"""A zone that was signed elsewhere, brought in from its file and served as it is: answers and proofs as of the peers."""
+"""A zone that was signed elsewhere, brought in from its file and served: answers and proofs as the peers give them."""
 
 import contextlib
 from pathlib import Path
