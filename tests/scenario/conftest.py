@@ -26,7 +26,9 @@ report = "reports.agent.test"
 def registry():
     """Yield the running service with the zones and keys of `registry.py`."""
     # With one worker NOERROR means visible to whoever asks next.
-    running = Registry("--workers", "1", ipv6=has_ipv6(), settings=SETTINGS)
+    tls = free_port()
+    running = Registry("--workers", "1", "--tls", f"127.0.0.1:{tls}", ipv6=has_ipv6(), settings=SETTINGS)
+    running.tls = tls
     try:
         running.set_up()
         running.start()

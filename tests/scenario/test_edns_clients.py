@@ -22,8 +22,8 @@ def dig(registry, *words):
     return done.stdout
 
 
-def kdig(registry, *words):
-    where = [need("kdig"), "@127.0.0.1", "-p", str(registry.port), "+time=5", "+norecurse"]
+def kdig(registry, *words, port=0):
+    where = [need("kdig"), "@127.0.0.1", "-p", str(port or registry.port), "+time=5", "+norecurse"]
     return subprocess.run([*where, *words], check=True, capture_output=True, text=True).stdout
 
 
@@ -123,7 +123,16 @@ def test_nobody_is_padded_in_the_clear(registry):
     for words in ((), ("+tcp",)):
         answered = kdig(registry, "+padding=100", *words, "www.plain.example", "A")
         assert "status: NOERROR" in answered
-        assert "Padding" not in answered.split(";; ->>HEADER", 1)[1]
+        assert "PADDING" not in answered
+
+
+def test_kdig_is_padded_over_tls_where_it_asks_for_it(registry):
+    """RFC 8467 §4.1: 468 octets, whatever the answer is."""
+    for name in ("www.plain.example", "nowhere.hash.example", "elsewhere.test"):
+        padded = kdig(registry, "+tls", "+padding", name, "A", port=registry.tls)
+        assert ";; PADDING: " in padded
+        assert ";; Received 468 B" in padded
+    assert "PADDING" not in kdig(registry, "+tls", "+nopadding", "www.plain.example", "A", port=registry.tls)
 
 
 def test_resolvers_are_told_where_to_report(registry):
