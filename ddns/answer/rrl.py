@@ -30,6 +30,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _UNLIMITED = 1 << 60  # answers in a second to whom is exempt
+_TC = FLAG_TC >> 8
 _SPARE = 1024  # cells that networks share for which there is no room
 _OPEN = EdnsOption.COOKIE.to_bytes(2, "big") + COOKIE.to_bytes(2, "big")
 _IPV4_OCTET = 8  # bits
@@ -148,8 +149,11 @@ class Rrl:
 
         It costs a few microseconds, so it is asked only once a cell is below zero.
         """
-        if request[2] >> 3 & 15 == Opcode.UPDATE and not answer[3] & 15:
-            return answer  # only who signed well gets this, and not faster than it is committed
+        if request[2] >> 3 & 15 == Opcode.UPDATE:
+            if not answer[3] & 15:
+                return answer  # only who signed well gets this, and not faster than it is committed
+            if len(answer) <= HEADER_SIZE and answer[2] & _TC:
+                return answer  # no longer than what came, and all that this would make of it
         if self._cookies is not None:
             shown = cookie(request)
             if shown and self._cookies.judge(shown, host, int(now)) == Verdict.GOOD:
@@ -240,7 +244,7 @@ def truncated(request: bytes, answer: bytes) -> bytes:
         if at >= end:
             tail = answer[at : at + _PLAIN_OPT - 2] + b"\0\0"
     counts = answer[4:6] + b"\0\0\0\0" + (b"\0\1" if tail else b"\0\0")
-    return b"".join((answer[:2], bytes((answer[2] | FLAG_TC >> 8, answer[3])), counts, answer[HEADER_SIZE:end], tail))
+    return b"".join((answer[:2], bytes((answer[2] | _TC, answer[3])), counts, answer[HEADER_SIZE:end], tail))
 
 
 def _question_end(answer: bytes) -> int:

@@ -32,7 +32,8 @@ from ddns.net.reply import Reply
 log = Logger(namespace="ddns.admission")
 
 TURN = 0.004  # seconds of updates judged before the reactor looks at anything else; what is judged shares a commit
-STRANGERS = 0.001  # seconds of that for strangers
+CROWDED = 0.001  # the same while senders are sent away, so that reading keeps pace with them
+STRANGERS = 0.0005  # seconds of that for strangers
 SAVED = 0.25  # seconds for which strangers may save up their share, so that a quiet worker takes a burst at once
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
@@ -92,6 +93,7 @@ class Admission:
         self._saved = limits.share * SAVED
         self._counted = clock()
         self._armed = False
+        self._crowded = False
         self._sent_away = 0
         self._said = 0.0
 
@@ -121,6 +123,7 @@ class Admission:
                 return Asker(Transport.UDP, host, verified=True)
         queue = self._first if self._is_known(host) else self._second
         if queue.is_full(host):
+            self._crowded = True
             self._sent_away += 1
             return None
         return Asker(Transport.UDP, host)
@@ -147,7 +150,8 @@ class Admission:
             return
         clock, serve = self._clock, self._serve
         now = clock()
-        end = now + TURN
+        end = now + (CROWDED if self._crowded else TURN)
+        self._crowded = False
         proved, first = self._proved, self._first
         while (proved or first) and clock() < end:
             for queue in (proved, first):

@@ -22,6 +22,7 @@ from ddns.net.admission import Admission, come_by_tcp
 from ddns.net.reply import Reply
 
 DRAIN = 64  # datagrams answered before the reactor looks at anything else
+ASIDE = 512  # updates put aside before it does; they must be read as fast as they may be sent
 LARGEST_REQUEST = 4096  # octets; what is longer belongs on TCP
 
 SAID = 10.0  # seconds between two lines in the log about answers that were limited
@@ -90,7 +91,7 @@ class UdpReader:
         self._sock.close()
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
-        """Answer what has arrived, at most `DRAIN` datagrams, then let updates have their turn."""
+        """Answer what has arrived, at most `DRAIN` datagrams or `ASIDE` updates, then let updates have their turn."""
         rrl = self._rrl
         now = time.time()
         if not rrl.since <= now < rrl.until:
@@ -105,10 +106,12 @@ class UdpReader:
         """Read and answer. Raises `BlockingIOError` where there is nothing more to read."""
         receive, send, lookup = self._sock.recvfrom, self._sock.sendto, self._lookup
         cells, enter = rrl.cells, rrl.enter
-        for _ in range(DRAIN):
+        left: float = DRAIN
+        while left > 0:
             wire, peer = receive(LARGEST_REQUEST)
             reply = lookup(wire)
             if reply is not None:
+                left -= 1
                 cell = cells.get(peer[0]) or enter(peer[0])
                 cell[0] -= 1
                 if cell[0] < 0:
@@ -117,17 +120,21 @@ class UdpReader:
                         continue
                 send(reply, peer)
             elif len(wire) >= HEADER_SIZE:
-                self._hand_over(wire, peer, None)
+                left -= self._hand_over(wire, peer, None)
+            else:
+                left -= 1
 
-    def _hand_over(self, wire: bytes, peer: Any, to: Any) -> None:
+    def _hand_over(self, wire: bytes, peer: Any, to: Any) -> float:
+        """Put an update aside, answer anything else; return which part of a drain's work that was, as a datagram's."""
         if wire[2] & _OPCODE != _UPDATE or self._admission is None:
             self._slow(wire, peer, Datagram(self, wire, peer, to))
-            return
+            return 1
         asker = self._admission.has_room(wire, peer[0])
         if asker is None:
-            self.answer(wire, come_by_tcp(wire), peer, to)
+            self._send(come_by_tcp(wire), peer, to)  # no longer than what came, and so not limited
         else:
             self._admission.put(wire, asker, Datagram(self, wire, peer, to))
+        return DRAIN / ASIDE
 
     def answer(self, wire: bytes, octets: bytes, peer: Any, to: Any) -> None:
         """Send *octets*, the answer to *wire*, to *peer*; *to* is what `_hand_over` got."""
@@ -166,11 +173,13 @@ class WildcardUdpReader(UdpReader):
 
     def _drain(self, rrl: Rrl, now: float) -> None:
         cells, enter = rrl.cells, rrl.enter
-        for _ in range(DRAIN):
+        left: float = DRAIN
+        while left > 0:
             wire, control, _flags, peer = self._sock.recvmsg(LARGEST_REQUEST, 128)
             source = _source(control)
             reply = self._lookup(wire)
             if reply is not None:
+                left -= 1
                 cell = cells.get(peer[0]) or enter(peer[0])
                 cell[0] -= 1
                 if cell[0] < 0:
@@ -179,7 +188,9 @@ class WildcardUdpReader(UdpReader):
                         continue
                 self._sock.sendmsg([reply], source, 0, peer)
             elif len(wire) >= HEADER_SIZE:
-                self._hand_over(wire, peer, source)
+                left -= self._hand_over(wire, peer, source)
+            else:
+                left -= 1
 
     def _send(self, octets: bytes, peer: Any, to: Any) -> None:
         self._sock.sendmsg([octets], to, 0, peer)

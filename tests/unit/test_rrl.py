@@ -221,12 +221,13 @@ def test_who_sent_no_good_cookie_slips_through_with_badcookie_and_one():
 
 
 def test_a_good_update_is_always_answered():
-    """Its signature has been verified; errors count as errors."""
+    """Its signature has been verified; errors count as errors, unless they are as good as truncated already."""
     rrl = limiter(slip=0)
     request = b"\0\1\x28\0" + bytes(8)
 
     assert sent(offer(rrl, request, b"\0\1\xa8\0" + bytes(8), times=50), b"\0\1\xa8\0" + bytes(8)) == 50
     assert sent(offer(rrl, request, b"\0\1\xa8\5" + bytes(8), times=50), b"\0\1\xa8\5" + bytes(8)) <= 3
+    assert sent(offer(rrl, request, b"\0\1\xaa\5" + bytes(8), times=50), b"\0\1\xaa\5" + bytes(8)) == 50
 
 
 @pytest.mark.parametrize("options", [(), ((EdnsOption.COOKIE, b"c" * 8),)])
