@@ -194,6 +194,7 @@ class Updates:
         """Take one UPDATE message; *reply* is called once."""
         if self._bounds.encrypted and not asker.transport.encrypted:
             reply(answered(wire, CLEARTEXT, None, self._options, asker))
+            self._note(CLEARTEXT, asker, None, None)
             return
         signature = open_signed(wire)
         if isinstance(signature, Refusal):
