@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,6 +34,8 @@ PAUSE = 0.05  # seconds between two looks at what is due, at least
 AT_ONCE = 200  # zones looked at together
 MOST_DUE = 10_000  # zones that wait to be looked at; the others are found by comparing all
 MOST_UNDER_WAY = 5_000  # NOTIFYs that wait for their answers
+SILENT = 50  # NOTIFYs without an answer, one after another, after which a secondary counts as away
+PROBES = 5  # NOTIFYs under way to one that is away: it is not to keep others from being told
 LONGEST_WAIT = 60.0  # seconds for one answer (RFC 1996 §3.6)
 COMPARE = 600.0  # seconds between two comparisons of all zones
 FOLLOW = 2.0  # seconds between two attempts to become the sender
@@ -99,6 +102,8 @@ class Notifier:
         self._anew: set[int] = set()  # zones whose unanswered NOTIFYs are tried again
         self._under_way: dict[_Pair, _Flight] = {}
         self._by_place: dict[_Place, _Pair] = {}
+        self._silent: Counter[tuple[str, int]] = Counter()  # by address and port: unanswered since the last answer
+        self._to: Counter[tuple[str, int]] = Counter()  # and under way
         self._ended: dict[_Pair, tuple[int, int | None, int]] = {}
         self._compared: int | None = 0  # comparing all zones: the last id seen; None: done
         self._compare_at = 0.0
@@ -145,6 +150,7 @@ class Notifier:
                 await self._changed(conn)
         log.info("notify.sending")
         self._forget()
+        self._compare()
         await self._pool.open()
         await conn.execute(f"LISTEN {notify.ZONES}")
         sending = asyncio.ensure_future(self._send_due())
@@ -190,7 +196,7 @@ class Notifier:
         clock = asyncio.get_running_loop().time
         while True:
             now = clock()
-            if now >= self._compare_at:
+            if now >= self._compare_at and self._compared is None:
                 self._compare()
             async with self._pool.connection() as conn:
                 await self._note(conn)
@@ -220,7 +226,7 @@ class Notifier:
     def _drop_gone(self, looked_at: set[int], there: set[_Pair]) -> None:
         """Forget what is under way to targets, or of zones, that have been removed."""
         for pair in [pair for pair in self._under_way if pair[0] in looked_at and pair not in there]:
-            self._by_place.pop(self._under_way.pop(pair).place, None)
+            self._land(pair)
 
     async def _compare_some(self, conn: Connection, after: int, now: float) -> None:
         """Have the next zones looked at of which somebody has not been told."""
@@ -252,11 +258,16 @@ class Notifier:
             if len(self._under_way) >= MOST_UNDER_WAY:
                 self._due[row.zone] = now + self._limits.wait
                 return
+            where = row.address, row.port
+            if self._silent[where] >= SILENT and self._to[where] >= PROBES:
+                return  # it is found by comparing, when the secondary is back
             flight = self._under_way[pair] = _Flight()
+            self._to[where] += 1
         elif now < flight.until:
             self._due[row.zone] = min(flight.until, self._due.get(row.zone, flight.until))
             return
-        elif flight.tries >= self._limits.tries:
+        self._silent[row.address, row.port] += flight.tries > 0
+        if flight.tries >= self._limits.tries:
             self._end(pair, flight, None)
             log.warn(
                 "notify.unanswered zone={zone} to={to} serial={serial} tries={tries}",
@@ -333,9 +344,20 @@ class Notifier:
                 log.warn("notify.bad_answer from={source} reason={reason}", source=address, reason=refusal.text)
                 return
         self._end(pair, flight, read[1])
+        if self._silent.pop((address, port), 0) >= SILENT:
+            self._compare()
+
+    def _land(self, pair: _Pair) -> _Flight:
+        """Forget that a NOTIFY is under way."""
+        flight = self._under_way.pop(pair)
+        self._by_place.pop(flight.place, None)
+        where = flight.place[:2]
+        self._to[where] -= 1
+        if not self._to[where]:
+            del self._to[where]
+        return flight
 
     def _end(self, pair: _Pair, flight: _Flight, rcode: int | None) -> None:
         self._ended[pair] = flight.serial, rcode, flight.tries
-        self._by_place.pop(flight.place, None)
-        del self._under_way[pair]
+        self._land(pair)
         self._wake.set()

@@ -290,3 +290,32 @@ async def test_a_target_that_is_removed_is_told_no_more(dsn_for, admin):
         await until(lambda: not registry.notifiers[0]._under_way)
         assert not registry.notifiers[0]._by_place
         listener.transport.close()
+
+
+async def test_a_secondary_that_is_away_keeps_nobody_else_from_being_told(dsn_for, admin, monkeypatch):
+    """Only probes go to it; when it answers one, it is told of all that it has missed."""
+    monkeypatch.setattr(notifier, "SILENT", 2)
+    monkeypatch.setattr(notifier, "PROBES", 1)
+    async with Registry(dsn_for, admin, tries=3, wait=0.05) as registry:
+        zone = await registry.add(ORIGIN, [], serial=1)
+        homes = [await registry.add(names.from_text(f"h{number}", ORIGIN), [], parent=zone) for number in range(30)]
+        away, here = await Secondary(None).listen(), await Secondary().listen()
+        await registry.tell(zone, away.port)
+        registry.start()
+        await until(lambda: len(away.heard) >= 3)
+        await registry.tell(zone, away.port, homes=True)
+        await registry.tell(zone, here.port, homes=True)
+
+        await until(lambda: len({one.question[0].name for one in here.heard}) == len(homes))
+        assert registry.notifiers[0]._to[("127.0.0.1", away.port)] <= 1
+        await until(lambda: not registry.notifiers[0]._to)
+        away.answers = [dns.rcode.NOERROR]
+
+        async def all_told() -> bool:
+            found = await transfers.notified(admin)
+            return sum(one.rcode == 0 for one in found) == 2 * len(homes) + 1
+
+        registry.notifiers[0]._compare()
+        await until(all_told)
+        away.transport.close()
+        here.transport.close()
