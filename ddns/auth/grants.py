@@ -45,14 +45,13 @@ class Decision(msgspec.Struct, frozen=True):
     bounded_by: Grant | None = None
 
 
-def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
-    """Tell whether *credential* speaks for the home whose zone has the id *zone* and the name *origin*.
+def owns(credential: Credential, zone: int, *, is_home: bool) -> bool:
+    """Tell whether *credential* speaks for the home whose zone has the id *zone*.
 
-    One that was enrolled for a home is bound to its id: it does not come back with the next home of that name.
+    Its name means nothing here: a key is bound to the home for which it was enrolled. So it does not come back with
+    the next home of that name, and one that was there before owns no home that is later called like it.
     """
-    if not is_home or credential.invitation is not None:
-        return False
-    return credential.name == origin if credential.home is None else credential.home == zone
+    return is_home and credential.invitation is None and credential.home == zone
 
 
 def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
@@ -91,7 +90,7 @@ class Rules:
         self._credential = credential
         self._zone = zone
         self._origin = origin
-        self._owner = owns(credential, zone, origin, is_home=is_home)
+        self._owner = owns(credential, zone, is_home=is_home)
         self._grants: list[Grant] = []
         self._denials = list(everybody)
         if credential.invitation is None:

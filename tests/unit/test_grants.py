@@ -37,11 +37,10 @@ def asked(
     return refusal.code
 
 
-@pytest.mark.parametrize(
-    "key", [credential(called="smith.homes.example."), credential(called="other.example.", home=HOME_ZONE)]
-)
-def test_a_homes_key_may_change_its_home_and_nothing_else(key):
-    """By its name, or enrolled for it: every name and type there, the delegation in the registry not."""
+@pytest.mark.parametrize("called", ["smith.homes.example.", "other.example."])
+def test_a_homes_key_may_change_its_home_and_nothing_else(called):
+    """Enrolled for it, whatever it is called: every name and type there, the delegation in the registry not."""
+    key = credential(called=called, home=HOME_ZONE)
     everything = [("smith.homes.example.", NS), ("cam.smith.homes.example.", ANY), ("*.smith.homes.example.", TXT)]
 
     assert asked(key, *everything) == ""
@@ -49,9 +48,12 @@ def test_a_homes_key_may_change_its_home_and_nothing_else(key):
     assert asked(key, ("jones.homes.example.", A), zone=8, origin=name("jones.homes.example.")) != ""
 
 
-def test_the_name_counts_for_homes_only():
-    """A key called like an ordinary zone has no rights by that."""
-    assert asked(credential(called="smith.homes.example."), ("cam.smith.homes.example.", A), is_home=False) != ""
+@pytest.mark.parametrize("is_home", [True, False])
+def test_a_key_that_is_only_called_like_a_home_has_no_rights(is_home):
+    """It may have been there before the home, for something else."""
+    key = credential(called="smith.homes.example.")
+
+    assert asked(key, ("cam.smith.homes.example.", A), is_home=is_home) == "zone-not-granted"
 
 
 def test_a_key_of_a_former_home_of_that_name_has_no_rights():
