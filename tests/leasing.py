@@ -87,14 +87,18 @@ class Server:
         await self.pool.close()
 
     async def send(
-        self, *messages: bytes, source: str = "192.0.2.1", transport: Transport = Transport.TCP
+        self,
+        *messages: bytes,
+        source: str = "192.0.2.1",
+        transport: Transport = Transport.TCP,
+        verified: bool = False,
     ) -> list[dns.message.Message]:
         """Hand over signed messages at once and return the replies in their order."""
         loop = asyncio.get_running_loop()
         waiting = []
         for octets in messages:
             replied = loop.create_future()
-            self.updates.receive(octets, Asker(transport, source), replied.set_result)
+            self.updates.receive(octets, Asker(transport, source, verified), replied.set_result)
             waiting.append(replied)
         async with asyncio.timeout(20):
             replies = await asyncio.gather(*waiting)

@@ -262,6 +262,18 @@ async def test_a_sender_that_is_not_proved_to_be_there_does_not_get_as_far(make)
     assert await home.content() == set()
 
 
+async def test_a_datagram_with_a_cookie_and_a_connection_are_as_good(make):
+    """RFC 9665 §6's hosts may be too small for TCP."""
+    home = await make()
+
+    replies = [
+        await home.register(ONE, "pi", *PRINTER, transport=Transport.UDP, verified=True),
+        await home.register(TWO, "po", *host("po", TWO, "192.0.2.8"), transport=Transport.TLS),
+    ]
+
+    assert {reply.rcode() for reply in replies} == {Rcode.NOERROR}
+
+
 async def test_when_the_home_is_closed_nobody_registers_and_what_is_there_ends(make):
     home = await make()
     await home.register(ONE, "pi", *PRINTER)
