@@ -113,7 +113,7 @@ class Cookies:
         if secret is None:
             if len(self._secrets) >= _SECRETS:
                 self._secrets.clear()
-            secret = hmac.digest(self._secret, _PURPOSE + day.to_bytes(8, "big"), "sha256")[:SECRET_SIZE]
+            secret = hmac.digest(self._secret, _PURPOSE + day.to_bytes(8, "big", signed=True), "sha256")[:SECRET_SIZE]
             self._secrets[day] = secret
         return secret
 

@@ -133,6 +133,15 @@ def test_each_day_has_a_secret_of_its_own(cookies):
     assert len(made) == 5
 
 
+def test_a_clock_that_has_just_begun_stops_nothing():
+    """A machine without a battery starts in 1970; a cookie may then be of the year before."""
+    cookies = Cookies(bytes(32))
+    before = CLIENT + b"\1\0\0\0" + (2**32 - 3000).to_bytes(4, "big") + bytes(8)
+
+    assert cookies.judge(before, HOME, 100) == Verdict.BAD
+    assert cookies.judge(cookies.renew(before, HOME, 100), HOME, 100) == Verdict.GOOD
+
+
 def test_another_version_is_bad_and_gets_ours(cookies):
     """RFC 9018 §4.1: version 1 is the only one; a cookie of 32 octets may be good somewhere else."""
     assert cookies.judge(CLIENT + b"\2" + bytes(15), HOME, NOW) == Verdict.BAD
