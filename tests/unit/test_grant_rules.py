@@ -181,7 +181,7 @@ def test_strangers_do_not_read_the_reasons_of_denials():
 
 def test_a_denial_for_everybody_binds_a_homes_own_key():
     """Its right to its home is a grant like any other."""
-    own = key(home=ZONE)
+    own = key(called=ORIGIN, home=ZONE)
     held = rules(own, rule("zone", types=(MX,), denied="no mail here", id=12), is_home=True)
 
     refusal = held.refuse([(n("x"), A), (ORIGIN, MX)])
