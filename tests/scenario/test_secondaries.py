@@ -27,12 +27,13 @@ ZONES = (REGISTRY, HOME)
 UPDATES = 1000
 PADDING = "".join(f'p{number} TXT "{"x" * 60}"\n' for number in range(300))
 NAMES = ("knot", "nsd", "bind")
+TLS = free_port()
 
 
 @pytest.fixture(scope="module")
 def primary():
     """Yield the service with a registry's zone and a home in it, which its key may write and transfer."""
-    service = Service("--workers", "2")
+    service = Service("--workers", "2", "--tls", f"127.0.0.1:{TLS}")
     try:
         (service.folder / "zone").write_text(ZONE_FILE + PADDING)
         service.apply(f"""
@@ -181,9 +182,9 @@ def words(key=True):
     return ["-y", f"hmac-sha256:{KEY}:{SECRETS['k256']}"] if key else []
 
 
-def asked(program, service, *rest):
+def asked(program, service, *rest, port=None):
     done = subprocess.run(
-        [need(program), "@127.0.0.1", "-p", str(service.port), *rest],
+        [need(program), "@127.0.0.1", "-p", str(port or service.port), *rest],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     return done.stdout
@@ -208,6 +209,14 @@ def test_dig_takes_the_zone_whole_and_in_steps(primary, program):
     for printed in (whole, steps):
         assert "WARNING" not in printed
         assert "Transfer failed" not in printed
+
+
+@pytest.mark.parametrize("program", ["dig", "kdig"])
+def test_dig_takes_the_zone_over_tls(primary, program):
+    printed = asked(program, primary, REGISTRY, "AXFR", "+tls", *words(), port=TLS)
+
+    assert printed.count("\tSOA\t") == 2
+    assert "p299.homes.example." in printed
 
 
 @pytest.mark.parametrize("program", ["dig", "kdig"])

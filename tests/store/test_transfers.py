@@ -348,6 +348,26 @@ async def test_a_client_that_does_not_read_is_given_up(dsn_for, admin):
         writer.close()
 
 
+async def test_a_transfer_that_cannot_be_finished_ends_the_connection(dsn_for, admin, owner):
+    """A client must not take a part for the whole: nothing looks like an end (RFC 5936 §2.2)."""
+    async with Primary(dsn_for, admin) as primary:
+        await primary.add(ORIGIN, [txt(f"h{number:05d}", b"x" * 250, b"y" * 250) for number in range(12_000)])
+        wire = question(key="secondary.").to_wire()
+        reader, writer = await asyncio.open_connection("127.0.0.1", primary.port, limit=1024)
+        writer.write(struct.pack("!H", len(wire)) + wire)
+        await reader.readexactly(2)
+
+        await owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE state = 'idle in transaction' AND datname = current_database()"
+        )
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await reader.readexactly(20_000_000)
+
+        assert (await answer(primary, question(key="secondary."))).rcode() == dns.rcode.NOERROR
+        writer.close()
+
+
 async def test_nobody_may_have_a_zone_without_a_right(dsn_for, admin):
     """A key has to be the one of the rule, its signature good, and an address in the prefix of the rule."""
     async with Primary(dsn_for, admin) as primary:
