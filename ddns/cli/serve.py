@@ -120,6 +120,13 @@ def _check(kinds: Mapping[str, Sequence[Address]], chosen: settings.Settings) ->
             "[update] transport is encrypted, but nothing here listens encrypted, so no update could ever come; add "
             '[tls] listen = ["ADDR:853"] or --tls ADDR:853.'
         )
+    if chosen.tls.certificate and any(kinds[kind] for kind in ENCRYPTED):
+        from ddns.net import certificate  # noqa: PLC0415 - only who needs it pays for it
+
+        try:
+            certificate.load(Path(chosen.tls.certificate), Path(chosen.tls.key))
+        except certificate.BadCertificate as error:
+            raise Failure(str(error)) from None
     files = raise_file_limit()
     if files < chosen.tcp.clients + OWN_FILES:
         _say(

@@ -71,11 +71,19 @@ class Encrypted(Registry):
                     and dns.query.receive_tcp(sock, keyring=message.keyring, request_mac=message.mac)[0]
                 )
         if transport == "quic":
-            return dns.query.quic(message, "127.0.0.1", port=self.tls, timeout=10, verify=False)
+            message.id = 0  # RFC 9250 §4.2.1
+            octets = talk(self.tls, lambda client: answer_to(client, message.to_wire()))
+            return dns.message.from_wire(octets, keyring=message.keyring, request_mac=message.mac)
         (self.folder / "message").write_bytes(message.to_wire())
         curl = [need("curl"), "-sfk", *TYPE, "--data-binary", "@message", f"https://127.0.0.1:{self.https}/dns-query"]
         octets = subprocess.run(curl, cwd=self.folder, capture_output=True, timeout=30, check=True).stdout
         return dns.message.from_wire(octets, keyring=message.keyring, request_mac=message.mac)
+
+
+async def answer_to(client, wire):
+    client.write(0, framed(wire))
+    await client.until(lambda: 0 in client.ended)
+    return client.streams[0][2:]
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +100,11 @@ def service():
         running.remove()
 
 
-def client(port):
+def client(port, protocol="dot"):
     """Return a TLS connection that trusts anybody."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["dot"])
+    context.set_alpn_protocols([protocol])
     return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
 
 
@@ -399,7 +407,7 @@ def test_a_wrong_secret_is_refused_encrypted_too(service):
 
 
 def test_clients_that_come_halfway_lose_their_own_connection_and_nobody_elses(service):
-    """Nobody speaks, half a handshake, half a message, unread answers, a reset: all end; others are answered."""
+    """Silence, half a handshake, half a message, half a request, a reset: all end; others are answered."""
     silent = socket.create_connection(("127.0.0.1", service.tls), timeout=15)
     half = socket.create_connection(("127.0.0.1", service.tls), timeout=15)
     half.sendall(b"\x16\x03\x01\x02\x00\x01")
@@ -412,15 +420,21 @@ def test_clients_that_come_halfway_lose_their_own_connection_and_nobody_elses(se
     resetting.sendall(framed(QUESTION) * 30)
     resetting.close()
     idle = client(service.tls)
+    lingering = client(service.https, "http/1.1")
+    lingering.sendall(b"POST /dns-query HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\nbegun")
+    counting = client(service.https, "h2")
+    counting.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
     for _ in range(20):
         assert service.values("www.hash.example.", "A") == ["192.0.2.1", "192.0.2.2"]
         assert "192.0.2.1" in run("kdig", "@127.0.0.1", "-p", service.tls, "+tls", "+short", "www.hash.example.")
 
-    for sock in (silent, half, dribbling, plain, idle):
-        sock.settimeout(15)
+    for sock in (silent, half, dribbling, plain, idle, lingering):
         assert read(sock) == b""
         sock.close()
+    with counting, contextlib.suppress(ConnectionError):
+        while counting.recv(65536):  # HTTP/2 says good bye first
+            pass
 
 
 def test_a_client_that_never_reads_is_cut_off(service):
