@@ -167,6 +167,13 @@ def test_the_commands_page_has_every_verb_and_option(words, command):
                 assert option in section or option in general, f"{words} {option}"
 
 
+def test_no_two_test_files_have_one_name():
+    """They are imported by their names alone, so the second would hide the first."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+
+    assert sorted(names) == sorted(set(names))
+
+
 def test_the_changelog_has_a_place_for_what_comes_next():
     text = (ROOT / "CHANGELOG.md").read_text()
 
