@@ -319,6 +319,7 @@ def run(config: WorkerConfig) -> None:
     # Twisted's own annotations do not know that its observers are observers.
     observer: Any = textFileLogObserver(sys.stderr)
     wanted: Any = LogLevelFilterPredicate(LogLevel.info)
+    wanted.setLogLevelForNamespace("twisted.web", LogLevel.error)  # it tells of each client's mistakes
     filtered: Any = FilteringLogObserver(observer, [wanted])
     globalLogBeginner.beginLoggingTo([filtered], redirectStandardIO=False)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s [%(name)s] %(message)s")

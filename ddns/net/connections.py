@@ -238,13 +238,20 @@ class Connections:
         now, idle = self.now(), self.idle_time()
         self._advertise(self.keepalive())
         for seat in list(self._seats):
-            if now >= seat.due or now >= seat.stalled:
-                self._cut(seat)
-            elif not seat.connection.in_flight and seat.due == inf and now - seat.used >= idle:
-                seat.due = now + CLOSING
-                seat.connection.close()
+            try:
+                self._judge(seat, now, idle)
+            except Exception:  # noqa: BLE001 - a bug in one connection must not make the others immortal
+                seat.leave()
+                log.failure("connection.failed")
         if self._seats:
             self._sweep = self._clock.callLater(SWEEP, self._look)
+
+    def _judge(self, seat: Seat, now: float, idle: float) -> None:
+        if now >= seat.due or now >= seat.stalled:
+            self._cut(seat)
+        elif not seat.connection.in_flight and seat.due == inf and now - seat.used >= idle:
+            seat.due = now + CLOSING
+            seat.connection.close()
 
 
 @functools.lru_cache(maxsize=4096)

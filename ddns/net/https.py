@@ -266,7 +266,8 @@ class DohFactory(http.HTTPFactory):
     noisy = False
 
     def __init__(self, serve: Serve, connections: Connections, reactor: Any) -> None:
-        super().__init__(timeout=connections.limits.idle, reactor=reactor)
+        # The seat has all time-outs; `twisted.web` would log each of its own, and strangers must not fill the log.
+        super().__init__(timeout=cast("Any", None), reactor=reactor)
         self.serve = serve
         self.connections = connections
 

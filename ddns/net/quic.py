@@ -8,10 +8,11 @@ One process serves a port: only it knows the ids of its connections.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
@@ -28,6 +29,7 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.retry import QuicRetryTokenHandler
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from ddns.dns import wire as wires
@@ -35,7 +37,7 @@ from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, EdnsOption, Type
 from ddns.dns.wire import BadMessage
 from ddns.net.certificate import Certificate
-from ddns.net.connections import Connections, Seat
+from ddns.net.connections import SAY_EVERY, Connections, Seat
 from ddns.net.reply import Reply
 from ddns.net.tcp import LENGTH, PAUSE, SMALL
 from ddns.net.udp import IP_PKTINFO
@@ -43,6 +45,8 @@ from ddns.net.udp import _source as leaving_from
 
 # aioquic tells of every connection; that is too much, and nobody's business.
 logging.getLogger("quic").setLevel(logging.WARNING)
+
+log = Logger(namespace="ddns.quic")
 
 Serve = Callable[[bytes, Asker, Reply], None]
 
@@ -67,6 +71,7 @@ class QuicListener:
         self.clock = clock
         self._retry = QuicRetryTokenHandler()
         self._routes: dict[bytes, QuicSession] = {}
+        self._said = -inf
         self._wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         self.bound = sock.getsockname()
         _prepare(sock, wildcard=self._wildcard)
@@ -109,12 +114,19 @@ class QuicListener:
                 came = (*peer[:2], peer, tuple(leaving_from(control)))
                 session = self._session(octets, came)
                 if session is not None:
-                    session.quic.receive_datagram(octets, came, now=self.clock.seconds())
+                    session.receive(octets, came)
                     heard[session] = None
         except OSError:
             pass  # nothing more to read
         for session in heard:
             session.advance()
+
+    def failed(self) -> None:
+        """Log the failure of a connection with its traceback, once a minute at most."""
+        now = self.clock.seconds()
+        if now - self._said >= SAY_EVERY:
+            self._said = now
+            log.failure("quic.failed")
 
     def close(self) -> None:
         """End all connections and stop listening."""
@@ -240,10 +252,28 @@ class QuicSession:
 
     # -- the state machine
 
+    def receive(self, octets: bytes, came: Any) -> None:
+        """Take a datagram; `advance` does the rest."""
+        with self._no_harm():
+            self.quic.receive_datagram(octets, came, now=self._listener.clock.seconds())
+
     def advance(self) -> None:
         """Hear what has happened, send what is due, and set the timer."""
-        if self._advancing:
-            return  # an answer that was ready at once; it is sent below
+        if not self._advancing:  # else: an answer that was ready at once; it is sent by who is at it
+            with self._no_harm():
+                self._advance()
+
+    @contextlib.contextmanager
+    def _no_harm(self) -> Iterator[None]:
+        """End this connection where the state machine fails, and nobody else's: the reactor must not hear of it."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - a bug, of aioquic or of ours
+            self._advancing = False
+            self._forget()
+            self._listener.failed()
+
+    def _advance(self) -> None:
         self._advancing = True
         while self.seat is not None and (event := self.quic.next_event()) is not None:
             self._hear(event)
@@ -261,7 +291,8 @@ class QuicSession:
 
     def _tick(self) -> None:
         self._timer = None
-        self.quic.handle_timer(now=self._listener.clock.seconds())
+        with self._no_harm():
+            self.quic.handle_timer(now=self._listener.clock.seconds())
         self.advance()
 
     def _send(self) -> None:
@@ -385,8 +416,9 @@ class QuicSession:
 
     def end(self, error: int, reason: str) -> None:
         """Close the connection and say why."""
-        self.quic.close(error_code=error, reason_phrase=reason)
-        self._send()
+        with self._no_harm():
+            self.quic.close(error_code=error, reason_phrase=reason)
+            self._send()
         self._forget()
 
     def close(self) -> None:

@@ -220,6 +220,19 @@ def test_the_handshakes_of_one_client_are_rationed_and_another_has_its_own():
     assert house.all.handshake("192.0.2.1")
 
 
+def test_a_connection_that_fails_to_close_does_not_keep_the_others():
+    """Its seat goes too, and the bounds go on working."""
+    house = House(idle=10)
+    broken, other = house.come(), house.come()
+    broken.close = lambda: 1 / 0
+
+    house.wait(10)
+
+    assert other.done == ["close"]
+    house.wait(int(CLOSING))
+    assert not len(house.all)
+
+
 def test_the_timer_stops_with_the_last_connection():
     """An idle worker does nothing."""
     house = House()
