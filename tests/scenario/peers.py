@@ -4,6 +4,7 @@ With a key they also take updates of these zones and hand them out whole, to who
 """
 
 import contextlib
+import functools
 import re
 import socket
 import struct
@@ -25,6 +26,7 @@ READ = {
 }  # the releases whose answers docs/reference/differences.md tells of
 
 
+@functools.cache
 def as_read(name):
     """Tell whether the server *name* is of the release that the page of differences was written from."""
     program, option = PROGRAMS[name]
@@ -165,7 +167,7 @@ class Peer:
         if self.key is not None:
             allowed = f'allow-update {{ key "{self.key[0]}"; }}; allow-transfer {{ key "{self.key[0]}"; }};'
         if origin in self.signed:
-            signing = "dnssec-policy default;"
+            signing = "dnssec-policy default; inline-signing no;"
         return f'zone "{origin}" {{ type primary; file "{path}"; {allowed} {signing} }};\n'
 
     def _knot(self, zones):

@@ -22,7 +22,6 @@ from ddns.answer.table import Table
 
 ODD = {odd.id: odd for odd in odd_questions.table()}
 PEERS = ("nsd", "bind", "knot")
-READ = {peer: as_read(peer) for peer in PEERS}
 
 
 def view(wire):
@@ -71,6 +70,6 @@ def test_an_odd_question_is_answered_as_by_the_peers(answers, case):
     others = [peer for peer in PEERS if answers[case, peer] != ours]
 
     unexplained = [peer for peer in others if peer not in differences.peers(ODD[case].differs)]
-    read = [peer for peer in unexplained if READ[peer]]
+    read = [peer for peer in unexplained if as_read(peer)]
     assert not read, "".join(f"\n{one}: {answers[case, one]}" for one in ("ours", *read))
     assert len(unexplained) < len(PEERS), "ours is alone"

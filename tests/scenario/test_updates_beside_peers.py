@@ -129,7 +129,6 @@ def master_files(folder):
     return files
 
 
-READ = {peer: as_read(peer) for peer in ("bind", "knot")}
 SIGNED = {row.origin for row in ROWS.values() if row.signed}
 
 
@@ -209,6 +208,6 @@ def test_a_row_is_done_as_the_peers_do_it(outcomes, case):
 
     assert (ours.code, ours.moved) == (row.code, row.change)
     unexplained = [peer for peer in others if peer not in differences.peers(row.differs)]
-    read = [peer for peer in unexplained if READ[peer]]
+    read = [peer for peer in unexplained if as_read(peer)]
     assert not read, "".join(f"\n{one}: {outcome[one].show()}" for one in ("ours", *read))
     assert len(unexplained) < len(outcome) - 1, "ours is alone"
