@@ -304,7 +304,8 @@ def start(folder: Path, port: int, cpu: int, homes: list[Home], ddns: list[str])
     )
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(
-            [*pinned, "serve", "--config", str(folder / "ddns.toml"), "--listen", f"127.0.0.1:{port}", "--workers", "1"],
+            [*pinned, "serve", "--config", str(folder / "ddns.toml"),
+             "--listen", f"127.0.0.1:{port}", "--workers", "1"],
             env=environment, stdout=log, stderr=log,
         )  # fmt: skip
     question = struct.pack("!6H", 7, 0, 1, 0, 0, 1) + homes[0].name + b"\0\x2e\0\1" + b"\0\0\x29\x04\xd0\0\0\x80\0\0\0"
@@ -361,21 +362,22 @@ def main() -> None:
     server = start(folder, o.port, o.server_cpu, homes, o.ddns.split())
     try:
         Load(o.port, homes, HOMES, 200).run(1.0, lambda: None)  # the homes become known
-        print(
-            "| flood | forged/s | good updates/s | within 1 s | from new addresses | by TCP | p50 / p99 ms | questions/s | answered | p50 / p99 ms |"
-        )
-        print("|---|---|---|---|---|---|---|---|---|---|")
+        columns = (
+            "flood", "forged/s", "good updates/s", "within 1 s", "from new addresses", "by TCP", "p50 / p99 ms",
+            "questions/s", "answered", "p50 / p99 ms",
+        )  # fmt: skip
+        print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
         for kind in o.kinds.split(","):
             for rate in map(int, o.rates.split(",")):
                 if not rate and kind != o.kinds.split(",")[0]:
                     continue
                 f = measure(kind, rate, o, homes)
-                print(
-                    f"| {kind if rate else 'none'} | {f['sent']:,.0f} | {f['updates']:.0f} | {f['share']:.1f} % | {f['moved']:.0f} % "
-                    f"| {f['tcp']:.0f} | {f['u50']:.1f} / {f['u99']:.1f} | {f['queries']:,.0f} | {f['asked']:.1f} % "
-                    f"| {f['q50']:.2f} / {f['q99']:.2f} |",
-                    flush=True,
-                )
+                cells = (
+                    kind if rate else "none", f"{f['sent']:,.0f}", f"{f['updates']:.0f}", f"{f['share']:.1f} %",
+                    f"{f['moved']:.0f} %", f"{f['tcp']:.0f}", f"{f['u50']:.1f} / {f['u99']:.1f}",
+                    f"{f['queries']:,.0f}", f"{f['asked']:.1f} %", f"{f['q50']:.2f} / {f['q99']:.2f}",
+                )  # fmt: skip
+                print(f"| {' | '.join(cells)} |", flush=True)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
