@@ -246,7 +246,7 @@ class Notifier:
         )
         now = asyncio.get_running_loop().time()
         for zone, _ in ended:
-            self._due.setdefault(zone, now)
+            self._due[zone] = now
 
     async def _consider(self, row: Notice, now: float) -> None:
         """Send *row*'s NOTIFY, or send it again, or give it up, or leave it until its time comes."""
