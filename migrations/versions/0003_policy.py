@@ -54,7 +54,8 @@ BEGIN
     END IF;
 END
 $$;
-DELETE FROM grants WHERE rule NOT IN ('zone', 'subdomain', 'selfsub') OR counts IS NOT NULL OR min_assurance IS NOT NULL;
+DELETE FROM grants
+WHERE rule NOT IN ('zone', 'subdomain', 'selfsub') OR counts IS NOT NULL OR min_assurance IS NOT NULL;
 DELETE FROM grants AS newer USING grants AS older
 WHERE (newer.credential, newer.zone, newer.subtree) = (older.credential, older.zone, older.subtree)
   AND newer.types IS NOT DISTINCT FROM older.types AND newer.id > older.id;
