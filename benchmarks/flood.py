@@ -359,8 +359,9 @@ def main() -> None:
     os.sched_setaffinity(0, {o.load_cpu})
     folder = Path(tempfile.mkdtemp(prefix="flood-"))
     folder.chmod(0o755)
-    server = start(folder, o.port, o.server_cpu, homes, o.ddns.split())
+    server = None
     try:
+        server = start(folder, o.port, o.server_cpu, homes, o.ddns.split())
         Load(o.port, homes, HOMES, 200).run(1.0, lambda: None)  # the homes become known
         columns = (
             "flood", "forged/s", "good updates/s", "within 1 s", "from new addresses", "by TCP", "p50 / p99 ms",
@@ -379,8 +380,9 @@ def main() -> None:
                 )  # fmt: skip
                 print(f"| {' | '.join(cells)} |", flush=True)
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        if server is not None:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
 
 

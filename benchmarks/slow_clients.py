@@ -138,7 +138,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="slow-"))
     folder.chmod(0o755)
     flood.SETTINGS = SETTINGS.format(clients=idle + 1000)
-    server = flood.start(folder, o.port, o.server_cpu, homes, o.ddns.split())
+    server = None
     unread = framed(question(name, 1)) * 2000
     kinds: list[tuple[str, Callable[[], contextlib.AbstractContextManager[None]]]] = [
         ("nobody", contextlib.nullcontext),
@@ -149,6 +149,7 @@ def main() -> None:
         ("nobody again", contextlib.nullcontext),
     ]
     try:
+        server = flood.start(folder, o.port, o.server_cpu, homes, o.ddns.split())
         print("| beside | UDP p50 / p99 ms | TCP p50 / p99 ms | worker MB |\n|---|---|---|---|")
         for label, misbehave in kinds:
             with misbehave():
@@ -157,8 +158,9 @@ def main() -> None:
             figures = [f"{1000 * w[len(w) // 2]:.2f} / {1000 * w[int(len(w) * 0.99)]:.2f}" for w in (by_udp, by_tcp)]
             print(f"| {label} | {figures[0]} | {figures[1]} | {size:.0f} |", flush=True)
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        if server is not None:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
 
 
