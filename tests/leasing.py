@@ -77,6 +77,8 @@ class Server:
         await self.pool.open()
         await self.subscriber.resync()
         async with self.pool.connection() as conn:
+            # The database was made a while ago, and nobody has been there to take updates since.
+            await conn.execute("UPDATE lease_clock SET seen_at = now(), expire_from = now()")
             for zone in ids:
                 row = (await zones.get(conn, [zone]))[zone]
                 self.table.install(ZoneImage(zone, row.origin, row.edition, await published.read_zone(conn, zone)))

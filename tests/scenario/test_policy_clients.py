@@ -20,7 +20,7 @@ from tools import need
 
 REGISTRY, HOME = "reg.example.", "smith.reg.example."
 SECRET = base64.b64encode(b"policy" * 6).decode()
-KEYS = ("plain", "few", "own.reg.example", "deep.reg.example", "wild", "narrow", "trusted")
+KEYS = ("plain", "few", "own.reg.example", "deep.reg.example", "wild", "single", "trusted")
 ZONE = "$TTL 300\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 127.0.0.1\nkept A 192.0.2.1\n"
 
 GRANTS = [
@@ -31,7 +31,7 @@ GRANTS = [
     '{ key = "own.reg.example.", rule = "self" }',
     '{ key = "deep.reg.example.", rule = "selfsub", types = ["A"] }',
     '{ key = "wild.", rule = "wildcard", name = "*.pool.reg.example." }',
-    '{ key = "narrow.", rule = "name", name = "one.reg.example." }',
+    '{ key = "single.", rule = "name", name = "one.reg.example." }',
     '{ key = "trusted.", name = "t.reg.example.", min_assurance = "attested" }',
     '{ key = "*", rule = "name", name = "lock.reg.example.", min_assurance = "attested", deny = "locks need more" }',
     '{ key = "*", types = ["MX", "TXT(3)"], deny = "homes have no mail and little text", homes = true }',
@@ -84,9 +84,9 @@ CASES = {
     "wildcard": ("wild", ["add a.pool.reg.example. 60 A 192.0.2.1", "add a.b.pool.reg.example. 60 TXT x"], True),
     "the asterisk itself": ("wild", ["add *.pool.reg.example. 60 A 192.0.2.1"], True),
     "the name above the pattern": ("wild", ["add pool.reg.example. 60 A 192.0.2.1"], False),
-    "name": ("narrow", ["add one.reg.example. 60 A 192.0.2.1", "delete one.reg.example."], True),
-    "below the name": ("narrow", ["add a.one.reg.example. 60 A 192.0.2.1"], False),
-    "the apex": ("narrow", ["add reg.example. 60 TXT x"], False),
+    "name": ("single", ["add one.reg.example. 60 A 192.0.2.1", "delete one.reg.example."], True),
+    "below the name": ("single", ["add a.one.reg.example. 60 A 192.0.2.1"], False),
+    "the apex": ("single", ["add reg.example. 60 TXT x"], False),
     "too little assurance": ("trusted", ["add t.reg.example. 60 A 192.0.2.1"], False),
     "denied to all of little assurance": ("plain", ["add lock.reg.example. 60 A 192.0.2.1"], False),
 }  # fmt: skip
@@ -337,11 +337,11 @@ def test_acme_shs_steps_work(policy, acme):
 def test_an_owner_of_a_key_gets_the_same_right_by_a_grant(policy):
     """`ddns grant add --acme`, for all the home, and taken back."""
     add = f"update add _acme-challenge.tv.{HOME} 60 TXT x"
-    policy.ddns("grant", "add", "narrow", HOME, "--acme")
+    policy.ddns("grant", "add", "single", HOME, "--acme")
 
-    status, said = nsupdate(policy, credentials("narrow"), HOME, add)
-    other, _ = nsupdate(policy, credentials("narrow"), HOME, f"update add tv.{HOME} 60 TXT x")
-    policy.ddns("grant", "remove", "narrow", HOME, "--rule", "acme")
-    after, _ = nsupdate(policy, credentials("narrow"), HOME, add)
+    status, said = nsupdate(policy, credentials("single"), HOME, add)
+    other, _ = nsupdate(policy, credentials("single"), HOME, f"update add tv.{HOME} 60 TXT x")
+    policy.ddns("grant", "remove", "single", HOME, "--rule", "acme")
+    after, _ = nsupdate(policy, credentials("single"), HOME, add)
 
     assert (status, said, other, after) == (0, "", 2, 2)
