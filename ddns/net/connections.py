@@ -88,6 +88,7 @@ class Seat:
         """Expect the end of what has begun within *seconds*; what is expected already is not put off."""
         if self.due == inf:
             self.due = self._all.now() + seconds
+            self._all.watch(self)
 
     def done(self) -> None:
         """Note that what had begun has ended."""
@@ -95,7 +96,10 @@ class Seat:
 
     def unread(self, since_now: bool) -> None:
         """Note that the client does not read what it is sent, or that it does again."""
-        self.stalled = self._all.now() + self._all.limits.unread if since_now else inf
+        self.stalled = inf
+        if since_now:
+            self.stalled = self._all.now() + self._all.limits.unread
+            self._all.watch(self)
 
     def hold(self, octets: int) -> None:
         """Say how many octets are kept for this connection."""
@@ -119,6 +123,7 @@ class Connections:
         self._clock = clock  # the reactor, or any other IReactorTime
         self._seats: dict[Seat, None] = {}  # in the order of use
         self._by_client: Counter[bytes] = Counter()
+        self._watched: dict[Seat, None] = {}  # those of which something is expected in time
         self._holders: dict[Seat, None] = {}  # in the order in which they began to hold
         self._held = 0
         self._handshakes = Buckets(limits.handshakes * BURST, limits.handshakes, CLIENTS_COUNTED)
@@ -183,6 +188,11 @@ class Connections:
             del self._seats[seat]
             self._seats[seat] = None
 
+    def watch(self, seat: Seat) -> None:
+        """Look whether *seat* does in time what is expected of it."""
+        if seat in self._seats:
+            self._watched.setdefault(seat)
+
     def holds(self, seat: Seat, octets: int) -> None:
         """Count what is kept; where it is too much, whoever has held some for longest goes."""
         if seat not in self._seats:
@@ -201,6 +211,7 @@ class Connections:
         if seat not in self._seats:
             return
         del self._seats[seat]
+        self._watched.pop(seat, None)
         self._holders.pop(seat, None)
         self._held -= seat.held
         seat.held = 0
@@ -233,11 +244,16 @@ class Connections:
         seat.connection.abort()
 
     def _look(self) -> None:
-        """Cut off who is overdue and close who is idle. A connection that waits for our answer is not idle."""
+        """Cut off who is overdue and close who is idle. A connection that waits for our answer is not idle.
+
+        Only those are looked at of which something is expected, and the longest unused: thousands that rest cost
+        nothing.
+        """
         self._sweep = None
         now, idle = self.now(), self.idle_time()
         self._advertise(self.keepalive())
-        for seat in list(self._seats):
+        resting = list(itertools.takewhile(lambda seat: now - seat.used >= idle, self._seats))
+        for seat in [*self._watched, *resting]:
             try:
                 self._judge(seat, now, idle)
             except Exception:  # noqa: BLE001 - a bug in one connection must not make the others immortal
@@ -247,10 +263,14 @@ class Connections:
             self._sweep = self._clock.callLater(SWEEP, self._look)
 
     def _judge(self, seat: Seat, now: float, idle: float) -> None:
+        if seat.due == seat.stalled == inf:
+            self._watched.pop(seat, None)
+        if seat not in self._seats:
+            return
         if now >= seat.due or now >= seat.stalled:
             self._cut(seat)
         elif not seat.connection.in_flight and seat.due == inf and now - seat.used >= idle:
-            seat.due = now + CLOSING
+            seat.begin(CLOSING)
             seat.connection.close()
 
 
