@@ -49,7 +49,7 @@ log = Logger(namespace="ddns.updates")
 
 LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
 EXPLAINED = 200  # refusals a second that are explained to strangers before their update is read whole
-LOOKED_UP = 1000  # names of keys a second that are looked up for strangers
+LOOKED_UP = 1000  # names of keys that nobody has, a second, that are looked up for strangers
 TOLD = 10  # refusals logged a second; ten times as many in a burst
 SHARED = 4  # updates that make a batch a shared one
 
@@ -202,16 +202,20 @@ class Updates:
             return
         name = signature.name if isinstance(signature, TsigRecord) else signature.signer
 
+        proved = is_proved(asker)
+        pays = not proved and not self._keyring.knows(name)
+        if pays and not self._strangers.take(None, self._clock()):
+            reply(come_by_tcp(wire))
+            return
+
         def found(known: tuple[Credential, ...] | None) -> None:
             if known is None:
                 reply(answered(wire, AWAY, None, self._options, asker))
-            else:
-                self._verify(wire, asker, signature, known, reply)
+                return
+            if pays and known:
+                self._strangers.give_back(None)  # only names that nobody has are to be scarce
+            self._verify(wire, asker, signature, known, reply)
 
-        proved = is_proved(asker)
-        if not proved and not self._keyring.knows(name) and not self._strangers.take(None, self._clock()):
-            reply(come_by_tcp(wire))
-            return
         if not self._keyring.find(name, found, proved=proved):
             reply(answered(wire, BUSY, None, self._options, asker))
 
