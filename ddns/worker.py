@@ -245,7 +245,7 @@ class Worker:
 
     def _serve_udp(self, wire: bytes, peer: Any, reply: Reply) -> None:
         source, cookied = peer[0], self._cookied
-        if cookied is None:
+        if cookied is None or self._table.is_plain(wire):
             self._serve(wire, Asker(Transport.UDP, source), reply)
             return
         now = int(time.time())

@@ -19,9 +19,9 @@ from ddns.answer.options import Option, Options, expire, first, opt
 from ddns.answer.options import size as size_of
 from ddns.answer.render import render
 from ddns.answer.served import QUESTION_POINTER, rdatas
-from ddns.answer.table import OPT, Table
+from ddns.answer.table import OPT, OPT_DO, Table
 from ddns.dns import names, wire
-from ddns.dns.asker import Asker
+from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import (
     CLASS_IN,
     FLAG_AA,
@@ -155,16 +155,17 @@ class Responder:
         self, message: bytes, question: bytes, rdtype: int, end: int, client: Edns | None, asker: Asker
     ) -> bytes | NeedZone:
         table, choice = self._table, self._options
-        tcp = asker.transport.stream
+        tcp = asker.transport is not Transport.UDP
         do = client is not None and client.do
         name = question[:-4]
         most = MAX_MESSAGE if tcp else UDP_MIN_PAYLOAD
         options: tuple[Option, ...] = ()
+        bare = client is None or not (client.options or choice.report)  # as most askers are: an OPT without options
         if client is not None:
             if client.options:
                 options = choice.choose(client, asker)
             most = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(OPT)
-        room = most - size_of(options) - end
+        room = most - end if bare else most - size_of(options) - end
         draft = compile_answer(table.authority, name, rdtype, room=room, do=do, tcp=tcp)
         if draft is None:
             return self._error(message, ELSEWHERE, client, end, asker)
@@ -173,12 +174,13 @@ class Responder:
         if draft.rcode == Rcode.SERVFAIL:
             return self._error(message, UNPUBLISHED, client, end, asker)
         reports: tuple[Option, ...] = ()
-        if client is not None:
+        limit = most
+        if client is not None and not bare:
             reports = choice.reports(draft.images)
             if client.options and rdtype == Type.SOA:
                 options += _expire(client, draft)
-        limit = most - size_of(options)
-        answer = render(draft, name, limit - size_of(reports), do=do)
+            limit = most - size_of(options)
+        answer = render(draft, name, limit - size_of(reports) if reports else limit, do=do)
         if reports and (not answer.whole or end + len(answer.body) + size_of(reports) > limit):
             # What nobody asked for leaves nothing out.
             reports = ()
@@ -187,7 +189,9 @@ class Responder:
             return self._error(message, TOO_LONG, client, end, asker)
         if draft.lasting and (client is None or reports == choice.report):
             table.remember(question, answer, draft, edns=client is not None, do=do)
-        tail = b"" if client is None else opt(client, asker, reports + options, end + len(answer.body))
+        tail = b""
+        if client is not None:
+            tail = (OPT_DO if do else OPT) if bare else opt(client, asker, reports + options, end + len(answer.body))
         opening = _FLAGS.pack(FLAG_QR | message[2] << 8 & FLAG_RD | answer.flags, 1)
         counts = answer.counts(edns=client is not None)
         return b"".join((message[:2], opening, counts, message[HEADER_SIZE:end], answer.body, tail))

@@ -93,6 +93,10 @@ class Table:
         self._clients: dict[bytes, Edns] = {}
         self._tails: dict[bytes, tuple[dict[bytes, Entry], bytes, int]] = {}
 
+    def is_plain(self, datagram: bytes) -> bool:
+        """Tell whether *datagram* ends in an OPT record without options that is known: it holds no cookie."""
+        return datagram[-11:] in self._tails
+
     # ---- the hot path --------------------------------------------------------------------------
 
     def lookup(self, datagram: bytes) -> bytes | None:

@@ -15,7 +15,7 @@ MOST_RECORDS = 16  # ours: bounds the work for one question
 
 _TYPES = (Type.AXFR, Type.IXFR)
 # What stands in every question for a transfer: the end of the name, the type, class IN.
-_MARKS = tuple(b"\0" + rdtype.to_bytes(2, "big") + Class.IN.to_bytes(2, "big") for rdtype in _TYPES)
+_AXFR, _IXFR = (b"\0" + rdtype.to_bytes(2, "big") + Class.IN.to_bytes(2, "big") for rdtype in _TYPES)
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 def is_transfer(message: bytes) -> bool:
     """Tell whether *message* is a question of class IN for AXFR or IXFR; most are not, and it is told at once."""
-    if not any(mark in message for mark in _MARKS):
+    if _AXFR not in message and _IXFR not in message:
         return False
     try:
         header = wire.header(message)
