@@ -50,6 +50,7 @@ def command() -> None:
 @click.argument("label")
 @_ZONE
 @click.option("--server", metavar="HOST[:PORT]", help="Where the gateway finds the registry. [its first name server]")
+@click.option("--tls", type=click.IntRange(1, 65535), help="The port at which it is to be spoken to over TLS, as 853.")
 @click.option(
     "--days", type=click.IntRange(1, 365), default=homes.INVITATION_DAYS, show_default=True, help="How long it holds."
 )
@@ -60,6 +61,7 @@ def invite(
     label: str,
     zone: str | None,
     server: str | None,
+    tls: int | None,
     days: int,
     again: bool,
     as_json: bool,
@@ -77,8 +79,9 @@ def invite(
             await homes.withdraw(conn, home)
         invited = await homes.invite(conn, sealer, registry, home, now + days * _DAY, now)
         host, port = where or (await _first_server(conn, registry), PORT)
-        line = Invitation(invited.key, invited.secret.reveal(), home, host, port, registry=registry.origin).to_text()
-        return invited, line
+        secret = invited.secret.reveal()
+        line = Invitation(invited.key, secret, home, host, port, registry=registry.origin, tls=tls or 0)
+        return invited, line.to_text()
 
     invited, line = run(dsn, state, work)
     if as_json:

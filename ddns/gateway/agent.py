@@ -27,6 +27,8 @@ from ddns.gateway.outcome import Status, judge
 from ddns.gateway.reply import Reply, Request, Unproved
 from ddns.gateway.state import Device, Entry, Outcome, State
 
+DOT_PORT = 853  # where updates go over TLS if the registry wants that (RFC 7858 §3.1)
+CLEARTEXT = "update-cleartext"  # the registry's code for that
 LEARNING = 3.0  # seconds for each of the two questions after the enrolment
 LEEWAY = 86_400  # seconds by which a registry's clock may have been set back since it last proved its time
 
@@ -58,9 +60,16 @@ def enrol(
         else:
             key, stem = GatewayKey.load(folder, known.key), known.key
         zone = names.to_text(invitation.zone)
-        known = State(home, zone, invitation.host, invitation.port, stem)
+        known = State(home, zone, invitation.host, invitation.port, stem, tls=invitation.tls)
         state.write(folder, known)
         answer = _spend(invitation, key, wait, ticking)
+        if _wants_tls(answer) and not invitation.tls:
+            encrypted = msgspec.structs.replace(invitation, tls=DOT_PORT)
+            again = _spend(encrypted, key, wait, ticking)
+            if not isinstance(again, Unreachable):
+                invitation, answer = encrypted, again
+                known = msgspec.structs.replace(known, tls=DOT_PORT)
+                state.write(folder, known)
         status, sentence = judge(answer, invitation.host, invitation.port, ticking.system)
         asked = status in (Status.REFUSED, Status.KEY)  # not where somebody else has answered
         if asked and _is_known(known, key, wait, ticking):
@@ -102,6 +111,11 @@ def publish(
         key = GatewayKey.load(folder, known.key)
         message = update.publish(zone, owner, wanted, entry.published, ident=_ident(), nonce=_nonce())
         answer = _signed_exchange(known, key, zone, message, wait, ticking)
+        if _wants_tls(answer) and not known.tls:
+            encrypted = msgspec.structs.replace(known, tls=DOT_PORT)
+            again = _signed_exchange(encrypted, key, zone, message, wait, ticking)
+            if not isinstance(again, Unreachable):
+                known, answer = encrypted, again
         if isinstance(answer, Reply) and answer.error == Rcode.BADTIME and _ask_time(folder, known, wait, ticking):
             answer = _signed_exchange(known, key, zone, message, wait, ticking)
             known = msgspec.structs.replace(known, proved_at=ticking.now)
@@ -163,7 +177,7 @@ def _enrol_at(invitation: Invitation, key: GatewayKey, now: int, wait: float) ->
     def read(octets: bytes) -> Reply | Unproved | None:
         return reply.read(octets, request, now + int(time.monotonic() - started))
 
-    return client.exchange(invitation.host, invitation.port, signed, read, wait)
+    return _send(invitation, signed, read, wait)
 
 
 def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
@@ -177,7 +191,7 @@ def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
     credential, zone = found
     signed, mac = tsig.sign_request(update.probe(zone, ident=_ident(), nonce=_nonce()), credential, 0)
     request = Request(signed, zone, credential, mac)
-    answer = client.exchange(known.host, known.port, signed, lambda octets: reply.read(octets, request, 0), wait)
+    answer = _send(known, signed, lambda octets: reply.read(octets, request, 0), wait)
     if not isinstance(answer, Reply) or not answer.proved or answer.server_time is None:
         return False
     return ticking.correct(answer.server_time, known.proved_at - LEEWAY)
@@ -188,7 +202,7 @@ def _learn(invitation: Invitation, wait: float, ticking: Clock) -> str:
     credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
 
     def ask(message: bytes, read: client.Read) -> object:
-        return client.exchange(invitation.host, invitation.port, message, read, wait)
+        return _send(invitation, message, read, wait)
 
     found = server.learn(ask, invitation.zone, credential, ticking.now, _ident)
     return "" if found is None else found.to_text()
@@ -208,9 +222,16 @@ def _signed_exchange(
     signs = server.ServerKey.from_text(known.server)
     believed = None if signs is None else (signs.name, signs.public)
     request = Request(key.sign_request(message, ticking.now), zone, server=believed)
-    return client.exchange(
-        known.host, known.port, request.message, lambda octets: reply.read(octets, request, ticking.now), wait
-    )
+    return _send(known, request.message, lambda octets: reply.read(octets, request, ticking.now), wait)
+
+
+def _send(to: State | Invitation, message: bytes, read: client.Read, wait: float) -> Reply | Unproved | Unreachable:
+    return client.exchange(to.host, to.tls or to.port, message, read, wait, tls=bool(to.tls))
+
+
+def _wants_tls(answer: Reply | Unproved | Unreachable) -> bool:
+    """Tell whether the registry takes updates over TLS only. Nobody needs to prove that: it can do no harm."""
+    return isinstance(answer, Reply) and answer.code == CLEARTEXT
 
 
 def _published(name: str, device: Device | None, until: int | None) -> str:

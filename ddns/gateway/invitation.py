@@ -3,7 +3,8 @@
     ddns://KEYNAME:SECRET@HOST:PORT/smith.homes.example?alg=hmac-sha256
 
 SECRET is base64url without padding, HOST a name, an IPv4 address or an IPv6 address in brackets. The
-registry's zone is the home's name without its first label, unless `&zone=` says otherwise. The line is
+registry's zone is the home's name without its first label, unless `&zone=` says otherwise; `&tls=` gives the port
+at which the registry wants to be spoken to over TLS. The line is
 a secret until it is spent: it has no `repr`.
 """
 
@@ -38,6 +39,7 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     port: int = PORT
     algorithm: str = ALGORITHM
     registry: Name = b""
+    tls: int = 0
 
     def __repr__(self) -> str:
         return f"Invitation({names.to_text(self.home)!r})"
@@ -55,6 +57,8 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         query = {"alg": self.algorithm}
         if self.zone != names.parent(self.home):
             query["zone"] = _bare(self.zone)
+        if self.tls:
+            query["tls"] = str(self.tls)
         home = urllib.parse.quote(_bare(self.home), safe="")
         return f"{SCHEME}://{key}:{secret}@{host}:{self.port}/{home}?{urllib.parse.urlencode(query)}"
 
@@ -79,6 +83,9 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             raise BadInvitation(f"the invitation asks for the algorithm {algorithm[:40]!r}, which is not known here")
         home = _name(urllib.parse.unquote(parts.path.strip("/")), "the home's name")
         registry = _name(query["zone"], "the registry's zone") if "zone" in query else names.parent(home)
+        tls = query.get("tls", "0")
+        if not (tls.isascii() and tls.isdecimal() and int(tls) <= 0xFFFF):
+            raise BadInvitation("the port for TLS in the invitation is no port")
         if home == registry or not names.is_subdomain(home, registry):
             raise BadInvitation("the home that the invitation names is not below its registry's zone")
         return cls(
@@ -89,6 +96,7 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             port or PORT,
             algorithm,
             registry,
+            int(tls),
         )
 
 

@@ -67,7 +67,8 @@ class State(msgspec.Struct, frozen=True):
     """The gateway's state; names in presentation form, *key* the stem of the key's files.
 
     *proved_at* is the last time that the registry proved (seconds since 1970); it does not go back. *server* is the
-    `ServerKey` with which the registry signs its answers; without one it does not sign them.
+    `ServerKey` with which the registry signs its answers; without one it does not sign them. *tls* is the port at
+    which it takes updates over TLS, 0: they go in the clear.
     """
 
     home: str
@@ -79,6 +80,7 @@ class State(msgspec.Struct, frozen=True):
     devices: dict[str, Entry] = {}
     proved_at: int = 0
     server: str = ""
+    tls: int = 0
     version: int = VERSION
 
 

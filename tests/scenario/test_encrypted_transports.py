@@ -3,10 +3,13 @@
 import base64
 import contextlib
 import json
+import os
+import re
 import socket
 import ssl
 import struct
 import subprocess
+import sys
 
 import dns.edns
 import dns.message
@@ -547,3 +550,28 @@ def test_a_certificate_that_cannot_be_read_stops_the_start(service):
     )  # fmt: skip
 
     assert "/nowhere/a.pem cannot be read: No such file or directory." in said
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["by the invitation", "by the refusal"])
+def test_a_gateway_speaks_to_such_a_registry_over_tls(service, tmp_path, told):
+    """Its invitation says where, or the refusal has it try the port that everybody knows."""
+    label = f"secret{'ab'[told]}"
+    where = ["--zone", "hash.example", "--server", f"127.0.0.1:{service.port}"]
+    printed = service.ddns("home", "invite", label, *where, *(["--tls", service.tls] if told else []))
+    line = re.search(r"ddns://\S+", printed)[0]
+    program = (
+        f"import sys; from ddns.gateway import agent; agent.DOT_PORT = {service.tls};"
+        "from ddns.cli import main; main(sys.argv[1:])"
+    )
+
+    def gateway(*words):
+        command = [sys.executable, "-c", program, "gateway", *words, "--wait", "10"]
+        environment = os.environ | {"DDNS_GATEWAY": str(tmp_path)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    enrolled = gateway("enrol", line)
+    published = gateway("publish", "cam", "--address", "192.0.2.77")
+
+    assert enrolled.returncode == 0, enrolled.stderr
+    assert published.returncode == 0, published.stderr
+    eventually(lambda: service.values(f"cam.{label}.hash.example.", "A") == ["192.0.2.77"])

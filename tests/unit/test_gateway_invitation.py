@@ -40,6 +40,15 @@ def test_a_line_that_a_mail_broke_in_two_is_put_together():
     assert Invitation.from_text(LINE[:40] + "\n  " + LINE[40:]) == Invitation.from_text(LINE)
 
 
+def test_a_registry_that_is_spoken_to_over_tls_says_where():
+    invitation = Invitation.from_text(f"{LINE}&tls=853")
+
+    assert invitation.tls == 853
+    assert Invitation.from_text(invitation.to_text()) == invitation
+    with pytest.raises(BadInvitation, match="no port"):
+        Invitation.from_text(f"{LINE}&tls=70000")
+
+
 def test_port_and_algorithm_have_defaults():
     """Port 53 and hmac-sha256."""
     invitation = Invitation.from_text("ddns://k:c2VjcmV0@dns.homes.example/smith.homes.example")
