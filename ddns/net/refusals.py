@@ -163,10 +163,12 @@ class RefusalJournal:
 
     async def _work(self) -> None:
         pruned = 0.0
-        while not self._closing.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._some.wait(), self._bounds.prune_every)
-            await self._pause(GATHER)
+        # What is recorded while the last batch is being written is written too before the end.
+        while not self._closing.is_set() or self._waiting:
+            if not self._closing.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._some.wait(), self._bounds.prune_every)
+                await self._pause(GATHER)
             self._some.clear()
             batch, self._waiting = self._waiting, []
             now = self._clock()
