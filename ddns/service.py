@@ -12,12 +12,12 @@ from ddns.auth.budget import BudgetLimits
 from ddns.database import SECRETS_KEY, Database, secrets_key
 from ddns.net import certificate, edns
 from ddns.net.admission import AdmissionLimits
+from ddns.net.batches import UpdateLimits
 from ddns.net.connections import ConnectionLimits
 from ddns.net.encrypted import CertificateFiles, Inherited
 from ddns.net.expiry import ExpiryLimits
 from ddns.net.pins import Publishing
 from ddns.net.refusals import JournalBounds
-from ddns.net.updates import UpdateLimits
 from ddns.settings import Settings
 from ddns.transfers.limits import TransferLimits
 from ddns.worker import WorkerConfig

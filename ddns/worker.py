@@ -45,6 +45,7 @@ from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Opcode, Rcode
 from ddns.net import edns, udp
 from ddns.net.admission import Admission, AdmissionLimits
+from ddns.net.batches import UpdateLimits
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
@@ -56,7 +57,7 @@ from ddns.net.refusals import JournalBounds, RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpFactory
-from ddns.net.updates import UpdateLimits, Updates
+from ddns.net.updates import Updates
 from ddns.signing.client import SignerClient
 from ddns.store.feed import Feed
 from ddns.store.pool import Pool

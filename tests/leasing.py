@@ -21,10 +21,11 @@ from ddns.auth.sealing import Sealer
 from ddns.dns import names, wire
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.records import SignedRRset
+from ddns.net.batches import UpdateLimits
 from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.net.keyring import Keyring
 from ddns.net.subscriber import Subscriber
-from ddns.net.updates import UpdateLimits, Updates
+from ddns.net.updates import Updates
 from ddns.operator import services
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, homes, published, rrsets, zones

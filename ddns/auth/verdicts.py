@@ -8,6 +8,24 @@ from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 
+SERVER_BUSY = Refusal(
+    "server-busy",
+    Rcode.SERVFAIL,
+    "Too many updates are waiting here; send this one again in a moment.",
+    Ede.NOT_READY,
+)
+SIG0_RATIONED = Refusal(
+    "sig0-rationed",
+    Rcode.REFUSED,
+    "Too many SIG(0) signatures to check from this key or place; send this again in a while.",
+    Ede.BLOCKED,
+)
+
+
+def key_unfit(reason: object) -> Refusal:
+    """Return the refusal for a KEY record that cannot sign updates here, and why."""
+    return Refusal("key-unfit", Rcode.REFUSED, f"This KEY cannot be enrolled: {reason}.", Ede.PROHIBITED)
+
 
 def key_revoked(credential: Credential) -> Refusal:
     """Return the refusal for a key that was good when the message came and is no more."""

@@ -97,7 +97,7 @@ async def enrol(
     try:
         algorithm, tag = keys.check(key)
     except keys.BadKey as reason:
-        return Refusal("key-unfit", Rcode.REFUSED, f"This KEY cannot be enrolled: {reason}.", Ede.PROHIBITED)
+        return verdicts.key_unfit(reason)
     if await zones.find(conn, home) is not None:
         return verdicts.home_exists(home)
 

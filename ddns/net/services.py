@@ -12,7 +12,7 @@ import functools
 import ipaddress
 from collections.abc import Callable
 
-from ddns.auth import keys, sig0
+from ddns.auth import keys, sig0, verdicts
 from ddns.auth.budget import Budget
 from ddns.auth.keys import BadKey
 from ddns.auth.principal import ASSURANCES, Credential
@@ -26,10 +26,6 @@ from ddns.net.keyring import Keyring
 from ddns.zone import srp
 from ddns.zone.srp import Registration
 from ddns.zone.update import Update
-
-BUSY = Refusal(
-    "server-busy", Rcode.SERVFAIL, "Too many updates are waiting here; send this one again in a moment.", Ede.NOT_READY
-)
 
 # Called once: with the policy that allows the registration and what it is, or with why not.
 Judged = Callable[[Credential | Refusal, Registration | None], None]
@@ -61,7 +57,7 @@ class Services:
         def found(policies: tuple[Credential, ...] | None) -> None:
             allowed = next((one for one in policies or () if one.kind == srp.POLICY), None)
             if policies is None:
-                judged(BUSY, None)
+                judged(verdicts.SERVER_BUSY, None)
             elif allowed is None:
                 judged(sig0.unknown_key(signature), None)
             else:
@@ -69,7 +65,7 @@ class Services:
                 judged(refusal or allowed, registration if isinstance(registration, Registration) else None)
 
         if not self._keyring.find(policy, found):
-            judged(BUSY, None)
+            judged(verdicts.SERVER_BUSY, None)
         return True
 
     def _refuse(
@@ -88,19 +84,14 @@ class Services:
         try:
             algorithm, tag = keys.check(registration.key)
         except BadKey as reason:
-            return Refusal("key-unfit", Rcode.REFUSED, f"This KEY cannot be enrolled: {reason}.", Ede.PROHIBITED)
+            return verdicts.key_unfit(reason)
         if (signature.algorithm, signature.tag) != (algorithm, tag):
             return _wrong(registration)
         refusal = sig0.in_time(signature, int(self._clock()), self._times)
         if refusal is not None:
             return refusal
         if not self._budget.spend(registration.host, asker.source, self._clock(), proved=True):
-            return Refusal(
-                "sig0-rationed",
-                Rcode.REFUSED,
-                "Too many SIG(0) signatures to check from this key or place; send this again in a while.",
-                Ede.BLOCKED,
-            )
+            return verdicts.SIG0_RATIONED
         shown = Credential(
             0, registration.host, "sig0", str(algorithm), tag=tag, public=registration.key, assurance=ASSURANCES[0]
         )

@@ -7,17 +7,14 @@ message is answered once, after COMMIT.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
-import msgspec
-from psycopg import OperationalError
 from twisted.logger import Logger
 
 from ddns.answer.options import Options
 from ddns.answer.table import Table
 from ddns.auth import grants, sig0, tsig, verdicts
-from ddns.auth.budget import Buckets, Budget, BudgetLimits
+from ddns.auth.budget import Buckets, Budget
 from ddns.auth.envelope import open_signed
 from ddns.auth.identity import Identity
 from ddns.auth.principal import Credential
@@ -30,48 +27,26 @@ from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
-from ddns.net.commits import Committed, Verified, commit_enrolment, commit_updates
-from ddns.net.fair import FairQueue
+from ddns.net.batches import AWAY, Batches, Request, UpdateLimits
+from ddns.net.commits import Verified
 from ddns.net.keyring import Keyring
 from ddns.net.refusals import RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.services import Services
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
-from ddns.store import requests
 from ddns.store.pool import Pool
-from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
 from ddns.zone.srp import Registration
 from ddns.zone.update import Update, parse
 
 log = Logger(namespace="ddns.updates")
 
-LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
 EXPLAINED = 200  # refusals a second that are explained to strangers before their update is read whole
 LOOKED_UP = 1000  # names of keys that nobody has, a second, that are looked up for strangers
 TOLD = 10  # refusals logged a second; ten times as many in a burst
-SHARED = 4  # updates that make a batch a shared one
 
-
-BUSY_KEY = Refusal(
-    "server-busy",
-    Rcode.SERVFAIL,
-    "Too many updates are waiting here; send this one again in a moment.",
-    Ede.NOT_READY,
-)
-BUSY = Answer.of(BUSY_KEY)
-AWAY = Answer.of(
-    Refusal(
-        "database-away",
-        Rcode.SERVFAIL,
-        "The registry's database is away; send the same message again in a moment.",
-        Ede.NOT_READY,
-    )
-)
-FAILED = Answer.of(
-    Refusal("server-failed", Rcode.SERVFAIL, "This update failed here and nothing was changed; tell the registry.")
-)
+BUSY = Answer.of(verdicts.SERVER_BUSY)
 CLEARTEXT = Answer.of(
     Refusal(
         "update-cleartext",
@@ -80,62 +55,10 @@ CLEARTEXT = Answer.of(
         Ede.PROHIBITED,
     )
 )
-RATIONED = Refusal(
-    "sig0-rationed",
-    Rcode.REFUSED,
-    "Too many SIG(0) signatures to check from this key or place; send this again in a while.",
-    Ede.BLOCKED,
-)
 
 
 # What is worth a line in the log; a prerequisite that does not hold is the client's own business.
 _TOLD = frozenset({Rcode.FORMERR, Rcode.REFUSED, Rcode.NOTAUTH, Rcode.NOTZONE})
-
-
-class UpdateLimits(msgspec.Struct, frozen=True):
-    """Bounds of the queue: updates that wait, in all and of one key, updates in one commit, key look-ups, keys.
-
-    *prune_every* (seconds) is how often answers whose signatures have expired are forgotten.
-    """
-
-    encrypted: bool = False
-    waiting: int = 4096
-    per_key: int = 1024
-    at_once: int = 200
-    lookups: int = 1024
-    keys: int = 100_000
-    prune_every: float = 60.0
-    sig0_window: int = 3900
-    allow_sha1: bool = False
-    terms: Terms = Terms()
-    budget: BudgetLimits = BudgetLimits()
-
-
-class _Request:
-    """A request whose signature was good: what came, from where, with whose key, and how to answer.
-
-    *update* is None where the message is no update that can be read; *verified* is set when it is queued.
-    """
-
-    __slots__ = ("asker", "credential", "reply", "signature", "update", "verified", "wire")
-
-    verified: Verified
-
-    def __init__(
-        self,
-        wire: bytes,
-        signature: TsigRecord | Sig0Record,
-        credential: Credential,
-        update: Update | None,
-        asker: Asker,
-        reply: Reply,
-    ) -> None:
-        self.wire = wire
-        self.signature = signature
-        self.credential = credential
-        self.update = update
-        self.asker = asker
-        self.reply = reply
 
 
 class Updates:
@@ -158,10 +81,7 @@ class Updates:
         heard: Callable[[str, bool], None] = lambda _source, _good: None,
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good."""
-        self._pool = pool
         self._table = table
-        self._subscriber = subscriber
-        self._signer = signer
         self._limits = limits
         self._bounds = bounds
         self._clock = clock
@@ -175,9 +95,16 @@ class Updates:
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._heard = heard
-        self._queue: FairQueue[_Request] = FairQueue(bounds.waiting, bounds.per_key)
-        self._task: asyncio.Task[None] | None = None
-        self._pruned = 0.0
+        self._batches = Batches(
+            pool=pool,
+            subscriber=subscriber,
+            signer=signer,
+            keyring=keyring,
+            limits=limits,
+            bounds=bounds,
+            clock=clock,
+            finish=self._finish,
+        )
         self._told = Buckets(10 * TOLD, TOLD, 1)
         self._strangers = Buckets(LOOKED_UP, LOOKED_UP, 1)
         self._explained = Buckets(EXPLAINED, EXPLAINED, 1)
@@ -185,8 +112,7 @@ class Updates:
 
     async def close(self) -> None:
         """Finish what was taken."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        await self._batches.close()
 
     # -- admission
 
@@ -261,7 +187,7 @@ class Updates:
                     return
                 read = update if isinstance(update, Update) else None
                 octets = sig0_refused(wire, checked, read, self._options, asker)
-                reply(truncated(octets) if checked is RATIONED and not is_proved(asker) else octets)
+                reply(truncated(octets) if checked is verdicts.SIG0_RATIONED and not is_proved(asker) else octets)
                 self._log_refused(checked.code, signature.signer, source)
                 meant = next(iter(sig0.candidates(signature, known)), None)
                 self._note(Answer.of(checked), asker, signature, update, meant)
@@ -288,13 +214,13 @@ class Updates:
         if registration is None:
             self._heard(asker.source, True)
         if isinstance(update, Refusal):
-            self._finish(_Request(wire, signature, credential, None, asker, reply), Answer.of(update))
+            self._finish(Request(wire, signature, credential, None, asker, reply), Answer.of(update))
             return
-        request = _Request(wire, signature, credential, update, asker, reply)
+        request = Request(wire, signature, credential, update, asker, reply)
         refusal = self._zone_refusal(update, credential) if registration is None else None
         if refusal is not None:
             self._finish(request, Answer.of(refusal))
-        elif self._queue.is_full(credential.id):
+        elif self._batches.is_full(credential.id):
             self._finish(request, BUSY)
         else:
             self._enqueue(request, update, now, registration)
@@ -322,12 +248,12 @@ class Updates:
             return update
         refusals = [self._zone_refusal(update, credential) for credential in tried]
         if all(refusals) and self._table.find(update.zone) is None:
-            return refusals[0] or RATIONED
-        if self._queue.is_full(tried[0].id):
-            return BUSY_KEY
+            return refusals[0] or verdicts.SIG0_RATIONED
+        if self._batches.is_full(tried[0].id):
+            return verdicts.SERVER_BUSY
         moment, proved = self._clock(), is_proved(asker)
         if not self._budget.spend(signature.signer, asker.source, moment, proved=proved):
-            return RATIONED
+            return verdicts.SIG0_RATIONED
         checked = sig0.verify(signature, tried)
         if isinstance(checked, Refusal):
             self._heard(asker.source, False)
@@ -346,7 +272,7 @@ class Updates:
         self._heard(asker.source, False)
         return True
 
-    def _enqueue(self, request: _Request, update: Update, now: int, registration: Registration | None) -> None:
+    def _enqueue(self, request: Request, update: Update, now: int, registration: Registration | None) -> None:
         signature, credential = request.signature, request.credential
         if isinstance(signature, TsigRecord):
             digest, expires = tsig.digest(signature), signature.expires
@@ -354,9 +280,7 @@ class Updates:
             digest, expires = sig0.digest(signature), signature.expires(now)
         zone = self._table.find(update.zone) if credential.invitation is None else None
         request.verified = Verified(update, credential, zone, digest, expires + 1, registration)
-        self._queue.add(credential.id, request)
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._work())
+        self._batches.add(request)
 
     def _zone_refusal(self, update: Update, credential: Credential) -> Refusal | None:
         """Refuse what the zone section and the key's rights forbid, before any content is looked at."""
@@ -370,84 +294,9 @@ class Updates:
             return None
         return grants.permitted(credential, zone, update.zone, (), is_home=True)
 
-    # -- the queue
-
-    async def _work(self) -> None:
-        try:
-            shared = False
-            while self._queue:
-                if shared and len(self._queue) < self._bounds.at_once:
-                    # Clients that wait for each answer send again at once; together they cost one commit, not two.
-                    await asyncio.sleep(LINGER)
-                batch = self._queue.take_many(self._bounds.at_once)
-                shared = len(batch) >= SHARED
-                enrolments = [one for one in batch if one.verified.zone is None]
-                ordinary = [one for one in batch if one.verified.zone is not None]
-                if ordinary:
-                    await self._commit(ordinary)
-                for one in enrolments:
-                    await self._commit([one])
-                await self._prune()
-        finally:
-            self._task = None
-
-    async def _commit(self, batch: list[_Request]) -> None:
-        try:
-            done = await self._committed(batch)
-        except OSError as error:
-            self._fail(batch, AWAY, error)
-        except Exception as error:  # noqa: BLE001 - one bad update must not take its neighbours along
-            if _is_outage(error):
-                self._fail(batch, AWAY, error)
-            elif len(batch) > 1:
-                for one in batch:
-                    await self._commit([one])
-            else:
-                log.failure("update.failed key={key}", key=names.to_text(batch[0].credential.name))
-                self._fail(batch, FAILED, None)
-        else:
-            for name in done.keys:
-                self._keyring.forget(name)
-            behind = self._subscriber.show(done.editions)
-            if behind:
-                await self._catch_up(behind)
-            for one, answer in zip(batch, done.answers, strict=True):
-                self._finish(one, answer)
-            log.debug("updates.committed n={n} editions={editions}", n=len(batch), editions=len(done.editions))
-
-    async def _committed(self, batch: list[_Request]) -> Committed:
-        async with self._pool.connection() as conn:
-            if batch[0].verified.zone is None:
-                return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
-            verified = [one.verified for one in batch]
-            return await commit_updates(conn, self._signer, verified, self._limits, self._bounds.terms)
-
-    async def _catch_up(self, zones: list[int]) -> None:
-        try:
-            await self._subscriber.catch_up(zones)
-        except Exception:  # noqa: BLE001 - the commit stands; the feed's next comparison brings the table along
-            log.failure("zones.catch_up failed")
-
-    async def _prune(self) -> None:
-        now = self._clock()
-        if now < self._pruned + self._bounds.prune_every:
-            return
-        self._pruned = now
-        try:
-            async with self._pool.connection() as conn:
-                await requests.prune(conn)
-        except Exception:  # noqa: BLE001 - pruning can wait
-            log.failure("requests.prune failed")
-
     # -- answers
 
-    def _fail(self, batch: list[_Request], answer: Answer, error: BaseException | None) -> None:
-        if error is not None:
-            log.error("updates.away n={n} reason={reason}", n=len(batch), reason=str(error).strip())
-        for one in batch:
-            self._finish(one, answer)
-
-    def _finish(self, request: _Request, answer: Answer) -> None:
+    def _finish(self, request: Request, answer: Answer) -> None:
         octets = answered(request.wire, answer, request.update, self._options, request.asker)
         if isinstance(request.signature, TsigRecord):
             octets = tsig.sign_reply(octets, request.signature, request.credential, int(self._clock()))
@@ -486,8 +335,3 @@ class Updates:
             untold=self._untold,
         )
         self._untold = 0
-
-
-def _is_outage(error: Exception) -> bool:
-    """Tell whether *error* is the database's absence rather than a fault of one update."""
-    return isinstance(error, OperationalError | TimeoutError)

@@ -26,9 +26,10 @@ from ddns.dns import names
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Rcode, Type
 from ddns.dns.records import SignedRRset, soa_serial
+from ddns.net.batches import UpdateLimits
 from ddns.net.keyring import Keyring
 from ddns.net.subscriber import Subscriber
-from ddns.net.updates import EXPLAINED, LOOKED_UP, UpdateLimits, Updates
+from ddns.net.updates import EXPLAINED, LOOKED_UP, Updates
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, editions, journal, published, rrsets, zones
 from ddns.store.pool import Pool

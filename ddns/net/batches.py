@@ -1,0 +1,220 @@
+"""Verified updates on their way into the database: a queue in which keys take turns, and batches that share a commit.
+
+Everything is bounded, and each request is finished once, after COMMIT (RFC 2136 §3.5). While one batch is at the
+signer or in the commit, the next one gathers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from psycopg import OperationalError
+from twisted.logger import Logger
+
+from ddns.auth.budget import BudgetLimits
+from ddns.auth.principal import Credential
+from ddns.auth.sig0 import Sig0Record
+from ddns.auth.tsig import TsigRecord
+from ddns.dns import names
+from ddns.dns.asker import Asker
+from ddns.dns.codes import Ede, Rcode
+from ddns.dns.refusal import Refusal
+from ddns.net.answers import Answer
+from ddns.net.commits import Committed, Verified, commit_enrolment, commit_updates
+from ddns.net.fair import FairQueue
+from ddns.net.keyring import Keyring
+from ddns.net.reply import Reply
+from ddns.net.subscriber import Subscriber
+from ddns.signing.client import SignerClient
+from ddns.store import requests
+from ddns.store.pool import Pool
+from ddns.zone.lease import Terms
+from ddns.zone.limits import Limits
+from ddns.zone.update import Update
+
+log = Logger(namespace="ddns.updates")
+
+LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
+SHARED = 4  # updates that make a batch a shared one
+
+
+AWAY = Answer.of(
+    Refusal(
+        "database-away",
+        Rcode.SERVFAIL,
+        "The registry's database is away; send the same message again in a moment.",
+        Ede.NOT_READY,
+    )
+)
+FAILED = Answer.of(
+    Refusal("server-failed", Rcode.SERVFAIL, "This update failed here and nothing was changed; tell the registry.")
+)
+
+
+class UpdateLimits(msgspec.Struct, frozen=True):
+    """Bounds of the queue: updates that wait, in all and of one key, updates in one commit, key look-ups, keys.
+
+    *prune_every* (seconds) is how often answers whose signatures have expired are forgotten.
+    """
+
+    encrypted: bool = False
+    waiting: int = 4096
+    per_key: int = 1024
+    at_once: int = 200
+    lookups: int = 1024
+    keys: int = 100_000
+    prune_every: float = 60.0
+    sig0_window: int = 3900
+    allow_sha1: bool = False
+    terms: Terms = Terms()
+    budget: BudgetLimits = BudgetLimits()
+
+
+class Request:
+    """A request whose signature was good: what came, from where, with whose key, and how to answer.
+
+    *update* is None where the message is no update that can be read; *verified* is set when it is queued.
+    """
+
+    __slots__ = ("asker", "credential", "reply", "signature", "update", "verified", "wire")
+
+    verified: Verified
+
+    def __init__(
+        self,
+        wire: bytes,
+        signature: TsigRecord | Sig0Record,
+        credential: Credential,
+        update: Update | None,
+        asker: Asker,
+        reply: Reply,
+    ) -> None:
+        self.wire = wire
+        self.signature = signature
+        self.credential = credential
+        self.update = update
+        self.asker = asker
+        self.reply = reply
+
+
+class Batches:
+    """The queue of one worker. *finish* is called once for each request, with its answer."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        subscriber: Subscriber,
+        signer: SignerClient,
+        keyring: Keyring,
+        limits: Limits,
+        bounds: UpdateLimits,
+        clock: Callable[[], float],
+        finish: Callable[[Request, Answer], None],
+    ) -> None:
+        self._pool = pool
+        self._subscriber = subscriber
+        self._signer = signer
+        self._keyring = keyring
+        self._limits = limits
+        self._bounds = bounds
+        self._clock = clock
+        self._finish = finish
+        self._queue: FairQueue[Request] = FairQueue(bounds.waiting, bounds.per_key)
+        self._task: asyncio.Task[None] | None = None
+        self._pruned = 0.0
+
+    async def close(self) -> None:
+        """Finish what was taken."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    def is_full(self, key: int) -> bool:
+        """Tell whether there is no room for another update of the credential with the id *key*."""
+        return self._queue.is_full(key)
+
+    def add(self, request: Request) -> None:
+        """Take *request*, whose `verified` is set, where `is_full` says that there is room."""
+        self._queue.add(request.credential.id, request)
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._work())
+
+    async def _work(self) -> None:
+        try:
+            shared = False
+            while self._queue:
+                if shared and len(self._queue) < self._bounds.at_once:
+                    # Clients that wait for each answer send again at once; together they cost one commit, not two.
+                    await asyncio.sleep(LINGER)
+                batch = self._queue.take_many(self._bounds.at_once)
+                shared = len(batch) >= SHARED
+                enrolments = [one for one in batch if one.verified.zone is None]
+                ordinary = [one for one in batch if one.verified.zone is not None]
+                if ordinary:
+                    await self._commit(ordinary)
+                for one in enrolments:
+                    await self._commit([one])
+                await self._prune()
+        finally:
+            self._task = None
+
+    async def _commit(self, batch: list[Request]) -> None:
+        try:
+            done = await self._committed(batch)
+        except OSError as error:
+            self._fail(batch, AWAY, error)
+        except Exception as error:  # noqa: BLE001 - one bad update must not take its neighbours along
+            if _is_outage(error):
+                self._fail(batch, AWAY, error)
+            elif len(batch) > 1:
+                for one in batch:
+                    await self._commit([one])
+            else:
+                log.failure("update.failed key={key}", key=names.to_text(batch[0].credential.name))
+                self._fail(batch, FAILED, None)
+        else:
+            for name in done.keys:
+                self._keyring.forget(name)
+            behind = self._subscriber.show(done.editions)
+            if behind:
+                await self._catch_up(behind)
+            for one, answer in zip(batch, done.answers, strict=True):
+                self._finish(one, answer)
+            log.debug("updates.committed n={n} editions={editions}", n=len(batch), editions=len(done.editions))
+
+    async def _committed(self, batch: list[Request]) -> Committed:
+        async with self._pool.connection() as conn:
+            if batch[0].verified.zone is None:
+                return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
+            verified = [one.verified for one in batch]
+            return await commit_updates(conn, self._signer, verified, self._limits, self._bounds.terms)
+
+    async def _catch_up(self, zones: list[int]) -> None:
+        try:
+            await self._subscriber.catch_up(zones)
+        except Exception:  # noqa: BLE001 - the commit stands; the feed's next comparison brings the table along
+            log.failure("zones.catch_up failed")
+
+    async def _prune(self) -> None:
+        now = self._clock()
+        if now < self._pruned + self._bounds.prune_every:
+            return
+        self._pruned = now
+        try:
+            async with self._pool.connection() as conn:
+                await requests.prune(conn)
+        except Exception:  # noqa: BLE001 - pruning can wait
+            log.failure("requests.prune failed")
+
+    def _fail(self, batch: list[Request], answer: Answer, error: BaseException | None) -> None:
+        if error is not None:
+            log.error("updates.away n={n} reason={reason}", n=len(batch), reason=str(error).strip())
+        for one in batch:
+            self._finish(one, answer)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Tell whether *error* is the database's absence rather than a fault of one update."""
+    return isinstance(error, OperationalError | TimeoutError)
