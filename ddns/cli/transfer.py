@@ -98,7 +98,7 @@ def notify(
             }
         )  # fmt: skip
     else:
-        click.echo(f"{place.text} is{'' if new else ' already'} told of changes of {_of(origin, homes)}.")
+        click.echo(f"{place.text} is{'' if new else ' already'} told when {_of(origin, homes)} changes.")
 
 
 @command.command("list")

@@ -1,6 +1,6 @@
 """Keep the KEY record with which this server signs its answers in the zone here that holds its name.
 
-One worker does it. It looks again every minute: a zone may be added later, or replaced by a file without the record.
+One worker does it. It looks again now and then: a zone may be added later, or replaced by a file without the record.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ddns.store.pool import Pool
 
 log = Logger(namespace="ddns.presence")
 
-AGAIN = 60.0  # seconds between two looks
+AGAIN = 15.0  # seconds between two looks
 SOON = 5.0  # seconds after which it is tried again where the database was away
 
 
