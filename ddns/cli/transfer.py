@@ -98,7 +98,7 @@ def notify(
             }
         )  # fmt: skip
     else:
-        click.echo(f"{place.text} is{'' if new else ' already'} told when {_of(origin, homes)} changes.")
+        click.echo(f"{place.text} is{'' if new else ' already'} told when {_of(origin, homes)} change{'' if homes else 's'}.")
 
 
 @command.command("list")
@@ -226,4 +226,4 @@ def remove(
     if as_json:
         print_json({"zone": shown(origin), "homes": homes, "removed": number})
     else:
-        click.echo(f"Took back {count(number, 'rule')} on {_of(origin, homes)}.")
+        click.echo(f"On {_of(origin, homes)} {count(number, 'rule')} taken back.")
