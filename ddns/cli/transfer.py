@@ -98,7 +98,9 @@ def notify(
             }
         )  # fmt: skip
     else:
-        click.echo(f"{place.text} is{'' if new else ' already'} told when {_of(origin, homes)} change{'' if homes else 's'}.")
+        click.echo(
+            f"{place.text} is{'' if new else ' already'} told when {_of(origin, homes)} change{'' if homes else 's'}."
+        )
 
 
 @command.command("list")
