@@ -34,8 +34,7 @@ from ddns.net.certificate import Certificate
 from ddns.net.connections import SAY_EVERY, Connections
 from ddns.net.quic_session import QuicSession
 from ddns.net.reply import Reply
-from ddns.net.udp import IP_PKTINFO
-from ddns.net.udp import _source as leaving_from
+from ddns.net.udp import IP_PKTINFO, leaving_from
 
 # aioquic tells of every connection; that is too much, and nobody's business.
 logging.getLogger("quic").setLevel(logging.WARNING)

@@ -176,7 +176,7 @@ class WildcardUdpReader(UdpReader):
         left: float = DRAIN
         while left > 0:
             wire, control, _flags, peer = self._sock.recvmsg(LARGEST_REQUEST, 128)
-            source = _source(control)
+            source = leaving_from(control)
             reply = self._lookup(wire)
             if reply is not None:
                 left -= 1
@@ -210,7 +210,7 @@ def _turn(rrl: Rrl, now: float) -> None:
         rrl.said = now
 
 
-def _source(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+def leaving_from(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
     """Return the ancillary data that makes a reply leave from the address that *control* says was asked."""
     for level, kind, octets in control:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
