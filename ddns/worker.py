@@ -15,11 +15,12 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from psycopg import AsyncConnection
 from twisted.internet.defer import Deferred
 from twisted.logger import (
     FilteringLogObserver,
@@ -49,15 +50,16 @@ from ddns.net.batches import UpdateLimits
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
+from ddns.net.keeper import Keeper
 from ddns.net.keyring import Keyring
 from ddns.net.pins import Pins, Publishing
-from ddns.net.presence import Presence
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpFactory
 from ddns.net.updates import Updates
+from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
 from ddns.store.feed import Feed
 from ddns.store.pool import Pool
@@ -137,7 +139,6 @@ class Worker:
             clock=time.time,
             heard=self._admission.heard,
         )
-        self._presence = Presence(identity, self._pool, self._subscriber) if identity and config.first else None
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
             dsn=config.dsn,
@@ -166,11 +167,19 @@ class Worker:
         self._listening: list[Any] = []
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
         self._encrypted = config.certificate and Encrypted(config.certificate, self._connections, reactor())
-        self._pins = (
-            Pins(config.publishing, self._encrypted.certificate.digests, self._pool, self._subscriber)
-            if config.publishing and self._encrypted
-            else None
-        )
+        self._keepers = list(self._kept(config, identity))
+
+    def _kept(self, config: WorkerConfig, identity: Identity | None) -> Iterator[Keeper]:
+        """Yield the keepers of this server's own records; the first worker has them."""
+        if config.publishing and self._encrypted:
+            what, digests = f"TLSA of {config.publishing.name}", self._encrypted.certificate.digests
+            yield Keeper(what, digests, Pins(config.publishing).publish, self._pool, self._subscriber)
+        if identity and config.first:
+
+            def publish(conn: AsyncConnection[Any], public: bytes) -> Awaitable[int]:
+                return server_key.keep(conn, identity.name, public)
+
+            yield Keeper(f"KEY of {config.name}", lambda: identity.public, publish, self._pool, self._subscriber)
 
     async def _resync(self) -> None:
         self._keyring.forget(None)
@@ -214,10 +223,8 @@ class Worker:
                 sock.detach()
         if self._encrypted:
             self._encrypted.start()
-        if self._pins:
-            self._pins.start()
-        if self._presence:
-            self._presence.start()
+        for keeper in self._keepers:
+            keeper.start()
 
     async def stop(self) -> None:
         """Finish what was taken, then let go of everything."""
@@ -228,10 +235,8 @@ class Worker:
                 one.stopListening()
         if self._encrypted:
             self._encrypted.close()
-        if self._pins:
-            await self._pins.close()
-        if self._presence:
-            await self._presence.close()
+        for keeper in self._keepers:
+            await keeper.close()
         await self._transfers.close()
         await self._notifier.close()
         await self._expiry.close()

@@ -8,8 +8,8 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset
 from ddns.operator.change import Change, Conn, write
 from ddns.operator.fault import CannotDo
-from ddns.operator.tlsa import zone_of
-from ddns.store import rrsets, zones
+from ddns.operator.tlsa import locked_zone_of
+from ddns.store import rrsets
 from ddns.zone.changes import ChangeSet, RRsetChange
 
 TTL = 3600  # seconds
@@ -23,10 +23,7 @@ async def keep(conn: Conn, name: Name, public: Rdata) -> int:
     can hold the record.
     """
     async with conn.transaction():
-        zone = await zone_of(conn, name, "KEY record")
-        held = await zones.lock(conn, [zone.id])
-        if zone.id not in held:
-            raise CannotDo(f"The zone {names.to_text(zone.origin)} has just been removed.")
+        zone = await locked_zone_of(conn, name, "KEY record")
         found = await rrsets.read_names(conn, [(zone.id, name)])
         there = {one.type: one for one in found.get((zone.id, name), ())}
         if Type.CNAME in there:
@@ -36,5 +33,5 @@ async def keep(conn: Conn, name: Name, public: Rdata) -> int:
         if public in rdatas:
             return 0
         after = RRset.of(name, Type.KEY, TTL, sorted({*rdatas, public}))
-        await write(conn, [Change(held[zone.id], ChangeSet((RRsetChange(name, Type.KEY, before, after),)))], PRINCIPAL)
+        await write(conn, [Change(zone, ChangeSet((RRsetChange(name, Type.KEY, before, after),)))], PRINCIPAL)
         return zone.id

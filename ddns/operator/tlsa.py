@@ -35,11 +35,7 @@ async def keep(conn: Conn, name: Name, owners: Iterable[Name], wanted: frozenset
     should be. Returns 0 in that case. Raises `CannotDo` where no zone here can hold the records.
     """
     async with conn.transaction():
-        zone = await zone_of(conn, name, "TLSA records")
-        held = await zones.lock(conn, [zone.id])
-        if zone.id not in held:
-            raise CannotDo(f"The zone {names.to_text(zone.origin)} has just been removed.")
-        zone = held[zone.id]
+        zone = await locked_zone_of(conn, name, "TLSA records")
         keys = [(zone.id, one) for one in owners]
         found = await rrsets.read_names(conn, keys)
         changes = []
@@ -65,8 +61,8 @@ def _change(where: Name, before: RRset | None, wanted: frozenset[bytes], was: fr
     return RRsetChange(where, Type.TLSA, before, RRset.of(where, Type.TLSA, TTL, sorted(new)) if new else None)
 
 
-async def zone_of(conn: Conn, name: Name, what: str) -> Zone:
-    """Return the zone here that can hold *what*, records of the server called *name*. Raises `CannotDo`."""
+async def locked_zone_of(conn: Conn, name: Name, what: str) -> Zone:
+    """Lock and return the zone here that can hold *what*, records of the server called *name*. Raises `CannotDo`."""
     above = names.suffixes(name)
     for origin in above:
         zone = await zones.find(conn, origin)
@@ -90,4 +86,7 @@ async def zone_of(conn: Conn, name: Name, what: str) -> Zone:
             f"The zone {names.to_text(zone.origin)} is signed elsewhere; publish the {what} of "
             f"{names.to_text(name)} there."
         )
-    return zone
+    held = await zones.lock(conn, [zone.id])
+    if zone.id not in held:
+        raise CannotDo(f"The zone {names.to_text(zone.origin)} has just been removed.")
+    return held[zone.id]
