@@ -14,9 +14,14 @@ from pathlib import Path
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
+import psycopg
+
+from ddns import postgres
+from ddns.dns import names
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
@@ -226,8 +231,14 @@ class Service:
         )
 
     def serial(self, zone):
-        """Return the zone's SOA serial."""
+        """Return the zone's SOA serial at whichever worker answers; others may be a moment behind."""
         return self.ask(zone, "SOA").answer[0][0].serial
+
+    def committed_serial(self, zone):
+        """Return the zone's serial in the database: what every worker comes to."""
+        origin = names.order_key(dns.name.from_text(zone).to_wire())
+        with psycopg.connect(postgres.socket_dsn(postgres.running(self.state), postgres.OWNER)) as conn:
+            return conn.execute("SELECT serial FROM zones WHERE origin = %s", [origin]).fetchone()[0]
 
     def signed(self, zone):
         """Tell whether the zone is served with signatures."""

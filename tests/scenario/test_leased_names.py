@@ -108,7 +108,7 @@ def test_a_replay_changes_nothing_after_a_crash_and_at_a_second_server(service):
     service.kill()
     service.start()
     said.append(granted(service.exchange(octets)))
-    serial = service.serial(ZONE)
+    serial = service.committed_serial(ZONE)
     with second(service) as other:
         said.append(granted(other.exchange(octets)))
         assert other.values(f"cam.{ZONE}", "A") == []
@@ -124,13 +124,13 @@ def test_a_lease_ends_by_itself_and_the_zone_stays_signed(service):
     message.add("lamp", 60, "A", "192.0.2.2")
     assert granted(service.exchange(message.to_wire())) == (3600, 3600)
     eventually(lambda: service.values(f"lamp.{ZONE}", "A") == ["192.0.2.2"])
-    serial = service.serial(ZONE)
+    serial = service.committed_serial(ZONE)
 
     with psycopg.connect(postgres.socket_dsn(postgres.running(service.state), postgres.OWNER)) as conn:
         conn.execute("UPDATE leases SET ends_at = ends_at - interval '3601 s'")
 
     eventually(lambda: service.values(f"lamp.{ZONE}", "A") == [], timeout=40)
-    eventually(lambda: service.serial(ZONE) == serial + 1)
+    eventually(lambda: service.committed_serial(ZONE) == serial + 1)
     answer = service.ask(f"lamp.{ZONE}", "A", dnssec=True)
     assert answer.rcode() == dns.rcode.NXDOMAIN
     assert any(rrset.rdtype == dns.rdatatype.NSEC3 for rrset in answer.authority)

@@ -68,7 +68,7 @@ def secondaries(primary):
             one.start()
         for one in started:
             for zone in ZONES:
-                one.follow(zone, primary.serial(zone))
+                one.follow(zone, primary.committed_serial(zone))
             primary.ddns("transfer", "notify", REGISTRY, f"127.0.0.1:{one.port}", "--key", KEY)
             primary.ddns("transfer", "notify", REGISTRY, f"127.0.0.1:{one.port}", "--key", KEY, "--homes")
         yield started
@@ -103,7 +103,7 @@ def followed(primary, secondaries):
     assert not failures, failures
     for one in secondaries:
         for zone in ZONES:
-            one.follow(zone, primary.serial(zone))
+            one.follow(zone, primary.committed_serial(zone))
     return secondaries
 
 
@@ -163,7 +163,7 @@ def test_most_of_it_went_in_steps(primary, followed):
 
 
 def test_the_list_says_how_far_each_secondary_is(primary, followed):
-    serials = {zone: primary.serial(zone) for zone in ZONES}
+    serials = {zone: primary.committed_serial(zone) for zone in ZONES}
 
     def told():
         listed = json.loads(primary.ddns("transfer", "list", REGISTRY, "--json"))
@@ -192,7 +192,7 @@ def asked(program, service, *rest, port=None):
 
 @pytest.mark.parametrize("program", ["dig", "kdig"])
 def test_dig_takes_the_zone_whole_and_in_steps(primary, program):
-    before = primary.serial(REGISTRY)
+    before = primary.committed_serial(REGISTRY)
     message = change(REGISTRY)
     message.replace("steps", 60, "TXT", str(before))
     assert primary.send(message).rcode() == dns.rcode.NOERROR
@@ -261,4 +261,4 @@ def test_the_sender_of_notify_dies_and_another_worker_goes_on(primary, followed)
     eventually(changed)
 
     for one in followed:
-        one.follow(HOME, primary.serial(HOME))
+        one.follow(HOME, primary.committed_serial(HOME))
