@@ -1,0 +1,22 @@
+# The native twin of the hot path, in C: see `native/native.h`. It is optional; `hot` chooses.
+
+from typing import Any, final
+
+from ddns.answer.rrl import Rrl
+from ddns.answer.table import Table
+
+# The native twin of `ddns.answer.hot.PureAnswerer`: it reads the dicts of *table* and of *rrl*.
+@final
+class Answerer:
+    def __new__(cls, table: Table, rrl: Rrl) -> Answerer: ...
+
+    # Return the answer to *datagram*, which came over a stream; None: Python has to find it.
+    def lookup(self, datagram: bytes, /) -> bytes | None: ...
+
+    # Read at most *most* datagrams from the UDP socket *fd* and send the answers that are known. Return how many
+    # were read, and those that Python has to answer in their order, each with its peer and, where the socket
+    # is bound to a *wildcard* address, the ancillary data with which a reply leaves from the address that was
+    # asked. *now* is for Rrl.judge, in seconds.
+    def drain(
+        self, fd: int, wildcard: bool, most: int, now: float, /
+    ) -> tuple[int, list[tuple[bytes, tuple[Any, ...], list[tuple[int, int, bytes]] | None]]]: ...

@@ -1,0 +1,90 @@
+/* What the parts of the native twin share. Read this file first, then answer.c, then drain.c.
+ *
+ * The twin holds no data of its own: it reads the dicts of ddns.answer.table.Table, whose objects the pure twin
+ * reads too, and it holds the GIL all the time. So there is nothing to invalidate, and between a look-up and the
+ * copy of what was found no Python code runs that could change it. What the twin does not fully understand it
+ * leaves to Python: the value 0 says so everywhere. It never answers what the pure twin would answer otherwise.
+ *
+ * module.c  the type `Answerer`            answer.c  from a question to its octets
+ * drain.c   recvmmsg and sendmmsg          below.c   names that have no entry of their own
+ * guard.c   cookies, response rate limiting, counters
+ */
+#ifndef DDNS_NATIVE_H
+#define DDNS_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define HEADER_SIZE 12    /* octets, RFC 1035 section 4.1.1 */
+#define NAME_MAX_SIZE 255 /* octets of a name with its root label, RFC 1035 section 2.3.4 */
+#define LABEL_MAX_SIZE 63
+#define KEY_MAX_SIZE (NAME_MAX_SIZE + 4)
+#define OPT_SIZE 11       /* octets of an OPT record without options, RFC 6891 section 6.1.2 */
+#define ANSWER_MAX 1232   /* octets: UDP_MAX_PAYLOAD in ddns.dns.codes; no answer here is longer */
+#define REQUEST_MAX 4096  /* octets: LARGEST_REQUEST in ddns.net.udp */
+
+/* What came, as far as it is understood. */
+struct question {
+    const uint8_t *wire;         /* the message, size octets */
+    size_t size;
+    size_t end;                  /* where the question ends and the additional section begins */
+    const struct sockaddr *peer; /* who asks; NULL over a stream, where there is no cookie and no limit */
+    PyObject *host;              /* the peer's address as Python's str, NULL until somebody needs it; owned */
+    uint8_t key[KEY_MAX_SIZE];   /* the name in lower case, then type and class as they came */
+    size_t key_size;
+    bool edns, signed_;          /* whether there is an OPT record; whether it has DO */
+    PyObject *answers;           /* the Table's dict for such an asker: _bare, _plain or _signed; borrowed */
+    const uint8_t *opt;          /* the OPT record that ends the answer, opt_size octets; NULL without EDNS */
+    size_t opt_size;
+    size_t limit;                /* what size + the body's octets may be; 0: whatever fits here */
+};
+
+#include "below.h"
+#include "guard.h"
+
+struct batch; /* drain.c */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *tails;  /* dict: an OPT record's octets -> (answers, our OPT, limit) */
+    PyObject *bare;   /* dict: name, type, class -> (counts, body), for who sent no OPT */
+    struct below below;
+    struct guard guard;
+    struct batch *batch; /* allocated with the object */
+    bool busy;           /* a drain is under way; Python code that it calls must not start another */
+} Answerer;
+
+/* Return the octets of the answer that is put into *out*, ANSWER_MAX octets; 0: Python has to answer; -1: an
+ * exception is set. *peer* is NULL over a stream. *question* is filled in as far as it was understood, and
+ * its host is the caller's to release whatever is returned. */
+Py_ssize_t answer_question(Answerer *self, const uint8_t *wire, size_t size, const struct sockaddr *peer,
+                           struct question *question, uint8_t *out);
+
+/* Return what *dict* has for the key of *size* octets, borrowed; NULL: nothing, or an exception is set. */
+PyObject *find_octets(PyObject *dict, const uint8_t *octets, size_t size);
+
+/* Take from *form*, a value of the Table's _tails, what it says of who asks. Return as guard_opt. */
+int take_form(struct question *question, PyObject *form);
+
+/* Put an answer together: header with *counts* (6 octets: ANCOUNT, NSCOUNT, ARCOUNT) and *rcode*, the question as
+ * it was spelled, *body*, the OPT record. Return its octets; 0 where it does not fit. */
+Py_ssize_t put_answer(const struct question *question, const uint8_t *counts, uint8_t rcode, const uint8_t *body,
+                      size_t body_size, uint8_t *out);
+
+/* Return the peer's address as Python's socket module writes it, borrowed from *question*; NULL with an exception. */
+PyObject *question_host(struct question *question);
+
+/* Read at most *most* datagrams from *fd*, answer them; return (number read, list of (octets, peer, control)). */
+PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double now);
+struct batch *batch_new(void);
+void batch_free(struct batch *batch);
+
+/* Return the attribute *name* of *object* as a new reference to an exact dict; NULL with an exception. */
+PyObject *dict_attribute(PyObject *object, const char *name);
+
+#endif
