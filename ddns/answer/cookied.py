@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ddns.answer.cookies import CLIENT_COOKIE, COOKIE, Cookies, Verdict
 from ddns.answer.options import first
-from ddns.answer.table import OPT, OPT_DO, Table
+from ddns.answer.table import _EDNS, OPT, Entry, Table
 from ddns.dns import wire
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import (
@@ -28,24 +28,32 @@ _OPT = b"\0" + Type.OPT.to_bytes(2, "big")
 _FIXED = 9  # octets of an OPT record before its RDLENGTH
 _LENGTH = 2  # octets of RDLENGTH
 _HEAD = 4  # octets of an option's code and length
+_BEGIN = _FIXED + _LENGTH + _HEAD  # octets of an OPT record before its first option's data
 _RECORDS = 2048  # ours: bounds the work of looking for a cookie; an update may hold that many records
 _CODE = EdnsOption.COOKIE.to_bytes(2, "big")
 # What stands between an OPT's TTL and its only option's octets: RDLENGTH, code, length.
 _CLIENT = (_HEAD + CLIENT_COOKIE).to_bytes(2, "big") + _CODE + CLIENT_COOKIE.to_bytes(2, "big")
 _BOTH = (_HEAD + COOKIE).to_bytes(2, "big") + _CODE + COOKIE.to_bytes(2, "big")
-_TTLS = (OPT[5:_FIXED], OPT_DO[5:_FIXED])
 _ADDED = _HEAD + COOKIE  # octets by which our cookie makes an OPT longer
+_BEGINS = 4096  # ours: beginnings of OPT records with a cookie that are recognized by their octets, as in the table
+
+# For who begins an OPT record thus: the answers, our OPT record up to the cookie's octets, and what the question
+# without its cookie and the answer's body may have together, octets.
+Form = tuple[dict[bytes, Entry], bytes, int]
 
 
 class Cookied:
     """Finds cookies in datagrams and answers of *table* for those who send them."""
 
-    __slots__ = ("_cookies", "_opt_size", "_table")
+    __slots__ = ("_cookies", "_length", "_opt_size", "_table", "forms")
 
     def __init__(self, table: Table, cookies: Cookies) -> None:
         self._table = table
         self._cookies = cookies
         self._opt_size = table.opt_size
+        self._length = (table.opt_size - len(OPT) + _ADDED).to_bytes(_LENGTH, "big")
+        # By the octets of an OPT record up to those of the cookie that is its only option.
+        self.forms: dict[bytes, Form] = {}
 
     def asker(self, datagram: bytes, source: str, now: int) -> Asker:
         """Return who sent *datagram* over UDP from *source*, verified where it holds a good cookie."""
@@ -54,28 +62,62 @@ class Cookied:
         return Asker(Transport.UDP, source, good)
 
     def answer(self, datagram: bytes, source: str, now: int) -> bytes | None:
-        """Return the answer to a question with a cookie where the answer to the question is remembered, else None."""
-        if datagram[-COOKIE - len(_BOTH) : -COOKIE] == _BOTH:
-            size = COOKIE
-        elif datagram[-CLIENT_COOKIE - len(_CLIENT) : -CLIENT_COOKIE] == _CLIENT:
-            size = CLIENT_COOKIE
+        """Return the answer to a question with a cookie where the answer to the question is remembered, else None.
+
+        It is the table's hot path for those whose OPT record holds a cookie and nothing else.
+        """
+        form = self.forms.get(datagram[-COOKIE - _BEGIN : -COOKIE])
+        if form is not None:
+            end, cookie = -COOKIE - _BEGIN, datagram[-COOKIE:]
         else:
+            form = self.forms.get(datagram[-CLIENT_COOKIE - _BEGIN : -CLIENT_COOKIE])
+            if form is None:
+                self._learn(datagram)
+                return None
+            end, cookie = -CLIENT_COOKIE - _BEGIN, datagram[-CLIENT_COOKIE:]
+        opening = _EDNS.get(datagram[2:12])
+        if opening is None:
             return None
-        bare = datagram[: -_LENGTH - _HEAD - size] + b"\0\0"
-        found = self._table.lookup(bare)
+        entry = form[0].get(datagram[12 : end - 4].lower() + datagram[end - 4 : end])
+        if entry is None:
+            return self._below(datagram, source, now, len(cookie))
+        if len(datagram) - len(cookie) + len(entry[1]) > form[2]:
+            return None
+        known = self._cookies.verified.get(cookie)
+        if known is None or known[0] != source or not known[1] <= now <= known[3]:
+            cookie = self._cookies.renew(cookie, source, now)
+        return b"".join((datagram[:2], opening, entry[0], datagram[12:end], entry[1], form[1], cookie))
+
+    def _below(self, datagram: bytes, source: str, now: int, size: int) -> bytes | None:
+        """Return the answer to a question with a cookie of *size* octets that the table does not find by its octets."""
+        found = self._table.lookup(datagram[: -_LENGTH - _HEAD - size] + b"\0\0")
         if found is None:
-            # Whoever sends cookies never sends the OPT record without; here the table learns that one.
-            record = bare[-_FIXED - _LENGTH :]
-            if record[:3] == _OPT and record[5:_FIXED] in _TTLS:
-                self._table.opt(record)
             return None
-        payload = bare[-8] << 8 | bare[-7]
+        payload = datagram[-size - _BEGIN + 3] << 8 | datagram[-size - _BEGIN + 4]
         if len(found) + _ADDED > min(max(payload, UDP_MIN_PAYLOAD), UDP_MAX_PAYLOAD):
             return None
         at = len(found) - self._opt_size + _FIXED
-        length = (self._opt_size - len(OPT) + _ADDED).to_bytes(2, "big")
         cookie = self._cookies.renew(datagram[-size:], source, now)
-        return b"".join((found[:at], length, found[at + _LENGTH :], _OPEN, cookie))
+        return b"".join((found[:at], self._length, found[at + _LENGTH :], _OPEN, cookie))
+
+    def _learn(self, datagram: bytes) -> None:
+        """Remember how *datagram*'s OPT record begins where it holds a cookie and nothing else."""
+        if datagram[-COOKIE - len(_BOTH) : -COOKIE] == _BOTH:
+            begin = datagram[-COOKIE - _BEGIN : -COOKIE]
+        elif datagram[-CLIENT_COOKIE - len(_CLIENT) : -CLIENT_COOKIE] == _CLIENT:
+            begin = datagram[-CLIENT_COOKIE - _BEGIN : -CLIENT_COOKIE]
+        else:
+            return
+        record = begin[:_FIXED] + bytes(_LENGTH)
+        plain = self._table.form(record)
+        if plain is None:
+            return
+        answers, opt, _ = plain
+        payload = min(max(begin[3] << 8 | begin[4], UDP_MIN_PAYLOAD), UDP_MAX_PAYLOAD)
+        if len(self.forms) >= _BEGINS:
+            self.forms.clear()
+        ours = opt[:_FIXED] + self._length + opt[_FIXED + _LENGTH :] + _OPEN
+        self.forms[begin] = answers, ours, payload - len(opt) - _ADDED + _BEGIN
 
 
 def find(message: bytes) -> bytes:

@@ -25,12 +25,15 @@ AHEAD = 300  # RFC 9018 §4.3, seconds that a cookie may be ahead of our clock
 RENEW = 1800  # RFC 9018 §4.3, seconds after which a new one is given
 SECRET_SIZE = 16  # RFC 9018 §4.4, octets of a key of SipHash-2-4
 _DAY = 86400  # seconds
-_BOTH = 2  # RFC 9018 §5: while one secret follows another, both are accepted
 _SECRETS = 4  # ours: days whose secrets are remembered
-_VERIFIED = 8192  # ours: cookies remembered as good, so that those who ask often cost no hash; about 200 octets each
+_VERIFIED = 8192  # ours: cookies remembered as good, so that those who ask often cost no hash; about 250 octets each
+_NEVER = -(1 << 62)  # seconds: the end of a time that there is not
 _ADDRESSES = 8192  # ours: addresses remembered in their binary form
 _PURPOSE = b"nameplate dns cookie 1"
 _TIME = struct.Struct("!I")
+
+# Who showed a cookie that was found good, from when until when it is, and until when it is not renewed.
+Verified = tuple[str, int, int, int]
 
 
 class Verdict(IntEnum):
@@ -54,16 +57,16 @@ class Cookies:
     cookies, all are accepted.
     """
 
-    __slots__ = ("_addresses", "_fixed", "_secret", "_secrets", "_verified")
+    __slots__ = ("_addresses", "_fixed", "_secret", "_secrets", "verified")
 
     def __init__(self, secret: bytes, fixed: tuple[bytes, ...] = ()) -> None:
         if any(len(one) != SECRET_SIZE for one in fixed):
             raise ValueError("a cookie secret has 16 octets")
         self._secret = secret
         self._fixed = fixed
-        self._secrets: dict[int, bytes] = {}
+        self._secrets: dict[int, tuple[bytes, ...]] = {}
         self._addresses: dict[str, bytes] = {}
-        self._verified: set[bytes] = set()
+        self.verified: dict[bytes, Verified] = {}
 
     def __repr__(self) -> str:
         return "Cookies(…)"
@@ -76,19 +79,19 @@ class Cookies:
             return Verdict.CLIENT
         if len(option) != COOKIE or option[8:9] != _VERSION:
             return Verdict.BAD
+        known = self.verified.get(option)
+        if known is not None and known[0] == source and known[1] <= now <= known[2]:
+            return Verdict.GOOD
         age = _age(option, now)
         if not -AHEAD <= age <= OLDEST:
             return Verdict.BAD
         address = self._address(source)
-        known = option + address
-        if known in self._verified:
-            return Verdict.GOOD
         made = now - age
-        for secret in self._fixed or (self._day(made // _DAY),):
+        for at, secret in enumerate(self.secrets(made // _DAY)):
             if hmac.compare_digest(siphash24(secret, option[:16] + address), option[16:]):
-                if len(self._verified) >= _VERIFIED:
-                    self._verified.clear()
-                self._verified.add(known)
+                if len(self.verified) >= _VERIFIED:
+                    self.verified.clear()
+                self.verified[option] = source, made - AHEAD, made + OLDEST, _NEVER if at else made + RENEW
                 return Verdict.GOOD
         return Verdict.BAD
 
@@ -98,24 +101,22 @@ class Cookies:
         A good cookie comes back as it is for half an hour, unless the second of two fixed secrets made it.
         *option* must not be malformed.
         """
-        address = self._address(source)
-        if self.judge(option, source, now) == Verdict.GOOD and _age(option, now) <= RENEW:
-            first = len(self._fixed) < _BOTH or siphash24(self._fixed[0], option[:16] + address) == option[16:]
-            if first:
-                return option
+        if self.judge(option, source, now) == Verdict.GOOD and now <= self.verified[option][3]:
+            return option
         made = option[:CLIENT_COOKIE] + _FRESH + _TIME.pack(now & 0xFFFFFFFF)
-        secret = self._fixed[0] if self._fixed else self._day(now // _DAY)
-        return made + siphash24(secret, made + address)
+        return made + siphash24(self.secrets(now // _DAY)[0], made + self._address(source))
 
-    def _day(self, day: int) -> bytes:
-        """Return the secret of *day*, counted since 1970."""
-        secret = self._secrets.get(day)
-        if secret is None:
+    def secrets(self, day: int) -> tuple[bytes, ...]:
+        """Return the secrets that make a cookie of *day*, counted since 1970, a good one; the first makes new ones."""
+        if self._fixed:
+            return self._fixed
+        found = self._secrets.get(day)
+        if found is None:
             if len(self._secrets) >= _SECRETS:
                 self._secrets.clear()
-            secret = hmac.digest(self._secret, _PURPOSE + day.to_bytes(8, "big", signed=True), "sha256")[:SECRET_SIZE]
-            self._secrets[day] = secret
-        return secret
+            octets = hmac.digest(self._secret, _PURPOSE + day.to_bytes(8, "big", signed=True), "sha256")
+            found = self._secrets[day] = (octets[:SECRET_SIZE],)
+        return found
 
     def _address(self, source: str) -> bytes:
         """Return the 4 or 16 octets of *source*; an IPv4 address that an IPv6 socket shows has 4."""

@@ -28,6 +28,9 @@ _DS = Type.DS.to_bytes(2, "big")
 # An answer's counts, and its body.
 Entry = tuple[bytes, bytes]
 
+# For who sends a certain OPT record: the answers, our OPT record, the limit of the sender where it is below ours or 0.
+Form = tuple[dict[bytes, Entry], bytes, int]
+
 # What stands behind the id in a plain query (RFC 1035 §4.1.1): RD as it may be, AD and CD ignored, one
 # question, at most one additional record; and what the answer has there: QR, AA, RD, one question.
 _PLAIN = {
@@ -91,7 +94,7 @@ class Table:
         # OPT records by their octets: what they say; and for the hot path the answers for their sender, our OPT,
         # and the sender's limit where it is below ours.
         self._clients: dict[bytes, Edns] = {}
-        self._tails: dict[bytes, tuple[dict[bytes, Entry], bytes, int]] = {}
+        self._tails: dict[bytes, Form] = {}
 
     def is_plain(self, datagram: bytes) -> bool:
         """Tell whether *datagram* ends in an OPT record without options that is known: it holds no cookie."""
@@ -147,6 +150,11 @@ class Table:
             answers = self._signed if client.do else self._plain
             self._tails[octets] = answers, self._opt_do if client.do else self._opt, limit
         return client
+
+    def form(self, octets: bytes) -> Form | None:
+        """Return what the hot path knows of those who send *octets* as their OPT record, as `opt` understands it."""
+        self.opt(octets)
+        return self._tails.get(octets)
 
     def remember(self, question: bytes, answer: Answer, draft: Draft, *, edns: bool, do: bool) -> None:
         """Keep *answer* to *question*, as name, type and class in lower case, where it is plain and will last."""

@@ -153,7 +153,7 @@ def test_what_is_remembered_is_bounded(cookies):
         made = cookies.renew(client.to_bytes(8, "big"), f"10.0.{client >> 8}.{client & 255}", NOW)
         assert cookies.judge(made, f"10.0.{client >> 8}.{client & 255}", NOW) == Verdict.GOOD
 
-    assert len(cookies._verified) <= 8192
+    assert len(cookies.verified) <= 8192
     assert len(cookies._addresses) <= 8192
 
 
