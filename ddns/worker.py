@@ -32,6 +32,7 @@ from twisted.logger import (
 )
 
 from ddns.aio import loop, on_loop
+from ddns.answer import hot
 from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
 from ddns.answer.responder import Responder
@@ -124,6 +125,7 @@ class Worker:
         identity = _identity(config)
         self._refusals = RefusalJournal(self._pool, self._table.find, config.refusals, time.time)
         self._rrl = Rrl(config.rrl, options.cookies)
+        self._answerer = hot.answerer(self._table, self._rrl)
         self._admission = Admission(self._update, config.admission, options.cookies, time.time, reactor().callLater)
         self._updates = Updates(
             pool=self._pool,
@@ -202,7 +204,7 @@ class Worker:
         self._expiry.start()
         self._listen()
         os.write(1, b"ready\n")
-        log.info("worker.ready zones={zones}", zones=len(self._table.zone_ids()))
+        log.info("worker.ready zones={zones} twin={twin}", zones=len(self._table.zone_ids()), twin=hot.TWIN)
         await self._subscriber.warm_up()
         # What has been loaded stays: the collector need not look through it again and again while somebody waits.
         gc.freeze()
@@ -214,7 +216,7 @@ class Worker:
             if inherited.kind != "dns" and self._encrypted:
                 self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve)
             elif sock.type == socket.SOCK_DGRAM:
-                reader = udp.reader(sock, self._table.lookup, self._serve_udp, self._rrl, self._admission)
+                reader = udp.reader(sock, self._answerer, self._serve_udp, self._rrl, self._admission)
                 reactor().addReader(reader)
                 self._listening.append(reader)
             else:
@@ -262,9 +264,9 @@ class Worker:
             self._serve(wire, cookied.asker(wire, source, now), reply)
 
     def _serve_stream(self, transport: Transport, wire: bytes, peer: Any, reply: Reply) -> None:
-        hot = self._table.lookup(wire)
-        if hot is not None and not hot[2] & 2:  # a truncated answer is for UDP only
-            reply(hot)
+        known = self._answerer.lookup(wire)
+        if known is not None and not known[2] & 2:  # a truncated answer is for UDP only
+            reply(known)
         else:
             self._serve(wire, Asker(transport, peer.host), reply)
 

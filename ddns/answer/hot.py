@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ddns.answer.rrl import Rrl
 from ddns.answer.table import Table
@@ -37,8 +37,9 @@ def _choose() -> tuple[type[_native.Answerer] | None, str]:
 
 
 NativeAnswerer, TWIN = _choose()
+Answerer: TypeAlias = "PureAnswerer | _native.Answerer"
 
 
-def answerer(table: Table, rrl: Rrl) -> PureAnswerer | _native.Answerer:
+def answerer(table: Table, rrl: Rrl) -> Answerer:
     """Return the twin that runs, over *table*, limited by *rrl*."""
     return (NativeAnswerer or PureAnswerer)(table, rrl)

@@ -6,22 +6,28 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ddns.answer.hot import Answerer, PureAnswerer
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, Opcode
 from ddns.net.admission import Admission, come_by_tcp
 from ddns.net.reply import Reply
 
+if TYPE_CHECKING:
+    from ddns.answer import _native
+
 DRAIN = 64  # datagrams answered before the reactor looks at anything else
+KNOWN = 256  # of those that the native twin answers; less than two milliseconds
 ASIDE = 512  # updates put aside before it does; they must be read as fast as they may be sent
 LARGEST_REQUEST = 4096  # octets; what is longer belongs on TCP
 
@@ -196,6 +202,41 @@ class WildcardUdpReader(UdpReader):
         self._sock.sendmsg([octets], to, 0, peer)
 
 
+class NativeUdpReader(UdpReader):
+    """A reader whose datagrams the native twin reads and answers; what it does not understand comes back in order."""
+
+    _wildcard = False
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        answerer: _native.Answerer,
+        slow: Slow,
+        rrl: Rrl | None = None,
+        admission: Admission | None = None,
+    ) -> None:
+        super().__init__(sock, answerer.lookup, slow, rrl, admission)
+        self._drain_socket = answerer.drain
+
+    def _drain(self, rrl: Rrl, now: float) -> None:  # noqa: ARG002 - the native twin has it
+        drain, fd = self._drain_socket, self._sock.fileno()
+        left: float = DRAIN
+        while left > 0:
+            # At most a batch too many is read in a turn: what is put aside is known only when it has been read.
+            count, aside = drain(fd, self._wildcard, math.ceil(left * (KNOWN / DRAIN)), now)
+            if not aside:
+                return
+            left -= (count - len(aside)) * (DRAIN / KNOWN)
+            for wire, peer, to in aside:
+                left -= self._hand_over(wire, peer, to)
+
+
+class NativeWildcardUdpReader(NativeUdpReader, WildcardUdpReader):
+    """The same for a socket bound to all addresses."""
+
+    _wildcard = True
+
+
 def _turn(rrl: Rrl, now: float) -> None:
     """Begin a new second, and say now and then what was limited in those before."""
     rrl.turn(now)
@@ -224,14 +265,16 @@ def leaving_from(control: list[tuple[int, int, bytes]]) -> list[tuple[int, int, 
 
 def reader(
     sock: socket.socket,
-    lookup: Callable[[bytes], bytes | None],
+    answerer: Answerer,
     slow: Slow,
     rrl: Rrl | None = None,
     admission: Admission | None = None,
 ) -> UdpReader:
-    """Return the right reader for *sock*."""
+    """Return the right reader for *sock*: the native twin's where that is what *answerer* is, for the same *rrl*."""
     wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    return (WildcardUdpReader if wildcard else UdpReader)(sock, lookup, slow, rrl, admission)
+    if isinstance(answerer, PureAnswerer):
+        return (WildcardUdpReader if wildcard else UdpReader)(sock, answerer.lookup, slow, rrl, admission)
+    return (NativeWildcardUdpReader if wildcard else NativeUdpReader)(sock, answerer, slow, rrl, admission)
 
 
 assert LARGEST_REQUEST <= MAX_MESSAGE

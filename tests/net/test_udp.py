@@ -6,13 +6,20 @@ import contextlib
 import socket
 
 import pytest
+from asking import query
+from twins import TWINS, answerer
 
+from ddns.answer.answer import Answer
+from ddns.answer.compile import Draft
 from ddns.answer.rrl import Rrl, RrlLimits
+from ddns.answer.table import Table
+from ddns.dns.codes import FLAG_AA
 from ddns.net import udp
 from ddns.net.admission import Admission, AdmissionLimits, come_by_tcp
 
-KNOWN = bytes(12) + b"known"
-SLOW = bytes(12) + b"slow"
+KNOWN = query("known.example.", edns=False)
+ANSWER = KNOWN[:2] + b"\x84\0" + KNOWN[4:6] + b"\0\1\0\0\0\0" + KNOWN[12:] + b"the answer"
+SLOW = query("slow.example.", edns=False)
 
 
 def bound(host: str) -> socket.socket:
@@ -22,24 +29,33 @@ def bound(host: str) -> socket.socket:
     return sock
 
 
-@contextlib.contextmanager
-def reading(host: str, rrl=None, admission=None):
-    slow = []
-    reader = udp.reader(
-        bound(host),
-        lambda wire: b"answer to " + wire[12:] if wire == KNOWN else None,
-        lambda wire, peer, reply: slow.append((wire, peer, reply)),
-        rrl,
-        admission,
-    )
-    try:
-        yield reader, slow
-    finally:
-        reader.connectionLost(None)
+@pytest.fixture(params=TWINS)
+def reading(request):
+    """Return what makes a reader of either twin, whose table knows one answer, and the list of what it hands over."""
+
+    @contextlib.contextmanager
+    def make(host, rrl=None, admission=None):
+        slow = []
+        table = Table()
+        table.remember(KNOWN[12:], Answer(FLAG_AA, 1, 0, 0, b"the answer"), Draft(), edns=False, do=False)
+        rrl = Rrl(RrlLimits(answers=0)) if rrl is None else rrl
+        reader = udp.reader(
+            bound(host),
+            answerer(request.param, table, rrl),
+            lambda wire, peer, reply: slow.append((wire, peer, reply)),
+            rrl,
+            admission,
+        )
+        try:
+            yield reader, slow
+        finally:
+            reader.connectionLost(None)
+
+    return make
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
-def test_a_known_question_is_answered_and_another_handed_over(host):
+def test_a_known_question_is_answered_and_another_handed_over(reading, host):
     """On every kind of address, with a peer that a reply can be sent to."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     with reading(host) as (reader, slow), bound(target) as client:
@@ -49,13 +65,13 @@ def test_a_known_question_is_answered_and_another_handed_over(host):
 
         reader.doRead()
 
-        assert client.recv(100) == b"answer to known"
+        assert client.recv(100) == ANSWER
         assert [wire for wire, _, _ in slow] == [SLOW]
         slow[0][2](b"later")
         assert client.recv(100) == b"later"
 
 
-def test_a_reply_leaves_from_the_address_that_was_asked():
+def test_a_reply_leaves_from_the_address_that_was_asked(reading):
     """A socket bound to all addresses answers from the one that the question came to (RFC 2181 §4.1)."""
     with reading("0.0.0.0") as (reader, _slow), bound("127.0.0.1") as client:
         client.settimeout(2)
@@ -66,7 +82,7 @@ def test_a_reply_leaves_from_the_address_that_was_asked():
         assert client.recvfrom(100)[1][0] == "127.0.0.77"
 
 
-def test_one_turn_answers_a_bounded_number():
+def test_one_turn_answers_a_bounded_number(reading):
     """The reactor gets its turn back after `DRAIN` datagrams, and the rest waits in the socket."""
     with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
         for _ in range(udp.DRAIN + 5):
@@ -81,7 +97,7 @@ def test_one_turn_answers_a_bounded_number():
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
 @pytest.mark.parametrize("wire", [KNOWN, SLOW])
-def test_what_goes_out_is_limited(host, wire):
+def test_what_goes_out_is_limited(reading, host, wire):
     """Answers that were known and others, on every kind of address."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     rrl = Rrl(RrlLimits(answers=5, errors=5, every=0, slip=0, exempt=()))
@@ -103,7 +119,7 @@ def test_what_goes_out_is_limited(host, wire):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
-def test_updates_wait_until_what_has_arrived_is_answered(host):
+def test_updates_wait_until_what_has_arrived_is_answered(reading, host):
     """And those for which there is no room are told to come by TCP, from the address that was asked."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     order = []
@@ -122,12 +138,13 @@ def test_updates_wait_until_what_has_arrived_is_answered(host):
 
         received = [client.recv(100) for _ in range(4)]
 
-    assert received == [come_by_tcp(update), b"answer to known", b"done", b"done"]
+    assert set(received[:2]) == {come_by_tcp(update), ANSWER}
+    assert received[2:] == [b"done", b"done"]
     assert order == [target, target]
     assert [wire for wire, _, _ in slow] == [SLOW]
 
 
-def test_a_reply_that_is_empty_is_silence():
+def test_a_reply_that_is_empty_is_silence(reading):
     """And takes nobody's account."""
     with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
         client.settimeout(0.05)
