@@ -52,10 +52,8 @@ class Signatory:
         self, name: Name, rdtype: int, ttl: int, rdatas: tuple[Rdata, ...], inception: int, expiration: int
     ) -> Rdata:
         """Return the RRSIG RDATA over one RRset (RFC 4034 §3.1); times in seconds since 1970, wrapping in 2106."""
-        head = (
-            _HEAD.pack(rdtype, self._algorithm, canon.labels(name), ttl, expiration & _WRAP, inception & _WRAP)
-            + self._tail
-        )
+        labels = canon.labels(name)
+        head = _HEAD.pack(rdtype, self._algorithm, labels, ttl, expiration & _WRAP, inception & _WRAP) + self._tail
         return head + self._sign(head + canon.wire(name, rdtype, ttl, rdatas))
 
 

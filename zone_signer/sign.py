@@ -38,9 +38,15 @@ def carry_out(plan: Plan, signatories: Sequence[Signatory], policy: Policy, now:
     added = [SignedRRset(one.name, one.type, one.ttl, one.rdatas) for one in plan.bare]
     earliest = plan.wake
     window, spread = policy.window, plan.spread
-    for name, rdtype, ttl, rdatas in ((one.name, one.type, one.ttl, one.rdatas) for one in plan.sign):
-        inception, expiration = window(name, rdtype, now, spread=spread)
+    inception, expiration = window(plan.origin, 0, now, spread=False)
+    first = expiration
+    for one in plan.sign:
+        name, rdtype, ttl, rdatas = one.name, one.type, one.ttl, one.rdatas
+        if spread:
+            inception, expiration = window(name, rdtype, now, spread=True)
+            first = min(first, expiration)
         sigs = tuple([who.sign(name, rdtype, ttl, rdatas, inception, expiration) for who in signatories])
         added.append(SignedRRset(name, rdtype, ttl, rdatas, sigs))
-        earliest = min(earliest, policy.due(expiration))
+    if plan.sign:
+        earliest = min(earliest, policy.due(first))
     return Done(tuple(added), earliest)

@@ -22,7 +22,7 @@ from ddns.zone.jobs import SealedKey, SignedJob, SignJob
 from zone_signer import plan as plans
 from zone_signer import store
 from zone_signer.chain import BrokenChain
-from zone_signer.change import Change, Questions
+from zone_signer.change import Change, Questions, unmoved
 from zone_signer.denial import TYPES, NameTooLong
 from zone_signer.keyring import KeyRing, ZoneKeys
 from zone_signer.plan import BadZone, Plan
@@ -82,6 +82,30 @@ class Signer:
         self._pool = pool
         self._policy = policy
         self._clock = clock
+
+    def at_once(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...] | None:
+        """Answer *jobs* where all that is needed is remembered; None: `sign` must look further.
+
+        This is the way of nearly all updates: a signature for each RRset that changed and one for the SOA.
+        """
+        now = int(self._clock())
+        ready: list[tuple[SignJob, ZoneKeys, Plan]] = []
+        for job in jobs:
+            if job.whole or job.denial not in TYPES:
+                return None
+            keys = self._ring.get(job.zone, job.origin)
+            if keys is None or now < keys.newest:
+                return None
+            plan = unmoved(job)
+            if plan is None:
+                return None
+            ready.append((job, keys, plan))
+        return tuple([self._signed(*one, now) for one in ready])
+
+    def _signed(self, job: SignJob, keys: ZoneKeys, plan: Plan, now: int) -> SignedJob:
+        done = carry_out(plan, keys.signatories, self._policy, now)
+        keys.newest = max(keys.newest, now - self._policy.backdate)
+        return SignedJob(job.zone, done.added, plan.drop, plan.old, resign_at=done.resign_at)
 
     async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
         """Answer *jobs* in their order."""
@@ -205,7 +229,4 @@ class Signer:
     def _finish(self, task: _Task, now: int) -> None:
         assert task.change is not None
         assert task.keys is not None
-        plan = task.change.plan()
-        done = carry_out(plan, task.keys.signatories, self._policy, now)
-        task.keys.newest = max(task.keys.newest, now - self._policy.backdate)
-        task.answer = SignedJob(task.job.zone, done.added, plan.drop, plan.old, resign_at=done.resign_at)
+        task.answer = self._signed(task.job, task.keys, task.change.plan(), now)

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ddns.dns import names
 from ddns.dns.codes import Algorithm
@@ -60,8 +60,7 @@ class SigningKey:
             self._sign = private.sign
         else:
             self.algorithm = int(Algorithm.ECDSAP256SHA256)
-            point = private.public_key().public_numbers()
-            octets = point.x.to_bytes(_SCALAR, "big") + point.y.to_bytes(_SCALAR, "big")
+            octets = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
             self._sign = _p256(private)
         self.public = keys.dnskey(flags, self.algorithm, octets)
         self.tag = keys.tag(self.public)
@@ -81,8 +80,11 @@ def _p256(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
     raw = private.sign
 
     def sign(octets: bytes) -> bytes:
-        r, s = decode_dss_signature(raw(octets, _SHA256))
-        return r.to_bytes(_SCALAR, "big") + s.to_bytes(_SCALAR, "big")
+        # SEQUENCE of two INTEGERs in DER; 72 octets at most, so that every length is one octet (RFC 3279 §2.2.3).
+        der = raw(octets, _SHA256)
+        middle = 4 + der[3]
+        r, s = der[4:middle], der[middle + 2 :]
+        return r[-_SCALAR:].rjust(_SCALAR, b"\0") + s[-_SCALAR:].rjust(_SCALAR, b"\0")
 
     return sign
 
@@ -125,8 +127,8 @@ class Vault:
         if algorithm not in keys.ALGORITHMS:
             raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here; take 13 or 15")
         while True:
-            scalar = _generate(algorithm)
-            key = _private(algorithm, scalar, keys.CSK_FLAGS)
+            private, scalar = _generate(algorithm)
+            key = SigningKey(private, keys.CSK_FLAGS)
             if key.tag not in taken:
                 break
         ident = str(uuid.uuid4())
@@ -173,10 +175,13 @@ def _bound(origin: Name, tag: int, algorithm: int, ident: str) -> bytes:
     return origin + f"|{tag}|{algorithm}|{ident}".encode()
 
 
-def _generate(algorithm: int) -> bytes:
+def _generate(algorithm: int) -> tuple[EllipticCurvePrivateKey | Ed25519PrivateKey, bytes]:
+    """Return a new private key and its scalar."""
     if algorithm == Algorithm.ED25519:
-        return Ed25519PrivateKey.generate().private_bytes_raw()
-    return generate_private_key(SECP256R1()).private_numbers().private_value.to_bytes(_SCALAR, "big")
+        private = Ed25519PrivateKey.generate()
+        return private, private.private_bytes_raw()
+    made = generate_private_key(SECP256R1())
+    return made, made.private_numbers().private_value.to_bytes(_SCALAR, "big")
 
 
 def _private(algorithm: int, scalar: bytes, flags: int) -> SigningKey:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from ddns.zone.jobs import MAX_FRAME, Batch, Signed, SignedJob, SignJob
+from ddns.zone.jobs import Batch, Frames, FrameTooLong, Signed, SignedJob, SignJob, framed
 
-_LENGTH = struct.Struct("!I")
 RETRY_AFTER = 0.25  # seconds between two attempts to connect to a signer that is away
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Signed)
 
 
 class SignerAway(Exception):
@@ -32,72 +32,104 @@ class SignerClient:
         self._path = path
         self._wait = wait
         self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[tuple[SignedJob, ...]]] = {}
-        self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._line: _Line | None = None
         self._tried = -RETRY_AFTER
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(Signed)
 
     async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
         """Return the answers to *jobs*, in their order. Raises `SignerAway`."""
-        try:
-            async with asyncio.timeout(self._wait):
-                return await self._ask(jobs)
-        except (TimeoutError, OSError) as error:
-            raise SignerAway(str(error)) from error
-
-    async def _ask(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
-        writer = await self._connected()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._wait
+        line = self._line
+        if line is None or line.closed:
+            try:
+                async with asyncio.timeout_at(end):
+                    line = await self._connected(loop)
+            except (TimeoutError, OSError) as error:
+                raise SignerAway(str(error)) from error
         ident = next(self._ids)
-        answer: asyncio.Future[tuple[SignedJob, ...]] = asyncio.get_running_loop().create_future()
-        self._waiting[ident] = answer
+        answer = line.ask(ident, _ENCODER.encode(Batch(ident, tuple(jobs))))
+        timer = loop.call_at(end, line.late, ident)
         try:
-            frame = self._encoder.encode(Batch(ident, tuple(jobs)))
-            writer.write(_LENGTH.pack(len(frame)) + frame)
-            await writer.drain()
             return await answer
         finally:
-            self._waiting.pop(ident, None)
+            timer.cancel()
+            line.forget(ident)
 
-    async def _connected(self) -> asyncio.StreamWriter:
-        if self._writer is not None and not self._writer.is_closing():
-            return self._writer
-        now = asyncio.get_running_loop().time()
+    async def _connected(self, loop: asyncio.AbstractEventLoop) -> _Line:
+        now = loop.time()
         if now < self._tried + RETRY_AFTER:
             raise OSError("the signer is away")
         self._tried = now
-        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        _, line = await loop.create_unix_connection(_Line, str(self._path))
         self._tried = -RETRY_AFTER
-        self._writer = writer
-        self._reading = asyncio.ensure_future(self._read(reader, writer))
-        return writer
+        if self._line is not None and not self._line.closed:
+            line.hang_up()  # somebody else was quicker
+            return self._line
+        self._line = line
+        return line
 
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def close(self) -> None:
+        """End the connection and wait until it has ended."""
+        if self._line is not None:
+            self._line.hang_up()
+            await self._line.ended
+
+
+class _Line(asyncio.Protocol):
+    """A connection, and who waits for which answer."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._frames = Frames()
+        self._waiting: dict[int, asyncio.Future[tuple[SignedJob, ...]]] = {}
+        self.closed = False
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def ask(self, ident: int, body: bytes) -> asyncio.Future[tuple[SignedJob, ...]]:
+        """Send the batch *ident*; the future gets its answer, or `SignerAway`."""
+        answer: asyncio.Future[tuple[SignedJob, ...]] = self._loop.create_future()
+        self._waiting[ident] = answer
+        assert self._transport is not None
+        self._transport.write(framed(body))
+        return answer
+
+    def forget(self, ident: int) -> None:
+        """Wait for the answer to *ident* no more."""
+        self._waiting.pop(ident, None)
+
+    def late(self, ident: int) -> None:
+        """Give up waiting for *ident*."""
+        waiting = self._waiting.pop(ident, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(SignerAway("the signer does not answer in time"))
+
+    def data_received(self, data: bytes) -> None:
         try:
-            while True:
-                (size,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                if size > MAX_FRAME:
-                    break
-                signed = self._decoder.decode(await reader.readexactly(size))
+            for body in self._frames.feed(data):
+                signed = _DECODER.decode(body)
                 waiting = self._waiting.pop(signed.id, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(signed.jobs)
-        except (OSError, asyncio.IncompleteReadError, msgspec.MsgspecError):
-            pass
-        finally:
-            writer.close()
-            if self._writer is writer:
-                self._writer = None
-                for waiting in self._waiting.values():
-                    if not waiting.done():
-                        waiting.set_exception(OSError("the signer closed the connection"))
+        except (FrameTooLong, msgspec.MsgspecError):
+            self.hang_up()
 
-    async def close(self) -> None:
-        """End the connection and wait until its reader has ended."""
-        if self._writer is not None:
-            self._writer.close()
-        if self._reading is not None:
-            self._reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reading
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.closed = True
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(SignerAway("the signer closed the connection"))
+        self._waiting.clear()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def hang_up(self) -> None:
+        """End the connection now."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,10 +1,12 @@
-"""What a server and the signer say to each other over the unix socket. Shapes only.
+"""What a server and the signer say to each other over the unix socket: the shapes, and how they are framed. Sans-IO.
 
 A frame is four octets of length (big endian), then one msgpack object: a `Batch` one way, a `Signed`
 the other. The server holds the heads of the zones of a batch locked, so nobody else changes them.
 """
 
 from __future__ import annotations
+
+import struct
 
 import msgspec
 
@@ -86,3 +88,58 @@ class Signed(msgspec.Struct, frozen=True, array_like=True):
 
     id: int
     jobs: tuple[SignedJob, ...]
+
+
+_LENGTH = struct.Struct("!I")
+_HEAD = _LENGTH.size
+
+
+class FrameTooLong(ValueError):
+    """A frame above `MAX_FRAME`; the message says how long."""
+
+
+def framed(body: bytes) -> bytes:
+    """Return *body* as a frame."""
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames:
+    """Take octets as they arrive and give back whole frames."""
+
+    __slots__ = ("_held", "wanted")
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self.wanted = 0
+        """Octets of the frame that has begun to arrive, its length included; 0: none has."""
+
+    def feed(self, octets: bytes) -> list[bytes]:
+        """Return the bodies of the frames that end with *octets*, in order. Raises `FrameTooLong`.
+
+        Never more than one incomplete frame is held.
+        """
+        if not self._held and len(octets) >= _HEAD and len(octets) == _HEAD + _LENGTH.unpack_from(octets)[0] <= _LARGE:
+            return [octets[_HEAD:]]  # exactly one: the way that nearly all come
+        held = self._held
+        held += octets
+        out: list[bytes] = []
+        at = 0
+        self.wanted = 0
+        while len(held) - at >= _HEAD:
+            (size,) = _LENGTH.unpack_from(held, at)
+            if size > MAX_FRAME:
+                raise FrameTooLong(f"a frame of {size} octets is too long")
+            end = at + _HEAD + size
+            if end > len(held):
+                self.wanted = _HEAD + size
+                break
+            out.append(bytes(memoryview(held)[at + _HEAD : end]))
+            at = end
+        if at:
+            del held[:at]
+        if held and not self.wanted:
+            self.wanted = _HEAD
+        return out
+
+
+_LARGE = _HEAD + MAX_FRAME

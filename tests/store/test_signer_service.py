@@ -64,6 +64,26 @@ async def test_a_change_of_records_alone_is_signed_without_a_look_into_the_datab
     await check(admin, signing, zone)
 
 
+async def test_addresses_cost_a_signature_for_each_rrset_and_one_for_the_soa_however_many_names(
+    admin, conn, connected, running
+):
+    owners = ["@", *(f"h{number}" for number in range(32))]
+    zone = await add(admin, "a.test.", *(f"{one} 60 {kind}" for one in owners for kind in ("A 192.0.2.1", "AAAA ::1")))
+    signing = await connected("zone_signer")
+    async with running:
+        await running.worker.sweep(signing)
+        await running.update(conn, zone, at("h0 60 A 192.0.2.2", "h0 60 AAAA ::1"))
+        for number in (1, 32):
+            after = at(*(f"{one} 60 {kind}" for one in owners[1 : 1 + number] for kind in ("A 192.0.2.9", "AAAA ::2")))
+            async with conn.transaction():
+                job = (await Update.make(conn, zone, after)).job
+
+            signed = Signer(running.ring, running.pool, POLICY, lambda: NOW).at_once([job])
+
+            assert signed is not None
+            assert sum(len(one.sigs) for one in signed[0].added) == 2 * number + 1
+
+
 @pytest.mark.parametrize("denial", ["nsec3", "nsec"])
 async def test_hundreds_of_updates_give_the_zone_that_signing_everything_gives(admin, conn, connected, running, denial):
     zone = await add(
