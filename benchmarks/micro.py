@@ -100,6 +100,7 @@ def operations(homes: int) -> Iterator[tuple[str, Callable[[], object]]]:
     known, absent = Cycle(questions), Cycle(missing)
     yield "lookup: a remembered answer", lambda: table.lookup(known.next())
     yield "respond: a name that does not exist", lambda: responder.respond(absent.next(), UDP)
+    yield "lookup: a name that does not exist", lambda: table.lookup(absent.next())
     yield from cookie_operations(table, questions)
 
     home = owners[0]

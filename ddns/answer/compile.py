@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from ddns.answer import denial
-from ddns.answer.answer import Answer
+from ddns.answer.answer import Referral
 from ddns.answer.image import Kind, Match, Node, Proof, ZoneImage
 from ddns.answer.served import Served, find, only_signatures, rdatas, serve
 from ddns.dns import names
@@ -42,7 +42,7 @@ class Draft:
     *lasting* tells that the answer is about records that exist and may be remembered; then *owners*
     are the names that it leaned on besides its own, *images* the zones, and *left* that it led outside
     of what is served here. *cut* is the delegation that a plain referral is about, *known* the same
-    referral as it was written before.
+    referral as it was written before. *match* is where the question's name leads.
     """
 
     __slots__ = (
@@ -56,6 +56,7 @@ class Draft:
         "known",
         "lasting",
         "left",
+        "match",
         "negative",
         "owners",
         "proofs",
@@ -76,7 +77,8 @@ class Draft:
         self.images: list[ZoneImage] = []
         self.left = False
         self.cut: tuple[ZoneImage, Name] | None = None
-        self.known: Answer | None = None
+        self.known: Referral | None = None
+        self.match: Match | None = None
 
 
 def compile_answer(
@@ -105,7 +107,10 @@ def compile_answer(
             draft.rcode = Rcode.SERVFAIL
             draft.lasting = False
             return draft
-        target = _step(draft, image, image.find(name), name, rdtype, room=room, do=do, tcp=tcp)
+        match = image.find(name)
+        if name is asked:
+            draft.match = match
+        target = _step(draft, image, match, name, rdtype, room=room, do=do, tcp=tcp)
         if target is None:
             return draft
         if name == asked:
@@ -248,8 +253,8 @@ def _cut(draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, 
     if not draft.answer:
         draft.aa = False
         draft.cut = image, cut
-        known = image.remembered.referrals.get((cut, len(name), do))
-        if known is not None and len(known.body) <= room:
+        known = image.remembered.referrals.get((cut, do))
+        if known is not None and len(known.answer.body) <= room:
             draft.known = known
             return
     delegation = find(node, Type.NS)

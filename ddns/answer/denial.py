@@ -20,15 +20,22 @@ _ENCLOSERS = 4096  # ours: closest enclosers whose proofs one edition of a zone 
 def nxdomain(image: ZoneImage, name: Name, encloser: Name) -> list[Proof]:
     """Prove that neither *name* nor a wildcard for it exists (RFC 4035 §3.1.3.2, RFC 5155 §7.2.2)."""
     if image.hashing is None:
-        return _distinct(_nsec(image, name), _nsec(image, b"\x01*" + encloser))
+        return _distinct(nsec(image, name), nsec(image, b"\x01*" + encloser))
+    provable, proofs = enclosing(image, encloser)
+    return _distinct(*proofs, _covering(image, _next_closer(name, provable)))
+
+
+def enclosing(image: ZoneImage, encloser: Name) -> tuple[Name, list[Proof]]:
+    """Return the nearest name at or above *encloser* that has an NSEC3 record, and the proofs that do not depend on
+    the name below it that was asked for: of that name, and against its wildcard.
+    """  # noqa: D205
     known = image.remembered.enclosers.get(encloser)
     if known is None:
         provable, matching = _provable(image, encloser)
         known = (provable, _distinct(matching, _covering(image, b"\x01*" + provable)))
         if len(image.remembered.enclosers) < _ENCLOSERS:
             image.remembered.enclosers[encloser] = known
-    provable, proofs = known
-    return _distinct(*proofs, _covering(image, _next_closer(name, provable)))
+    return known
 
 
 def nodata(image: ZoneImage, name: Name) -> list[Proof]:
@@ -37,7 +44,7 @@ def nodata(image: ZoneImage, name: Name) -> list[Proof]:
     RFC 4035 §3.1.3.1 and §3.1.4, RFC 5155 §7.2.3, §7.2.4 and §7.2.7.
     """
     if image.hashing is None:
-        return _distinct(_nsec(image, name))
+        return _distinct(nsec(image, name))
     matching = _matching(image, name)
     if matching is not None:
         return [matching]
@@ -47,7 +54,7 @@ def nodata(image: ZoneImage, name: Name) -> list[Proof]:
 def wildcard_answer(image: ZoneImage, name: Name, encloser: Name) -> list[Proof]:
     """Prove that *name* itself does not exist, so that `*.encloser` may answer (RFC 5155 §7.2.6)."""
     if image.hashing is None:
-        return _distinct(_nsec(image, name))
+        return _distinct(nsec(image, name))
     return _distinct(_covering(image, _next_closer(name, encloser)))
 
 
@@ -55,7 +62,7 @@ def wildcard_nodata(image: ZoneImage, name: Name, encloser: Name) -> list[Proof]
     """Prove that *name* does not exist and what `*.encloser` does not have (RFC 5155 §7.2.5)."""
     wildcard = b"\x01*" + encloser
     if image.hashing is None:
-        return _distinct(_nsec(image, name), _nsec(image, wildcard))
+        return _distinct(nsec(image, name), nsec(image, wildcard))
     provable, matching = _provable(image, encloser)
     return _distinct(matching, _covering(image, _next_closer(name, provable)), _matching(image, wildcard))
 
@@ -114,7 +121,7 @@ def _hashed(served: Served) -> Proof:
     return served.wire[:HASHED_LABEL], HASHED_LABEL, served
 
 
-def _nsec(image: ZoneImage, name: Name) -> Proof | None:
+def nsec(image: ZoneImage, name: Name) -> Proof | None:
     """Return the NSEC record at *name* or, where it has none, the one that covers it."""
     found = None if image.nsec is None else image.nsec.at_or_before(names.order_key(name))
     if found is None:
@@ -125,8 +132,9 @@ def _nsec(image: ZoneImage, name: Name) -> Proof | None:
 
 
 def _distinct(*proofs: Proof | None) -> list[Proof]:
+    """Return the proofs that there are, each owner's once."""
     out: list[Proof] = []
     for proof in proofs:
-        if proof is not None and all(proof[2] is not other[2] for other in out):
+        if proof is not None and all(proof[0] != other[0] for other in out):
             out.append(proof)
     return out

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import msgspec
 
-from ddns.answer.answer import Answer
+from ddns.answer.answer import Referral
 from ddns.answer.chain import Chain
 from ddns.answer.served import HASHED_LABEL, Served, find, rdatas, serve, serve_hashed
 from ddns.dns import names
@@ -67,16 +67,17 @@ Proof = tuple[bytes, int, Served]
 class Remembered:
     """Pieces of answers of one edition; bounded by who fills them."""
 
-    __slots__ = ("enclosers", "referrals", "soa", "soa_signed")
+    __slots__ = ("enclosers", "mark", "referrals", "soa", "soa_signed")
 
     def __init__(self) -> None:
+        self.mark = object()  # tells this edition from all others: see `ddns.answer.below`
         # The SOA that a denial carries, without and with signatures: see `ddns.answer.render`.
         self.soa: tuple[int, list[bytes]] | None = None
         self.soa_signed: tuple[int, list[bytes]] | None = None
         # Closest enclosers: the nearest that has an NSEC3 record, and the proofs: see `ddns.answer.denial`.
         self.enclosers: dict[Name, tuple[Name, list[Proof]]] = {}
-        # Referrals by cut, length of the question's name, and DO: nothing else of the question shows in them.
-        self.referrals: dict[tuple[Name, int, bool], Answer] = {}
+        # Referrals by cut and DO: of the question only the length of its name shows in them.
+        self.referrals: dict[tuple[Name, bool], Referral] = {}
 
 
 class ZoneImage:

@@ -6,16 +6,17 @@ newer types and of RRSIGs is left as it is (RFC 3597 §4, RFC 4034 §3.1.7).
 
 from __future__ import annotations
 
-from ddns.answer.answer import Answer
+from ddns.answer.answer import Answer, Referral, pack_spots
 from ddns.answer.compile import Draft
 from ddns.answer.image import Proof, ZoneImage
 from ddns.answer.served import HASHED_LABEL, QUESTION_POINTER, Served, rdatas, signatures, with_ttl
 from ddns.dns import names, records
-from ddns.dns.codes import FLAG_AA, FLAG_TC, HEADER_SIZE, Type
+from ddns.dns.codes import FLAG_AA, FLAG_TC, HEADER_SIZE, UDP_MAX_PAYLOAD, Type
 from ddns.dns.names import Name
 from ddns.dns.records import COMPRESSIBLE
 
-_POINTERS = tuple((0xC000 | at).to_bytes(2, "big") for at in range(2048))
+# Compression pointers by what they point to (RFC 1035 §4.1.4).
+POINTERS = tuple((0xC000 | at).to_bytes(2, "big") for at in range(2048))
 _FIXED = 10  # octets of type, class, TTL and RDLENGTH
 _POINTABLE = 0x4000  # RFC 1035 §4.1.4: a pointer has 14 bits
 _HOPS = 8  # ours: pointers to follow for one name, so that readers with a small bound can read a chain of DNAMEs
@@ -30,7 +31,7 @@ def render(draft: Draft, name: Name, limit: int, *, do: bool) -> Answer:
     referral keeps its delegation and the glue that fits (RFC 9471 §3.1).
     """
     if draft.known is not None:
-        return draft.known
+        return draft.known.behind(len(name))
     start = HEADER_SIZE + len(name) + 4
     flags = (FLAG_AA if draft.aa else 0) | draft.rcode
     if draft.negative is not None and not draft.answer:
@@ -58,7 +59,7 @@ def _write(draft: Draft, name: Name, flags: int, limit: int, *, do: bool) -> Ans
     if draft.negative is not None:
         authority = authority + _says_no(draft.negative, draft.proofs)
     for at, (owner, served) in enumerate(authority):
-        if any(served is before for _, before in authority[:at]):
+        if any(owner == above and served.type == before.type for above, before in authority[:at]):
             continue  # a wildcard's proof and a denial's may be the same record
         if not writer.add(owner, served, do=do):
             return _truncated(flags)
@@ -70,11 +71,11 @@ def _write(draft: Draft, name: Name, flags: int, limit: int, *, do: bool) -> Ans
     answer = Answer(
         flags, answers, authorities - answers, writer.records - authorities, bytes(writer.buffer), whole=not misfits
     )
-    if cut is not None and answer.whole:
+    if cut is not None and answer.whole and len(answer.body) <= UDP_MAX_PAYLOAD:
         image, owner = cut
         referrals = image.remembered.referrals
         if len(referrals) < _REFERRALS:
-            referrals[owner, len(name), do] = answer
+            referrals[owner, do] = Referral(answer, len(name), pack_spots(writer.spots))
     return answer
 
 
@@ -91,6 +92,29 @@ def _denial(image: ZoneImage, proofs: list[Proof], flags: int, name: Name, *, do
     This is what a flood of random names costs. None where the proofs are not of the plain shape, one
     record with one signature each; then the writer does it.
     """
+    count, pieces = negative_soa(image, do=do)
+    apex = POINTERS[HEADER_SIZE + len(name) - len(image.origin)] if len(image.origin) > 1 else names.ROOT
+    body = apex.join(pieces)
+    if not do or not proofs:
+        return Answer(flags, 0, count, 0, body)
+    out = [body]
+    at = HEADER_SIZE + len(name) + 4 + len(body)
+    for labels, start, served in proofs:
+        if served.sigs != 1 or at >= len(POINTERS):
+            return None
+        wire, split = served.wire, served.split
+        owner = POINTERS[at] if labels else apex
+        piece = b"".join((labels, apex, wire[start:split], owner, wire[split + 2 :]))
+        out.append(piece)
+        at += len(piece)
+    return Answer(flags, 0, count + 2 * len(proofs), 0, b"".join(out))
+
+
+def negative_soa(image: ZoneImage, *, do: bool) -> tuple[int, list[bytes]]:
+    """Return the number of records of the SOA that says no, and its pieces, between which the apex's pointer belongs.
+
+    The first piece is empty. With *do* its signatures follow.
+    """
     remembered = image.remembered
     prepared = remembered.soa_signed if do else remembered.soa
     if prepared is None:
@@ -99,27 +123,11 @@ def _denial(image: ZoneImage, proofs: list[Proof], flags: int, name: Name, *, do
             remembered.soa_signed = prepared
         else:
             remembered.soa = prepared
-    count, pieces = prepared
-    apex = _POINTERS[HEADER_SIZE + len(name) - len(image.origin)] if len(image.origin) > 1 else names.ROOT
-    body = apex.join(pieces)
-    if not do or not proofs:
-        return Answer(flags, 0, count, 0, body)
-    out = [body]
-    at = HEADER_SIZE + len(name) + 4 + len(body)
-    for labels, start, served in proofs:
-        if served.sigs != 1 or at >= len(_POINTERS):
-            return None
-        wire, split = served.wire, served.split
-        owner = _POINTERS[at] if labels else apex
-        piece = b"".join((labels, apex, wire[start:split], owner, wire[split + 2 :]))
-        out.append(piece)
-        at += len(piece)
-    return Answer(flags, 0, count + 2 * len(proofs), 0, b"".join(out))
+    return prepared
 
 
 def _prepare(image: ZoneImage, *, do: bool) -> tuple[int, list[bytes]]:
-    """Return the negative SOA's number of records and its pieces, between which the apex's pointer belongs."""
-    soa = negative_soa(image)
+    soa = _soa(image)
     if soa is None:
         return 0, [b"", b""]
     origin = image.origin
@@ -148,7 +156,7 @@ def _prepare(image: ZoneImage, *, do: bool) -> tuple[int, list[bytes]]:
     return 1 + (soa.sigs if do else 0), pieces
 
 
-def negative_soa(image: ZoneImage) -> Served | None:
+def _soa(image: ZoneImage) -> Served | None:
     """Return the zone's SOA as a denial carries it: its TTL is at most its MINIMUM (RFC 2308 §3)."""
     soa = image.rrset(image.origin, Type.SOA)
     if soa is None:
@@ -158,7 +166,7 @@ def negative_soa(image: ZoneImage) -> Served | None:
 
 
 def _says_no(image: ZoneImage, proofs: list[Proof]) -> list[tuple[Name, Served]]:
-    soa = negative_soa(image)
+    soa = _soa(image)
     out = [] if soa is None else [(image.origin, soa)]
     return out + [(labels + image.origin, served) for labels, _, served in proofs]
 
@@ -172,7 +180,7 @@ class Writer:
     *start* is the offset behind the question, *limit* the greatest size of the message in octets.
     """
 
-    __slots__ = ("buffer", "limit", "offsets", "records", "start")
+    __slots__ = ("buffer", "limit", "offsets", "records", "spots", "start")
 
     def __init__(self, known: Name, start: int, limit: int) -> None:
         self.buffer = bytearray()
@@ -180,6 +188,7 @@ class Writer:
         self.limit = limit - start
         self.records = 0
         self.offsets: dict[Name, int] = {}
+        self.spots: list[int] = []  # where the pointers stand
         at = start - 4 - len(known)
         while known[0]:
             self.offsets[known] = at
@@ -214,6 +223,7 @@ class Writer:
         self.records = counted
         for name in [name for name, offset in self.offsets.items() if offset & 0x3FFF >= self.start + mark]:
             del self.offsets[name]
+        self.spots = [spot for spot in self.spots if spot < mark]
         return False
 
     def add_some(self, rrsets: list[tuple[Name, Served]], *, do: bool) -> int:
@@ -245,6 +255,7 @@ class Writer:
         while name[0]:
             known = offsets.get(name)
             if known is not None:
+                self.spots.append(len(buffer))
                 buffer += (0xC000 | known & 0x3FFF).to_bytes(2, "big")
                 hops = (known >> 14) + 1
                 break

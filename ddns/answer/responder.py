@@ -187,7 +187,7 @@ class Responder:
             answer = render(draft, name, limit, do=do)
         if tcp and answer.flags & FLAG_TC:
             return self._error(message, TOO_LONG, client, end, asker)
-        if draft.lasting and (client is None or reports == choice.report):
+        if client is None or reports == choice.report:
             table.remember(question, answer, draft, edns=client is not None, do=do)
         tail = b""
         if client is not None:

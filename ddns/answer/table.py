@@ -12,6 +12,7 @@ from __future__ import annotations
 from itertools import islice
 
 from ddns.answer.answer import Answer
+from ddns.answer.below import Below
 from ddns.answer.compile import Draft
 from ddns.answer.image import ZoneImage
 from ddns.dns.codes import CLASS_IN, FLAG_AA, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, Type
@@ -70,14 +71,18 @@ class Table:
         "_origins",
         "_plain",
         "_reached",
+        "_room",
         "_signed",
         "_tails",
+        "below",
         "zones",
     )
 
     def __init__(self, entries: int = ENTRIES, options: tuple[tuple[int, bytes], ...] = ()) -> None:
         self._opt = opt(UDP_MAX_PAYLOAD, do=False, options=options)
         self._opt_do = opt(UDP_MAX_PAYLOAD, do=True, options=options)
+        self._room = UDP_MAX_PAYLOAD - len(self._opt)  # for the octets of an answer before our OPT record
+        self.below = Below()
         self.zones: dict[Name, ZoneImage | int] = {}  # a number is a zone that is known but not in memory
         self._origins: dict[int, Name] = {}
         self._entries = entries
@@ -114,8 +119,12 @@ class Table:
         form = self._tails.get(datagram[-11:])
         if form is None:
             return None
-        entry = form[0].get(datagram[12:-15].lower() + datagram[-15:-11])
-        if entry is None or (form[2] and len(datagram) + len(entry[1]) > form[2]):
+        question = datagram[12:-15].lower() + datagram[-15:-11]
+        entry = form[0].get(question)
+        if entry is None:
+            limit = form[2] - len(OPT) if form[2] else self._room
+            return self.below.answer(self.zones, datagram, question, opening, form[1], limit)
+        if form[2] and len(datagram) + len(entry[1]) > form[2]:
             return None
         return b"".join((datagram[:2], opening, entry[0], datagram[12:-11], entry[1], form[1]))
 
@@ -123,9 +132,10 @@ class Table:
         opening = _BARE.get(datagram[2:12])
         if opening is None:
             return None
-        entry = self._bare.get(datagram[12:-4].lower() + datagram[-4:])
+        question = datagram[12:-4].lower() + datagram[-4:]
+        entry = self._bare.get(question)
         if entry is None:
-            return None
+            return self.below.answer(self.zones, datagram, question, opening, b"", UDP_MIN_PAYLOAD)
         return b"".join((datagram[:2], opening, entry[0], datagram[12:], entry[1]))
 
     @property
@@ -157,8 +167,14 @@ class Table:
         return self._tails.get(octets)
 
     def remember(self, question: bytes, answer: Answer, draft: Draft, *, edns: bool, do: bool) -> None:
-        """Keep *answer* to *question*, as name, type and class in lower case, where it is plain and will last."""
-        room = UDP_MAX_PAYLOAD - len(self._opt) if edns else UDP_MIN_PAYLOAD
+        """Keep *answer* to *question*, as name, type and class in lower case, where it is plain.
+
+        What will not last as it is, is kept as far as it is about names that exist: see `ddns.answer.below`.
+        """
+        if not draft.lasting:
+            self.below.learn(question[:-4], draft, answer, do=do)
+            return
+        room = self._room if edns else UDP_MIN_PAYLOAD
         if not answer.whole or answer.flags != FLAG_AA or HEADER_SIZE + len(question) + len(answer.body) > room:
             return
         if draft.left and int.from_bytes(question[-4:-2], "big") not in _COMMON:

@@ -1,0 +1,347 @@
+"""What is said of names that have no entry of their own in the table: no such name, no such data, ask over there.
+
+Law: the octets are those of `ddns.answer.responder`, which has answered such a question once before; what it said
+is kept as a *piece* by a name that exists (the closest encloser, the name itself, the delegation), so that nobody
+who asks can grow it past what is published, nor past `PIECES`. A piece is good as long as its mark is that of the
+edition of the nearest zone in memory: a change needs to take nothing out. What is unusual (an alias, a wildcard, two
+signatures) is left to the responder.
+
+A piece's octets are written for a question that asks for its own name; *spots* are the offsets of the compression
+pointers in them, all of which lead so much further as the name of the question is longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha1
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from ddns.answer import denial
+from ddns.answer.answer import Answer, Referral, pack_spots, written
+from ddns.answer.compile import Draft
+from ddns.answer.image import Kind, ZoneImage
+from ddns.answer.render import POINTERS, negative_soa
+from ddns.answer.served import HASHED_LABEL, find
+from ddns.dns.codes import (
+    CLASS_IN,
+    FLAG_AA,
+    HEADER_SIZE,
+    MAX_LABEL,
+    MAX_NAME,
+    META_TYPES,
+    UDP_MAX_PAYLOAD,
+    Rcode,
+    Type,
+)
+from ddns.dns.names import Name
+
+PIECES = 32_768  # ours: pieces a worker of each of the four kinds together, most below 600 octets
+_FIXED = HEADER_SIZE + 4  # octets of a message before the records, without the question's name
+
+# How a piece becomes an answer.
+REFERRAL = 0  # as it is, not authoritative
+DENIAL = 1  # as it is: the zone has no chain, or none of its records depends on the question
+HASHED = 2  # behind it comes the NSEC3 record that covers the next closer name (RFC 5155 §7.2.2)
+PLAIN = 3  # behind it come the NSEC record that covers the name, and the wildcard's (RFC 4035 §3.1.3.2)
+UNUSUAL = 4  # left to the responder
+
+_IN = CLASS_IN.to_bytes(2, "big")
+_META = frozenset(number.to_bytes(2, "big") for number in META_TYPES - {Type.ANY})
+_UNDECIDED = frozenset({Type.ANY, Type.RRSIG})  # chosen among what the name has
+
+# What stands behind the id of an answer (RFC 1035 §4.1.1) where the table says AA and NOERROR.
+_OPENINGS = [bytes((0x84 | rd, 0)) + b"\0\1" for rd in (0, 1)]
+_NXDOMAIN = {opening: bytes((opening[0], Rcode.NXDOMAIN)) + opening[2:] for opening in _OPENINGS}
+_NOT_OURS = {opening: bytes((opening[0] & ~(FLAG_AA >> 8),)) + opening[1:] for opening in _OPENINGS}
+
+
+class Piece(NamedTuple):
+    """What is said of all names below one that exists.
+
+    *counts* are ANCOUNT, NSCOUNT and ARCOUNT. *others* are those of an asker without an OPT record, or, to who asks
+    for proofs, where the record that the question decides is none of those in *octets*, whose owners' labels are
+    *owners*. *salt* and *iterations* are the chain's; *wildcard* is the NSEC record for the wildcard as its owner's
+    labels, its octets and where its signature begins in them.
+    """
+
+    mark: object
+    how: int
+    counts: bytes
+    others: bytes
+    octets: bytes
+    spots: bytes
+    owners: tuple[bytes, ...] = ()
+    salt: bytes = b""
+    iterations: int = 0
+    wildcard: tuple[bytes, bytes, int] | None = None
+
+
+class Said(NamedTuple):
+    """What is said of a name that exists but lacks the type: *body*; of all types but DS where it is *delegated*."""
+
+    mark: object
+    delegated: bool
+    counts: bytes
+    others: bytes
+    body: bytes
+
+
+_P = TypeVar("_P", Piece, Said)
+
+
+class Below:
+    """Pieces by the name that they are kept by: for who asks for proofs (*signed*) and for others (*plain*)."""
+
+    __slots__ = ("_most", "plain", "said_plain", "said_signed", "signed")
+
+    def __init__(self, most: int = PIECES) -> None:
+        self._most = most
+        self.plain: dict[Name, Piece] = {}
+        self.signed: dict[Name, Piece] = {}
+        self.said_plain: dict[Name, Said] = {}
+        self.said_signed: dict[Name, Said] = {}
+
+    def __len__(self) -> int:
+        """Return the number of pieces."""
+        return len(self.plain) + len(self.signed) + len(self.said_plain) + len(self.said_signed)
+
+    # ---- the hot path --------------------------------------------------------------------------
+
+    def answer(
+        self,
+        zones: Mapping[Name, ZoneImage | int],
+        datagram: bytes,
+        question: bytes,
+        opening: bytes,
+        tail: bytes,
+        limit: int,
+    ) -> bytes | None:
+        """Return the answer to *datagram* where a piece says it, else None.
+
+        *question* is its name in lower case, type and class; *opening* what an answer has behind the id; *tail* its
+        OPT record, empty where the asker sent none. Question and records may have *limit* octets together.
+        """
+        name = question[:-4]
+        above = name
+        image = zones.get(name)
+        while image is None:
+            if not above or not 0 < above[0] <= MAX_LABEL:
+                return None
+            above = above[1 + above[0] :]
+            image = zones.get(above)
+        size = len(name)
+        if isinstance(image, int) or size > MAX_NAME or question[-2:] != _IN or question[-4:-2] in _META:
+            return None
+        mark = image.remembered.mark
+        signed = tail and datagram[-4]  # DO, in the OPT record's flags (RFC 3225 §3)
+        end = _FIXED + size
+        nodes = image.nodes
+        node = nodes.get(name)
+        if node is not None:
+            said = (self.said_signed if signed else self.said_plain).get(name)
+            if said is None or said[0] is not mark:
+                return None
+            _, delegated, counts, others, body = said
+            rdtype = question[-4] << 8 | question[-3]
+            if delegated:
+                if rdtype == Type.DS:
+                    return None
+                opening = _NOT_OURS[opening]
+            elif rdtype in _UNDECIDED or (rdtype == Type.DS and size == len(image.origin)):
+                return None
+            else:
+                for served in node:
+                    if served.type == rdtype:
+                        return None
+            if end + len(body) > limit:
+                return None
+            return b"".join((datagram[:2], opening, counts if tail else others, datagram[HEADER_SIZE:end], body, tail))
+        pieces = self.signed if signed else self.plain
+        apex = len(image.origin)
+        closer = name
+        encloser = name[1 + name[0] :]
+        piece = pieces.get(encloser)
+        while piece is None or piece[0] is not mark:
+            if len(encloser) <= apex:
+                return None
+            closer = encloser
+            encloser = encloser[1 + encloser[0] :]
+            piece = pieces.get(encloser)
+        _, how, counts, others, octets, spots, owners, salt, iterations, wildcard = piece
+        body = written(octets, spots, size - len(encloser))
+        if how == REFERRAL:
+            opening = _NOT_OURS[opening]
+        elif how == UNUSUAL or (closer is not name and closer in nodes):
+            return None  # the closest encloser is further down
+        else:
+            opening = _NXDOMAIN[opening]
+        if not signed:
+            if not tail:
+                counts = others
+        elif how == HASHED:
+            digest = sha1(closer + salt).digest()  # noqa: S324 - NSEC3 knows no other hash
+            for _ in range(iterations):
+                digest = sha1(digest + salt).digest()  # noqa: S324
+            found = image.nsec3.at_or_before(digest) if image.nsec3 is not None else None
+            if found is None:
+                return None
+            served = found[1]
+            wire, split = served.wire, served.split
+            label = wire[:HASHED_LABEL]
+            if label not in owners:
+                at = end + len(body)
+                if served.sigs != 1 or at + len(wire) + 2 > limit:
+                    return None
+                return b"".join(
+                    (
+                        datagram[:2],
+                        opening,
+                        others,
+                        datagram[HEADER_SIZE:end],
+                        body,
+                        label,
+                        POINTERS[HEADER_SIZE + size - apex],
+                        wire[HASHED_LABEL:split],
+                        POINTERS[at],
+                        wire[split + 2 :],
+                        tail,
+                    )
+                )
+        elif how == PLAIN:
+            proof = denial.nsec(image, name)
+            if proof is None or proof[2].sigs != 1:
+                return None
+            pointer = POINTERS[HEADER_SIZE + size - apex]
+            body = _with_proof(body, proof[0], proof[2].wire, proof[2].split, pointer, end)
+            if end + len(body) > limit:
+                return None
+            if wildcard is not None and wildcard[0] != proof[0]:
+                body = _with_proof(body, *wildcard, pointer, end)
+                counts = others
+        if end + len(body) > limit:
+            return None
+        return b"".join((datagram[:2], opening, counts, datagram[HEADER_SIZE:end], body, tail))
+
+    # ---- learning ------------------------------------------------------------------------------
+
+    def learn(self, name: Name, draft: Draft, answer: Answer, *, do: bool) -> None:
+        """Keep what *answer* to a question for *name*, written from *draft*, says of other questions too."""
+        match = draft.match
+        if match is None or draft.answer or len(draft.images) != 1 or not answer.whole:
+            return
+        image = draft.images[0]
+        mark = image.remembered.mark
+        pieces = self.signed if do else self.plain
+        if match.kind == Kind.NOTHING:
+            known = pieces.get(match.owner)
+            if known is None or known.mark is not mark:
+                self._keep(pieces, match.owner, _denial(image, match.owner, do=do))
+            return
+        delegated = match.kind == Kind.CUT and draft.negative is None
+        if delegated:
+            known = pieces.get(match.owner)
+            referral = image.remembered.referrals.get((match.owner, do))
+            if referral is not None and (known is None or known.mark is not mark):
+                self._keep(pieces, match.owner, _referral(mark, match.owner, referral))
+        elif match.kind != Kind.EXACT or draft.negative is None or find(match.node, Type.CNAME) is not None:
+            return
+        if name in image.nodes:
+            said = Said(mark, delegated, answer.counts(edns=True), answer.counts(edns=False), answer.body)
+            self._keep(self.said_signed if do else self.said_plain, name, said)
+
+    def _keep(self, pieces: dict[Name, _P], name: Name, piece: _P) -> None:
+        if name not in pieces and len(self) >= self._most:
+            kinds: tuple[dict[Name, Any], ...] = (self.plain, self.signed, self.said_plain, self.said_signed)
+            fullest = max(kinds, key=len)
+            for oldest in list(islice(fullest, max(len(fullest) // 256, 1))):
+                del fullest[oldest]
+        pieces[name] = piece
+
+
+def _denial(image: ZoneImage, encloser: Name, *, do: bool) -> Piece:
+    """Prepare what is said of names below *encloser* that do not exist."""
+    mark = image.remembered.mark
+    origin = image.origin
+    unusual = Piece(mark, UNUSUAL, b"", b"", b"", b"")
+    if len(origin) == 1:
+        return unusual  # the root's name takes one octet and no pointer
+    count, parts = negative_soa(image, do=do)
+    out = _Octets(HEADER_SIZE + len(encloser) - len(origin), _FIXED + len(encloser))
+    out.soa(parts)
+    if not do or (image.hashing is None and image.nsec is None):
+        return Piece(mark, DENIAL, _counts(count, edns=True), _counts(count, edns=False), *out.written())
+    if image.hashing is None:
+        wildcard = denial.nsec(image, b"\x01*" + encloser)
+        if wildcard is not None and wildcard[2].sigs != 1:
+            return unusual
+        beside = None if wildcard is None else (wildcard[0], wildcard[2].wire, wildcard[2].split)
+        counts = _counts(count + 2), _counts(count + 4)
+        return Piece(mark, PLAIN, *counts, *out.written(), wildcard=beside)
+    provable, proofs = denial.enclosing(image, encloser)
+    how = HASHED
+    if provable != encloser or not image.nsec3:
+        # An opt-out span (RFC 5155 §6): the next closer name is above the encloser, and the same for all names.
+        proofs = denial.nxdomain(image, b"\x01*" + encloser, encloser)
+        how = DENIAL
+    if any(served.sigs != 1 for _, _, served in proofs):
+        return unusual
+    for labels, start, served in proofs:
+        out.proof(labels, served.wire, start, served.split)
+    count += 2 * len(proofs)
+    if len(out.octets) > UDP_MAX_PAYLOAD:
+        return unusual
+    owners = tuple([labels for labels, _, _ in proofs])
+    hashing = image.hashing
+    counts = _counts(count), _counts(count + 2)
+    return Piece(mark, how, *counts, *out.written(), owners, hashing.salt, hashing.iterations)
+
+
+def _referral(mark: object, cut: Name, referral: Referral) -> Piece:
+    answer = referral.answer
+    octets = written(answer.body, referral.spots, len(cut) - referral.size)
+    return Piece(mark, REFERRAL, answer.counts(edns=True), answer.counts(edns=False), octets, referral.spots)
+
+
+def _counts(authorities: int, *, edns: bool = True) -> bytes:
+    return Answer(0, 0, authorities, 0, b"").counts(edns=edns)
+
+
+def _with_proof(body: bytes, labels: bytes, wire: bytes, split: int, apex: bytes, end: int) -> bytes:
+    """Put an NSEC record and its signature behind *body*, which begins at *end*; *apex* is a pointer to the apex."""
+    owner = POINTERS[end + len(body)] if labels else apex
+    return b"".join((body, labels, apex, wire[2:split], owner, wire[split + 2 :]))
+
+
+class _Octets:
+    """Write pieces for a question at whose name's offset *apex* the apex stands; records begin at *start*."""
+
+    def __init__(self, apex: int, start: int) -> None:
+        self.octets = bytearray()
+        self._spots: list[int] = []
+        self._apex = apex
+        self._start = start
+
+    def soa(self, parts: list[bytes]) -> None:
+        """Write the SOA record and its signatures, *parts* between which pointers to the apex belong."""
+        self.octets += parts[0]
+        for part in parts[1:]:
+            self._point(self._apex)
+            self.octets += part
+
+    def proof(self, labels: bytes, wire: bytes, start: int, split: int) -> None:
+        """Write one record and its signature out of *wire*, its owner *labels* before the apex."""
+        owner = self._start + len(self.octets) if labels else self._apex
+        self.octets += labels
+        self._point(self._apex)
+        self.octets += wire[start:split]
+        self._point(owner)
+        self.octets += wire[split + 2 :]
+
+    def _point(self, at: int) -> None:
+        self._spots.append(len(self.octets))
+        self.octets += POINTERS[at]
+
+    def written(self) -> tuple[bytes, bytes]:
+        """Return the octets, and the spots in them."""
+        return bytes(self.octets), pack_spots(self._spots)
