@@ -23,6 +23,7 @@ from ddns.gateway.pin import BadPin
 from ddns.gateway.state import BadState, Device, Entry, Outcome, Pin, State
 
 LONGEST_LEASE = 31_536_000  # seconds; the registry grants what it will
+LONGEST_ATTEMPT = 86400  # seconds; what is published a day later is no news
 LONGEST_TTL = 86400  # seconds; a home that moves should not be found at its old address for longer
 
 _EPILOG = (
@@ -52,7 +53,7 @@ _home = click.option(
 )
 _wait = click.option(
     "--wait",
-    type=click.FloatRange(1, 3600),
+    type=click.FloatRange(1, LONGEST_ATTEMPT),
     default=WAIT,
     show_default=True,
     help="Seconds to keep trying.",

@@ -158,26 +158,26 @@ def own_name(text: str, home: Name) -> Name:
 
 def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock) -> Reply | Unproved | Unreachable:
     """Send the enrolment; where only our clock was wrong, send it once more with the registry's proved time."""
-    answer = _enrol_at(invitation, key, ticking.now, wait)
+    answer = _enrol_once(invitation, key, ticking, wait)
     if isinstance(answer, Reply) and answer.proved and answer.server_time is not None:
         if not ticking.correct(answer.server_time):
             return answer
-        again = _enrol_at(invitation, key, ticking.now, wait)
+        again = _enrol_once(invitation, key, ticking, wait)
         return answer if isinstance(again, Unreachable) else again
     return answer
 
 
-def _enrol_at(invitation: Invitation, key: GatewayKey, now: int, wait: float) -> Reply | Unproved | Unreachable:
+def _enrol_once(invitation: Invitation, key: GatewayKey, ticking: Clock, wait: float) -> Reply | Unproved | Unreachable:
     credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
     message = update.enrol(invitation.zone, invitation.home, key.rdata, ident=_ident(), nonce=_nonce())
-    signed, mac = tsig.sign_request(message, credential, now)
-    request = Request(signed, invitation.zone, credential, mac)
-    started = time.monotonic()
 
-    def read(octets: bytes) -> Reply | Unproved | None:
-        return reply.read(octets, request, now + int(time.monotonic() - started))
+    def signed() -> tuple[bytes, client.Read]:
+        now, started = ticking.now, time.monotonic()
+        octets, mac = tsig.sign_request(message, credential, now)
+        request = Request(octets, invitation.zone, credential, mac)
+        return octets, lambda answer: reply.read(answer, request, now + int(time.monotonic() - started))
 
-    return _send(invitation, signed, read, wait)
+    return _send(invitation, signed, wait)
 
 
 def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
@@ -189,9 +189,9 @@ def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
     if found is None:
         return False
     credential, zone = found
-    signed, mac = tsig.sign_request(update.probe(zone, ident=_ident(), nonce=_nonce()), credential, 0)
-    request = Request(signed, zone, credential, mac)
-    answer = _send(known, signed, lambda octets: reply.read(octets, request, 0), wait)
+    octets, mac = tsig.sign_request(update.probe(zone, ident=_ident(), nonce=_nonce()), credential, 0)
+    request = Request(octets, zone, credential, mac)
+    answer = _send(known, lambda: (octets, lambda answer: reply.read(answer, request, 0)), wait)
     if not isinstance(answer, Reply) or not answer.proved or answer.server_time is None:
         return False
     return ticking.correct(answer.server_time, known.proved_at - LEEWAY)
@@ -202,7 +202,7 @@ def _learn(invitation: Invitation, wait: float, ticking: Clock) -> str:
     credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
 
     def ask(message: bytes, read: client.Read) -> object:
-        return _send(invitation, message, read, wait)
+        return _send(invitation, lambda: (message, read), wait)
 
     found = server.learn(ask, invitation.zone, credential, ticking.now, _ident)
     return "" if found is None else found.to_text()
@@ -221,12 +221,16 @@ def _signed_exchange(
 ) -> Reply | Unproved | Unreachable:
     signs = server.ServerKey.from_text(known.server)
     believed = None if signs is None else (signs.name, signs.public)
-    request = Request(key.sign_request(message, ticking.now), zone, server=believed)
-    return _send(known, request.message, lambda octets: reply.read(octets, request, ticking.now), wait)
+
+    def signed() -> tuple[bytes, client.Read]:
+        request = Request(key.sign_request(message, ticking.now), zone, server=believed)
+        return request.message, lambda octets: reply.read(octets, request, ticking.now)
+
+    return _send(known, signed, wait)
 
 
-def _send(to: State | Invitation, message: bytes, read: client.Read, wait: float) -> Reply | Unproved | Unreachable:
-    return client.exchange(to.host, to.tls or to.port, message, read, wait, tls=bool(to.tls))
+def _send(to: State | Invitation, signed: client.Signed, wait: float) -> Reply | Unproved | Unreachable:
+    return client.exchange(to.host, to.tls or to.port, signed, wait, tls=bool(to.tls))
 
 
 def _wants_tls(answer: Reply | Unproved | Unreachable) -> bool:

@@ -1,8 +1,7 @@
 """Get one signed request to a server and its answer back: UDP first, the same octets again, TCP in between.
 
 Law: a retransmission is the same octets, so that a server which has done the work finds its answer
-instead of doing it twice. Waiting doubles from try to try, with jitter, so that many homes that lost
-one registry do not come back in step.
+instead of doing it twice; an answer that comes late, to an earlier try, is an answer. `ddns.gateway.retry` says when.
 
 Where the registry asks for it the way is TLS (RFC 7858), in RFC 8310's opportunistic profile: what goes over it is
 public, who sent it is proved by the messages' own signatures, and so is who answered.
@@ -18,18 +17,20 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
 from ddns.dns.codes import MAX_MESSAGE, UDP_MAX_PAYLOAD, Ede, Rcode
+from ddns.gateway import retry
 from ddns.gateway.reply import Reply, Unproved
 
 Read = Callable[[bytes], Reply | Unproved | None]
+Signed = Callable[[], tuple[bytes, Read]]
 
-FIRST_WAIT = 1.0  # seconds for the first try
-LONGEST_WAIT = 8.0  # seconds for one try
-JITTER = 0.25  # a wait is lengthened by up to this part of itself
 WAIT = 15.0  # seconds that an exchange takes at most, if the caller does not say otherwise
+DOUBT = 0.5  # seconds that a true answer may take after one that anybody could have sent
 
 
 class Unreachable(msgspec.Struct, frozen=True):
@@ -39,10 +40,11 @@ class Unreachable(msgspec.Struct, frozen=True):
 
 
 def exchange(
-    host: str, port: int, message: bytes, read: Read, wait: float = WAIT, *, tls: bool = False
+    host: str, port: int, signed: Signed, wait: float = WAIT, *, tls: bool = False
 ) -> Reply | Unproved | Unreachable:
-    """Send *message* to *host* and *port* until `read` accepts an answer or *wait* seconds have gone.
+    """Send a request to *host* and *port* until an answer is accepted or *wait* seconds have gone.
 
+    *signed* gives the request's octets and what reads their answer; it is called again when the signature grows old.
     With *tls* every try is a TLS connection.
 
     A server that says "later" (SERVFAIL, or rationed) is asked again; its last word is the answer. After an answer
@@ -54,33 +56,46 @@ def exchange(
     except OSError as error:
         return Unreachable(f"the name {host} was not found ({error.strerror or error})")
     last: Reply | Unproved | Unreachable = Unreachable("it did not answer")
-    pause = FIRST_WAIT
-    turn = 0
-    stream = len(message) > UDP_MAX_PAYLOAD
-    while (left := end - time.monotonic()) > 0:
-        family, _, _, _, address = places[turn % len(places)]
-        started = time.monotonic()
-        patience = min(left, pause)
-        try:
+    message, read = signed()
+    fresh_until = time.monotonic() + retry.SIGN_ANEW
+    stream = tls or len(message) > UDP_MAX_PAYLOAD
+    with _Datagrams() as datagrams:
+        for turn, pause in enumerate(retry.waits(random.random)):
+            if time.monotonic() >= end:
+                break
+            if time.monotonic() >= fresh_until:
+                message, read = signed()
+                fresh_until = time.monotonic() + retry.SIGN_ANEW
+            family, _, _, _, address = places[turn % len(places)]
+            until = min(end, time.monotonic() + pause)
             # Every third try goes by TCP: some paths lose UDP, or all datagrams above some size.
-            way = _by_tls if tls else _by_tcp if stream or turn % 3 == 2 else _by_udp
-            found = way(family, address, message, read, patience)
-        except OSError as error:
-            found = None
-            last = last if isinstance(last, Reply | Unproved) else Unreachable((error.strerror or "no answer").lower())
-        if isinstance(found, Reply):
-            if found.truncated and not (stream or tls):
-                stream = True
-                continue
-            if not is_temporary(found):
-                return found
-        if found is not None and not (isinstance(found, Unproved) and isinstance(last, Reply)):
-            last = found
-        turn += 1
-        rest = started + pause - time.monotonic()
-        if rest > 0:
-            time.sleep(min(rest, max(0.0, end - time.monotonic())))
-        pause = min(pause * 2, LONGEST_WAIT) * (1 + JITTER * random.random())  # noqa: S311 - spreads load, keeps no secret
+            by_stream = stream or turn % 3 == 2
+            asked = False
+            while time.monotonic() < until:
+                try:
+                    if asked:
+                        found = datagrams.listen(read, until)  # the rest of the pause
+                    elif by_stream:
+                        found = (_by_tls if tls else _by_tcp)(family, address, message, read, until)
+                    else:
+                        datagrams.send(family, address, message)
+                        found = datagrams.listen(read, until)
+                except OSError as error:
+                    found = None
+                    if isinstance(last, Unreachable):
+                        last = Unreachable((error.strerror or "no answer").lower())
+                datagram = asked or not by_stream
+                asked = True
+                if isinstance(found, Reply):
+                    if found.truncated and datagram:
+                        if not stream:
+                            stream = by_stream = True
+                            asked = False
+                        continue
+                    if not is_temporary(found):
+                        return found
+                if found is not None and not (isinstance(found, Unproved) and isinstance(last, Reply)):
+                    last = found
     return last
 
 
@@ -91,48 +106,72 @@ def is_temporary(reply: Reply) -> bool:
     return reply.rcode == Rcode.REFUSED and any(code == Ede.BLOCKED for code, _ in reply.errors)
 
 
-def _by_udp(
-    family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float
-) -> Reply | Unproved | None:
-    """Send one datagram and listen for *wait* seconds; an unproved complaint is returned when the time is up."""
-    end = time.monotonic() + wait
-    complaint: Reply | Unproved | None = None
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.connect(address)  # answers from anywhere else are not even seen
-        sock.send(message)
-        while (left := end - time.monotonic()) > 0:
-            ready, _, _ = select.select([sock], [], [], left)
-            if not ready:
-                break
-            reply = read(sock.recv(MAX_MESSAGE))
-            if reply is None:
-                continue
-            if isinstance(reply, Unproved):
-                complaint = complaint or reply
-                continue
-            if reply.truncated or not reply.doubtful:
-                return reply
-            complaint = reply
-            end = min(end, time.monotonic() + FIRST_WAIT / 2)  # a true answer would be here soon
-    return complaint
+class _Datagrams:
+    """One socket for each address that was asked, all of them open until the exchange ends."""
+
+    def __init__(self) -> None:
+        self._socks: dict[tuple[object, ...], socket.socket] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for sock in self._socks.values():
+            sock.close()
+
+    def send(self, family: int, address: tuple[object, ...], message: bytes) -> None:
+        """Send one datagram. Raises `OSError`."""
+        if address not in self._socks:
+            self._socks[address] = sock = socket.socket(family, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            sock.connect(address)  # answers from anywhere else are not even seen
+        sock = self._socks[address]
+        try:
+            sock.send(message)
+        except ConnectionRefusedError:  # which tells of an earlier datagram
+            sock.send(message)
+
+    def listen(self, read: Read, until: float) -> Reply | Unproved | None:
+        """Return the first answer that is good for something; a complaint that anybody could have sent, in the end.
+
+        Raises `OSError` where a server's machine says that nobody listens.
+        """
+        complaint: Reply | Unproved | None = None
+        while (left := until - time.monotonic()) > 0:
+            ready, _, _ = select.select(list(self._socks.values()), [], [], left)
+            for sock in ready:
+                try:
+                    reply = read(sock.recv(MAX_MESSAGE))
+                except BlockingIOError:  # its checksum was wrong
+                    continue
+                if reply is None:
+                    continue
+                if isinstance(reply, Unproved):
+                    complaint = complaint or reply
+                    continue
+                if reply.truncated or not reply.doubtful:
+                    return reply
+                complaint = reply
+                until = min(until, time.monotonic() + DOUBT)  # a true answer would be here soon
+        return complaint
 
 
 def _by_tcp(
-    family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float
+    family: int, address: tuple[object, ...], message: bytes, read: Read, end: float
 ) -> Reply | Unproved | None:
     """Send the message over a connection of its own (RFC 7766 §8: length and message together)."""
-    end = time.monotonic() + wait
     with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(wait)
+        sock.settimeout(_left(end))
         sock.connect(address)
         return _over(sock, message, read, end)
 
 
 def _by_tls(
-    family: int, address: tuple[object, ...], message: bytes, read: Read, wait: float
+    family: int, address: tuple[object, ...], message: bytes, read: Read, end: float
 ) -> Reply | Unproved | None:
     """Send the message over TLS (RFC 7858 §3)."""
-    end = time.monotonic() + wait
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     # The certificate proves nothing that the signatures of question and answer do not (RFC 8310 §5).
@@ -140,7 +179,7 @@ def _by_tls(
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["dot"])
     with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(wait)
+        sock.settimeout(_left(end))
         sock.connect(address)
         with context.wrap_socket(sock) as inside:
             return _over(inside, message, read, end)
@@ -161,12 +200,17 @@ def _over(sock: socket.socket, message: bytes, read: Read, end: float) -> Reply 
 def _exactly(sock: socket.socket, size: int, end: float) -> bytes:
     out = b""
     while len(out) < size:
-        left = end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        sock.settimeout(left)
+        sock.settimeout(_left(end))
         piece = sock.recv(size - len(out))
         if not piece:
             raise ConnectionResetError(0, "the server closed the connection")
         out += piece
     return out
+
+
+def _left(end: float) -> float:
+    """Return the seconds until *end*. Raises `TimeoutError` where there are none."""
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

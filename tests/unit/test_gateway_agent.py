@@ -1,5 +1,6 @@
 """The agent against a registry made of dnspython and real sockets: what it sends, and what it says about it."""
 
+import itertools
 import json
 import socketserver
 import struct
@@ -23,7 +24,7 @@ from ddns.auth import sig0
 from ddns.auth.identity import Identity
 from ddns.auth.principal import Credential
 from ddns.dns import names
-from ddns.gateway import client, state
+from ddns.gateway import client, retry, state
 from ddns.gateway.invitation import Invitation
 from ddns.gateway.outcome import Status
 
@@ -138,7 +139,8 @@ def registry():
 def run(tmp_path, monkeypatch):
     """Run `ddns gateway` and return its exit status and all that it said."""
     monkeypatch.setenv("DDNS_GATEWAY", str(tmp_path / "gateway"))
-    monkeypatch.setattr(client, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(client, "DOUBT", 0.05)
 
     def run(*words, wait=3, text=None):
         options = [] if words[0] == "status" else ["--wait", str(wait)]
@@ -219,6 +221,41 @@ def test_lost_datagrams_are_sent_again_with_the_same_octets(run, registry):
     assert status == 0
     assert len({octets for _, octets in registry.heard}) == 1
     assert [transport for transport, _ in registry.heard] == ["udp", "udp", "tcp"]
+
+
+def test_waits_double_and_none_of_them_is_exact():
+    """RFC 8961 §4; homes that lost their power together do not come back in step, not even with the second try."""
+    shortest, longest = (list(itertools.islice(retry.waits(dice), 11)) for dice in (lambda: 0, lambda: 1))
+
+    assert shortest == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert longest == [wait * 1.5 for wait in shortest]
+
+
+def test_an_answer_that_comes_after_the_next_try_counts(run, enrolled):
+    """A registry that is slow because all homes ask at once is not asked for ever."""
+
+    def late(_, octets):
+        time.sleep(0.25)
+        return respond(octets)
+
+    enrolled.script = [late] + [None] * 100
+
+    status, _ = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == 0
+    assert len(enrolled.heard) > 1
+
+
+def test_who_asks_for_long_signs_anew_and_asks_for_the_same(run, enrolled, monkeypatch):
+    """An old signature would be refused for its time; the registry sees another message with the same wish."""
+    monkeypatch.setattr(retry, "SIGN_ANEW", 0.05)
+    enrolled.script = [None, None]
+
+    assert run("publish", "cam", "--address", "192.0.2.1")[0] == 0
+
+    octets = [octets for _, octets in enrolled.heard]
+    assert len(set(octets)) == 3
+    assert len({sig0.cut(one).message for one in octets}) == 1
 
 
 def test_a_truncated_answer_is_fetched_by_tcp(run, registry):

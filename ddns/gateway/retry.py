@@ -1,0 +1,22 @@
+"""When to ask again: after a second or a little more, then after twice that, and so on up to some minutes.
+
+Law: no wait is exact, the first neither, so that many homes that lost their power or their registry together do not
+come back in step; and a request that is asked again for longer than a signature is fresh is signed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+FIRST_WAIT = 1.0  # seconds at least; RFC 8961 §4 has no less where nothing is known of the way
+LONGEST_WAIT = 300.0  # seconds at least
+JITTER = 0.5  # a wait is lengthened by up to this part of itself
+SIGN_ANEW = 60.0  # seconds after which the same wish is signed again: a SIG(0) of ours is good for 300
+
+
+def waits(dice: Callable[[], float]) -> Iterator[float]:
+    """Yield the seconds from each try to the next; *dice* gives numbers from 0 to 1 (RFC 8961 §4: back off)."""
+    wait = FIRST_WAIT
+    while True:
+        yield wait * (1 + JITTER * dice())
+        wait = min(2 * wait, LONGEST_WAIT)
