@@ -123,6 +123,9 @@ class Signer:
             for task in tasks:
                 if task.answer is None and task.whole:
                     await self._sign_whole(task, now)
+                    if time.monotonic() - turn > SLICE:
+                        await asyncio.sleep(0)
+                        turn = time.monotonic()
         except (OSError, psycopg.Error) as error:
             log.warning("signer.database_away reason=%s", " ".join(str(error).split()))
             for task in tasks:

@@ -24,13 +24,14 @@ class SignerAway(Exception):
 class SignerClient:
     """One connection to the signer at *path*; requests are answered in any order.
 
-    *wait* bounds one batch, in seconds. A signer that is away is tried again at most every
-    `RETRY_AFTER` seconds, so that it costs waiting updates nothing.
+    *wait* bounds one batch, in seconds. *bulk*: what others ask goes first (see `Batch`). A signer that is away is
+    tried again at most every `RETRY_AFTER` seconds, so that it costs waiting updates nothing.
     """
 
-    def __init__(self, path: Path, wait: float) -> None:
+    def __init__(self, path: Path, wait: float, *, bulk: bool = False) -> None:
         self._path = path
         self._wait = wait
+        self._bulk = bulk
         self._ids = itertools.count(1)
         self._line: _Line | None = None
         self._tried = -RETRY_AFTER
@@ -47,7 +48,7 @@ class SignerClient:
             except (TimeoutError, OSError) as error:
                 raise SignerAway(str(error)) from error
         ident = next(self._ids)
-        answer = line.ask(ident, _ENCODER.encode(Batch(ident, tuple(jobs))))
+        answer = line.ask(ident, _ENCODER.encode(Batch(ident, tuple(jobs), self._bulk)))
         timer = loop.call_at(end, line.late, ident)
         try:
             return await answer
@@ -87,6 +88,7 @@ class _Line(asyncio.Protocol):
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
@@ -109,6 +111,7 @@ class _Line(asyncio.Protocol):
             waiting.set_exception(SignerAway("the signer does not answer in time"))
 
     def data_received(self, data: bytes) -> None:
+        """Hand answers to those who wait for them."""
         try:
             for body in self._frames.feed(data):
                 signed = _DECODER.decode(body)
@@ -119,6 +122,7 @@ class _Line(asyncio.Protocol):
             self.hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell all who wait that there is no answer."""
         del exc
         self.closed = True
         for waiting in self._waiting.values():

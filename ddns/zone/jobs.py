@@ -43,10 +43,14 @@ class SignJob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """Jobs of different zones, answered together and in the same order."""
+    """Jobs of different zones, answered together and in the same order.
+
+    *bulk*: nobody waits for them; what others ask meanwhile goes first.
+    """
 
     id: int
     jobs: tuple[SignJob, ...]
+    bulk: bool = False
 
 
 class SealedKey(msgspec.Struct, frozen=True, array_like=True):

@@ -19,9 +19,8 @@ from ddns.dns.names import from_text
 from ddns.signing.client import SignerAway
 from ddns.store import published, zones
 from ddns.zone.jobs import MAX_FRAME, Batch, Node, SignJob
+from zone_signer import conversation, leases, store
 from zone_signer import keys as public
-from zone_signer import leases, store
-from zone_signer import service as service_module
 from zone_signer.service import Service, SocketProblem
 from zone_signer.signer import Signer
 
@@ -316,7 +315,7 @@ async def test_a_frame_that_is_none_ends_its_connection_and_no_other(admin, conn
 
 
 async def test_connections_are_bounded(running, monkeypatch):
-    monkeypatch.setattr(service_module, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(conversation, "MAX_CONNECTIONS", 2)
     async with running:
         kept = [await asyncio.open_unix_connection(running.path) for _ in range(2)]
         await asyncio.sleep(0.05)
@@ -327,7 +326,7 @@ async def test_connections_are_bounded(running, monkeypatch):
 
 
 async def test_a_frame_that_does_not_end_is_not_waited_for_forever(running, monkeypatch):
-    monkeypatch.setattr(service_module, "FRAME_TIMEOUT", 0.05)
+    monkeypatch.setattr(conversation, "FRAME_TIMEOUT", 0.05)
     async with running:
         reader, writer = await asyncio.open_unix_connection(running.path)
         writer.write(struct.pack("!I", 100) + b"only this")
