@@ -5,6 +5,9 @@ from typing import Any, final
 from ddns.answer.rrl import Rrl
 from ddns.answer.table import Table
 
+# SipHash-2-4 of *message* under the 16 octets of *key*, as `ddns.answer.siphash`.
+def siphash24(key: bytes, message: bytes, /) -> bytes: ...
+
 # The native twin of `ddns.answer.hot.PureAnswerer`: it reads the dicts of *table* and of *rrl*.
 @final
 class Answerer:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from ddns.answer.cookied import Cookied
 from ddns.answer.rrl import Rrl
 from ddns.answer.table import Table
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 class PureAnswerer:
     """The twin in Python; the reader that drains for it is `ddns.net.udp.UdpReader`."""
 
-    __slots__ = ("lookup",)
+    __slots__ = ("cookied", "lookup")
 
-    def __init__(self, table: Table, rrl: Rrl) -> None:  # noqa: ARG002 - the native twin's shape
+    def __init__(self, table: Table, rrl: Rrl) -> None:
         self.lookup: Callable[[bytes], bytes | None] = table.lookup
+        self.cookied = None if rrl.cookies is None else Cookied(table, rrl.cookies)
 
 
 def _choose() -> tuple[type[_native.Answerer] | None, str]:

@@ -17,6 +17,8 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ddns.answer.cookied import Cookied
+from ddns.answer.counters import HANDED, RECEIVED
 from ddns.answer.hot import Answerer, PureAnswerer
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, Opcode
@@ -65,8 +67,8 @@ Slow = Callable[[bytes, Any, Reply], None]
 class UdpReader:
     """Answer what *lookup* knows at once; give the rest to *slow* with the peer and a way to reply.
 
-    *sock* is bound and non-blocking. `bound` is where it listens. What goes out is counted by *rrl*. Updates
-    go to *admission* where there is one, which gets its turn after each drain.
+    *sock* is bound and non-blocking. `bound` is where it listens. *cookied* answers those with a cookie at once. What
+    goes out is counted by *rrl*. Updates go to *admission* where there is one, which gets its turn after each drain.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class UdpReader:
         slow: Slow,
         rrl: Rrl | None = None,
         admission: Admission | None = None,
+        cookied: Cookied | None = None,
     ) -> None:
         self._sock = sock
         self._lookup = lookup
+        self._cookied = _unknown if cookied is None else cookied.answer
         self._slow = slow
         self._rrl = Rrl(RrlLimits(answers=0)) if rrl is None else rrl
         self._admission = admission
@@ -110,25 +114,34 @@ class UdpReader:
 
     def _drain(self, rrl: Rrl, now: float) -> None:
         """Read and answer. Raises `BlockingIOError` where there is nothing more to read."""
-        receive, send, lookup = self._sock.recvfrom, self._sock.sendto, self._lookup
-        cells, enter = rrl.cells, rrl.enter
+        receive, send, lookup, cookied = self._sock.recvfrom, self._sock.sendto, self._lookup, self._cookied
+        cells, enter, numbers = rrl.cells, rrl.enter, rrl.counters.numbers
+        second = int(now)
         left: float = DRAIN
-        while left > 0:
-            wire, peer = receive(LARGEST_REQUEST)
-            reply = lookup(wire)
-            if reply is not None:
-                left -= 1
-                cell = cells.get(peer[0]) or enter(peer[0])
-                cell[0] -= 1
-                if cell[0] < 0:
-                    reply = rrl.judge(wire, reply, peer[0], now)
-                    if reply is None:
-                        continue
-                send(reply, peer)
-            elif len(wire) >= HEADER_SIZE:
-                left -= self._hand_over(wire, peer, None)
-            else:
-                left -= 1
+        received = 0
+        try:
+            while left > 0:
+                wire, peer = receive(LARGEST_REQUEST)
+                received += 1
+                reply = lookup(wire) or cookied(wire, peer[0], second)
+                if reply is not None:
+                    left -= 1
+                    cell = cells.get(peer[0]) or enter(peer[0])
+                    cell[0] -= 1
+                    if cell[0] >= 0:
+                        numbers[reply[3] & 15] += 1
+                    else:
+                        reply = rrl.judge(wire, reply, peer[0], now)
+                        if reply is None:
+                            continue
+                    send(reply, peer)
+                elif len(wire) >= HEADER_SIZE:
+                    numbers[HANDED] += 1
+                    left -= self._hand_over(wire, peer, None)
+                else:
+                    left -= 1
+        finally:
+            numbers[RECEIVED] += received
 
     def _hand_over(self, wire: bytes, peer: Any, to: Any) -> float:
         """Put an update aside, answer anything else; return which part of a drain's work that was, as a datagram's."""
@@ -137,7 +150,9 @@ class UdpReader:
             return 1
         asker = self._admission.has_room(wire, peer[0])
         if asker is None:
-            self._send(come_by_tcp(wire), peer, to)  # no longer than what came, and so not limited
+            away = come_by_tcp(wire)  # no longer than what came, and so not limited
+            self._rrl.counters.count(away)
+            self._send(away, peer, to)
         else:
             self._admission.put(wire, asker, Datagram(self, wire, peer, to))
         return DRAIN / ASIDE
@@ -148,7 +163,9 @@ class UdpReader:
         cell = rrl.cells.get(host) or rrl.enter(host)
         cell[0] -= 1
         limited: bytes | None = octets
-        if cell[0] < 0 and octets:
+        if cell[0] >= 0:
+            rrl.counters.count(octets)
+        elif octets:
             limited = rrl.judge(wire, octets, host, time.time())
         if limited:
             try:
@@ -170,33 +187,43 @@ class WildcardUdpReader(UdpReader):
         slow: Slow,
         rrl: Rrl | None = None,
         admission: Admission | None = None,
+        cookied: Cookied | None = None,
     ) -> None:
-        super().__init__(sock, lookup, slow, rrl, admission)
+        super().__init__(sock, lookup, slow, rrl, admission, cookied)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
     def _drain(self, rrl: Rrl, now: float) -> None:
-        cells, enter = rrl.cells, rrl.enter
+        cells, enter, numbers = rrl.cells, rrl.enter, rrl.counters.numbers
+        second = int(now)
         left: float = DRAIN
-        while left > 0:
-            wire, control, _flags, peer = self._sock.recvmsg(LARGEST_REQUEST, 128)
-            source = leaving_from(control)
-            reply = self._lookup(wire)
-            if reply is not None:
-                left -= 1
-                cell = cells.get(peer[0]) or enter(peer[0])
-                cell[0] -= 1
-                if cell[0] < 0:
-                    reply = rrl.judge(wire, reply, peer[0], now)
-                    if reply is None:
-                        continue
-                self._sock.sendmsg([reply], source, 0, peer)
-            elif len(wire) >= HEADER_SIZE:
-                left -= self._hand_over(wire, peer, source)
-            else:
-                left -= 1
+        received = 0
+        try:
+            while left > 0:
+                wire, control, _flags, peer = self._sock.recvmsg(LARGEST_REQUEST, 128)
+                received += 1
+                source = leaving_from(control)
+                reply = self._lookup(wire) or self._cookied(wire, peer[0], second)
+                if reply is not None:
+                    left -= 1
+                    cell = cells.get(peer[0]) or enter(peer[0])
+                    cell[0] -= 1
+                    if cell[0] >= 0:
+                        numbers[reply[3] & 15] += 1
+                    else:
+                        reply = rrl.judge(wire, reply, peer[0], now)
+                        if reply is None:
+                            continue
+                    self._sock.sendmsg([reply], source, 0, peer)
+                elif len(wire) >= HEADER_SIZE:
+                    numbers[HANDED] += 1
+                    left -= self._hand_over(wire, peer, source)
+                else:
+                    left -= 1
+        finally:
+            numbers[RECEIVED] += received
 
     def _send(self, octets: bytes, peer: Any, to: Any) -> None:
         self._sock.sendmsg([octets], to, 0, peer)
@@ -237,6 +264,10 @@ class NativeWildcardUdpReader(NativeUdpReader, WildcardUdpReader):
     _wildcard = True
 
 
+def _unknown(_wire: bytes, _host: str, _now: int) -> None:
+    """Know no answer, as where there are no cookies."""
+
+
 def _turn(rrl: Rrl, now: float) -> None:
     """Begin a new second, and say now and then what was limited in those before."""
     rrl.turn(now)
@@ -273,7 +304,8 @@ def reader(
     """Return the right reader for *sock*: the native twin's where that is what *answerer* is, for the same *rrl*."""
     wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     if isinstance(answerer, PureAnswerer):
-        return (WildcardUdpReader if wildcard else UdpReader)(sock, answerer.lookup, slow, rrl, admission)
+        pure = WildcardUdpReader if wildcard else UdpReader
+        return pure(sock, answerer.lookup, slow, rrl, admission, answerer.cookied)
     return (NativeWildcardUdpReader if wildcard else NativeUdpReader)(sock, answerer, slow, rrl, admission)
 
 

@@ -206,6 +206,7 @@ PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double n
         return NULL;
     }
     self->busy = true;
+    guard_begin(&self->guard, now);
     Py_ssize_t seen = 0;
     bool failed = false, room = true;
     while (!failed && room && seen < most && PyList_GET_SIZE(aside) == 0) {
@@ -223,5 +224,6 @@ PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double n
         room = send_all(self->batch, fd, answers);
     }
     self->busy = false;
+    guard_end(&self->guard, seen, PyList_GET_SIZE(aside));
     return failed ? Py_DECREF(aside), NULL : Py_BuildValue("nN", seen, aside);
 }

@@ -122,6 +122,12 @@ static int module_exec(PyObject *module) {
     return failed;
 }
 
+static PyMethodDef module_methods[] = {
+    {"siphash24", guard_siphash24, METH_VARARGS,
+     "siphash24($module, key, message, /)\n--\n\nReturn SipHash-2-4 of *message* under the 16 octets of *key*."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, (void *)module_exec},
     {0, NULL},
@@ -131,6 +137,7 @@ static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "ddns.answer._native",
     .m_doc = "The native twin of the hot path: see ddns/answer/native/native.h.",
+    .m_methods = module_methods,
     .m_slots = module_slots,
 };
 
