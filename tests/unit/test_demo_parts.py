@@ -23,7 +23,7 @@ CAM = names.from_text("cam.smith.homes.example.")
 
 
 def answer(*records):
-    query = dns.message.make_query("cam.smith.homes.example.", "A", want_dnssec=True)
+    query = dns.message.make_query("cam.smith.homes.example.", "A", want_dnssec=True, id=4711)
     message = dns.message.make_response(query)
     for record in records:
         message.answer.append(dns.rrset.from_text(*record))

@@ -32,7 +32,7 @@ NOW = 1_800_000_000
 
 
 def asked(name: str = "homes.example.", rdtype: str = "AXFR") -> bytes:
-    query = dns.message.make_query(name, rdtype)
+    query = dns.message.make_query(name, rdtype, id=4711)
     query.flags = dns.flags.RD
     return query.to_wire()
 
@@ -215,7 +215,7 @@ def test_a_question_for_differences_says_what_its_asker_has():
 
 
 def with_soa(owner: str, rdtype: str = "SOA") -> bytes:
-    query = dns.message.make_query("homes.example.", "IXFR")
+    query = dns.message.make_query("homes.example.", "IXFR", id=4711)
     data = "a. b. 1 1 1 1 1" if rdtype == "SOA" else "192.0.2.1"
     query.authority.append(dns.rrset.from_text(owner, 0, "IN", rdtype, data))
     return query.to_wire()
@@ -250,7 +250,7 @@ def test_a_question_that_is_not_as_it_should_be_is_refused(wire, rcode):
         asked()[:-1] + b"\3",  # class CH
         asked()[:2] + b"\x28" + asked()[3:],  # an update
         asked()[:5] + b"\2" + asked()[6:] + asked()[12:],
-        dns.message.make_query("\\000\\252\\000\\001.example.", "A").to_wire(),
+        dns.message.make_query("\\000\\252\\000\\001.example.", "A", id=4711).to_wire(),
     ],
 )
 def test_what_asks_for_no_transfer_is_left_to_others(wire):
