@@ -1,8 +1,14 @@
-"""SipHash-2-4, the keyed hash of DNS cookies (RFC 9018 §4.4; Aumasson and Bernstein, 2012)."""
+"""SipHash-2-4, the keyed hash of DNS cookies (RFC 9018 §4.4; Aumasson and Bernstein, 2012).
+
+`siphash24` is the native twin's where that runs, else `pure_siphash24`, which gives the same at seventy times the cost.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+
+from ddns.answer.twin import NATIVE
 
 _KEY = struct.Struct("<2Q")
 _WORD = struct.Struct("<Q")
@@ -10,7 +16,7 @@ _LAST = bytes(7)
 _MASK = 0xFFFFFFFFFFFFFFFF
 
 
-def siphash24(key: bytes, message: bytes) -> bytes:
+def pure_siphash24(key: bytes, message: bytes) -> bytes:
     """Return the 8 octets of SipHash-2-4 of *message* under the 16 octets of *key*."""
     k0, k1 = _KEY.unpack(key)
     v0 = k0 ^ 0x736F6D6570736575
@@ -49,3 +55,5 @@ def siphash24(key: bytes, message: bytes) -> bytes:
 
 _COMPRESS = (0, 1)  # two rounds for each word
 _FINISH = (0, 1, 2, 3)  # four at the end
+
+siphash24: Callable[[bytes, bytes], bytes] = pure_siphash24 if NATIVE is None else NATIVE.siphash24
