@@ -10,7 +10,7 @@ static bool is_plain_query(const uint8_t *wire) {
 }
 
 /* Read header and question. Return false where they are not plain and whole, or the name is compressed. */
-static bool read_question(const uint8_t *wire, size_t size, struct question *question) {
+static bool read_plain(const uint8_t *wire, size_t size, struct question *question) {
     if (size < HEADER_SIZE || size > REQUEST_MAX || !is_plain_query(wire)) {
         return false;
     }
@@ -40,8 +40,6 @@ static bool read_question(const uint8_t *wire, size_t size, struct question *que
     memcpy(question->key + name_size, wire + at, 4);
     question->key_size = name_size + 4;
     question->end = at + 4;
-    question->wire = wire;
-    question->size = size;
     return true;
 }
 
@@ -114,19 +112,45 @@ Py_ssize_t put_answer(const struct question *question, const uint8_t *counts, ui
     return at - out;
 }
 
-Py_ssize_t answer_question(Answerer *self, const uint8_t *wire, size_t size, const struct sockaddr *peer,
-                           struct question *question, uint8_t *out) {
-    *question = (struct question){.peer = peer};
-    if (!read_question(wire, size, question)) {
-        return 0;
+int read_question(Answerer *self, const uint8_t *wire, size_t size, const struct sockaddr *peer,
+                  struct question *question) {
+    question->wire = wire;
+    question->size = size;
+    question->peer = peer;
+    question->host = question->answers = question->entry = NULL;
+    question->edns = question->signed_ = false;
+    question->opt_size = question->limit = 0;
+    return read_plain(wire, size, question) ? read_asker(self, question) : 0;
+}
+
+int look_up(struct question *question) {
+    question->entry = find_octets(question->answers, question->key, question->key_size);
+    if (question->entry == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
     }
-    int known = read_asker(self, question);
-    if (known <= 0) {
-        return known;
-    }
-    PyObject *entry = find_octets(question->answers, question->key, question->key_size);
+    __builtin_prefetch(question->entry);
+    return 0;
+}
+
+void hold_entry(struct question *question) {
+    PyObject *entry = question->entry;
     if (entry == NULL) {
-        return PyErr_Occurred() ? -1 : below_answer(&self->below, question, out);
+        return;
+    }
+    Py_INCREF(entry);
+    if (PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == 2) {
+        __builtin_prefetch(PyTuple_GET_ITEM(entry, 0));
+        const char *body = (const char *)PyTuple_GET_ITEM(entry, 1);
+        for (size_t line = 0; line < BODY_LINES; line++) {
+            __builtin_prefetch(body + line * LINE);
+        }
+    }
+}
+
+Py_ssize_t write_answer(Answerer *self, const struct question *question, uint8_t *out) {
+    PyObject *entry = question->entry;
+    if (entry == NULL) {
+        return below_answer(&self->below, question, out);
     }
     if (!PyTuple_CheckExact(entry) || PyTuple_GET_SIZE(entry) != 2) {
         return 0;
@@ -137,4 +161,23 @@ Py_ssize_t answer_question(Answerer *self, const uint8_t *wire, size_t size, con
     }
     return put_answer(question, (const uint8_t *)PyBytes_AS_STRING(counts), 0, (const uint8_t *)PyBytes_AS_STRING(body),
                       (size_t)PyBytes_GET_SIZE(body), out);
+}
+
+void release_question(struct question *question) {
+    Py_CLEAR(question->host);
+    Py_CLEAR(question->entry);
+}
+
+Py_ssize_t answer_question(Answerer *self, const uint8_t *wire, size_t size, uint8_t *out) {
+    struct question question;
+    Py_ssize_t answered = read_question(self, wire, size, NULL, &question);
+    if (answered > 0) {
+        answered = look_up(&question);
+        if (answered == 0) {
+            hold_entry(&question);
+            answered = write_answer(self, &question, out);
+        }
+    }
+    release_question(&question);
+    return answered;
 }

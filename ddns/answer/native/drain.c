@@ -9,7 +9,6 @@
 #include "native.h"
 
 #define BATCH 64 /* datagrams read and answers sent by one system call */
-#define LINE 64  /* octets of a cache line; so much more than a power of two, buffers do not compete for one */
 
 #define CONTROL_SIZE CMSG_SPACE(sizeof(struct in6_pktinfo)) /* the larger of the two kinds */
 
@@ -29,6 +28,9 @@ struct batch {
     struct iovec come_parts[BATCH], go_parts[BATCH];
     union address peers[BATCH];
     union control asked[BATCH], leaving[BATCH]; /* which of our addresses was asked; from which the answer leaves */
+    struct question questions[BATCH];
+    int understood[BATCH];
+    /* By a line more than a power of two, so that the buffers' beginnings do not compete for one place in the cache. */
     uint8_t requests[BATCH][REQUEST_MAX + LINE];
     uint8_t answers[BATCH][ANSWER_MAX + LINE];
 };
@@ -137,9 +139,10 @@ static PyObject *control_list(union control *leaving, size_t size) {
 }
 
 /* Append what Python has to answer to *aside*. Return 0; -1 with an exception. */
-static int put_aside(PyObject *aside, const uint8_t *wire, size_t size, struct question *question, PyObject *control) {
+static int put_aside(PyObject *aside, struct question *question, PyObject *control) {
     PyObject *peer = control == NULL ? NULL : peer_tuple(question);
-    PyObject *item = peer == NULL ? NULL : Py_BuildValue("y#OO", (const char *)wire, (Py_ssize_t)size, peer, control);
+    PyObject *item = peer == NULL ? NULL : Py_BuildValue("y#OO", (const char *)question->wire,
+                                                        (Py_ssize_t)question->size, peer, control);
     int failed = item == NULL ? -1 : PyList_Append(aside, item);
     Py_XDECREF(item);
     Py_XDECREF(peer);
@@ -147,37 +150,69 @@ static int put_aside(PyObject *aside, const uint8_t *wire, size_t size, struct q
     return failed;
 }
 
+/* Say who asks what in each of the *count* datagrams, and find what is remembered for it. Return 0; -1. */
+static int find_all(Answerer *self, size_t count) {
+    struct batch *batch = self->batch;
+    for (size_t i = 0; i < count; i++) {
+        batch->understood[i] = read_question(self, batch->requests[i], batch->come[i].msg_len, &batch->peers[i].any,
+                                             &batch->questions[i]);
+        if (batch->understood[i] < 0) {
+            return -1;
+        }
+    }
+    size_t found = 0;
+    while (found < count && (batch->understood[found] == 0 || look_up(&batch->questions[found]) == 0)) {
+        found++;
+    }
+    for (size_t i = 0; i < found; i++) {
+        hold_entry(&batch->questions[i]);
+    }
+    return found < count ? -1 : 0;
+}
+
 /* Answer the datagram number *i* into the place *answers* of those that go. Return 1: it goes; 0: none does; -1. */
 static int answer_one(Answerer *self, size_t i, size_t answers, bool wildcard, double now, PyObject *aside) {
     struct batch *batch = self->batch;
     struct msghdr *header = &batch->come[i].msg_hdr;
-    const uint8_t *wire = batch->requests[i];
-    size_t size = batch->come[i].msg_len;
-    if (size < HEADER_SIZE || header->msg_namelen > sizeof batch->peers[i]) {
+    struct question *question = &batch->questions[i];
+    if (question->size < HEADER_SIZE || header->msg_namelen > sizeof batch->peers[i]) {
         return 0;
     }
-    struct question question;
     uint8_t *out = batch->answers[answers];
-    Py_ssize_t sending = answer_question(self, wire, size, &batch->peers[i].any, &question, out);
+    Py_ssize_t sending = batch->understood[i] ? write_answer(self, question, out) : 0;
     size_t control = wildcard && sending >= 0 ? leave_from(header, &batch->leaving[answers]) : 0;
-    int going = -1;
     if (sending == 0) {
         PyObject *leaving = wildcard ? control_list(&batch->leaving[answers], control) : Py_NewRef(Py_None);
-        going = put_aside(aside, wire, size, &question, leaving);
-    } else if (sending > 0) {
-        sending = guard_sending(&self->guard, &question, out, sending, now);
-        going = sending > 0 ? 1 : (int)sending;
+        return put_aside(aside, question, leaving);
     }
-    Py_XDECREF(question.host);
-    if (going == 1) {
-        struct msghdr *answer = &batch->go[answers].msg_hdr;
-        batch->go_parts[answers].iov_len = (size_t)sending;
-        answer->msg_name = &batch->peers[i];
-        answer->msg_namelen = header->msg_namelen;
-        answer->msg_control = control == 0 ? NULL : &batch->leaving[answers];
-        answer->msg_controllen = control;
+    if (sending > 0) {
+        sending = guard_sending(&self->guard, question, out, sending, now);
     }
-    return going;
+    if (sending <= 0) {
+        return (int)sending;
+    }
+    struct msghdr *answer = &batch->go[answers].msg_hdr;
+    batch->go_parts[answers].iov_len = (size_t)sending;
+    answer->msg_name = &batch->peers[i];
+    answer->msg_namelen = header->msg_namelen;
+    answer->msg_control = control == 0 ? NULL : &batch->leaving[answers];
+    answer->msg_controllen = control;
+    return 1;
+}
+
+/* Answer *count* datagrams and append what Python has to answer to *aside*. Return how many answers go; -1. */
+static int answer_all(Answerer *self, size_t count, bool wildcard, double now, PyObject *aside) {
+    int failed = find_all(self, count);
+    size_t answers = 0;
+    for (size_t i = 0; i < count && !failed; i++) {
+        int going = answer_one(self, i, answers, wildcard, now, aside);
+        failed = going < 0;
+        answers += going == 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        release_question(&self->batch->questions[i]);
+    }
+    return failed ? -1 : (int)answers;
 }
 
 /* Send *count* answers. Return false where there was no room for all: the rest is lost, and asked for again. */
@@ -215,15 +250,11 @@ PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double n
             break;
         }
         seen += (Py_ssize_t)came;
-        size_t answers = 0;
-        for (size_t i = 0; i < came && !failed; i++) {
-            int going = answer_one(self, i, answers, wildcard, now, aside);
-            failed = going < 0;
-            answers += going == 1;
-        }
-        room = send_all(self->batch, fd, answers);
+        int answers = answer_all(self, came, wildcard, now, aside);
+        failed = answers < 0;
+        room = !failed && send_all(self->batch, fd, (size_t)answers);
     }
-    self->busy = false;
     guard_end(&self->guard, seen, PyList_GET_SIZE(aside));
+    self->busy = false;
     return failed ? Py_DECREF(aside), NULL : Py_BuildValue("nN", seen, aside);
 }

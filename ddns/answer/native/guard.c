@@ -257,16 +257,16 @@ int guard_opt(struct guard *guard, struct question *question, PyObject *tails) {
     }
     int taken = take_form(question, form);
     size_t before = question->opt_size;
-    if (taken <= 0 || before + ADDED > GUARD_OPT || (question->limit != 0 && question->limit <= ADDED)) {
+    if (taken <= 0 || before + ADDED > OWN_OPT_MAX || (question->limit != 0 && question->limit <= ADDED)) {
         return taken < 0 ? -1 : 0;
     }
     size_t length = before - OPT_SIZE + ADDED;
-    memcpy(guard->opt, question->opt, before);
-    guard->opt[OPT_SIZE - 2] = (uint8_t)(length >> 8);
-    guard->opt[OPT_SIZE - 1] = (uint8_t)length;
-    memcpy(guard->opt + before, "\0\12\0\30", 4);
-    memcpy(guard->opt + before + 4, cookie, COOKIE_SIZE);
-    question->opt = guard->opt;
+    memcpy(question->own_opt, question->opt, before);
+    question->own_opt[OPT_SIZE - 2] = (uint8_t)(length >> 8);
+    question->own_opt[OPT_SIZE - 1] = (uint8_t)length;
+    memcpy(question->own_opt + before, "\0\12\0\30", 4);
+    memcpy(question->own_opt + before + 4, cookie, COOKIE_SIZE);
+    question->opt = question->own_opt;
     question->opt_size = before + ADDED;
     question->limit -= question->limit != 0 ? ADDED : 0;
     return 1;

@@ -16,7 +16,6 @@ struct question;
 #define SECRET_SIZE 16  /* octets of a key of SipHash-2-4 */
 #define GUARD_SECRETS 2 /* of a day, RFC 9018 section 5: while one follows another both are good */
 #define GUARD_DAYS 4    /* whose secrets are remembered; an asker can mean three of them at most */
-#define GUARD_OPT 512   /* octets of our OPT record with a cookie; where it does not fit Python answers */
 
 struct guard {
     PyObject *packed;  /* dict of Rrl: an address's octets -> [answers that may still go in this second] */
@@ -32,7 +31,6 @@ struct guard {
         uint8_t secret[GUARD_SECRETS][SECRET_SIZE];
     } days[GUARD_DAYS];     /* secrets by their day; those of a day never change */
     size_t next;            /* of days, the one that gives way to the next */
-    uint8_t opt[GUARD_OPT]; /* the OPT record with the cookie of the question under way */
 };
 
 /* Take what is needed from *rrl*. Return 0; -1 with an exception. */
@@ -47,8 +45,7 @@ void guard_end(struct guard *guard, Py_ssize_t received, Py_ssize_t handed);
 
 /* Read the additional section of *question* where it is something else than an OPT record without options that the
  * Table knows, and fill in edns, signed_, answers, opt and limit: an OPT record with a cookie as its only option.
- * Return 1: done; 0: Python has to; -1: exception. *tails* is the Table's. What opt points to lasts until the next
- * call of guard_opt. */
+ * Return 1: done; 0: Python has to; -1: exception. *tails* is the Table's. */
 int guard_opt(struct guard *guard, struct question *question, PyObject *tails);
 
 /* Count the answer of *size* octets at *out*. Return the octets that may be sent, where they differ already put

@@ -67,10 +67,8 @@ static PyObject *answerer_lookup(PyObject *object, PyObject *datagram) {
         return NULL;
     }
     uint8_t out[ANSWER_MAX];
-    struct question question;
     Py_ssize_t size = answer_question((Answerer *)object, (const uint8_t *)PyBytes_AS_STRING(datagram),
-                                      (size_t)PyBytes_GET_SIZE(datagram), NULL, &question, out);
-    Py_XDECREF(question.host);
+                                      (size_t)PyBytes_GET_SIZE(datagram), out);
     if (size > 0) {
         return PyBytes_FromStringAndSize((const char *)out, size);
     }

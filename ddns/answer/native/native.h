@@ -25,7 +25,10 @@
 #define LABEL_MAX_SIZE 63
 #define KEY_MAX_SIZE (NAME_MAX_SIZE + 4)
 #define OPT_SIZE 11       /* octets of an OPT record without options, RFC 6891 section 6.1.2 */
+#define LINE 64           /* octets of a cache line */
+#define BODY_LINES 5      /* of an answer's body are asked for ahead */
 #define ANSWER_MAX 1232   /* octets: UDP_MAX_PAYLOAD in ddns.dns.codes; no answer here is longer */
+#define OWN_OPT_MAX 512   /* octets of our OPT record with a cookie; where it does not fit Python answers */
 #define REQUEST_MAX 4096  /* octets: LARGEST_REQUEST in ddns.net.udp */
 
 /* What came, as far as it is understood. */
@@ -42,6 +45,8 @@ struct question {
     const uint8_t *opt;          /* the OPT record that ends the answer, opt_size octets; NULL without EDNS */
     size_t opt_size;
     size_t limit;                /* what size + the body's octets may be; 0: whatever fits here */
+    PyObject *entry;             /* what the Table remembers for the question, NULL: nothing; owned once it is held */
+    uint8_t own_opt[OWN_OPT_MAX]; /* where an OPT record of this answer alone may be made, for opt to point to */
 };
 
 #include "below.h"
@@ -59,11 +64,25 @@ typedef struct {
     bool busy;           /* a drain is under way; Python code that it calls must not start another */
 } Answerer;
 
-/* Return the octets of the answer that is put into *out*, ANSWER_MAX octets; 0: Python has to answer; -1: an
- * exception is set. *peer* is NULL over a stream. *question* is filled in as far as it was understood, and
- * its host is the caller's to release whatever is returned. */
-Py_ssize_t answer_question(Answerer *self, const uint8_t *wire, size_t size, const struct sockaddr *peer,
-                           struct question *question, uint8_t *out);
+/* An answer is made in four steps. A batch makes each step for all its questions before the next: what a step needs
+ * from memory is asked for by the one before, and comes while the others have their turn.
+ *
+ * read_question  says who asks what. Return 1: a plain question; 0: Python has to answer it; -1: an exception is set.
+ *                *peer* is NULL over a stream.
+ * look_up        finds its entry, borrowed: nothing may run Python code until it is held. Return 0; -1.
+ * hold_entry     makes the entry the question's own.
+ * write_answer   puts the answer into *out*, ANSWER_MAX octets. Return its octets; 0: Python has to; -1.
+ *
+ * After all of them, or any that failed, release_question lets go of what the question holds. */
+int read_question(Answerer *self, const uint8_t *wire, size_t size, const struct sockaddr *peer,
+                  struct question *question);
+int look_up(struct question *question);
+void hold_entry(struct question *question);
+Py_ssize_t write_answer(Answerer *self, const struct question *question, uint8_t *out);
+void release_question(struct question *question);
+
+/* Do all of that for one message that came over a stream. Return as write_answer. */
+Py_ssize_t answer_question(Answerer *self, const uint8_t *wire, size_t size, uint8_t *out);
 
 /* Return what *dict* has for the key of *size* octets, borrowed; NULL: nothing, or an exception is set. */
 PyObject *find_octets(PyObject *dict, const uint8_t *octets, size_t size);
