@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
 from ddns.answer.answer import Referral
 from ddns.answer.chain import Chain
+from ddns.answer.packed import Nodes
+from ddns.answer.packed import content as contents
+from ddns.answer.packed import rrset as unpack
 from ddns.answer.served import HASHED_LABEL, Served, find, rdatas, serve, serve_hashed
 from ddns.dns import names
 from ddns.dns.codes import Type
@@ -25,6 +29,10 @@ from ddns.zone.edition import Edition
 Node = tuple[Served, ...]
 
 _SHA1 = 1  # the only hash algorithm of NSEC3 (RFC 5155 §11)
+# About how many octets the parts of a zone take in memory besides their octets on the wire.
+_BARE = 800  # a zone by itself, with its place among the others
+_NAME = 220  # a name with its place
+_RRSET = 220  # an RRset with its place, and its part of a name
 MAX_ITERATIONS = 150  # ours: more is no proof to validators (RFC 9276 §3.2), and a question would cost more and more
 
 
@@ -83,42 +91,133 @@ class Remembered:
 class ZoneImage:
     """The zone *origin* as it was published with edition number *edition*.
 
-    *ready* tells that there is a SOA: before its first edition a zone is known but can say nothing.
+    *ready* tells that there is a SOA: before its first edition a zone is known but can say nothing. *octets* is about
+    how much memory it takes, *counted* what of that `ddns.answer.shelf` knows, *used* is set whenever somebody looks
+    for a name, and *whole* tells that all of the zone is here.
+
+    Packed *rrsets* (see `ddns.answer.packed`) are unpacked when they are first asked for: the names when one of them
+    is, the chains when something is to be denied. Until then those attributes are not set, and `__getattr__` sets them.
     """
 
     __slots__ = (
+        "_chained",
         "_children",
         "_others",
+        "_packed",
         "bends",
+        "counted",
         "edition",
         "hashing",
         "nodes",
         "nsec",
         "nsec3",
+        "octets",
         "origin",
         "ready",
         "remembered",
+        "used",
         "zone_id",
     )
 
-    def __init__(self, zone_id: int, origin: Name, edition: int, rrsets: Iterable[SignedRRset]) -> None:
+    whole = True
+
+    nodes: dict[Name, Node]
+    bends: dict[Name, bool]
+    nsec: Chain[Name] | None
+    nsec3: Chain[Served] | None
+    hashing: Hashing | None
+    ready: bool
+    remembered: Remembered
+    _children: dict[Name, int]  # of names that have any: how many names stand directly below
+    _others: dict[Hashing, Chain[Served]] | None  # NSEC3 chains that are not in use, as while the parameters change
+    _packed: bytes
+    _chained: tuple[list[bytes], list[tuple[bytes, int]]]
+
+    def __init__(self, zone_id: int, origin: Name, edition: int, rrsets: Iterable[SignedRRset] | bytes) -> None:
         self.zone_id = zone_id
         self.origin = origin
         self.edition = edition
-        self.nodes: dict[Name, Node] = {origin: ()}
-        self.bends: dict[Name, bool] = {}
-        self.nsec: Chain[Name] | None = None
-        self.nsec3: Chain[Served] | None = None
-        self.hashing: Hashing | None = None
-        self._children: dict[Name, int] = {}  # of names that have any: how many names stand directly below
-        # NSEC3 chains that are not in use, as while the parameters change.
-        self._others: dict[Hashing, Chain[Served]] | None = None
-        # What answers are made of, made when it is first needed and forgotten with the next edition.
-        self.remembered = Remembered()
-        self._load(rrsets)
-        self.ready = self.rrset(origin, Type.SOA) is not None
+        self.octets = _BARE
+        self.counted = 0
+        self.used = False
+        if isinstance(rrsets, bytes):
+            self._packed = rrsets
+            self.octets += len(rrsets)
+            return
+        self.nodes = {origin: ()}
+        self.bends = {}
+        self.nsec = None
+        self.nsec3 = None
+        self.hashing = None
+        self._others = None
+        self._children = {}
+        self.load(rrsets)
 
-    def _load(self, rrsets: Iterable[SignedRRset]) -> None:
+    def __getattr__(self, name: str) -> Any:
+        """Unpack what is asked for and was not needed before."""
+        if name == "remembered":
+            # What answers are made of, made when it is first needed and forgotten with the next edition.
+            self.remembered = Remembered()
+        elif name in ("nodes", "bends", "ready", "_chained"):
+            self._unpack()
+        elif name in ("nsec", "nsec3", "hashing", "_others"):
+            self._unpack_chains()
+        elif name == "_children":
+            self._count_children()
+        else:
+            raise AttributeError(name)
+        return getattr(self, name)
+
+    def _unpack(self) -> None:
+        packed, origin = self._packed, self.origin
+        found = contents(packed)
+        self._chained = found.nsec, found.nsec3
+        apex = names.order_key(origin)
+        above = len(apex)
+        nodes = Nodes(packed)
+        nodes[origin] = ()
+        placed = {apex: origin}
+        for key, places in found.owners.items():
+            label = key[above:-2]
+            if not label:
+                name = origin
+            elif b"\0" in label:
+                name = names.from_order_key(key)
+                up = names.parent(name)
+                while up not in nodes:
+                    nodes[up] = ()
+                    up = names.parent(up)
+            else:
+                name = bytes((len(label),)) + label + origin
+            placed[key] = name
+            nodes.put(name, places)
+        self.bends = {placed[key]: False for key in found.dnames}
+        self.bends.update({placed[key]: True for key in found.cuts if key != apex})
+        self.nodes = nodes
+        self.ready = apex in found.starts
+        self.octets += len(packed) + _NAME * len(nodes)
+
+    def _unpack_chains(self) -> None:
+        nsec, nsec3 = self._chained
+        self.nsec = Chain({key: names.from_order_key(key) for key in nsec}) if nsec else None
+        self.nsec3 = self.hashing = self._others = None
+        chains: dict[Hashing, dict[bytes, Served]] = {}
+        for key, at in nsec3:
+            for hashing, link, served in self._links(unpack(self._packed, at, names.from_order_key(key))):
+                chains.setdefault(hashing, {})[link] = served
+        self._hold(chains)
+        self._choose_chain()
+
+    def _count_children(self) -> None:
+        children: dict[Name, int] = {}
+        for name in self.nodes:
+            if name != self.origin:
+                above = names.parent(name)
+                children[above] = children.get(above, 0) + 1
+        self._children = children
+
+    def load(self, rrsets: Iterable[SignedRRset]) -> None:
+        """Put *rrsets* in, which are not here yet and of the same edition: a large zone is loaded piece by piece."""
         nsec: dict[bytes, Name] = {}
         chains: dict[Hashing, dict[bytes, Served]] = {}
         for rrset in rrsets:
@@ -130,10 +229,15 @@ class ZoneImage:
             if rrset.type == Type.NSEC:
                 nsec[names.order_key(rrset.name)] = rrset.name
         if nsec:
-            self.nsec = Chain(nsec)
+            if self.nsec is None:
+                self.nsec = Chain(nsec)
+            else:
+                for place, name in nsec.items():
+                    self.nsec.put(place, name)
         if chains:
-            self._others = {hashing: Chain(content) for hashing, content in chains.items()}
+            self._hold(chains)
         self._choose_chain()
+        self.ready = self.rrset(self.origin, Type.SOA) is not None
 
     # ---- finding -------------------------------------------------------------------------------
 
@@ -143,6 +247,7 @@ class ZoneImage:
         The topmost cut or DNAME on the way down from the apex decides; what lies below it is not seen.
         """
         nodes = self.nodes
+        self.used = True
         if self.bends:
             bend = self._bend(name)
             if bend is not None:
@@ -215,10 +320,14 @@ class ZoneImage:
         name, rdtype = rrset.name, rrset.type
         served = serve(rdtype, rrset.ttl, rrset.rdatas, rrset.sigs)
         node = self.nodes.get(name)
+        self.octets += len(served.wire) + _RRSET
         if node is None:
             self._enter(name)
             self.nodes[name] = (served,)
         else:
+            before = find(node, rdtype)
+            if before is not None:
+                self.octets -= len(before.wire) + _RRSET
             self.nodes[name] = (*[other for other in node if other.type != rdtype], served)
         bends_here = (rdtype == Type.NS and name != self.origin) or rdtype == Type.DNAME
         return bends_here and self._mark(name, existed=node is not None)
@@ -228,6 +337,7 @@ class ZoneImage:
         if node is None:
             return False
         rest = tuple([other for other in node if other.type != rdtype])
+        self.octets -= sum([len(other.wire) + _RRSET for other in node if other.type == rdtype])
         self.nodes[name] = rest
         bent = rdtype in (Type.NS, Type.DNAME) and self._mark(name, existed=True)
         if not rest:
@@ -287,6 +397,16 @@ class ZoneImage:
         self.nsec3 = None if hashing is None else others.pop(hashing, None) or Chain()
         self._others = others or None
 
+    def _hold(self, chains: dict[Hashing, dict[bytes, Served]]) -> None:
+        for hashing, links in chains.items():
+            chain = self._chain(hashing)
+            if chain is None:
+                self._others = {**(self._others or {}), hashing: Chain(links)}
+            else:
+                for key, served in links.items():
+                    chain.put(key, served)
+            self.octets += sum([len(served.wire) + _RRSET for served in links.values()])
+
     def _links(self, rrset: SignedRRset) -> list[tuple[Hashing, bytes, Served]]:
         """Return an NSEC3 RRset's records as links of their chains; none where the owner is no hash."""
         name = rrset.name
@@ -313,12 +433,14 @@ class ZoneImage:
                 chain = Chain()
                 self._others = {**(self._others or {}), hashing: chain}
             chain.put(key, served)
+            self.octets += len(served.wire) + _RRSET
 
     def _unlink(self, rrset: SignedRRset) -> None:
-        for hashing, key, _ in self._links(rrset):
+        for hashing, key, served in self._links(rrset):
             chain = self._chain(hashing)
             if chain is not None:
                 chain.remove(key)
+                self.octets -= len(served.wire) + _RRSET
                 if not chain and self._others is not None:
                     self._others.pop(hashing, None)
 

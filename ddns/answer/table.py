@@ -1,7 +1,7 @@
 """The zones in memory, and the answers to the questions that are asked again: found by their bytes.
 
 Law: an answer is remembered only where the records that it is made of exist, so that nobody who asks
-can grow the table past what is published, nor past *entries*. What is remembered is the plain answer,
+can grow the table past what is published, nor past *entries* and *memory*. What is remembered is the plain answer,
 AA and NOERROR, that fits into one datagram. Whatever changes a zone goes through here and takes out
 exactly what leaned on it. `lookup` is the hot path: no exception, no attribute chain, no parsing.
 Its slow twin is `ddns.answer.responder`, which gives the same octets.
@@ -9,18 +9,22 @@ Its slow twin is `ddns.answer.responder`, which gives the same octets.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from ddns.answer.answer import Answer
 from ddns.answer.below import Below
 from ddns.answer.compile import Draft
 from ddns.answer.image import ZoneImage
+from ddns.answer.shelf import Shelf
 from ddns.dns.codes import CLASS_IN, FLAG_AA, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, Type
 from ddns.dns.names import Name
 from ddns.dns.wire import Edns, opt
 from ddns.zone.edition import Edition
 
 ENTRIES = 250_000  # ours: remembered answers a worker, about 400 octets each
+MEMORY = 256 * 1024 * 1024  # ours: octets of zones and remembered answers a worker, half of it each
+_ENTRY = 340  # about how many octets an answer takes besides those of its question and its records
 _CLIENTS = 4096  # ours: OPT records that are recognized by their octets
 _IN = CLASS_IN.to_bytes(2, "big")
 
@@ -54,9 +58,9 @@ OPT_DO = opt(UDP_MAX_PAYLOAD, do=True)
 
 
 class Table:
-    """Zones by origin, and the remembered answers of all of them, at most *entries*.
+    """Zones by origin, and the remembered answers of all of them, at most *entries* and half of *memory*, in octets.
 
-    *options* stand in the OPT record of every remembered answer.
+    The other half is for zones. *options* stand in the OPT record of every remembered answer.
     """
 
     __slots__ = (
@@ -66,26 +70,37 @@ class Table:
         "_entries",
         "_leaning",
         "_left",
+        "_most",
+        "_octets",
         "_opt",
         "_opt_do",
         "_origins",
         "_plain",
         "_reached",
         "_room",
+        "_shed",
         "_signed",
         "_tails",
         "below",
+        "shelf",
         "zones",
     )
 
-    def __init__(self, entries: int = ENTRIES, options: tuple[tuple[int, bytes], ...] = ()) -> None:
+    def __init__(
+        self, entries: int = ENTRIES, options: tuple[tuple[int, bytes], ...] = (), memory: int = MEMORY
+    ) -> None:
         self._opt = opt(UDP_MAX_PAYLOAD, do=False, options=options)
         self._opt_do = opt(UDP_MAX_PAYLOAD, do=True, options=options)
         self._room = UDP_MAX_PAYLOAD - len(self._opt)  # for the octets of an answer before our OPT record
         self.below = Below()
         self.zones: dict[Name, ZoneImage | int] = {}  # a number is a zone that is known but not in memory
         self._origins: dict[int, Name] = {}
+        self.shelf = Shelf(memory // 2)
         self._entries = entries
+        self._most = memory // 2
+        self._octets = 0  # of remembered answers
+        # Zones that had to go from memory, and in which edition: their answers stay as long as that is current.
+        self._shed: dict[int, int] = {}
         # Answers by question, as name, type and class: for those who sent no OPT, one, and one with DO.
         self._bare: dict[bytes, Entry] = {}
         self._plain: dict[bytes, Entry] = {}
@@ -171,6 +186,11 @@ class Table:
 
         What will not last as it is, is kept as far as it is about names that exist: see `ddns.answer.below`.
         """
+        for image in draft.images:
+            if image.octets != image.counted:
+                self.shelf.resize(image)  # it was unpacked for this
+        if self.shelf.octets > self.shelf.most:
+            self.trim()
         if not draft.lasting:
             self.below.learn(question[:-4], draft, answer, do=do)
             return
@@ -180,8 +200,12 @@ class Table:
         if draft.left and int.from_bytes(question[-4:-2], "big") not in _COMMON:
             return  # the alias exists, but any type leads out by it: an asker could go through them all
         answers = self._signed if do else self._plain if edns else self._bare
-        if question not in answers and len(self) >= self._entries:
+        before = answers.get(question)
+        if before is not None:
+            self._octets -= _ENTRY + len(question) + len(before[1])
+        elif len(self) >= self._entries or self._octets >= self._most:
             self._make_room()
+        self._octets += _ENTRY + len(question) + len(answer.body)
         answers[question] = answer.counts(edns=edns), answer.body
         zones = {image.zone_id for image in draft.images}
         for zone_id in zones:
@@ -205,9 +229,10 @@ class Table:
 
     def _forget(self, question: bytes) -> None:
         """Forget the answers to *question*, and what they leaned on."""
-        self._bare.pop(question, None)
-        self._plain.pop(question, None)
-        self._signed.pop(question, None)
+        for answers in (self._bare, self._plain, self._signed):
+            entry = answers.pop(question, None)
+            if entry is not None:
+                self._octets -= _ENTRY + len(question) + len(entry[1])
         zones: tuple[int, ...] = ()
         leaning = self._leaning.pop(question, None)
         if leaning is not None:
@@ -220,13 +245,16 @@ class Table:
                         del self._reached[owner]
             self._left.discard(question)
         else:
-            image = self.authority(question[:-4])
-            if isinstance(image, ZoneImage):
-                zones = (image.zone_id,)
+            found = self.authority(question[:-4])
+            if found is not None:
+                zones = (found.zone_id if isinstance(found, ZoneImage) else found,)
         for zone_id in zones:
             known = self._by_zone.get(zone_id)
             if known is not None:
                 known.discard(question)
+                if not known:
+                    del self._by_zone[zone_id]
+                    self._shed.pop(zone_id, None)
 
     # ---- zones ---------------------------------------------------------------------------------
 
@@ -256,9 +284,13 @@ class Table:
         return set(self._origins)
 
     def edition(self, zone_id: int) -> int | None:
-        """Return the number of the edition that is in memory, None where the zone is not."""
+        """Return the number of the edition that is in memory, None where nothing of the zone is."""
         image = self.image(zone_id)
-        return None if image is None else image.edition
+        return self._shed.get(zone_id) if image is None else image.edition
+
+    def editions(self) -> list[tuple[int, int]]:
+        """Return (zone, edition) of all that is in memory."""
+        return [(image.zone_id, image.edition) for image in self.shelf.images()] + list(self._shed.items())
 
     def find(self, origin: Name) -> int | None:
         """Return the id of the zone whose apex is *origin*."""
@@ -277,24 +309,70 @@ class Table:
         self.zones[origin] = zone_id
         self._origins[zone_id] = origin
 
+    def known_all(self, zones: Iterable[tuple[Name, int]]) -> None:
+        """Note that many zones are served here, given as (apex, id): what `known` does, for thousands at once."""
+        origins, known = self._origins, self.zones
+        fresh = {}
+        for origin, zone_id in zones:
+            if zone_id in origins or origin in known:
+                self.known(origin, zone_id)
+            else:
+                fresh[origin] = zone_id
+        for question in tuple(self._left):
+            self._forget(question)
+        if self._by_zone:
+            # A zone above may have answered for these; each is looked for before they come in between.
+            above = {self._above(origin) for origin in fresh}
+            for covered in above:
+                if covered is not None:
+                    self._clear(covered)
+        known.update(fresh)
+        origins.update({zone_id: origin for origin, zone_id in fresh.items()})
+
+    def _above(self, origin: Name) -> int | None:
+        found = self.authority(origin)
+        return found.zone_id if isinstance(found, ZoneImage) else found
+
     def install(self, image: ZoneImage) -> None:
-        """Serve *image* from now on, in the place of the one before."""
-        self.known(image.origin, image.zone_id)
-        self._clear(image.zone_id)
+        """Serve *image* from now on, in the place of the one before; others may have to go for want of room."""
+        zone_id = image.zone_id
+        self.known(image.origin, zone_id)
+        before = self.image(zone_id)
+        if before is not None:
+            self.shelf.drop(before)
+        if self._shed.pop(zone_id, None) != image.edition:
+            self._clear(zone_id)
         self.zones[image.origin] = image
+        self.shelf.put(image)
+        self.trim()
+
+    def trim(self) -> None:
+        """Let go of zones that nobody asked for lately, until there is room; their remembered answers stay."""
+        for image in self.shelf.surplus():
+            self.zones[image.origin] = image.zone_id
+            if image.zone_id in self._by_zone:
+                self._shed[image.zone_id] = image.edition
 
     def evict(self, zone_id: int) -> None:
-        """Let go of the zone's image; the zone stays known."""
+        """Let go of all that is in memory of the zone; it stays known."""
         origin = self._origins.get(zone_id)
         if origin is not None:
-            self._clear(zone_id)
+            self._drop(zone_id)
             self.zones[origin] = zone_id
+
+    def _drop(self, zone_id: int) -> None:
+        image = self.image(zone_id)
+        if image is not None:
+            self.shelf.drop(image)
+        self._shed.pop(zone_id, None)
+        self._clear(zone_id)
 
     def forget(self, zone_id: int) -> None:
         """Serve the zone no longer."""
-        origin = self._origins.pop(zone_id, None)
+        origin = self._origins.get(zone_id)
         if origin is not None:
-            self._clear(zone_id)
+            self._drop(zone_id)
+            del self._origins[zone_id]
             if self.find(origin) == zone_id:  # not where a new zone of the same name has come meanwhile
                 del self.zones[origin]
 
@@ -305,11 +383,16 @@ class Table:
         zone is not in memory or already holds the edition: nothing older is served.
         """
         image = self.image(edition.zone)
-        if image is None or edition.number <= image.edition:
+        if image is None:
+            if edition.number > self._shed.get(edition.zone, edition.number):
+                self._clear(edition.zone)
+            return True
+        if edition.number <= image.edition:
             return True
         if edition.number != image.edition + 1:
             return False
         patch = image.patch(edition)
+        self.shelf.resize(image)
         if patch.bent:
             self._clear(edition.zone)
         bare, plain, signed, reached = self._bare, self._plain, self._signed, self._reached
@@ -327,10 +410,13 @@ class Table:
         for question in tuple(self._left):
             self._forget(question)
         above = self.authority(origin)
-        if isinstance(above, ZoneImage) and origin in above.nodes:
+        if isinstance(above, int):
+            self._clear(above)
+        elif above is not None and (not above.whole or origin in above.nodes):
             self._clear(above.zone_id)
 
     def _clear(self, zone_id: int) -> None:
         """Forget every answer that the zone has a part in."""
+        self._shed.pop(zone_id, None)
         for question in tuple(self._by_zone.pop(zone_id, ())):
             self._forget(question)
