@@ -32,7 +32,7 @@ from twisted.logger import (
 )
 
 from ddns.aio import loop, on_loop
-from ddns.answer import hot
+from ddns.answer import framing, hot
 from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
 from ddns.answer.responder import Responder
@@ -57,8 +57,9 @@ from ddns.net.pins import Pins, Publishing
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
 from ddns.net.reply import Reply
+from ddns.net.streams import Streams
 from ddns.net.subscriber import Subscriber
-from ddns.net.tcp import TcpFactory
+from ddns.net.tcp import TcpListener
 from ddns.net.updates import Updates
 from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
@@ -168,7 +169,11 @@ class Worker:
         )
         self._listening: list[Any] = []
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
-        self._encrypted = config.certificate and Encrypted(config.certificate, self._connections, reactor())
+        self._frames = framing.answering(self._answerer.lookup)
+        self._streams = Streams()
+        self._encrypted = config.certificate and Encrypted(
+            config.certificate, self._frames, self._connections, self._streams, reactor()
+        )
         self._keepers = list(self._kept(config, identity))
 
     def _kept(self, config: WorkerConfig, identity: Identity | None) -> Iterator[Keeper]:
@@ -220,9 +225,9 @@ class Worker:
                 reactor().addReader(reader)
                 self._listening.append(reader)
             else:
-                factory = TcpFactory(functools.partial(self._serve_stream, Transport.TCP), self._connections)
-                self._listening.append(reactor().adoptStreamPort(sock.fileno(), sock.family, factory))
-                sock.detach()
+                serve = functools.partial(self._serve_stream, Transport.TCP)
+                self._listening.append(TcpListener(sock, self._frames, serve, self._connections, self._streams))
+        reactor().addReader(self._streams)
         if self._encrypted:
             self._encrypted.start()
         for keeper in self._keepers:
@@ -234,7 +239,7 @@ class Worker:
             if isinstance(one, udp.UdpReader):
                 reactor().removeReader(one)
             else:
-                one.stopListening()
+                one.close()
         if self._encrypted:
             self._encrypted.close()
         for keeper in self._keepers:
@@ -263,12 +268,8 @@ class Worker:
         else:
             self._serve(wire, cookied.asker(wire, source, now), reply)
 
-    def _serve_stream(self, transport: Transport, wire: bytes, peer: Any, reply: Reply) -> None:
-        known = self._answerer.lookup(wire)
-        if known is not None and not known[2] & 2:  # a truncated answer is for UDP only
-            reply(known)
-        else:
-            self._serve(wire, Asker(transport, peer.host), reply)
+    def _serve_stream(self, transport: Transport, wire: bytes, source: str, reply: Reply) -> None:
+        self._serve(wire, Asker(transport, source), reply)
 
     def _serve(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         try:

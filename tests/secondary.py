@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 import struct
 import time
 from typing import Any, Self
@@ -15,6 +16,7 @@ import dns.versioned
 import dns.zone
 from twisted.internet import reactor as installed
 
+from ddns.answer import framing
 from ddns.answer.options import About, Options
 from ddns.auth import tsig
 from ddns.auth.principal import Secret
@@ -25,7 +27,8 @@ from ddns.dns.codes import Type
 from ddns.dns.records import SignedRRset, soa_with_serial
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.keyring import Keyring
-from ddns.net.tcp import TcpFactory
+from ddns.net.streams import Streams
+from ddns.net.tcp import TcpListener
 from ddns.store import credentials, editions, published, transfers, zones
 from ddns.store.pool import Pool
 from ddns.store.transfers import NewRight
@@ -80,18 +83,22 @@ class Primary:
             owner = names.from_text(name)
             algorithm = key.algorithm.to_text(omit_final_dot=True)
             await credentials.insert(self.admin, owner, "tsig", algorithm, secret=SEALER.seal(owner, SECRET))
-        factory = TcpFactory(self.serve, self.connections)
-        self._listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        self.port = self._listening.getHost().port
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.setblocking(False)
+        self.port = sock.getsockname()[1]
+        self._streams = Streams()
+        TcpListener(sock, framing.answering(lambda _wire: None), self.serve, self.connections, self._streams)
+        reactor.addReader(self._streams)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._listening.stopListening().asFuture(asyncio.get_running_loop())
+        reactor.removeReader(self._streams)
+        self._streams.connectionLost(None)
         await self.transfers.close()
         await self.pool.close()
 
-    def serve(self, wire: bytes, peer: Any, reply: Any) -> None:
-        assert self.transfers.take(wire, Asker(Transport.TCP, peer.host), reply)
+    def serve(self, wire: bytes, source: str, reply: Any) -> None:
+        assert self.transfers.take(wire, Asker(Transport.TCP, source), reply)
 
     async def add(self, origin: bytes, rrsets: list[SignedRRset], serial: int = 1, parent: int | None = None) -> int:
         """Publish a zone that `secondary.` may transfer."""

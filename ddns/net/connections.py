@@ -143,6 +143,10 @@ class Connections:
         seconds: float = self._clock.seconds()
         return seconds
 
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Call *work* in *seconds* of the reactor's clock."""
+        self._clock.callLater(seconds, work)
+
     def admit(self, host: str, connection: Connection) -> Seat | None:
         """Return a seat for *connection* from the address *host*, or None: it must be closed.
 
@@ -183,10 +187,11 @@ class Connections:
 
     def touched(self, seat: Seat) -> None:
         """Put *seat* last in the order of use."""
-        seat.used = self.now()
-        if seat in self._seats:
-            del self._seats[seat]
-            self._seats[seat] = None
+        seats = self._seats
+        if seat in seats:
+            seat.used = self._clock.seconds()
+            del seats[seat]
+            seats[seat] = None
 
     def watch(self, seat: Seat) -> None:
         """Look whether *seat* does in time what is expected of it."""

@@ -13,13 +13,15 @@ from typing import Any
 
 import msgspec
 
+from ddns.answer.framing import Frames
 from ddns.dns.asker import Asker, Transport
 from ddns.net.connections import Connections
 from ddns.net.reloading import Reloading
 from ddns.net.reply import Reply
-from ddns.net.tls import DOT, DotFactory, Handshakes, TlsFactory
+from ddns.net.streams import Streams
+from ddns.net.tls import DotListener
 
-Serve = Callable[[Transport, bytes, Any, Reply], None]
+Serve = Callable[[Transport, bytes, str, Reply], None]
 ServeAsker = Callable[[bytes, Asker, Reply], None]
 
 
@@ -41,8 +43,12 @@ class CertificateFiles(msgspec.Struct, frozen=True):
 class Encrypted:
     """All encrypted listeners of one worker."""
 
-    def __init__(self, files: CertificateFiles, connections: Connections, reactor: Any) -> None:
+    def __init__(
+        self, files: CertificateFiles, frames: Frames, connections: Connections, streams: Streams, reactor: Any
+    ) -> None:
+        self._frames = frames
         self._connections = connections
+        self._streams = streams
         self._reactor = reactor
         self.certificate = Reloading(Path(files.certificate), Path(files.key), files.roll, reactor)
         self._closers: list[Callable[[], Any]] = []
@@ -54,7 +60,7 @@ class Encrypted:
     def listen(self, kind: str, sock: socket.socket, stream: Serve, other: ServeAsker) -> None:
         """Serve *kind* on the bound, non-blocking *sock*.
 
-        *stream* gets the messages of TLS, *other* those of HTTPS and QUIC.
+        *stream* gets the messages of TLS that are not known at once, *other* all those of HTTPS and QUIC.
         """
         {"tls": self._tls, "https": self._https, "quic": self._quic}[kind](sock, stream, other)
 
@@ -64,22 +70,24 @@ class Encrypted:
         for close in self._closers:
             close()
 
-    def _adopt(self, sock: socket.socket, protocols: tuple[bytes, ...], factory: Any) -> None:
-        handshakes = Handshakes(protocols, self.certificate.current)
-        self.certificate.tell(handshakes.use)
-        port = self._reactor.adoptStreamPort(
-            sock.fileno(), sock.family, TlsFactory(handshakes, factory, self._connections, self._reactor)
-        )
-        sock.close()  # adopting has made a descriptor of its own
-        self._closers.append(port.stopListening)
-
     def _tls(self, sock: socket.socket, stream: Serve, _other: ServeAsker) -> None:
-        self._adopt(sock, DOT, DotFactory(functools.partial(stream, Transport.TLS), self._connections))
+        serve = functools.partial(stream, Transport.TLS)
+        current = self.certificate.current
+        listener = DotListener(sock, self._frames, serve, self._connections, self._streams, current)
+        self.certificate.tell(listener.use)
+        self._closers.append(listener.close)
 
     def _https(self, sock: socket.socket, _stream: Serve, other: ServeAsker) -> None:
+        from ddns.net.handshakes import Handshakes, TlsFactory  # noqa: PLC0415
         from ddns.net.https import PROTOCOLS, DohFactory  # noqa: PLC0415
 
-        self._adopt(sock, PROTOCOLS, DohFactory(other, self._connections, self._reactor))
+        handshakes = Handshakes(PROTOCOLS, self.certificate.current)
+        self.certificate.tell(handshakes.use)
+        inside = DohFactory(other, self._connections, self._reactor)
+        around = TlsFactory(handshakes, inside, self._connections, self._reactor)
+        port = self._reactor.adoptStreamPort(sock.fileno(), sock.family, around)
+        sock.close()  # adopting has made a descriptor of its own
+        self._closers.append(port.stopListening)
 
     def _quic(self, sock: socket.socket, _stream: Serve, other: ServeAsker) -> None:
         from ddns.net.quic import QuicListener  # noqa: PLC0415

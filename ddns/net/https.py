@@ -261,7 +261,7 @@ class WebConnection(ProtocolWrapper):
 
 
 class DohFactory(http.HTTPFactory):
-    """Make the HTTP side of each connection; `ddns.net.tls.TlsFactory` goes around it."""
+    """Make the HTTP side of each connection; `ddns.net.handshakes.TlsFactory` goes around it."""
 
     noisy = False
 

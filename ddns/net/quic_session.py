@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from aioquic.quic import events
 from aioquic.quic.connection import QuicConnection
 
+from ddns.answer.framing import LENGTH
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, EdnsOption, Type
 from ddns.dns.wire import BadMessage
 from ddns.net.connections import Seat
-from ddns.net.tcp import LENGTH, PAUSE, SMALL
+from ddns.net.tcp import PAUSE, SMALL
 
 if TYPE_CHECKING:
     from ddns.net.quic import QuicListener

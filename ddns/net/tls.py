@@ -1,99 +1,198 @@
 """DNS over TLS (RFC 7858, RFC 8310): what `ddns.net.tcp` does, inside TLS 1.3 (RFC 9103 §8.2).
 
-The certificate may change at any time: each handshake uses the one that is current then. A client that offers
-other protocols than `dot` in ALPN is refused, one that offers none is served (RFC 7858 names no ALPN; RFC 9103 §8.1).
+TLS is the standard library's, on octets in memory: what has come is decrypted record by record, the answers to all
+of it leave in one record. The certificate may change at any time: each handshake uses the one that is current then.
+A client that offers other protocols than `dot` in ALPN is refused, one that offers none is served (RFC 7858 names
+no ALPN; RFC 9103 §8.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+import os
+import socket
+import ssl
 
-from OpenSSL import SSL
-from twisted.internet.interfaces import IHandshakeListener, IOpenSSLServerConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOFactory
-from zope.interface import implementer
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from ddns.answer.framing import Frames
+from ddns.net import hello
 from ddns.net.certificate import Certificate
 from ddns.net.connections import Connections
-from ddns.net.tcp import TcpFactory, TcpProtocol
+from ddns.net.hello import RECORD
+from ddns.net.streams import Streams
+from ddns.net.tcp import Serve, TcpConnection, TcpListener
 
-DOT = (b"dot",)  # RFC 7858's identifier in IANA's registry of ALPN protocol ids
-
-
-class NoCommonProtocol(SSL.Error):
-    """A client offered no protocol that this listener speaks; TLS tells it so (RFC 7301 §3.2)."""
-
-
-@implementer(IOpenSSLServerConnectionCreator)
-class Handshakes:
-    """Make the TLS side of each connection, with the certificate that is current."""
-
-    def __init__(self, protocols: Sequence[bytes], certificate: Certificate) -> None:
-        self._protocols = tuple(protocols)
-        self._context = self._made(certificate)
-
-    def use(self, certificate: Certificate) -> None:
-        """Show *certificate* from the next handshake on; connections that are open keep theirs."""
-        self._context = self._made(certificate)
-
-    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803, ARG002 - Twisted's
-        """Return a fresh TLS connection."""
-        connection = SSL.Connection(self._context, None)
-        connection.set_accept_state()
-        return connection
-
-    def _made(self, certificate: Certificate) -> SSL.Context:
-        context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.set_min_proto_version(SSL.TLS1_3_VERSION)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection keeps no buffers
-        context.set_session_id(self._protocols[0])
-        context.use_certificate(certificate.chain[0])
-        for above in certificate.chain[1:]:
-            context.add_extra_chain_cert(above)
-        context.use_privatekey(certificate.key)
-        context.set_alpn_select_callback(self._choose)
-        return context
-
-    def _choose(self, _connection: SSL.Connection, offered: list[bytes]) -> bytes:
-        for protocol in self._protocols:
-            if protocol in offered:
-                return protocol
-        raise NoCommonProtocol([])  # Twisted looks for OpenSSL's queue of errors
+DOT = "dot"  # RFC 7858's identifier in IANA's registry of ALPN protocol ids
+LONGEST = RECORD + 16 * 1024 + 256  # octets of one record (RFC 8446 §5.2)
 
 
-class TlsFactory(TLSMemoryBIOFactory):
-    """Put TLS around the protocols of *wrapped*, which may refuse a connection."""
+def context(certificate: Certificate) -> ssl.SSLContext:
+    """Return what handshakes with *certificate* need: TLS 1.3 and `dot`.
 
-    def __init__(self, handshakes: Any, wrapped: Any, connections: Connections, clock: Any) -> None:
-        super().__init__(handshakes, False, wrapped, clock)
-        self._connections = connections
+    `ssl` reads certificate and key from files only; here they are in one that exists in memory and has no name.
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_3
+    made.set_alpn_protocols([DOT])
+    octets = certificate.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    octets += b"".join(one.public_bytes(Encoding.PEM) for one in certificate.chain)
+    with os.fdopen(os.memfd_create("certificate"), "wb") as file:
+        file.write(octets)
+        file.flush()
+        made.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+    return made
 
-    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802 - Twisted's name
-        """Return a protocol for *addr*, or None, which closes the connection: no seat, or too many handshakes."""
-        if not self._connections.handshake(addr.host):
-            return None
-        inside = self.wrappedFactory.buildProtocol(addr)
-        return None if inside is None else self.protocol(self, inside)
 
+class DotConnection(TcpConnection):
+    """One connection: TLS around what `TcpConnection` does, with a bound of its own for the handshake."""
 
-@implementer(IHandshakeListener)
-class DotProtocol(TcpProtocol):
-    """One connection, whose handshake has its own bound."""
+    __slots__ = ("_coming", "_going", "_greeting", "_part", "_tls", "_up")
 
-    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+    def __init__(self, listener: DotListener, sock: socket.socket, host: str) -> None:
+        super().__init__(listener, sock, host)
+        self._coming, self._going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = listener.context.wrap_bio(self._coming, self._going, server_side=True)
+        self._greeting: bytes | None = b""  # the records of a ClientHello that is not whole; None: it was looked at
+        self._part = b""  # less than a whole record
+        self._up = False
+
+    def begin(self) -> None:
         """Expect the end of the handshake."""
-        super().connectionMade()
         if self.seat is not None:
-            self.seat.begin(self._owner.connections.limits.handshake)
+            self.seat.begin(self._listener.connections.limits.handshake)
 
-    def handshakeCompleted(self) -> None:  # noqa: N802 - Twisted's name
-        """Go on as over TCP."""
+    def _come(self, octets: bytes) -> None:
+        """Decrypt what has come, as far as it is whole records, and serve what was in them."""
+        if self._part:
+            octets = self._part + octets
+        at = _whole(octets)
+        self._part = octets[at:]
+        if at:
+            self._decrypt(octets[:at] if self._part else octets)
+        if self._part and self._up:
+            self._settle()
+
+    def _decrypt(self, records: bytes) -> None:
+        if not self._up:
+            self._shake_hands(records)
+        else:
+            self._coming.write(records)
+        if self._up and self._coming.pending:
+            self._serve_plain()
+        if self._going.pending and self.seat is not None:
+            self._write(self._going.read())  # tickets, or an answer to a key update
+
+    def _serve_plain(self) -> None:
+        pieces = []
+        ended = False
+        try:
+            while self._coming.pending and not ended:
+                pieces.append(self._tls.read(LONGEST))
+                ended = not pieces[-1]  # its close_notify: it will ask no more
+        except ssl.SSLWantReadError:
+            pass  # the last record held nothing for us
+        except ssl.SSLError:
+            self._fail()
+            return
+        plain = b"".join(pieces)
+        if plain:
+            self._take(plain)
+        if ended and self.seat is not None:
+            self._end()
+
+    def _shake_hands(self, records: bytes) -> None:
+        if self._greeting is None:
+            self._coming.write(records)
+        elif not self._greeted(self._greeting + records):
+            return
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLError:
+            self._fail()
+            return
+        self._up = True
         if self.seat is not None:
             self.seat.done()
 
+    def _greeted(self, records: bytes) -> bool:
+        """Look at the client's first message; False: it is not whole, or it asks for what is not spoken here."""
+        offered = hello.offered(records)
+        if offered is None:
+            self._greeting = records
+            return False
+        if offered and DOT.encode() not in offered:
+            self._write(hello.NO_COMMON_PROTOCOL)
+            super().close()
+            return False
+        self._greeting = None
+        self._coming.write(records)
+        return True
 
-class DotFactory(TcpFactory):
-    """Make a `DotProtocol` for each connection; `TlsFactory` goes around it."""
+    def _fail(self) -> None:
+        """Close: what the client sent is no TLS that we speak; it is told why, as far as TLS has a word for it."""
+        if self.seat is not None and self._going.pending:
+            self._write(self._going.read())
+        super().close()
 
-    protocol = DotProtocol
+    def _unfinished(self) -> int:
+        return super()._unfinished() + len(self._part)
+
+    def _say(self, octets: bytes | bytearray) -> None:
+        try:
+            self._tls.write(octets)
+        except ssl.SSLError:
+            self.abort()
+            return
+        self._write(self._going.read())
+
+    def close(self) -> None:
+        """Close when what was sent has gone out, and say so (RFC 8446 §6.1)."""
+        if self._up and not self._closing and self.seat is not None:
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()  # it would like to hear the same from the client; that need not be waited for
+            if self._going.pending:
+                self._write(self._going.read())
+        super().close()
+
+
+def _whole(octets: bytes) -> int:
+    """Return how many octets are whole records; a length that no record has is for OpenSSL to see."""
+    at, size = 0, len(octets)
+    while size - at >= RECORD:
+        end = at + RECORD + (octets[at + 3] << 8 | octets[at + 4])
+        if end > size:
+            return size if end - at > LONGEST else at
+        at = end
+    return at
+
+
+class DotListener(TcpListener):
+    """Accept connections and shake hands with the certificate that is current."""
+
+    connection = DotConnection
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        frames: Frames,
+        serve: Serve,
+        connections: Connections,
+        streams: Streams,
+        certificate: Certificate,
+    ) -> None:
+        super().__init__(sock, frames, serve, connections, streams)
+        self.context = context(certificate)
+
+    def use(self, certificate: Certificate) -> None:
+        """Show *certificate* from the next handshake on; connections that are open keep theirs."""
+        self.context = context(certificate)
+
+    def _admit(self, sock: socket.socket, host: str) -> None:
+        """Let a client in that has not begun too many handshakes."""
+        if self.connections.handshake(host):
+            super()._admit(sock, host)
+        else:
+            sock.close()

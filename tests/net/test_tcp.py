@@ -2,307 +2,540 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import select
+import socket
 import struct
+import time
 from typing import Any
 
 import pytest
-from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransportWithDisconnection
 
+from ddns.answer import framing
+from ddns.net import tcp
 from ddns.net.connections import ConnectionLimits, Connections
-from ddns.net.tcp import TcpFactory, TcpProtocol
+from ddns.net.streams import Streams
+from ddns.net.tcp import TcpConnection, TcpListener
 
 MESSAGE = bytes(12) + b"question"
+KNOWN = bytes(12) + b"known"
+ANSWER = b"\0\0\x84\0 known"
+PATIENCE = 10.0  # seconds until a test gives up
 
 
-class Transport(StringTransportWithDisconnection):
-    """A transport that can be aborted, and that has TCP's own switches."""
+class Listener(TcpListener):
+    """A listener that remembers the connection that it has set up last."""
 
-    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802 - Twisted's name
-        self.no_delay = enabled
+    last: TcpConnection | None = None
 
-    def abortConnection(self) -> None:  # noqa: N802 - Twisted's name
-        self.loseConnection()
+    def _admit(self, sock: socket.socket, host: str) -> None:
+        class Remembered(TcpConnection):
+            def begin(own) -> None:  # noqa: N805
+                self.last = own
+
+        self.connection = Remembered
+        super()._admit(sock, host)
+
+
+class Client:
+    """The other end of a connection, and ours."""
+
+    def __init__(self, server: Server, host: str, **options: int) -> None:
+        self.server = server
+        self.socket = socket.socket()
+        for option, value in options.items():
+            self.socket.setsockopt(socket.SOL_SOCKET, getattr(socket, option), value)
+        self.socket.bind((host, 0))
+        server.listener.last = None
+        self.socket.connect(server.address)
+        self.socket.setblocking(False)
+        server.until(lambda: server.listener.last is not None or self.closed)
+        self.ours = server.listener.last
+        self.heard = b""
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether our side has ended."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+
+    def say(self, octets: bytes) -> None:
+        """Send, and have the server take what has come."""
+        self.socket.setblocking(True)
+        self.socket.sendall(octets)
+        self.socket.setblocking(False)
+        self.server.turn()
+
+    def hear(self, count: int) -> bytes:
+        """Return all that was heard, at least *count* octets."""
+        while len(self.heard) < count:
+            self.server.turn()
+            assert select.select([self.socket], [], [], PATIENCE)[0]
+            octets = self.socket.recv(65536)
+            assert octets, "the connection has ended"
+            self.heard += octets
+        return self.heard
+
+    def hear_all(self) -> bytes:
+        """Return all that was heard until the connection ended."""
+        self.server.until(lambda: self._heard_all)
+        return self.heard
+
+    @property
+    def _heard_all(self) -> bool:
+        try:
+            octets = self.socket.recv(65536)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+        self.heard += octets
+        return not octets
 
 
 class Server:
-    """Collect what the factory hands over; answer it when the test says so."""
+    """Collect what the listener hands over; answer it when the test says so. `ANSWER` is known at once."""
 
     def __init__(self, **limits: Any) -> None:
         self.clock = Clock()
         self.taken: list[tuple[bytes, Any]] = []
         self.connections = Connections(ConnectionLimits(**limits), self.clock)
-        self.factory = TcpFactory(self.serve, self.connections)
+        self.streams = Streams()
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.setblocking(False)
+        self.address = sock.getsockname()
+        frames = framing.answering(lambda wire: ANSWER if wire == KNOWN else None)
+        self.listener = Listener(sock, frames, self.serve, self.connections, self.streams)
+        self.clients: list[Client] = []
 
-    def serve(self, wire: bytes, _peer: Any, reply: Any) -> None:
+    def serve(self, wire: bytes, source: str, reply: Any) -> None:
+        assert source.startswith("127.")
         self.taken.append((wire, reply))
 
-    def connect(self, host: str = "192.0.2.1") -> TcpProtocol | None:
-        protocol = self.factory.buildProtocol(IPv4Address("TCP", host, 4000))
-        if protocol is None:
-            return None
-        transport = Transport()
-        transport.protocol = protocol
-        protocol.makeConnection(transport)
-        return protocol
+    def connect(self, host: str = "127.0.0.1", **options: int) -> Client | None:
+        """Return the client at *host*; None where there was no seat for it."""
+        client = Client(self, host, **options)
+        self.clients.append(client)
+        return None if client.ours is None else client
+
+    def turn(self) -> None:
+        """Serve what has come."""
+        while select.select([self.streams], [], [], 0.01)[0]:
+            self.streams.doRead()
+
+    def until(self, condition: Any) -> None:
+        """Serve until *condition* is true."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end
+            self.streams.doRead()
+            time.sleep(0.001)
+
+    def end(self) -> None:
+        self.streams.connectionLost(None)
+        self.listener.close()
+        for client in self.clients:
+            client.socket.close()
+
+
+@pytest.fixture
+def begin():
+    """Return what makes a `Server` that is let go of at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def made(**limits: Any) -> Server:
+            server = Server(**limits)
+            stack.callback(server.end)
+            return server
+
+        yield made
 
 
 def framed(wire: bytes) -> bytes:
     return struct.pack("!H", len(wire)) + wire
 
 
-def test_messages_are_read_however_they_are_cut():
+def test_messages_are_read_however_they_are_cut(begin):
     """One octet at a time gives the same messages as all at once (RFC 7766 §8)."""
-    server = Server()
-    connection = server.connect()
+    server = begin()
+    client = server.connect()
 
     for octet in framed(MESSAGE) + framed(MESSAGE + b"2"):
-        connection.dataReceived(bytes((octet,)))
+        client.say(bytes((octet,)))
 
     assert [wire for wire, _ in server.taken] == [MESSAGE, MESSAGE + b"2"]
 
 
-def test_answers_go_out_in_the_order_in_which_they_are_ready():
+def test_answers_go_out_in_the_order_in_which_they_are_ready(begin):
     """A slow answer does not hold up the next one (RFC 7766 §6.2.1.1)."""
-    server = Server()
-    connection = server.connect()
-    connection.dataReceived(framed(MESSAGE) + framed(MESSAGE + b"2"))
+    server = begin()
+    client = server.connect()
+    client.say(framed(MESSAGE) + framed(MESSAGE + b"2"))
 
     server.taken[1][1](b"second")
     server.taken[0][1](b"first")
 
-    assert connection.transport.value() == framed(b"second") + framed(b"first")
+    expected = framed(b"second") + framed(b"first")
+    assert client.hear(len(expected)) == expected
 
 
-def test_a_reply_is_sent_once():
+def test_what_is_known_at_once_waits_for_nobody(begin):
+    """And all of it leaves in one write (RFC 7766 §8), what was served meanwhile too."""
+    server = begin()
+    client = server.connect()
+    server.listener.serve = lambda wire, _source, reply: reply(wire[12:]) if wire == MESSAGE else None
+
+    client.say(framed(b"unanswered  .") + framed(KNOWN) * 2 + framed(MESSAGE) + framed(KNOWN))
+
+    known = framed(ANSWER)
+    assert client.socket.recv(65536) == known * 2 + framed(b"question") + known
+
+
+def test_a_reply_is_sent_once(begin):
     """Whoever answers twice is not heard twice."""
-    server = Server()
-    connection = server.connect()
-    connection.dataReceived(framed(MESSAGE))
+    server = begin()
+    client = server.connect()
+    client.say(framed(MESSAGE) * 2)
 
     server.taken[0][1](b"first")
     server.taken[0][1](b"again")
+    server.taken[1][1](b"second")
 
-    assert connection.transport.value() == framed(b"first")
+    expected = framed(b"first") + framed(b"second")
+    assert client.hear(len(expected)) == expected
 
 
-def test_less_than_a_header_ends_the_connection():
+def test_less_than_a_header_ends_the_connection(begin):
     """Eleven octets are no message; the connection is not worth keeping."""
-    server = Server()
-    connection = server.connect()
+    server = begin()
+    client = server.connect()
 
-    connection.dataReceived(framed(bytes(11)))
+    client.say(framed(bytes(11)))
 
-    assert not connection.transport.connected
+    server.until(lambda: client.closed)
     assert server.taken == []
 
 
 @pytest.mark.parametrize("dribble", [False, True])
-def test_an_idle_connection_is_closed_even_where_octets_dribble(dribble):
+def test_an_idle_connection_is_closed_even_where_octets_dribble(begin, dribble):
     """Only a whole message counts as activity."""
-    server = Server(idle=10.0)
-    connection = server.connect()
+    server = begin(idle=10.0)
+    client = server.connect()
 
     for _ in range(11):
-        if dribble and connection.transport.connected:
-            connection.dataReceived(b"\0")
+        if dribble and not client.closed:
+            client.say(b"\0")
         server.clock.advance(1)
 
-    assert not connection.transport.connected
+    server.until(lambda: client.closed)
     assert not len(server.connections)
 
 
-def test_a_connection_that_waits_for_our_answer_is_kept():
+def test_a_connection_that_waits_for_our_answer_is_kept(begin):
     """It is not the client that is slow."""
-    server = Server(idle=10.0)
-    connection = server.connect()
-    connection.dataReceived(framed(MESSAGE))
+    server = begin(idle=10.0)
+    client = server.connect()
+    client.say(framed(MESSAGE))
 
     server.clock.advance(25)
-    assert connection.transport.connected
+    assert not client.closed
     server.taken[0][1](b"answer")
     server.clock.advance(11)
 
-    assert not connection.transport.connected
+    assert client.hear_all() == framed(b"answer")
 
 
-def test_one_client_gets_so_many_connections_and_no_more():
+def test_one_client_gets_so_many_connections_and_no_more(begin):
     """The bound is per address; another client is not affected."""
-    server = Server(per_client=2)
+    server = begin(per_client=2)
 
     first, second = server.connect(), server.connect()
 
     assert first is not None
     assert second is not None
     assert server.connect() is None
-    assert server.connect("192.0.2.2") is not None
-    first.transport.loseConnection()
+    assert server.connect("127.0.0.2") is not None
+    first.socket.close()
+    server.until(lambda: len(server.connections) == 2)
     assert server.connect() is not None
 
 
-def test_above_the_total_the_idlest_connection_goes():
+def test_above_the_total_the_idlest_connection_goes(begin):
     """The oldest without a message in flight makes room (RFC 9210 §4.4)."""
-    server = Server(clients=2)
-    first, second = server.connect("192.0.2.1"), server.connect("192.0.2.2")
-    first.dataReceived(framed(MESSAGE))
+    server = begin(clients=2)
+    first, second = server.connect("127.0.0.1"), server.connect("127.0.0.2")
+    first.say(framed(MESSAGE))
     server.taken[0][1](b"answer")
 
-    third = server.connect("192.0.2.3")
+    third = server.connect("127.0.0.3")
 
     assert third is not None
-    assert first.transport.connected
-    assert not second.transport.connected
+    assert not first.closed or first.hear(8)
+    assert second.closed
     assert len(server.connections) == 2
 
 
-def test_reading_stops_while_too_many_messages_are_in_flight():
+def test_reading_stops_while_too_many_messages_are_in_flight(begin):
     """And goes on when an answer has gone out."""
-    server = Server(in_flight=2)
-    connection = server.connect()
+    server = begin(in_flight=2)
+    client = server.connect()
 
-    connection.dataReceived(framed(MESSAGE) + framed(MESSAGE))
+    client.say(framed(MESSAGE) + framed(MESSAGE))
+    client.say(framed(MESSAGE))
 
-    assert connection.transport.producerState == "paused"
+    assert len(server.taken) == 2
     server.taken[0][1](b"answer")
-    assert connection.transport.producerState == "producing"
+    server.until(lambda: len(server.taken) == 3)
 
 
-def test_a_client_that_does_not_read_is_not_read_from():
+def clog(client: Client) -> None:
+    """Have *client* not read, so that nothing more goes out; one message of it stays in flight."""
+    client.say(framed(MESSAGE))
+    _wire, reply = client.server.taken.pop()
+    while client.ours._unsent is None:
+        reply.more(bytes(65_000))
+        client.server.turn()  # the kernel may find some more room
+    client.ours.in_flight -= 1
+
+
+SMALL_BUFFER = {"SO_RCVBUF": 4096}
+
+
+def test_a_client_that_does_not_read_is_not_read_from(begin):
     """What it left unread is bounded by what it may have in flight."""
-    server = Server()
-    connection = server.connect()
+    server = begin()
+    client = server.connect(**SMALL_BUFFER)
 
-    connection.transport.producer.pauseProducing()
-    assert connection.transport.producerState == "paused"
-    connection.transport.producer.resumeProducing()
+    clog(client)
+    client.say(framed(MESSAGE))
+    assert server.taken == []
 
-    assert connection.transport.producerState == "producing"
+    server.until(lambda: server.taken or client._heard_all)
+    assert [wire for wire, _ in server.taken] == [MESSAGE]
 
 
-def test_a_burst_in_one_piece_is_served_as_far_as_the_bound_and_then_on():
+def test_a_burst_in_one_piece_is_served_as_far_as_the_bound_and_then_on(begin):
     """What has been read already counts too: in_flight is never above its bound (RFC 7766 §6.2.1.1)."""
-    server = Server(in_flight=2)
-    connection = server.connect()
+    server = begin(in_flight=2)
+    client = server.connect()
 
-    connection.dataReceived(framed(MESSAGE) * 5)
+    client.say(framed(MESSAGE) * 5)
 
-    assert connection.in_flight == len(server.taken) == 2
+    assert client.ours.in_flight == len(server.taken) == 2
     for number in range(5):
         server.taken[number][1](b"answer")
-        assert connection.in_flight <= 2
-    assert connection.transport.value() == framed(b"answer") * 5
+        assert client.ours.in_flight <= 2
+    assert client.hear(5 * 8) == framed(b"answer") * 5
 
 
-def test_answers_that_are_ready_at_once_keep_their_burst_going():
-    """A thousand pipelined questions need no thousand levels of calls."""
-    server = Server(in_flight=1)
-    server.factory.serve = lambda wire, _peer, reply: reply(wire[-2:] * 6)
-    connection = server.connect()
+@pytest.mark.parametrize("message", [MESSAGE, KNOWN])
+def test_answers_that_are_ready_at_once_keep_their_burst_going(begin, message):
+    """Thousands of pipelined questions need no thousand levels of calls."""
+    server = begin(in_flight=1)
+    server.listener.serve = lambda wire, _source, reply: reply(wire[-2:] * 6)
+    client = server.connect()
 
-    connection.dataReceived(b"".join(framed(bytes(12) + number.to_bytes(2, "big")) for number in range(3000)))
+    client.say(framed(message) * 3000)
 
-    assert len(connection.transport.value()) == 3000 * 14
-    assert connection.in_flight == 0
+    answer = framed(ANSWER if message == KNOWN else message[-2:] * 6)
+    assert client.hear(3000 * len(answer)) == answer * 3000
+    assert client.ours.in_flight == 0
 
 
-def test_a_message_has_a_time_of_its_own_to_arrive():
+def test_a_message_has_a_time_of_its_own_to_arrive(begin):
     """However patient the server is with silence, half a message may not take for ever (RFC 7766 §6.2.3)."""
-    server = Server(idle=1000, message=5)
-    connection = server.connect()
+    server = begin(idle=1000, message=5)
+    client = server.connect()
 
     for octet in framed(MESSAGE)[:8]:
-        connection.dataReceived(bytes((octet,)))
+        if not client.closed:
+            client.say(bytes((octet,)))
         server.clock.advance(1)
 
-    assert not connection.transport.connected
+    server.until(lambda: client.closed)
 
 
-def test_half_a_message_that_waits_for_our_answers_is_not_late():
+def test_half_a_message_that_waits_for_our_answers_is_not_late(begin):
     """While we do not read, it is not the client that is slow."""
-    server = Server(idle=1000, message=5, in_flight=1)
-    connection = server.connect()
-    connection.dataReceived(framed(MESSAGE) + framed(MESSAGE)[:5])
+    server = begin(idle=1000, message=5, in_flight=1)
+    client = server.connect()
+    client.say(framed(MESSAGE) + framed(MESSAGE)[:5])
 
     server.clock.pump([1] * 20)
 
-    assert connection.transport.connected
+    assert not client.closed
 
 
-def test_a_client_that_never_reads_is_closed_and_what_waited_for_it_goes_on():
-    server = Server(unread=5)
-    connection = server.connect()
-    connection.dataReceived(framed(MESSAGE))
-    connection.transport.producer.pauseProducing()
+def test_a_client_that_never_reads_is_closed_and_what_waited_for_it_goes_on(begin):
+    server = begin(unread=5)
+    client = server.connect(**SMALL_BUFFER)
+    client.say(framed(MESSAGE))
+    _wire, late = server.taken.pop()
+    clog(client)
 
     server.clock.pump([1] * 5)
 
-    assert not connection.transport.connected
-    server.taken[0][1](b"too late")
+    assert client.ours.seat is None
+    assert len(server.connections) == 0
+    late(b"too late")
 
 
-def test_what_a_client_leaves_unread_is_bounded():
+def test_a_client_that_reads_slowly_gets_everything(begin):
+    """It is in time as long as it takes all that waits for it within the bound, again and again."""
+    server = begin(unread=5)
+    client = server.connect(**SMALL_BUFFER)
+
+    for _ in range(3):
+        clog(client)
+        server.clock.pump([1] * 4)
+        server.until(lambda: client._heard_all or client.ours._unsent is None)
+    server.clock.pump([1] * 4)
+
+    assert not client.ours.seat.held
+    assert client.ours.seat is not None
+
+
+def test_what_a_client_leaves_unread_is_bounded(begin):
     """Also where many answers become ready after it has stopped reading."""
-    server = Server(in_flight=100)
-    connection = server.connect()
-    connection.dataReceived(framed(MESSAGE) * 40)
-    connection.transport.producer.pauseProducing()
+    server = begin(in_flight=100)
+    client = server.connect(**SMALL_BUFFER)
+    client.say(framed(MESSAGE) * 90)
+    held = []
 
     for _wire, reply in server.taken:
         reply(bytes(65_000))
+        held.append(server.connections.held)
 
-    assert not connection.transport.connected
-    assert len(connection.transport.value()) < 1024 * 1024
+    assert client.ours.seat is None
+    assert 0 < max(held) <= tcp.UNSENT
     assert server.connections.held == 0
 
 
-def test_what_is_held_for_a_client_is_counted():
+def test_what_is_held_for_a_client_is_counted(begin):
     """An unfinished message counts from 512 octets on, and no longer than it waits."""
-    server = Server()
-    connection = server.connect()
+    server = begin()
+    client = server.connect()
     long = bytes(2000)
 
-    connection.dataReceived(framed(long)[:600])
+    client.say(framed(long)[:600])
     assert server.connections.held == 600
-    connection.dataReceived(framed(long)[600:])
+    client.say(framed(long)[600:])
 
     assert server.connections.held == 0
 
 
-def test_a_closing_connection_hears_nothing_more():
+def test_a_closing_connection_hears_nothing_more(begin):
     """A client that goes on talking after the close does not keep its seat."""
-    server = Server(idle=3)
-    connection = server.connect()
-    connection.transport.loseConnection = lambda: None  # as TLS, which waits for the other side
+    server = begin(idle=3)
+    client = server.connect(**SMALL_BUFFER)
+    clog(client)
     server.clock.pump([1] * 3)
+    assert client.ours.seat is not None
 
-    connection.dataReceived(framed(MESSAGE))
+    client.say(framed(MESSAGE))
     server.clock.pump([1] * 2)
 
     assert server.taken == []
     assert len(server.connections) == 0
 
 
-def test_who_has_asked_all_still_hears_the_answers():
+def test_who_has_asked_all_still_hears_the_answers(begin):
     """A client may close its side as soon as it has asked (RFC 7766 §6.2.3, RFC 9293 §3.6)."""
-    server = Server()
-    connection = server.connect()
-    connection.dataReceived(framed(MESSAGE) * 2)
+    server = begin()
+    client = server.connect()
+    client.socket.sendall(framed(MESSAGE) * 2)
+    client.socket.shutdown(socket.SHUT_WR)
+    server.turn()
 
-    connection.readConnectionLost()
     server.taken[1][1](b"second")
-    assert connection.transport.connected
+    assert len(server.connections) == 1
     server.taken[0][1](b"first")
 
-    assert connection.transport.value() == framed(b"second") + framed(b"first")
-    assert not connection.transport.connected
-
-
-def test_who_ends_without_a_question_is_let_go():
-    server = Server()
-    connection = server.connect()
-
-    connection.readConnectionLost()
-
-    assert not connection.transport.connected
+    assert client.hear_all() == framed(b"second") + framed(b"first")
     assert len(server.connections) == 0
+
+
+def test_who_ends_without_a_question_is_let_go(begin):
+    server = begin()
+    client = server.connect()
+
+    client.socket.shutdown(socket.SHUT_WR)
+
+    server.until(lambda: len(server.connections) == 0)
+    assert client.closed
+
+
+def test_who_resets_the_connection_is_let_go_and_answers_to_it_are_not_missed(begin):
+    server = begin()
+    client = server.connect()
+    client.say(framed(MESSAGE))
+
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.socket.close()
+
+    server.until(lambda: len(server.connections) == 0)
+    server.taken[0][1](b"too late")
+
+
+def test_a_bug_in_one_connection_ends_that_one_only(begin):
+    server = begin()
+    broken, other = server.connect(), server.connect()
+    server.listener.serve = lambda wire, _source, reply: reply(b"ok") if wire == MESSAGE else 1 / 0
+
+    broken.say(framed(MESSAGE + b"broken"))
+    other.say(framed(MESSAGE))
+
+    server.until(lambda: broken.closed)
+    assert other.hear(4) == framed(b"ok")
+
+
+def test_where_no_descriptor_is_left_others_are_accepted_later(begin, monkeypatch):
+    """And no turn of the reactor is spent on trying again and again."""
+    server = begin()
+    tries = []
+
+    class Exhausted:
+        def accept(self) -> Any:
+            tries.append(1)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sock, name)
+
+    sock, server.listener._sock = server.listener._sock, Exhausted()
+    with socket.create_connection(server.address) as client:
+        server.turn()
+        assert tries == [1]
+        server.listener._sock = sock
+        server.clock.advance(tcp.RECOVER)
+        server.until(lambda: len(server.connections) == 1)
+        client.sendall(framed(KNOWN))
+        server.turn()
+        assert client.recv(100) == framed(ANSWER)
+
+
+def test_messages_that_come_together_cost_one_read_and_one_write(begin, monkeypatch):
+    """What a message costs is mostly system calls: two for all that a client has sent."""
+    server = begin()
+    client = server.connect()
+    calls = []
+
+    class Counted:
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            calls.append(name)
+            return getattr(self._sock, name)
+
+    client.ours._sock = Counted(client.ours._sock)
+    client.say(framed(KNOWN) * 50)
+
+    assert client.hear(50 * 12) == framed(ANSWER) * 50
+    assert calls == ["recv", "send"]
