@@ -57,6 +57,7 @@ from ddns.net.pins import Pins, Publishing
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
 from ddns.net.reply import Reply
+from ddns.net.report import Report
 from ddns.net.streams import Streams
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpListener
@@ -126,6 +127,7 @@ class Worker:
         identity = _identity(config)
         self._refusals = RefusalJournal(self._pool, self._table.find, config.refusals, time.time)
         self._rrl = Rrl(config.rrl, options.cookies)
+        self._report = Report(self._rrl.counters, reactor().callLater)
         self._answerer = hot.answerer(self._table, self._rrl)
         self._admission = Admission(self._update, config.admission, options.cookies, time.time, reactor().callLater)
         self._updates = Updates(
@@ -208,6 +210,7 @@ class Worker:
         self._notifier.start()
         self._expiry.start()
         self._listen()
+        self._report.start()
         os.write(1, b"ready\n")
         log.info("worker.ready zones={zones} twin={twin}", zones=len(self._table.zone_ids()), twin=hot.TWIN)
         await self._subscriber.warm_up()
@@ -253,6 +256,7 @@ class Worker:
         await self._subscriber.close()
         await self._signer.close()
         await self._pool.close()
+        self._report.close()
 
     # -- messages
 
