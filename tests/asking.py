@@ -9,7 +9,9 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from ddns.answer.hot import NativeAnswerer
 from ddns.answer.responder import Responder
+from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
 from ddns.dns.asker import Asker as Sender
 from ddns.dns.asker import Transport
@@ -36,16 +38,24 @@ class Asker:
         for image in images:
             self.table.install(image)
         self.responder = Responder(self.table)
+        native = NativeAnswerer and NativeAnswerer(self.table, Rrl(RrlLimits()))
+        self.native = native.lookup if native else self.table.lookup
 
     def wire(self, message, *, tcp=False):
         """Return the answer's octets; the hot path may only say the same or nothing."""
-        before = self.table.lookup(message)
+        before = self.lookup(message)
         answer = self.responder.respond(message, TCP if tcp else UDP)
-        after = self.table.lookup(message)
+        after = self.lookup(message)
         if not tcp:
             assert before in (None, answer)
             assert after in (None, answer)
         return answer
+
+    def lookup(self, message):
+        """Return what the hot path knows; the native twin may only say the same or nothing."""
+        known = self.table.lookup(message)
+        assert self.native(message) in (None, known)
+        return known
 
     def __call__(self, name, rdtype="A", *, tcp=False, **how):
         return read(self.wire(query(name, rdtype, **how), tcp=tcp))

@@ -22,11 +22,20 @@ ANSWER = KNOWN[:2] + b"\x84\0" + KNOWN[4:6] + b"\0\1\0\0\0\0" + KNOWN[12:] + b"t
 SLOW = query("slow.example.", edns=False)
 
 
-def bound(host: str) -> socket.socket:
+def bound(host: str, *, v6only: bool = True) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
     sock.bind((host, 0))
     sock.setblocking(False)
     return sock
+
+
+def remembering():
+    """Return a table that knows one answer."""
+    table = Table()
+    table.remember(KNOWN[12:], Answer(FLAG_AA, 1, 0, 0, b"the answer"), Draft(), edns=False, do=False)
+    return table
 
 
 @pytest.fixture(params=TWINS)
@@ -34,14 +43,12 @@ def reading(request):
     """Return what makes a reader of either twin, whose table knows one answer, and the list of what it hands over."""
 
     @contextlib.contextmanager
-    def make(host, rrl=None, admission=None):
+    def make(host, rrl=None, admission=None, *, v6only=True):
         slow = []
-        table = Table()
-        table.remember(KNOWN[12:], Answer(FLAG_AA, 1, 0, 0, b"the answer"), Draft(), edns=False, do=False)
         rrl = Rrl(RrlLimits(answers=0)) if rrl is None else rrl
         reader = udp.reader(
-            bound(host),
-            answerer(request.param, table, rrl),
+            bound(host, v6only=v6only),
+            answerer(request.param, remembering(), rrl),
             lambda wire, peer, reply: slow.append((wire, peer, reply)),
             rrl,
             admission,
@@ -154,3 +161,72 @@ def test_a_reply_that_is_empty_is_silence(reading):
 
         with pytest.raises(TimeoutError):
             client.recv(100)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_what_is_handed_over_keeps_its_order_and_its_peer(reading, host):
+    """Known questions in between or not; each peer as Python's sockets show it."""
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    wires = [query(f"slow{number}.example.", edns=False) for number in range(100)]
+    with reading(host) as (reader, slow), bound(target) as client:
+        for number, wire in enumerate(wires):
+            client.sendto(wire, (target, reader.bound[1]))
+            if number % 3 == 0:
+                client.sendto(KNOWN, (target, reader.bound[1]))
+
+        while len(slow) < len(wires):
+            reader.doRead()
+
+        assert [wire for wire, _, _ in slow] == wires
+        assert {peer for _, peer, _ in slow} == {client.getsockname()}
+
+
+def test_an_ipv4_peer_of_an_ipv6_socket_is_answered_from_the_address_that_was_asked(reading):
+    """Where one socket is bound to all addresses of both families."""
+    with reading("::", v6only=False) as (reader, slow), bound("127.0.0.1") as client:
+        client.settimeout(2)
+        for wire in (KNOWN, SLOW):
+            client.sendto(wire, ("127.0.0.77", reader.bound[1]))
+
+        reader.doRead()
+        slow[0][2](b"later")
+
+        assert [client.recvfrom(100) for _ in range(2)] == [
+            (octets, ("127.0.0.77", reader.bound[1])) for octets in (ANSWER, b"later")
+        ]
+        assert slow[0][1][0] == "::ffff:127.0.0.1"
+
+
+def test_a_datagram_that_is_too_long_is_cut(reading):
+    """What is longer than `LARGEST_REQUEST` is no question of anybody's; the rest of it is dropped."""
+    with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
+        for size in (udp.LARGEST_REQUEST, udp.LARGEST_REQUEST + 1, 60_000):
+            client.sendto(SLOW[:12] + bytes(size - 12), reader.bound)
+
+        reader.doRead()
+
+        assert [len(wire) for wire, _, _ in slow] == [udp.LARGEST_REQUEST] * 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "most", "first"), [(150, 100, 100), (64, 64, 64), (65, 64, 64), (10, 100, 10), (0, 1, 0)]
+)
+def test_a_drain_reads_no_more_than_it_may(sent, most, first):
+    """And answers what it read, all of it."""
+    table, rrl = remembering(), Rrl(RrlLimits(answers=0))
+    native = answerer("native", table, rrl)
+    with bound("127.0.0.1") as server, bound("127.0.0.1") as client:
+        for _ in range(sent):
+            client.sendto(KNOWN, server.getsockname())
+
+        assert native.drain(server.fileno(), False, most, 0.0) == (first, [])
+        assert native.drain(server.fileno(), False, 1000, 0.0) == (sent - first, [])
+
+        assert [client.recv(100) for _ in range(sent)] == [ANSWER] * sent
+
+
+def test_a_socket_that_is_gone_is_empty():
+    """An error while reading is the end of a drain, as in the pure twin."""
+    native = answerer("native", remembering(), Rrl(RrlLimits(answers=0)))
+
+    assert native.drain(-1, False, 64, 0.0) == (0, [])
