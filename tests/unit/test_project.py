@@ -80,7 +80,8 @@ def test_the_readme_shows_two_commands_that_a_newcomer_can_paste():
     assert "--require-hashes -r requirements.lock" in demo
     assert "--no-deps --no-build-isolation ." in demo
     assert "--require-hashes -r requirements-dev.lock" in test
-    assert test.rstrip().endswith("pytest")
+    assert test.rstrip().endswith(".venv/bin/pytest -n 2")
+    assert '"$venv/pytest" -n 2 ' in (ROOT / ".ci/run").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
