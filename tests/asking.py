@@ -8,10 +8,9 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
+from twins import Both
 
-from ddns.answer.hot import NativeAnswerer
 from ddns.answer.responder import Responder
-from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
 from ddns.dns.asker import Asker as Sender
 from ddns.dns.asker import Transport
@@ -31,15 +30,14 @@ def query(name, rdtype="A", *, edns=True, do=False, payload=1232, options=(), fl
 
 
 class Asker:
-    """Asks the responder of a table that holds *images*, and the hot path beside it."""
+    """Asks the responder of a table that holds *images*, and both twins of the hot path beside it."""
 
-    def __init__(self, *images):
-        self.table = Table()
+    def __init__(self, *images, table=None):
+        self.table = Table() if table is None else table
         for image in images:
             self.table.install(image)
         self.responder = Responder(self.table)
-        native = NativeAnswerer and NativeAnswerer(self.table, Rrl(RrlLimits()))
-        self.native = native.lookup if native else self.table.lookup
+        self.lookup = Both(self.table).lookup
 
     def wire(self, message, *, tcp=False):
         """Return the answer's octets; the hot path may only say the same or nothing."""
@@ -50,12 +48,6 @@ class Asker:
             assert before in (None, answer)
             assert after in (None, answer)
         return answer
-
-    def lookup(self, message):
-        """Return what the hot path knows; the native twin may only say the same or nothing."""
-        known = self.table.lookup(message)
-        assert self.native(message) in (None, known)
-        return known
 
     def __call__(self, name, rdtype="A", *, tcp=False, **how):
         return read(self.wire(query(name, rdtype, **how), tcp=tcp))

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from ddns.answer import hot
+from ddns.answer.rrl import Rrl, RrlLimits
 
 TWINS = ("pure", "native")
 
@@ -24,3 +25,17 @@ def answerer(twin, table, rrl):
             pytest.fail(complaint)
         pytest.skip(complaint)
     return hot.NativeAnswerer(table, rrl)
+
+
+class Both:
+    """The hot path of both twins over one table; of the pure one alone where the native one was not built."""
+
+    def __init__(self, table):
+        self._pure = table.lookup
+        self._native = hot.NativeAnswerer(table, Rrl(RrlLimits())).lookup if hot.NativeAnswerer else None
+
+    def lookup(self, message):
+        """Return what the hot path knows: both say the same octets, or nothing."""
+        known = self._pure(message)
+        assert self._native is None or self._native(message) == known, message.hex()
+        return known

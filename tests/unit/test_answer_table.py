@@ -309,9 +309,7 @@ def test_a_zone_made_anew_under_another_number_replaces_the_old_one(ask):
 def test_the_table_holds_as_many_answers_as_it_may():
     table = Table(entries=50)
     text = zone("".join(f"h{number} A 192.0.2.1\n" for number in range(200)))
-    ask = Asker()
-    ask.table = table
-    ask.responder._table = table
+    ask = Asker(table=table)
     table.install(ZoneImage(1, names.from_text("example."), 1, read_zone(text, "example.")))
 
     for number in range(200):
