@@ -105,6 +105,7 @@ class Service:
             signer_wait=chosen.signer.wait,
             warm=chosen.cache.zones,
             table_entries=chosen.cache.answers,
+            memory=chosen.cache.memory_mib * 1024 * 1024,
             connections=ConnectionLimits(
                 clients=chosen.tcp.clients,
                 per_client=chosen.tcp.per_client,

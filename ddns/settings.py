@@ -84,10 +84,21 @@ class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What each worker keeps in memory."""
 
+    memory_mib: Annotated[
+        int,
+        Meta(
+            ge=16,
+            description="MiB for zones and ready answers, half of it each; what nobody asks for goes first and is "
+            "read again when it is needed. The list of zones comes on top, some 150 octets for each.",
+        ),
+    ] = 256
     zones: Annotated[
-        int, Meta(ge=0, description="Zones loaded ahead at the start; others are loaded when first asked for.")
+        int,
+        Meta(
+            ge=0, description="Zones loaded ahead at the start, as far as there is room; others when first asked for."
+        ),
     ] = 20_000
-    answers: Annotated[int, Meta(ge=1000, description="Ready answers kept; about half a kilobyte each.")] = 500_000
+    answers: Annotated[int, Meta(ge=1000, description="Ready answers kept at most; about half a KiB each.")] = 500_000
 
 
 class Tcp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

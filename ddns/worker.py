@@ -37,14 +37,14 @@ from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
-from ddns.answer.table import Table
+from ddns.answer.table import MEMORY, Table
 from ddns.auth import tsig
 from ddns.auth.identity import Identity
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
-from ddns.dns.codes import Opcode, Rcode
+from ddns.dns.codes import HEADER_SIZE, Opcode, Rcode
 from ddns.net import edns, udp
 from ddns.net.admission import Admission, AdmissionLimits
 from ddns.net.batches import UpdateLimits
@@ -93,6 +93,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     signer_wait: float = 1.0
     warm: int = 20000
     table_entries: int = 500_000
+    memory: int = MEMORY
     connections: ConnectionLimits = ConnectionLimits()
     certificate: CertificateFiles | None = None
     publishing: Publishing | None = None
@@ -113,7 +114,7 @@ class Worker:
         self._config = config
         self._pool = Pool(config.dsn, "ddns_server", 3)
         options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
-        self._table = Table(config.table_entries, options.report)
+        self._table = Table(config.table_entries, options.report, config.memory)
         self._responder = Responder(self._table, options)
         self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies)
         self._subscriber = Subscriber(self._table, self._pool, config.warm)
@@ -276,6 +277,29 @@ class Worker:
         self._serve(wire, Asker(transport, source), reply)
 
     def _serve(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+        if self._subscriber.register.is_complete or not self._settle(wire, asker, reply):
+            self._serve_known(wire, asker, reply)
+
+    def _settle(self, wire: bytes, asker: Asker, reply: Reply) -> bool:
+        """Have *wire* wait until it is known which zone it is about, where not all zones are known yet."""
+        try:
+            name = names.read(wire, HEADER_SIZE)[0]
+        except names.BadName:
+            return False
+        if wire[2] & 0x80 or self._subscriber.register.is_settled(name):
+            return False
+
+        def settled(done: bool) -> None:
+            if done:
+                self._serve_known(wire, asker, reply)
+            else:
+                reply(self._responder.unavailable(wire, asker, "The zones cannot be read just now; ask again.") or b"")
+
+        if not self._subscriber.settle(name, settled):
+            reply(self._responder.unavailable(wire, asker, "Too many zones are being read; ask again.") or b"")
+        return True
+
+    def _serve_known(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         try:
             if wire[2] & 0x80:
                 self._answer(wire, reply, asker)  # an answer, which gets none

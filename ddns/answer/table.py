@@ -283,6 +283,10 @@ class Table:
         """Return the ids of the zones that are served here."""
         return set(self._origins)
 
+    def some_ids(self, most: int) -> list[int]:
+        """Return the ids of at most *most* zones that are served here."""
+        return list(islice(self._origins, most))
+
     def edition(self, zone_id: int) -> int | None:
         """Return the number of the edition that is in memory, None where nothing of the zone is."""
         image = self.image(zone_id)

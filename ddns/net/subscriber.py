@@ -1,13 +1,14 @@
 """Keep the answer table true to the database: load zones when asked for, follow their editions.
 
 A notification is a hint, the edition's number is the truth: numbers are compared at every connect and
-periodically. Law: the table changes only here, on the reactor's thread, in one turn per edition.
+periodically, of what is in memory and of no more. Law: the table changes only here, on the reactor's thread, in one
+turn per edition.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -15,15 +16,19 @@ from twisted.logger import Logger
 
 from ddns.answer.image import ZoneImage
 from ddns.answer.table import Table
+from ddns.dns.names import Name
+from ddns.net.register import Register
 from ddns.store import editions, published, zones
 from ddns.store.pool import Pool
 from ddns.zone.edition import Edition
 
 log = Logger(namespace="ddns.zones")
 
-LOAD_AT_ONCE = 256  # zones read in one statement
+LOAD_AT_ONCE = 128  # zones read in one statement
+PAGE = 500  # RRsets of a larger zone that are read, and put in their place, in one turn
 MOST_WAITING = 2048  # questions that may wait for zones to be loaded, in all
-FOLLOW_AT_ONCE = 64  # editions read at once before the whole zone is read again instead
+FOLLOW_AT_ONCE = 64  # editions of a zone read at once before the whole zone is read again instead
+COMPARE_AT_ONCE = 5000  # zones whose numbers are compared in one statement
 
 Waiter = Callable[[bool], None]
 
@@ -35,13 +40,17 @@ class Subscriber:
         self._table = table
         self._pool = pool
         self._warm = warm
+        self.register = Register(table, pool)
         self._waiters: dict[int, list[Waiter]] = {}
         self._waiting = 0
         self._wanted: dict[int, None] = {}
+        # Zones that are being read, and which edition of them has been heard of meanwhile.
+        self._reading: dict[int, int] = {}
         self._lagging: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loading = False
         self._following = False
+        self._learning = False
         self._lock = asyncio.Lock()
 
     # -- what others ask for
@@ -52,21 +61,26 @@ class Subscriber:
             return False
         self._waiting += 1
         self._waiters.setdefault(zone, []).append(waiter)
-        self._wanted[zone] = None
+        if zone not in self._reading:
+            self._wanted[zone] = None
         if not self._loading:
             self._loading = True
-            self._spawn(self._load())
+            self.spawn(self._load())
         return True
 
     def show(self, written: Iterable[Edition]) -> list[int]:
         """Put editions that this worker committed into the table; return the zones to catch up with first."""
-        return [one.zone for one in written if not (self._table.has(one.zone) and self._patch(one))]
+        behind = []
+        for one in written:
+            self._note(one.zone, one.number)
+            if not (self._table.has(one.zone) and self._patch(one)):
+                behind.append(one.zone)
+        return behind
 
     async def catch_up(self, zone_ids: Iterable[int]) -> None:
         """Bring *zone_ids*, where they are loaded, to their newest edition."""
         async with self._lock, self._pool.connection() as conn:
-            for zone in zone_ids:
-                await self._follow_one(conn, zone)
+            await self._bring(conn, list(zone_ids))
 
     # -- what the feed tells
 
@@ -75,34 +89,55 @@ class Subscriber:
         for zone, edition in tokens:
             if edition is None:
                 self._table.forget(zone)
-            elif not self._table.has(zone) or self._table.edition(zone) not in (None, edition):
+                continue
+            self._note(zone, edition)
+            if not self._table.has(zone) or self._table.edition(zone) not in (None, edition):
                 self._lagging[zone] = max(edition, self._lagging.get(zone, 0))
         if self._lagging and not self._following:
             self._following = True
-            self._spawn(self._follow())
+            self.spawn(self._follow())
 
     async def resync(self) -> None:
-        """Compare every zone's number with the database's: after a connect, and periodically."""
+        """Compare with the database what is in memory and which zones there are: after a connect, and periodically."""
         async with self._lock, self._pool.connection() as conn:
-            rows = await zones.numbers(conn)
-            seen = set()
-            for zone, origin, edition in rows:
-                seen.add(zone)
-                if not self._table.has(zone):
-                    self._table.known(origin, zone)
-                elif self._table.edition(zone) not in (None, edition):
-                    await self._follow_one(conn, zone)
-            for zone in self._table.zone_ids() - seen:
-                self._table.forget(zone)
+            await self.register.update(conn)
+            held = self._table.editions()
+            for at in range(0, len(held), COMPARE_AT_ONCE):
+                changed = await zones.changed(conn, held[at : at + COMPARE_AT_ONCE])
+                for zone, edition in changed:
+                    if edition is None:
+                        self._table.forget(zone)
+                await self._bring(conn, [zone for zone, edition in changed if edition is not None])
+        if not self.register.is_complete and not self._learning:
+            self._learning = True
+            self.spawn(self._learn())
+
+    def settle(self, name: Name, waiter: Waiter) -> bool:
+        """Have the zones at or above *name* known, then call *waiter*: see `need`."""
+        if self._waiting >= MOST_WAITING:
+            return False
+        self._waiting += 1
+        self.spawn(self._settle(name, waiter))
+        return True
+
+    async def _settle(self, name: Name, waiter: Waiter) -> None:
+        done = False
+        try:
+            await self.register.settle(name)
+            done = True
+        except Exception:  # noqa: BLE001 - an outage, as in `_load_some`
+            log.failure("zones.settle failed")
+        self._waiting -= 1
+        waiter(done)
 
     async def warm_up(self) -> None:
-        """Load zones that nobody asked for yet, in slices, until the bound is reached."""
-        for zone in sorted(self._table.zone_ids())[: self._warm]:
-            if self._table.edition(zone) is None:
-                self._wanted[zone] = None
-        if self._wanted and not self._loading:
-            self._loading = True
-            await self._load()
+        """Load zones that nobody asked for yet, in slices, until the bound is reached or there is no more room."""
+        shelf = self._table.shelf
+        wanted = [zone for zone in self._table.some_ids(self._warm) if self._table.edition(zone) is None]
+        for at in range(0, len(wanted), LOAD_AT_ONCE):
+            if shelf.octets > shelf.most * 3 // 4:
+                return  # what is loaded beyond it would push out what somebody asked for
+            await self._load_some(wanted[at : at + LOAD_AT_ONCE])
 
     async def close(self) -> None:
         """End what is under way."""
@@ -110,12 +145,102 @@ class Subscriber:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # -- the work
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have *work* done; it ends with the subscriber."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _learn(self) -> None:
+        """Learn of all zones; where the database goes away, the next comparison goes on."""
+        try:
+            await self.register.rest()
+        except Exception:  # noqa: BLE001 - an outage
+            log.failure("zones.learn failed")
+        finally:
+            self._learning = False
+
+    # -- loading
+
+    async def _load(self) -> None:
+        try:
+            while self._wanted:
+                ids = list(self._wanted)[:LOAD_AT_ONCE]
+                for zone in ids:
+                    del self._wanted[zone]
+                await self._load_some(ids)
+        finally:
+            self._loading = False
+
+    async def _load_some(self, ids: Sequence[int]) -> None:
+        """Load *ids* and tell those who wait; what one of them brings to memory another may not push out before."""
+        ids = [zone for zone in ids if zone not in self._reading]
+        self._reading.update(dict.fromkeys(ids, 0))
+        rest = dict.fromkeys(ids)
+        try:
+            async with self._pool.connection() as conn:
+                found = await published.read_packed(conn, ids)
+                large = []
+                for zone in ids:
+                    row = found.get(zone)
+                    if row is None:
+                        self._table.forget(zone)
+                    elif row.octets is None:
+                        large.append((zone, row.origin))
+                        continue
+                    elif row.edition < self._reading[zone]:
+                        self._wanted[zone] = None  # it was read just before somebody published the next edition
+                        continue
+                    else:
+                        self._table.install(ZoneImage(zone, row.origin, row.edition, row.octets))
+                    self._done(zone, rest, found=row is not None)
+            for zone, origin in large:
+                await self._load_large(zone, origin)
+                self._done(zone, rest, found=True)
+        except Exception:  # noqa: BLE001 - an outage: who waits gets SERVFAIL, the next question tries again
+            log.failure("zones.load failed zones={n}", n=len(rest))
+            for zone in list(rest):
+                self._done(zone, rest, found=False)
+        finally:
+            for zone in ids:
+                self._reading.pop(zone, None)
+            if self._wanted and not self._loading:
+                self._loading = True
+                self.spawn(self._load())
+
+    def _done(self, zone: int, rest: dict[int, None], *, found: bool) -> None:
+        del rest[zone]
+        self._reading.pop(zone, None)
+        for waiter in self._waiters.pop(zone, ()):
+            self._waiting -= 1
+            waiter(found)
+
+    async def _load_large(self, zone: int, origin: Name) -> None:
+        """Load a zone page by page, each in a turn of its own, with what is published meanwhile."""
+        async with self._pool.snapshot() as conn:
+            row = (await zones.get(conn, [zone])).get(zone)
+            if row is None:
+                self._table.forget(zone)
+                return
+            image = ZoneImage(zone, origin, row.edition, ())
+            page = await published.read_page(conn, zone, None, PAGE)
+            while page:
+                image.load(page)
+                page = await published.read_page(conn, zone, page[-1].name, PAGE)
+        while self._reading.get(zone, 0) > image.edition:
+            async with self._pool.connection() as conn:
+                steps = await editions.since(conn, zone, image.edition, FOLLOW_AT_ONCE)
+            if not steps or steps[0].number != image.edition + 1:
+                raise LookupError(f"the editions of zone {zone} behind {image.edition} are not there any more")
+            for step in steps:
+                image.patch(step)
+        self._table.install(image)
+
+    # -- following
+
+    def _note(self, zone: int, edition: int) -> None:
+        if zone in self._reading:
+            self._reading[zone] = max(edition, self._reading[zone])
 
     def _patch(self, edition: Edition) -> bool:
         """Show *edition*; True also where the zone is not loaded, or has it already."""
@@ -124,68 +249,37 @@ class Subscriber:
             return True
         return self._table.patch(edition)
 
-    async def _load(self) -> None:
-        try:
-            while self._wanted:
-                ids = list(self._wanted)[:LOAD_AT_ONCE]
-                for zone in ids:
-                    del self._wanted[zone]
-                done: set[int] = set()
-                try:
-                    done = await self._load_some(ids)
-                except Exception:  # noqa: BLE001 - an outage: who waits gets SERVFAIL, the next question tries again
-                    log.failure("zones.load failed zones={n}", n=len(ids))
-                for zone in ids:
-                    for waiter in self._waiters.pop(zone, ()):
-                        self._waiting -= 1
-                        waiter(zone in done)
-        finally:
-            self._loading = False
-
-    async def _load_some(self, ids: list[int]) -> set[int]:
-        async with self._lock, self._pool.snapshot() as conn:
-            found = await zones.get(conn, ids)
-            records = await published.read_zones(conn, [zone for zone in ids if zone in found])
-        for zone in ids:
-            row = found.get(zone)
-            if row is None:
-                self._table.forget(zone)
-                continue
-            self._table.install(ZoneImage(zone, row.origin, row.edition, records.get(zone, [])))
-        return set(found)
-
     async def _follow(self) -> None:
         try:
             while self._lagging:
                 lagging = list(self._lagging)
                 self._lagging.clear()
                 async with self._lock, self._pool.connection() as conn:
-                    for zone in lagging:
-                        await self._follow_one(conn, zone)
+                    for at in range(0, len(lagging), LOAD_AT_ONCE):
+                        await self._bring(conn, lagging[at : at + LOAD_AT_ONCE])
         except Exception:  # noqa: BLE001 - an outage: the feed compares again when it is over
             log.failure("zones.follow failed")
         finally:
             self._following = False
 
-    async def _follow_one(self, conn: AsyncConnection[Any], zone: int) -> None:
-        if not self._table.has(zone):
-            row = (await zones.get(conn, [zone])).get(zone)
-            if row is not None:
-                self._table.known(row.origin, zone)
+    async def _bring(self, conn: AsyncConnection[Any], wanted: Sequence[int]) -> None:
+        """Bring the zones *wanted* to their newest edition where they are in memory; learn of those not known yet."""
+        unknown = [zone for zone in wanted if not self._table.has(zone)]
+        if unknown:
+            self._table.known_all(await zones.apexes(conn, unknown))
+        held = [(zone, at) for zone in wanted if (at := self._table.edition(zone)) is not None]
+        if not held:
             return
-        at = self._table.edition(zone)
-        if at is None:
-            return
-        news = await editions.since(conn, zone, at, FOLLOW_AT_ONCE)
-        for edition in news:
-            if not self._patch(edition):
+        news = await editions.since_all(conn, held, FOLLOW_AT_ONCE)
+        silent = []
+        for zone, at in held:
+            steps = news.get(zone, [])
+            if len(steps) == FOLLOW_AT_ONCE or not all(self._patch(step) for step in steps):
                 self._table.evict(zone)
-                break
-        if len(news) == FOLLOW_AT_ONCE:
-            self._table.evict(zone)
-        elif not news:
-            row = (await zones.get(conn, [zone])).get(zone)
-            if row is None:
+            elif not steps:
+                silent.append((zone, at))
+        for zone, edition in await zones.changed(conn, silent) if silent else ():
+            if edition is None:
                 self._table.forget(zone)
-            elif row.edition != at and self._table.edition(zone) == at:
+            elif self._table.edition(zone) == dict(silent)[zone]:
                 self._table.evict(zone)  # its history was pruned, or an import replaced it

@@ -52,6 +52,35 @@ async def since(conn: AsyncConnection[Any], zone: int, number: int, limit: int) 
     ]
 
 
+async def since_all(
+    conn: AsyncConnection[Any], places: Sequence[tuple[int, int]], limit: int
+) -> dict[int, list[Edition]]:
+    """Return at most *limit* editions of each zone behind a number, given as (zone, number), the oldest first."""
+    cursor = await conn.execute(
+        """
+        SELECT found.zone, found.number, found.from_serial, found.to_serial, found.removed, found.added
+        FROM unnest(%(zones)s, %(numbers)s) AS wanted (zone, number)
+        CROSS JOIN LATERAL (
+            SELECT zone, number, from_serial, to_serial, removed, added FROM editions
+            WHERE editions.zone = wanted.zone AND editions.number > wanted.number ORDER BY number LIMIT %(limit)s
+        ) AS found
+        ORDER BY found.zone, found.number
+        """,
+        {
+            "zones": bigints([zone for zone, _ in places]),
+            "numbers": bigints([number for _, number in places]),
+            "limit": limit,
+        },
+        prepare=True,
+        binary=True,
+    )
+    found: dict[int, list[Edition]] = {}
+    for zone, at, from_serial, to_serial, removed, added in await cursor.fetchall():
+        steps = found.setdefault(zone, [])
+        steps.append(Edition(zone, at, from_serial, to_serial, edition.unpack(removed), edition.unpack(added)))
+    return found
+
+
 async def behind(conn: AsyncConnection[Any], zone: int, serial: int, oldest: int) -> tuple[int, int] | None:
     """Return the number of the edition of *zone* that leads on from *serial*, and the octets of it and all after it.
 

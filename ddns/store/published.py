@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+import msgspec
 from psycopg import AsyncConnection
 
 from ddns.dns import names
@@ -74,6 +75,62 @@ async def read_zones(conn: AsyncConnection[Any], zones: Iterable[int]) -> dict[i
     for row in await cursor.fetchall():
         found.setdefault(row[0], []).append(row[1:])
     return {zone: _rrsets(rows) for zone, rows in found.items()}
+
+
+# One RRset as `ddns.answer.packed` has it.
+PACKED = """
+    int2send(octet_length(owner)::smallint) || owner || int4send(type) || int4send(ttl)
+    || int4send(cardinality(rdatas)) || int4send(cardinality(sigs))
+    || substring(array_send(rdatas) FROM 21) || substring(array_send(sigs) FROM 21)
+"""
+SMALL = 500  # ours: RRsets of a zone that is read, sent and kept as one string of octets
+
+
+class Packed(msgspec.Struct, frozen=True, gc=False):
+    """A zone as it is published: all its RRsets packed (see `ddns.answer.packed`), None where they are too many."""
+
+    origin: Name
+    edition: int
+    octets: bytes | None
+
+
+async def read_packed(conn: AsyncConnection[Any], zones: Iterable[int]) -> dict[int, Packed]:
+    """Return those of *zones* that there are, as they are at one moment."""
+    cursor = await conn.execute(
+        f"""
+        SELECT zones.id, zones.origin, zones.edition, CASE WHEN content.rrsets <= {SMALL} THEN content.packed END
+        FROM unnest(%(zones)s) AS wanted (zone)
+        JOIN zones ON zones.id = wanted.zone
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS rrsets, coalesce(string_agg(int4send(octet_length(rrset)) || rrset, ''), '') AS packed
+            FROM (
+                SELECT {PACKED} AS rrset FROM published_rrsets AS shown
+                WHERE shown.zone = wanted.zone LIMIT {SMALL + 1}
+            ) AS rrsets
+        ) AS content
+        """,  # noqa: S608 - constants
+        {"zones": bigints(list(zones))},
+        prepare=True,
+        binary=True,
+    )
+    key = names.from_order_key
+    return {row[0]: Packed(key(row[1]), row[2], row[3]) for row in await cursor.fetchall()}
+
+
+async def count(conn: AsyncConnection[Any], zone: int, most: int) -> int:
+    """Return how many RRsets *zone* has; of more than *most*, *most* and one."""
+    cursor = await conn.execute(
+        """
+        SELECT count(*) FROM (
+            SELECT FROM published_rrsets WHERE zone = %(zone)s LIMIT %(most)s::bigint + 1
+        ) AS counted
+        """,
+        {"zone": zone, "most": most},
+        prepare=True,
+        binary=True,
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else 0
 
 
 async def read_page(conn: AsyncConnection[Any], zone: int, after: Name | None, limit: int) -> list[SignedRRset]:

@@ -13,6 +13,8 @@ from ddns.dns.names import Name
 from ddns.store.packing import bigints, integers, octets, texts
 from ddns.store.pool import rows
 
+REMOVALS_KEPT = 7 * 86400  # seconds for which the database knows of a removed zone (migration 0009)
+
 
 class Zone(msgspec.Struct, frozen=True):
     """A zone's row with what its home and its signing say.
@@ -91,6 +93,113 @@ async def numbers(conn: AsyncConnection[Any]) -> list[tuple[int, Name, int]]:
     cursor = await conn.execute("SELECT id, origin, edition FROM zones", binary=True)
     key = names.from_order_key
     return [(zone, key(origin), edition) for zone, origin, edition in await cursor.fetchall()]
+
+
+async def listed(conn: AsyncConnection[Any], after: Name | None, limit: int) -> list[tuple[Name, int]]:
+    """Return (apex, id) of at most *limit* zones behind the apex *after* in canonical order; None: from the start."""
+    cursor = await conn.execute(
+        """
+        SELECT origin, id FROM zones WHERE origin >= %(first)s ORDER BY origin LIMIT %(limit)s
+        """,
+        {"first": b"" if after is None else names.order_key(after) + b"\0", "limit": limit},
+        prepare=True,
+        binary=True,
+    )
+    return _apexes(await cursor.fetchall())
+
+
+def _apexes(rows: Iterable[Sequence[Any]]) -> list[tuple[Name, int]]:
+    """Return rows of (apex as order key, id) as values; most zones stand below the same one."""
+    out = []
+    above, suffix = b"", b""
+    length = -1
+    for key, zone in rows:
+        cut = key.rfind(b"\0\0", 0, -2) + 2
+        if cut < 2 or b"\0" in key[cut:-2]:
+            out.append((names.from_order_key(key), zone))
+            continue
+        if cut != length or not key.startswith(above):
+            above, length = key[:cut], cut
+            suffix = names.from_order_key(above)
+        out.append((bytes((len(key) - cut - 2,)) + key[cut:-2] + suffix, zone))
+    return out
+
+
+async def at_or_above(conn: AsyncConnection[Any], name: Name) -> list[tuple[Name, int]]:
+    """Return (apex, id) of the zones whose apex is *name* or above it."""
+    cursor = await conn.execute(
+        "SELECT origin, id FROM zones WHERE origin = ANY (%(origins)s)",
+        {"origins": octets([names.order_key(one) for one in names.suffixes(name)])},
+        prepare=True,
+        binary=True,
+    )
+    return _apexes(await cursor.fetchall())
+
+
+async def apexes(conn: AsyncConnection[Any], ids: Sequence[int]) -> list[tuple[Name, int]]:
+    """Return (apex, id) of those of the zones *ids* that there are."""
+    cursor = await conn.execute(
+        "SELECT origin, id FROM zones WHERE id = ANY (%(ids)s)", {"ids": bigints(ids)}, prepare=True, binary=True
+    )
+    return _apexes(await cursor.fetchall())
+
+
+async def changed(conn: AsyncConnection[Any], held: Sequence[tuple[int, int]]) -> list[tuple[int, int | None]]:
+    """Return, of the zones *held*, given as (id, edition), those that have another edition, with it; None: removed."""
+    cursor = await conn.execute(
+        """
+        SELECT held.id, zones.edition
+        FROM unnest(%(ids)s, %(editions)s) AS held (id, edition)
+        LEFT JOIN zones ON zones.id = held.id
+        WHERE zones.edition IS DISTINCT FROM held.edition
+        """,
+        {"ids": bigints([zone for zone, _ in held]), "editions": bigints([edition for _, edition in held])},
+        prepare=True,
+        binary=True,
+    )
+    return list(await cursor.fetchall())
+
+
+async def moment(conn: AsyncConnection[Any]) -> int:
+    """Return a mark of this moment for `came` and `went`: the oldest transaction that is still under way."""
+    cursor = await conn.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text", prepare=True)
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def came(
+    conn: AsyncConnection[Any], since: int, after: tuple[int, int], limit: int
+) -> tuple[list[tuple[Name, int]], tuple[int, int]]:
+    """Return (apex, id) of zones that may have come since the mark *since*, and where to go on.
+
+    At most *limit*, behind the place *after*, (0, 0) at first. What was committed before the mark and is newer than
+    it in number is among them; nothing that came since is missing.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT origin, id, born::text FROM zones
+        WHERE born >= %(since)s::text::xid8 AND (born, id) > (%(born)s::text::xid8, %(id)s)
+          AND born < pg_snapshot_xmax(pg_current_snapshot())
+        ORDER BY born, id LIMIT %(limit)s
+        """,
+        {"since": str(since), "born": str(after[0]), "id": after[1], "limit": limit},
+        prepare=True,
+        binary=True,
+    )
+    found = await cursor.fetchall()
+    place = (int(found[-1][2]), found[-1][1]) if found else after
+    return _apexes(row[:2] for row in found), place
+
+
+async def went(conn: AsyncConnection[Any], since: int) -> list[int]:
+    """Return the ids of zones that may have been removed since the mark *since*, as far back as `REMOVALS_KEPT`."""
+    cursor = await conn.execute(
+        "SELECT zone FROM zones_gone WHERE gone >= %(since)s::text::xid8",
+        {"since": str(since)},
+        prepare=True,
+        binary=True,
+    )
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def children(conn: AsyncConnection[Any], parent: int) -> list[Zone]:
