@@ -12,6 +12,7 @@ import functools
 import gc
 import logging
 import os
+import secrets
 import socket
 import sys
 import time
@@ -65,6 +66,7 @@ from ddns.net.updates import Updates
 from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
 from ddns.store.feed import Feed
+from ddns.store.line import Line
 from ddns.store.pool import Pool
 from ddns.transfers.limits import TransferLimits
 from ddns.transfers.notifier import Notifier
@@ -131,6 +133,8 @@ class Worker:
         self._report = Report(self._rrl.counters, reactor().callLater)
         self._answerer = hot.answerer(self._table, self._rrl)
         self._admission = Admission(self._update, config.admission, options.cookies, time.time, reactor().callLater)
+        self._line = Line(config.dsn, "ddns_server")
+        follower = secrets.randbits(63)
         self._updates = Updates(
             pool=self._pool,
             table=self._table,
@@ -144,6 +148,8 @@ class Worker:
             options=options,
             clock=time.time,
             heard=self._admission.heard,
+            line=self._line,
+            follower=follower,
         )
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
@@ -168,7 +174,8 @@ class Worker:
             on_zones=self._subscriber.heard,
             on_keys=self._keyring.forget,
             on_resync=self._resync,
-            own=self._pool.owns,
+            own=lambda backend: self._pool.owns(backend) or self._line.owns(backend),
+            follower=follower,
         )
         self._listening: list[Any] = []
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
@@ -256,6 +263,7 @@ class Worker:
         await self._feed.close()
         await self._subscriber.close()
         await self._signer.close()
+        self._line.close()
         await self._pool.close()
         self._report.close()
 

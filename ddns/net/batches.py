@@ -22,12 +22,15 @@ from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
 from ddns.net.answers import Answer
-from ddns.net.commits import Committed, Verified, commit_enrolment, commit_updates
+from ddns.net.commits import commit_enrolment, commit_updates
 from ddns.net.fair import FairQueue
+from ddns.net.judging import Committed, Verified
 from ddns.net.keyring import Keyring
+from ddns.net.optimistic import Attempt, Optimist
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
+from ddns.signing.publish import NO_SIGNER, Signs
 from ddns.store import requests
 from ddns.store.pool import Pool
 from ddns.zone.lease import Terms
@@ -113,7 +116,9 @@ class Batches:
         bounds: UpdateLimits,
         clock: Callable[[], float],
         finish: Callable[[Request, Answer], None],
+        optimist: Optimist | None = None,
     ) -> None:
+        self._optimist = optimist
         self._pool = pool
         self._subscriber = subscriber
         self._signer = signer
@@ -125,6 +130,7 @@ class Batches:
         self._queue: FairQueue[Request] = FairQueue(bounds.waiting, bounds.per_key)
         self._task: asyncio.Task[None] | None = None
         self._pruned = 0.0
+        self._looking: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Finish what was taken."""
@@ -153,16 +159,39 @@ class Batches:
                 enrolments = [one for one in batch if one.verified.zone is None]
                 ordinary = [one for one in batch if one.verified.zone is not None]
                 if ordinary:
-                    await self._commit(ordinary)
+                    await self._shortly(ordinary)
                 for one in enrolments:
                     await self._commit([one])
                 await self._prune()
         finally:
             self._task = None
 
-    async def _commit(self, batch: list[Request]) -> None:
+    async def _shortly(self, batch: list[Request]) -> None:
+        """Commit *batch* the short way as far as that goes, and the rest the careful way."""
+        if self._optimist is None:
+            await self._commit(batch)
+            return
         try:
-            done = await self._committed(batch)
+            tried = await self._optimist.commit([one.verified for one in batch])
+        except Exception as error:  # noqa: BLE001 - an outage is answered; a bug is said, and the careful way tried
+            if _is_outage(error):
+                self._fail(batch, AWAY, error)
+                # It may be committed, and nobody else would tell this worker.
+                zones = dict.fromkeys(one.verified.zone for one in batch if one.verified.zone is not None)
+                self._looking = asyncio.ensure_future(self._catch_up(list(zones)))
+                return
+            log.failure("updates.optimist failed")
+            tried = Attempt()
+        if tried.done is not None:
+            await self._speak([batch[place] for place in tried.taken], tried.done)
+            taken = frozenset(tried.taken)
+            batch = [one for place, one in enumerate(batch) if place not in taken]
+        if batch:
+            await self._commit(batch, NO_SIGNER if tried.unsigned else self._signer)
+
+    async def _commit(self, batch: list[Request], signer: Signs | None = None) -> None:
+        try:
+            done = await self._committed(batch, signer or self._signer)
         except OSError as error:
             self._fail(batch, AWAY, error)
         except Exception as error:  # noqa: BLE001 - one bad update must not take its neighbours along
@@ -175,21 +204,24 @@ class Batches:
                 log.failure("update.failed key={key}", key=names.to_text(batch[0].credential.name))
                 self._fail(batch, FAILED, None)
         else:
-            for name in done.keys:
-                self._keyring.forget(name)
-            behind = self._subscriber.show(done.editions)
-            if behind:
-                await self._catch_up(behind)
-            for one, answer in zip(batch, done.answers, strict=True):
-                self._finish(one, answer)
-            log.debug("updates.committed n={n} editions={editions}", n=len(batch), editions=len(done.editions))
+            await self._speak(batch, done)
 
-    async def _committed(self, batch: list[Request]) -> Committed:
+    async def _speak(self, batch: list[Request], done: Committed) -> None:
+        """Show what is committed, and answer."""
+        for name in done.keys:
+            self._keyring.forget(name)
+        behind = self._subscriber.show(done.editions)
+        if behind:
+            await self._catch_up(behind)
+        for one, answer in zip(batch, done.answers, strict=True):
+            self._finish(one, answer)
+
+    async def _committed(self, batch: list[Request], signer: Signs) -> Committed:
         async with self._pool.connection() as conn:
             if batch[0].verified.zone is None:
                 return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
             verified = [one.verified for one in batch]
-            return await commit_updates(conn, self._signer, verified, self._limits, self._bounds.terms)
+            return await commit_updates(conn, signer, verified, self._limits, self._bounds.terms)
 
     async def _catch_up(self, zones: list[int]) -> None:
         try:

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset
-from ddns.net.commits import ZoneWork, with_those_above
+from ddns.net.judging import ZoneWork, with_those_above
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import publish

@@ -17,6 +17,7 @@ from ddns.auth.principal import Credential
 from ddns.auth.sealing import Sealer
 from ddns.dns.names import Name
 from ddns.store import credentials
+from ddns.store.credentials import Stamped
 from ddns.store.pool import Pool
 
 log = Logger(namespace="ddns.keys")
@@ -36,6 +37,7 @@ class Keyring:
         self._most = most
         self._most_waiting = waiting
         self._kept: OrderedDict[Name, tuple[Credential, ...]] = OrderedDict()
+        self._stamped: dict[int, Stamped] = {}
         self._unknown: OrderedDict[Name, None] = OrderedDict()
         self._asked: dict[Name, list[Found]] = {}
         self._waiting = 0
@@ -71,10 +73,15 @@ class Keyring:
         self._generation += 1
         if name is None:
             self._kept.clear()
+            self._stamped.clear()
             self._unknown.clear()
         else:
-            self._kept.pop(name, None)
+            self._drop(self._kept.pop(name, ()))
             self._unknown.pop(name, None)
+
+    def stamped(self, credential: int) -> Stamped | None:
+        """Return the credential with this id as it was last read; None where it is not known any more."""
+        return self._stamped.get(credential)
 
     async def _look_up(self) -> None:
         try:
@@ -83,16 +90,18 @@ class Keyring:
                 for name in asked:
                     del self._asked[name]
                 generation = self._generation
-                rows: dict[Name, tuple[Credential, ...]] | None = None
+                rows: dict[Name, tuple[Stamped, ...]] | None = None
                 try:
                     async with self._pool.connection() as conn:
-                        rows = await credentials.by_names(conn, list(asked), self._sealer.open)
+                        rows = await credentials.stamped(conn, list(asked), self._sealer.open)
                 except Exception:  # noqa: BLE001 - an outage, whatever its name: those who wait hear it
                     log.failure("keys.look_up failed")
                 for name, waiters in asked.items():
-                    known = None if rows is None else rows.get(name, ())
+                    read = () if rows is None else rows.get(name, ())
+                    known = None if rows is None else tuple(one.credential for one in read)
                     if known is not None and generation == self._generation:
                         self._keep(name, known)
+                        self._stamped.update((one.credential.id, one) for one in read)
                     for waiter in waiters:
                         self._waiting -= 1
                         waiter(known)
@@ -103,9 +112,13 @@ class Keyring:
         # The oldest goes: a key in use is back after one look-up.
         if known:
             if len(self._kept) >= self._most:
-                self._kept.popitem(last=False)
+                self._drop(self._kept.popitem(last=False)[1])
             self._kept[name] = known
         else:
             if len(self._unknown) >= UNKNOWN:
                 self._unknown.popitem(last=False)
             self._unknown[name] = None
+
+    def _drop(self, credentials: tuple[Credential, ...]) -> None:
+        for one in credentials:
+            self._stamped.pop(one.id, None)

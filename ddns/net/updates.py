@@ -28,13 +28,15 @@ from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
 from ddns.net.batches import AWAY, Batches, Request, UpdateLimits
-from ddns.net.commits import Verified
+from ddns.net.judging import Verified
 from ddns.net.keyring import Keyring
+from ddns.net.optimistic import Optimist
 from ddns.net.refusals import RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.services import Services
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
+from ddns.store.line import Line
 from ddns.store.pool import Pool
 from ddns.zone.limits import Limits
 from ddns.zone.srp import Registration
@@ -79,8 +81,14 @@ class Updates:
         journal: RefusalJournal | None = None,
         options: Options | None = None,
         heard: Callable[[str, bool], None] = lambda _source, _good: None,
+        line: Line | None = None,
+        follower: int = 0,
     ) -> None:
-        """Put it together; *heard* is told from where a signature came, and whether it was good."""
+        """Put it together; *heard* is told from where a signature came, and whether it was good.
+
+        With a *line* batches go the short way where they can; *follower* is this worker's number among those who
+        follow editions.
+        """
         self._table = table
         self._limits = limits
         self._bounds = bounds
@@ -95,6 +103,20 @@ class Updates:
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._heard = heard
+        optimist = (
+            None
+            if line is None
+            else Optimist(
+                line=line,
+                pool=pool,
+                table=table,
+                signer=signer,
+                keyring=keyring,
+                limits=limits,
+                terms=bounds.terms,
+                follower=follower,
+            )
+        )
         self._batches = Batches(
             pool=pool,
             subscriber=subscriber,
@@ -104,6 +126,7 @@ class Updates:
             bounds=bounds,
             clock=clock,
             finish=self._finish,
+            optimist=optimist,
         )
         self._told = Buckets(10 * TOLD, TOLD, 1)
         self._strangers = Buckets(LOOKED_UP, LOOKED_UP, 1)

@@ -8,7 +8,7 @@ marked: the signer's own loop publishes it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from psycopg import AsyncConnection
@@ -24,7 +24,7 @@ from ddns.dns.records import (
     soa_serial,
     soa_with_serial,
 )
-from ddns.signing.client import SignerAway, SignerClient
+from ddns.signing.client import SignerAway
 from ddns.store import batch, notify, signing
 from ddns.store.journal import Entry
 from ddns.store.requests import Stored
@@ -34,6 +34,21 @@ from ddns.zone.edition import Edition
 from ddns.zone.jobs import Node, SealedKey, SignedJob, SignJob
 
 log = Logger(namespace="ddns.signing")
+
+
+class Signs(Protocol):
+    """What signs jobs: a `SignerClient`, or nobody."""
+
+    async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
+        """Return the answers to *jobs*, in their order. Raises `SignerAway`."""
+
+
+class _NoSigner:
+    async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
+        raise SignerAway(f"it did not sign {len(jobs)} zones just now")
+
+
+NO_SIGNER: Signs = _NoSigner()
 
 
 class ZoneStep(msgspec.Struct, frozen=True):
@@ -121,17 +136,26 @@ def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
     return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, removed, done.added)
 
 
-async def publish(
-    conn: AsyncConnection[Any],
-    signer: SignerClient,
+class Written(msgspec.Struct, frozen=True):
+    """What a commit writes of its *steps*: the *batch*, and what only new zones and those left to the signer need."""
+
+    batch: batch.Batch
+    pending: tuple[int, ...] = ()
+    keys: tuple[tuple[int, SealedKey], ...] = ()
+    signed: tuple[tuple[int, int, int], ...] = ()
+    ds: dict[int, tuple[bytes, ...]] = {}
+
+
+async def sign(
+    signer: Signs,
     steps: Sequence[ZoneStep],
     entries: Sequence[Entry] = (),
     answered: Sequence[tuple[bytes, Stored, int]] = (),
-) -> Outcome:
-    """Write *steps* into the open transaction of *conn*: records, signatures, editions, heads, one NOTIFY.
+) -> Written:
+    """Return what is to be written of *steps*: records, signatures, editions, heads. Nothing is touched.
 
-    The journal's *entries* and what was *answered* (digest, answer, expiry) go into the same statement. Outages of
-    the database raise.
+    The journal's *entries* and what was *answered* (digest, answer, expiry) go along. A zone that the signer does not
+    sign now is pending.
     """
     numbered = [_numbered(step) for step in steps]
     jobs = [
@@ -173,12 +197,29 @@ async def publish(
         advanced.append((zone.id, head, zone.edition + 1, serial))
 
     changes = [(step.zone.id, changes_of(step.nodes)) for step in steps]
-    await batch.write(conn, batch.Batch(changes, gone, written, advanced, entries, answered))
-    if keys:
-        await signing.insert_keys(conn, keys)
-    if signed:
-        await signing.set_state(conn, signed)
-    if pending:
-        await signing.mark_pending(conn, pending)
+    everything = batch.Batch(changes, gone, written, advanced, entries, answered)
+    return Written(everything, tuple(pending), tuple(keys), tuple(signed), ds)
+
+
+async def publish(
+    conn: AsyncConnection[Any],
+    signer: Signs,
+    steps: Sequence[ZoneStep],
+    entries: Sequence[Entry] = (),
+    answered: Sequence[tuple[bytes, Stored, int]] = (),
+) -> Outcome:
+    """Write *steps* into the open transaction of *conn*: records, signatures, editions, heads, one NOTIFY.
+
+    The journal's *entries* and what was *answered* (digest, answer, expiry) go into the same statement. Outages of
+    the database raise.
+    """
+    done = await sign(signer, steps, entries, answered)
+    await batch.write(conn, done.batch)
+    if done.keys:
+        await signing.insert_keys(conn, done.keys)
+    if done.signed:
+        await signing.set_state(conn, done.signed)
+    if done.pending:
+        await signing.mark_pending(conn, done.pending)
         await notify.pending(conn)
-    return Outcome(tuple(written), tuple(pending), ds)
+    return Outcome(tuple(done.batch.editions), done.pending, done.ds)

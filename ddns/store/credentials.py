@@ -26,14 +26,45 @@ class Listed(msgspec.Struct, frozen=True):
     revoked_at: int | None
 
 
+class Stamped:
+    """A credential as it was read, and the stamps of its row and of its grants' rows: `commit_updates` compares them.
+
+    A stamp is the row's `xmin`, which no other version of any row has.
+    """
+
+    __slots__ = ("_grants", "_own", "_zones", "credential")
+
+    def __init__(self, credential: Credential, own: str, grants: tuple[str, ...]) -> None:
+        self.credential = credential
+        self._own = own
+        self._grants = grants
+        self._zones: dict[int, tuple[Credential, str]] | None = None
+
+    def within(self, zone: int) -> tuple[Credential, str]:
+        """Return the credential with its grants in *zone* alone, and the stamps of what that was read from."""
+        if self._zones is None:
+            by_zone: dict[int, tuple[list[Grant], list[str]]] = {}
+            for grant, stamp in zip(self.credential.grants, self._grants, strict=True):
+                granted, stamps = by_zone.setdefault(grant.zone, ([], [self._own]))
+                granted.append(grant)
+                stamps.append(stamp)
+            self._zones = {
+                number: (msgspec.structs.replace(self.credential, grants=tuple(granted)), ",".join(stamps))
+                for number, (granted, stamps) in by_zone.items()
+            }
+        found = self._zones.get(zone)
+        return (self.credential, self._own) if found is None else found
+
+
 _SELECT = f"""
 SELECT credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
        credentials.public, credentials.secret, credentials.home, credentials.invitation, credentials.assurance,
+       credentials.xmin::text, grants.xmin::text,
        {stored_grants.COLUMNS}
 FROM credentials
 LEFT JOIN grants ON grants.credential = credentials.id
 """  # noqa: S608 - constants
-_OWN = 10  # columns of a row that are the credential's own
+_OWN = 10  # columns of a row that are the credential's own; its stamp and the grant's follow
 
 
 def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) -> list[Credential]:
@@ -46,8 +77,8 @@ def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) 
             out.append(_credential(last, granted, open_secret))
             granted = []
         last = row
-        if row[_OWN] is not None:
-            granted.append(stored_grants.from_row(row[_OWN:]))
+        if row[_OWN + 1] is not None:
+            granted.append(stored_grants.from_row(row[_OWN + 2 :]))
     if last is not None:
         out.append(_credential(last, granted, open_secret))
     return out
@@ -75,6 +106,16 @@ async def by_names(
     conn: AsyncConnection[Any], wanted: Iterable[Name], open_secret: OpenSecret
 ) -> dict[Name, tuple[Credential, ...]]:
     """Return the live credentials of each name; one without any is not in the result."""
+    return {
+        name: tuple(one.credential for one in found)
+        for name, found in (await stamped(conn, wanted, open_secret)).items()
+    }
+
+
+async def stamped(
+    conn: AsyncConnection[Any], wanted: Iterable[Name], open_secret: OpenSecret
+) -> dict[Name, tuple[Stamped, ...]]:
+    """Return the live credentials of each name with what shows whether they have changed."""
     cursor = await conn.execute(
         _SELECT
         + """
@@ -85,9 +126,16 @@ async def by_names(
         prepare=True,
         binary=True,
     )
-    found: dict[Name, list[Credential]] = {}
-    for credential in _credentials(await cursor.fetchall(), open_secret):
-        found.setdefault(credential.name, []).append(credential)
+    rows = await cursor.fetchall()
+    stamps: dict[int, tuple[str, list[str]]] = {}
+    for row in rows:
+        mine = stamps.setdefault(row[0], (row[_OWN], []))[1]
+        if row[_OWN + 1] is not None:
+            mine.append(row[_OWN + 1])
+    found: dict[Name, list[Stamped]] = {}
+    for one in _credentials(rows, open_secret):
+        own, granted = stamps[one.id]
+        found.setdefault(one.name, []).append(Stamped(one, own, tuple(granted)))
     return {name: tuple(credentials) for name, credentials in found.items()}
 
 

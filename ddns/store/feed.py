@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import AsyncConnection, Notify, OperationalError
 
 from ddns.dns.names import Name
-from ddns.store import notify
+from ddns.store import followers, notify
 from ddns.store.pool import connect
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,8 @@ OnResync = Callable[[], Awaitable[None]]
 class Feed:
     """Call *on_zones* with (zone, edition) pairs, *on_keys* with a name or None for all, as others commit them.
 
-    *own* tells by its server process whether a commit was ours: who made it knows.
+    *own* tells by its server process whether a commit was ours: who made it knows. *follower* is the number of this
+    process among those who follow.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Feed:
         on_keys: OnKeys,
         on_resync: OnResync,
         own: Callable[[int], bool] = lambda _backend: False,
+        follower: int = 0,
     ) -> None:
         self._own = own
+        self._follower = follower
         self._dsn = dsn
         self._role = role
         self._on_zones = on_zones
@@ -70,6 +73,7 @@ class Feed:
                 try:
                     for channel in (notify.ZONES, notify.KEYS):
                         await conn.execute(f"LISTEN {channel}")
+                    await followers.enter(conn, self._follower)
                     await self._on_resync()
                     delay = FIRST_DELAY
                     await self._listen(conn)

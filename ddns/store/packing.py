@@ -40,6 +40,10 @@ class _Texts(Packed):
     pass
 
 
+# The oids of what is packed here, for statements that are prepared by hand.
+BIGINT, BIGINTS, OCTETS, INTEGERS, TEXTS = 20, 1016, 1001, 1007, 1009
+
+
 def _register(kind: type[Packed], array_oid: int) -> None:
     class PackedDumper(Dumper):
         format = Format.BINARY
@@ -51,16 +55,21 @@ def _register(kind: type[Packed], array_oid: int) -> None:
     psycopg.adapters.register_dumper(kind, PackedDumper)
 
 
-_register(_Bigints, 1016)
-_register(_Octets, 1001)
-_register(_Integers, 1007)
-_register(_Texts, 1009)
+_register(_Bigints, BIGINTS)
+_register(_Octets, OCTETS)
+_register(_Integers, INTEGERS)
+_register(_Texts, TEXTS)
 
 
 def _array(element: int, count: int, body: bytes, nulls: int = 0) -> bytes:
     if not count:
         return struct.pack("!iiI", 0, 0, element)
     return _HEAD.pack(1, nulls, element, count, 1) + body
+
+
+def bigint(value: int) -> Packed:
+    """Return *value* as a `bigint`, for a statement whose parameters have known types."""
+    return Packed(value.to_bytes(8, "big", signed=True))
 
 
 def bigints(values: Sequence[int | None]) -> _Bigints:

@@ -1,0 +1,222 @@
+"""One verified update meets its zone: permission, prerequisites, prescan, what it changes, and what is said to it.
+
+Law: pure but for the values that gather in `ZoneWork`. What an update sees is what those before it in its batch left;
+whether the records were read under a lock or are what memory holds is no matter here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from ddns.auth import grants, verdicts
+from ddns.auth.principal import Credential, Grant, Principal
+from ddns.dns import names
+from ddns.dns.codes import Ede, Rcode, Type
+from ddns.dns.names import Name
+from ddns.dns.records import RRset, SignedRRset, soa_with_serial
+from ddns.dns.refusal import Refusal
+from ddns.homes import leases as leasing
+from ddns.net.answers import Answer
+from ddns.signing.publish import ZoneStep
+from ddns.store import journal, requests
+from ddns.store.zones import Zone
+from ddns.zone import update as updates
+from ddns.zone.changes import ChangeSet
+from ddns.zone.edition import Edition
+from ddns.zone.jobs import Node
+from ddns.zone.lease import Leases, Terms
+from ddns.zone.limits import Limits
+from ddns.zone.srp import Registration
+from ddns.zone.update import Update
+from ddns.zone.view import View
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """An update whose signature was good: *zone* is the id of the zone that it names, None for an enrolment.
+
+    *digest* names the signed request, *expires* (seconds since 1970) says until when it could be sent again. A
+    *registration* (RFC 9665) was signed with its own key; *credential* is then the policy that allows it.
+    """
+
+    update: Update
+    credential: Credential
+    zone: int | None
+    digest: bytes
+    expires: int
+    registration: Registration | None = None
+
+
+DONE = Answer(Rcode.NOERROR)
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """The answers in the order of the batch; before they are given, *editions* are shown and *keys* looked up anew."""
+
+    answers: tuple[Answer, ...]
+    editions: tuple[Edition, ...] = ()
+    keys: tuple[Name, ...] = ()
+
+
+Found = dict[tuple[int, Name], tuple[RRset, ...]]
+Shown = dict[tuple[int, Name], tuple[SignedRRset, ...]]
+
+
+class ZoneWork:
+    """One locked zone of a batch: its row, its view, what of it is published, and the journal entries that gather.
+
+    *everybody* are the denials that bind every key there.
+    """
+
+    def __init__(
+        self, zone: Zone, mentioned: Iterable[Name], found: Found, shown: Shown, everybody: tuple[Grant, ...]
+    ) -> None:
+        nodes = {name: found.get((zone.id, name), ()) for name in mentioned}
+        if zone.edition:
+            nodes[zone.origin] = tuple(_at_serial(one, zone.serial) for one in nodes[zone.origin])
+        self.zone = zone
+        self.view = View(nodes)
+        self.entries: list[journal.Entry] = []
+        self.everybody = everybody
+        self.leases = Leases({})
+        self.registered = 0
+        self._shown = shown
+
+    def step(self) -> ZoneStep:
+        """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
+        view, origin = self.view, self.zone.origin
+        mine = list(dict.fromkeys(one.name for one in view.changes().changes))
+        between = {up for name in mine if name != origin for up in names.ancestors(name, origin)[:-1]}.difference(mine)
+        return ZoneStep(
+            self.zone,
+            tuple(Node(name, view.was(name), view.get(name)) for name in mine),
+            tuple((name, tuple(one.type for one in view.was(name))) for name in sorted(between)),
+            view.get(origin),
+            tuple(one for name in {*mine, origin} for one in self._shown.get((self.zone.id, name), ())),
+            len(self.entries),
+        )
+
+
+def with_those_above(wanted: Iterable[tuple[int, Name, Iterable[Name]]]) -> dict[int, dict[Name, None]]:
+    """Return, by zone, the names of *wanted*, those between them and the apex, and the apex.
+
+    *wanted* is given as (zone, apex, names).
+    """
+    out: dict[int, dict[Name, None]] = {}
+    for zone, origin, found in wanted:
+        mine = out.setdefault(zone, {origin: None})
+        for name in found:
+            at = name
+            while at not in mine and len(at) > len(origin):
+                mine[at] = None
+                at = names.parent(at)
+    return out
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A batch that was judged: its *answers* in order, and what is *fresh* by digest: the update and what it hears."""
+
+    answers: tuple[Answer, ...]
+    fresh: dict[bytes, tuple[Verified, Answer]]
+
+    def remembered(self) -> list[tuple[bytes, requests.Stored, int]]:
+        """Return what a retransmission is to hear, as (digest, answer, expiry)."""
+        return [(digest, stored(answer), one.expires) for digest, (one, answer) in self.fresh.items()]
+
+
+def judge(
+    batch: Sequence[Verified],
+    known: Mapping[bytes, requests.Stored | None],
+    live: Callable[[Verified], Credential | None],
+    work: Mapping[int, ZoneWork],
+    limits: Limits,
+    terms: Terms,
+) -> Judged:
+    """Judge the updates of *batch* in order; *known* are answers that were given before, *live* finds the key of one.
+
+    What they do gathers in *work*, by zone.
+    """
+    answers: list[Answer] = []
+    fresh: dict[bytes, tuple[Verified, Answer]] = {}
+    for one in batch:
+        if one.digest in known:
+            answers.append(repeated(known[one.digest]))
+            continue
+        said = fresh.get(one.digest)
+        if said is None:
+            said = fresh[one.digest] = one, _judge(one, live(one), work, limits, terms)
+        answers.append(said[1])
+    return Judged(tuple(answers), fresh)
+
+
+def done_by(work: Mapping[int, ZoneWork]) -> tuple[list[ZoneStep], list[journal.Entry]]:
+    """Return the steps and the journal's entries of the zones that something was done to."""
+    touched = [item for item in work.values() if item.entries]
+    return [item.step() for item in touched], [entry for item in touched for entry in item.entries]
+
+
+def stored(answer: Answer) -> requests.Stored:
+    """Return what a retransmission hears: the very same words."""
+    return requests.Stored(answer.rcode, answer.ede, answer.extra_text, answer.lease)
+
+
+def repeated(stored: requests.Stored | None) -> Answer:
+    """Return the answer to a request that was answered before, or may have been and is too old to tell."""
+    if stored is not None:
+        return Answer(stored.rcode, stored.ede, stored.text, lease=stored.lease)
+    return Answer.of(
+        Refusal(
+            "request-too-old",
+            Rcode.REFUSED,
+            "The signature of this update ended long ago by the database's clock; sign it anew.",
+            Ede.PROHIBITED,
+        )
+    )
+
+
+def _at_serial(rrset: RRset, serial: int) -> RRset:
+    """Return *rrset*, where it is a SOA with the serial that the world sees."""
+    if rrset.type != Type.SOA:
+        return rrset
+    return RRset(rrset.name, rrset.type, rrset.ttl, (soa_with_serial(rrset.rdatas[0], serial),))
+
+
+def _judge(
+    one: Verified, live: Credential | None, work: Mapping[int, ZoneWork], limits: Limits, terms: Terms
+) -> Answer:
+    """Do one update to its zone's view, or refuse it (RFC 2136 §3; permission before prerequisites, RFC 3007 §3)."""
+    item = work.get(one.zone) if one.zone is not None else None
+    if item is None:
+        return Answer.of(verdicts.zone_removed(one.update.zone))
+    if live is None:
+        return Answer.of(verdicts.key_revoked(one.credential))
+    zone, update = item.zone, one.update
+    if zone.suspended:
+        return Answer.of(verdicts.home_suspended(zone.origin))
+    rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=item.everybody)
+    registration = one.registration
+    refusal = (
+        (leasing.may_register(live, zone) if registration is not None else None)
+        or rules.refuse(update.targets(), (one.name for one in update.prerequisites))
+        or updates.prerequisites(update, item.view)
+        or updates.prescan(update)
+    )
+    if refusal is not None:
+        return Answer.of(refusal)
+    done = leasing.apply(
+        update, registration, zone, item.view, item.leases, terms=terms, limits=limits,
+        refuse=rules.refuse_outcome, registered=item.registered,
+    )  # fmt: skip
+    if isinstance(done, Refusal):
+        return Answer.of(done)
+    if done.changes:
+        item.view.apply(done.changes)
+        item.entries.append(_entry(one, live, zone, len(item.entries), done.changes))
+    return Answer(Rcode.NOERROR, lease=done.option) if done.option else DONE
+
+
+def _entry(one: Verified, live: Credential, zone: Zone, before: int, changes: ChangeSet) -> journal.Entry:
+    seq = zone.head + before + 1
+    who = Principal(live).label if one.registration is None else leasing.label(one.registration)
+    return journal.Entry(zone.id, seq, who, live.id, one.digest, changes)

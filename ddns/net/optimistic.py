@@ -1,0 +1,285 @@
+"""The short way to commit a batch of updates: judge and sign what memory shows, then write it if memory was right.
+
+Law: one function of the database locks the zones, compares what the batch was judged by (editions, keys, rules,
+homes, requests answered before), and writes all of it or nothing. So what is answered is what `ddns.net.commits`
+would have answered. What does not fit, or has changed meanwhile, goes that way.
+
+Of a zone that is ready (see `Standing`) the published records show what is stored: the signer's own types left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+import msgspec
+import psycopg
+from twisted.logger import Logger
+
+from ddns.answer.image import ZoneImage
+from ddns.answer.served import rdatas, signatures
+from ddns.answer.table import Table
+from ddns.auth.principal import Credential
+from ddns.dns.codes import SIGNER_TYPES, Type
+from ddns.dns.names import Name
+from ddns.dns.records import RRset, SignedRRset, soa_serial
+from ddns.net.judging import Committed, Found, Shown, Verified, ZoneWork, done_by, judge, with_those_above
+from ddns.net.keyring import Keyring
+from ddns.signing.client import SignerClient
+from ddns.signing.publish import sign
+from ddns.store import batch as batches
+from ddns.store import published, rrsets, standing
+from ddns.store.batch import Basis
+from ddns.store.line import Line, NotSent
+from ddns.store.pool import Pool
+from ddns.store.standing import Standing
+from ddns.store.zones import Zone
+from ddns.zone.lease import Terms
+from ddns.zone.limits import Limits
+
+log = Logger(namespace="ddns.updates")
+
+KNOWN = 32_768  # zones whose standing is remembered; some 500 octets each
+PATIENCE = 64  # batches for which a zone that was not as it was remembered is left to the careful way, at most
+
+_BY_TYPE = attrgetter("type")
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What became of a batch: *taken* are the places in it that *done* answers; None: nothing was done.
+
+    *unsigned*: the signer did not sign now, and need not be asked again.
+    """
+
+    done: Committed | None = None
+    taken: tuple[int, ...] = ()
+    unsigned: bool = False
+
+
+class _Zone:
+    """What is remembered of one zone: how it stands, and for how many batches more it goes the careful way."""
+
+    __slots__ = ("left", "penalty", "standing")
+
+    def __init__(self) -> None:
+        self.standing: Standing | None = None
+        self.penalty = 0
+        self.left = 0
+
+    def doubt(self) -> None:
+        """Have it go the careful way for a while, each time for longer."""
+        self.standing = None
+        self.left = self.penalty = min(2 * self.penalty + 1, PATIENCE)
+
+
+class Optimist:
+    """One worker's short way; *follower* is the number by which this worker follows editions."""
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        pool: Pool,
+        table: Table,
+        signer: SignerClient,
+        keyring: Keyring,
+        limits: Limits,
+        terms: Terms,
+        follower: int,
+    ) -> None:
+        self._line = line
+        self._pool = pool
+        self._table = table
+        self._signer = signer
+        self._keyring = keyring
+        self._limits = limits
+        self._terms = terms
+        self._follower = follower
+        self._zones: OrderedDict[int, _Zone] = OrderedDict()
+
+    async def commit(self, batch: Sequence[Verified]) -> Attempt:
+        """Commit as much of *batch* as fits, all of it or nothing. Raises `psycopg.OperationalError`.
+
+        After that it may be committed all the same.
+        """
+        zones = self._fitting(batch)
+        if not zones:
+            return Attempt()
+        work = await self._look(batch, zones)
+        keys = self._keys(batch, work)
+        taken = tuple([place for place, one in enumerate(batch) if one.zone in work])
+        if not taken:
+            return Attempt()
+        judged = judge(
+            [batch[place] for place in taken],
+            {},
+            lambda one: keys[one.credential.id, one.zone or 0][0],
+            work,
+            self._limits,
+            self._terms,
+        )
+        written = await sign(self._signer, *done_by(work), judged.remembered())
+        if written.pending or written.keys:
+            return Attempt(unsigned=True)
+        basis = Basis(
+            [
+                (item.zone.id, item.zone.edition, item.zone.serial, known.state, known.stamp)
+                for item, known in ((item, self._zones[zone].standing) for zone, item in work.items())
+                if known is not None
+            ],
+            [(credential, zone, stamp) for (credential, zone), (_, stamp) in keys.items()],
+        )
+        try:
+            changed = await batches.commit(self._line, written.batch, basis, self._follower)
+        except NotSent:
+            return Attempt()
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            # Such as two servers that were sent the same request for two zones: the careful way finds out.
+            log.warn("updates.not_committed n={n} reason={reason}", n=len(taken), reason=str(error).strip())
+            return Attempt()
+        if changed:
+            self._doubt(changed, batch)
+            return Attempt()
+        for zone in work:
+            self._zones[zone].penalty = 0
+        return Attempt(Committed(judged.answers, tuple(written.batch.editions)), taken)
+
+    # -- what is known
+
+    def _fitting(self, batch: Sequence[Verified]) -> list[int]:
+        """Return the zones of *batch* that may go this way, as far as can be told before they are looked at."""
+        fits: dict[int, bool] = {}
+        for one in batch:
+            if one.zone is None:
+                continue
+            fits.setdefault(one.zone, True)
+            if one.registration is not None or one.update.lease is not None:
+                fits[one.zone] = False
+        for zone in fits:
+            known = self._zones.get(zone)
+            if known is not None and known.left:
+                known.left -= 1
+                fits[zone] = False
+        return [zone for zone, fit in fits.items() if fit]
+
+    async def _look(self, batch: Sequence[Verified], zones: Sequence[int]) -> dict[int, ZoneWork]:
+        """Return the zones that are ready, from memory, and from the database where memory has nothing."""
+        unknown = [zone for zone in zones if not self._remembers(zone)]
+        cold = [zone for zone in zones if self._table.image(zone) is None]
+        read = dict.fromkeys((*unknown, *cold))
+        chosen = frozenset(zones)
+        mentioned = with_those_above(
+            (one.zone, one.update.zone, one.update.names)
+            for one in batch
+            if one.zone in chosen and one.zone is not None
+        )
+        found: Found = {}
+        shown: Shown = {}
+        if read:
+            wanted = [(zone, name) for zone in cold for name in mentioned[zone]]
+            async with self._pool.connection() as conn, conn.pipeline():
+                # How the zones stand goes first: if that holds at the commit, so does what is read behind it.
+                standings, found, shown = await asyncio.gather(
+                    standing.read(conn, read), rrsets.read_names(conn, wanted), published.read_names(conn, wanted)
+                )
+            for zone in read:
+                self._remember(zone, standings.get(zone))
+        work: dict[int, ZoneWork] = {}
+        for zone in zones:
+            known = self._zones[zone].standing
+            if known is None:
+                continue
+            if zone in read and zone in cold:
+                row = known.zone
+                work[zone] = _work(known, row.edition, row.serial, mentioned[zone], found, shown)
+                continue
+            image = self._table.image(zone)
+            if image is not None and image.ready:
+                found, shown = _records(image, mentioned[zone])
+                soa = image.rrset(image.origin, Type.SOA)
+                assert soa is not None
+                work[zone] = _work(known, image.edition, soa_serial(rdatas(soa)[0]), mentioned[zone], found, shown)
+        return work
+
+    def _remembers(self, zone: int) -> bool:
+        known = self._zones.get(zone)
+        if known is None:
+            return False
+        self._zones.move_to_end(zone)
+        return known.standing is not None
+
+    def _remember(self, zone: int, found: Standing | None) -> None:
+        known = self._zones.get(zone)
+        if known is None:
+            if len(self._zones) >= KNOWN:
+                self._zones.popitem(last=False)
+            known = self._zones[zone] = _Zone()
+        if found is not None and found.ready:
+            known.standing = found
+        else:
+            known.doubt()
+
+    def _keys(
+        self, batch: Sequence[Verified], work: dict[int, ZoneWork]
+    ) -> dict[tuple[int, int], tuple[Credential, str]]:
+        """Return the keys of *batch* in the zones of *work*; a zone with a key that is not known leaves *work*."""
+        keys: dict[tuple[int, int], tuple[Credential, str]] = {}
+        for one in batch:
+            zone, key = one.zone, one.credential.id
+            if zone is None or zone not in work or (key, zone) in keys:
+                continue
+            known = self._keyring.stamped(key)
+            if known is None:
+                del work[zone]
+            else:
+                keys[key, zone] = known.within(zone)
+        return {pair: known for pair, known in keys.items() if pair[1] in work}
+
+    def _doubt(self, changed: str, batch: Sequence[Verified]) -> None:
+        """Forget what has *changed*, as `commit_updates` names it."""
+        what, *numbers = changed.split()
+        ids = frozenset(map(int, numbers))
+        if what == "zones":
+            for zone in ids:
+                if zone in self._zones:
+                    self._zones[zone].doubt()
+        elif what == "keys":
+            for one in batch:
+                if one.credential.id in ids:
+                    self._keyring.forget(one.credential.name)
+
+
+def _work(
+    known: Standing, edition: int, serial: int, mentioned: Iterable[Name], found: Found, shown: Shown
+) -> ZoneWork:
+    row = known.zone
+    # Its head is not known; what counts from it begins at 0.
+    zone = Zone(
+        row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended
+    )  # fmt: skip
+    return ZoneWork(zone, mentioned, found, shown, known.everybody)
+
+
+def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Shown]:
+    """Return what *image* holds at the names *mentioned*: as it is stored, and as it is published."""
+    zone = image.zone_id
+    found: Found = {}
+    shown: Shown = {}
+    for name in mentioned:
+        node = image.nodes.get(name)
+        if not node:
+            continue
+        stored = []
+        published_here = []
+        for served in sorted(node, key=_BY_TYPE):
+            rdtype, ttl, records = served.type, served.ttl, tuple(rdatas(served))
+            published_here.append(SignedRRset(name, rdtype, ttl, records, signatures(served)))
+            if rdtype not in SIGNER_TYPES:
+                stored.append(RRset(name, rdtype, ttl, records))
+        found[zone, name] = tuple(stored)
+        shown[zone, name] = tuple(published_here)
+    return found, shown
