@@ -26,7 +26,6 @@ from ddns.program import program
 from ddns.store.pool import Pool, connect
 from zone_signer import keys as public
 from zone_signer import leases, renewal, settings, store
-from zone_signer.conversation import Conversation, Desk
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import KeyRing
 from zone_signer.policy import Policy
@@ -38,8 +37,6 @@ from zone_signer.worker import ROLE, Worker
 
 PATIENCE = 30.0  # seconds that `run` waits for a database that is starting
 POOL = 4  # connections for jobs that must look something up
-NICE = 10  # how far a helper steps back behind everything else (nice(2))
-HELPERS_KEYS = 100  # zones whose opened keys a helper remembers: the registries' that it delegates in
 SWITCH = 0.0005  # seconds until a thread that signs a big zone lets the socket be answered
 
 Result = TypeVar("Result")
@@ -105,30 +102,6 @@ def run(
         asyncio.run(_serve(database.dsn_for(ROLE), where, socket_group, key, editions, helpers))
 
 
-@cli.command(hidden=True)
-@_key_option
-def bulk(master_key: Path) -> None:
-    """Sign bulk batches for the signer that started this process and holds the other end of its standard input."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="zone-signer: %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # it ends when its line does, and so when the signer ends
-    os.nice(NICE)
-    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as line:
-        asyncio.run(_help(os.environ["DDNS_DSN"], master_key, line))
-
-
-async def _help(dsn: str, key: Path, line: socket.socket) -> None:
-    vault = await _with_connection(dsn, lambda conn: _vault(conn, key), PATIENCE)
-    pool = Pool(dsn, ROLE, 1)
-    await pool.open()
-    desk = Desk(Signer(KeyRing(vault, HELPERS_KEYS), pool, Policy()))
-    line.setblocking(False)
-    _, conversation = await asyncio.get_running_loop().create_connection(lambda: Conversation(desk), sock=line)
-    await conversation.ended.wait()
-    await desk.close()
-    await pool.close()
-
-
 async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, most_helpers: int) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -138,8 +111,7 @@ async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, mos
     ring = KeyRing(await _with_connection(dsn, lambda conn: _vault(conn, key), PATIENCE))
     pool = Pool(dsn, ROLE, POOL)
     await pool.open()
-    command = program("zone_signer.cli", "bulk", "--master-key", str(key))
-    helpers = Helpers(command, {**os.environ, "DDNS_DSN": dsn}, most_helpers)
+    helpers = Helpers(program("zone_signer.helper", str(key)), {**os.environ, "DDNS_DSN": dsn}, most_helpers)
     service = Service(path, Signer(ring, pool, Policy()), group, helpers)
     await service.start()
     working = asyncio.create_task(Worker(dsn, ring, Policy(), editions=editions).run())

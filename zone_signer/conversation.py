@@ -206,7 +206,8 @@ class Conversation(asyncio.Protocol):
         self._finish(_answer(batch, jobs))
 
     async def _answer_by_helper(self, helpers: Helpers, batch: Batch, body: bytes) -> None:
-        answer = await helpers.sign(body)
+        # A zone that is new is locked by nobody; the others keep people waiting.
+        answer = await helpers.sign(body, first=not all(job.whole for job in batch.jobs))
         if answer is None:
             lost = tuple(
                 SignedJob(job.zone, error="the signer's helper ended before it was done") for job in batch.jobs

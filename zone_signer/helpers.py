@@ -28,15 +28,16 @@ class Helpers:
         self._command = tuple(command)
         self._environment = dict(environment)
         self._free = asyncio.Semaphore(most)
+        self._first = asyncio.Semaphore(1)
         self._idle: deque[_Helper] = deque()
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def sign(self, body: bytes) -> bytes | None:
+    async def sign(self, body: bytes, *, first: bool) -> bytes | None:
         """Return the answer to the batch *body*, both without their length; None where the helper ended instead.
 
-        It waits until a helper is free.
+        It waits until a helper is free. One more is there for who goes *first*: who asks holds a zone locked.
         """
-        async with self._free:
+        async with self._first if first else self._free:
             helper = self._take()
             if helper is None:
                 try:

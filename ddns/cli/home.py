@@ -1,4 +1,4 @@
-"""`ddns home`: invite, add, list, show, suspend, release."""
+"""`ddns home`: invite, add, import, list, show, suspend, release."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from ddns.auth.principal import Credential
 from ddns.auth.sealing import Sealer
-from ddns.cli import Failure
+from ddns.cli import Failure, home_import
 from ddns.cli.shell import (
     database_options,
     json_option,
@@ -44,6 +44,9 @@ _ZONE = click.option("--zone", metavar="NAME", help="The registry's zone, where 
 @click.group()
 def command() -> None:
     """Invite homes and look after them."""
+
+
+command.add_command(home_import.command)
 
 
 @command.command()

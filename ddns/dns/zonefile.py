@@ -149,6 +149,33 @@ def read_zone(
     return ZoneText(origin, tuple(_in_order(zone, filename)), _signatures(zone), zone.dropped, zone.warnings)
 
 
+def read_beside(stream: BinaryIO, filename: str, origin: Name, given: Iterable[RRset], most: int) -> tuple[RRset, ...]:
+    """Read the records that stand beside *given* in the zone *origin*; return both, in the order of `ZoneText`.
+
+    *given* are SOA, NS and whatever else the file may not say. More than *most* records are refused, and so are
+    DNSSEC records, because the zone is signed here, and files that include others. Raises `BadMasterFile`.
+    """
+    reader = Reader(stream, filename, origin)
+    zone = _Gathering(reader, origin)
+    for one in given:
+        known = zone.rrsets[one.name, one.type] = _Known(one.ttl, one.rdatas[0])
+        known.rdatas = list(one.rdatas)
+    fixed = frozenset(zone.rrsets)
+    for count, (name, rdtype, ttl, rdata) in enumerate(reader, 1):
+        if count > most:
+            raise reader.error(f"there are more than {most} records; bring the others in by updates")
+        if not names.is_subdomain(name, origin):
+            raise reader.error(
+                f"{names.to_text(name)} is outside the zone {names.to_text(origin)}; remove the record, "
+                "or write its name without a final dot"
+            )
+        if rdtype in SIGNER_TYPES or (name, rdtype) in fixed:
+            raise reader.error(f"{_shown(name, rdtype)} is made by the registry; remove the record")
+        zone.take(name, rdtype, ttl, rdata)
+    _check(zone, filename)
+    return tuple(_in_order(zone, filename))
+
+
 def _check(zone: _Gathering, filename: str) -> None:
     apex = names.to_text(zone.origin)
     servers = zone.rrsets.get((zone.origin, int(Type.NS)))

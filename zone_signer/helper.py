@@ -1,0 +1,55 @@
+"""`python -m zone_signer.helper MASTER_KEY`: sign bulk batches for the signer at the other end of standard input.
+
+It ends when that line ends, and so when the signer does. The database's DSN comes in the environment, `DDNS_DSN`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from ddns.store.pool import Pool
+from zone_signer import settings, store
+from zone_signer.conversation import Conversation, Desk
+from zone_signer.keyring import KeyRing
+from zone_signer.policy import Policy
+from zone_signer.signer import Signer
+from zone_signer.worker import ROLE
+
+NICE = 10  # how far it steps back behind everything else (nice(2))
+KEYS = 100  # zones whose opened keys it remembers: the registries' that it delegates in
+
+
+async def work(dsn: str, key: Path, line: socket.socket) -> None:
+    """Answer what comes on *line* with the keys that the master key in the file *key* opens."""
+    pool = Pool(dsn, ROLE, 1)
+    await pool.open()
+    async with pool.connection() as conn:
+        vault = settings.open_vault(key, await store.any_sealed(conn))
+    desk = Desk(Signer(KeyRing(vault, KEYS), pool, Policy()))
+    line.setblocking(False)
+    _, conversation = await asyncio.get_running_loop().create_connection(lambda: Conversation(desk), sock=line)
+    await conversation.ended.wait()
+    await desk.close()
+    await pool.close()
+
+
+def main() -> None:
+    """Run until the line ends."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="zone-signer: %(message)s")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # whoever ends the signer ends us through it
+    with contextlib.suppress(OSError):  # where a sandbox does not let it, it works like any other
+        os.nice(NICE)
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as line:
+        asyncio.run(work(os.environ["DDNS_DSN"], Path(sys.argv[1]), line))
+
+
+if __name__ == "__main__":
+    main()
