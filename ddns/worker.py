@@ -33,7 +33,7 @@ from twisted.logger import (
 )
 
 from ddns.aio import loop, on_loop
-from ddns.answer import framing, hot
+from ddns.answer import hot
 from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
 from ddns.answer.responder import Responder
@@ -179,10 +179,9 @@ class Worker:
         )
         self._listening: list[Any] = []
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
-        self._frames = framing.answering(self._answerer.lookup)
         self._streams = Streams()
         self._encrypted = config.certificate and Encrypted(
-            config.certificate, self._frames, self._connections, self._streams, reactor()
+            config.certificate, self._answerer, self._connections, self._streams, reactor()
         )
         self._keepers = list(self._kept(config, identity))
 
@@ -237,7 +236,7 @@ class Worker:
                 self._listening.append(reader)
             else:
                 serve = functools.partial(self._serve_stream, Transport.TCP)
-                self._listening.append(TcpListener(sock, self._frames, serve, self._connections, self._streams))
+                self._listening.append(TcpListener(sock, self._answerer, serve, self._connections, self._streams))
         reactor().addReader(self._streams)
         if self._encrypted:
             self._encrypted.start()

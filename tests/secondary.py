@@ -16,7 +16,7 @@ import dns.versioned
 import dns.zone
 from twisted.internet import reactor as installed
 
-from ddns.answer import framing
+from ddns.answer.framing import PureFramer
 from ddns.answer.options import About, Options
 from ddns.auth import tsig
 from ddns.auth.principal import Secret
@@ -87,7 +87,7 @@ class Primary:
         sock.setblocking(False)
         self.port = sock.getsockname()[1]
         self._streams = Streams()
-        TcpListener(sock, framing.answering(lambda _wire: None), self.serve, self.connections, self._streams)
+        TcpListener(sock, PureFramer(lambda _wire: None), self.serve, self.connections, self._streams)
         reactor.addReader(self._streams)
         return self
 

@@ -23,3 +23,9 @@ class Answerer:
     def drain(
         self, fd: int, wildcard: bool, most: int, now: float, /
     ) -> tuple[int, list[tuple[bytes, tuple[Any, ...], list[tuple[int, int, bytes]] | None]]]: ...
+
+    # Answer the framed messages in *octets* from the offset *at* on; see `ddns.answer.framing.Frames`.
+    def frames(self, octets: bytes, at: int, /) -> tuple[bytes, int]: ...
+
+    # Read once from the TCP socket *fd*, answer what is known, send; see `ddns.net.exchange.Exchange`.
+    def exchange(self, fd: int, /) -> int | tuple[bytes, int, bytes]: ...

@@ -7,20 +7,26 @@ from collections.abc import Callable
 from ddns.dns.codes import FLAG_TC, HEADER_SIZE
 
 LENGTH = 2  # octets before each message
-ROOM = 64 * 1024  # octets of answers after which `Frames` stops, so that they can go out
-
-# Answers the whole messages of *octets* from the offset *at* on, in their order, as long as each is known at once.
-# Returns the framed answers and the offset behind the last message that was answered.
-Frames = Callable[[bytes, int], tuple[bytes, int]]
+ROOM = 64 * 1024  # octets of answers after which a framer stops, so that they can go out
 
 _LEAST = LENGTH + HEADER_SIZE
 _TC = FLAG_TC >> 8
 
 
-def answering(lookup: Callable[[bytes], bytes | None]) -> Frames:
-    """Return the `Frames` that answers what *lookup* knows."""
+class PureFramer:
+    """Answer the messages of a stream that *lookup* knows; its native twin is in `ddns.answer.hot`."""
 
-    def frames(octets: bytes, at: int, /) -> tuple[bytes, int]:
+    __slots__ = ("_lookup",)
+
+    def __init__(self, lookup: Callable[[bytes], bytes | None]) -> None:
+        self._lookup = lookup
+
+    def frames(self, octets: bytes, at: int, /) -> tuple[bytes, int]:
+        """Answer the messages in *octets* from the offset *at* on, in their order, as long as they are whole and known.
+
+        Return the framed answers, some `ROOM` octets at most, and the offset behind the last message that was answered.
+        """
+        lookup = self._lookup
         size = len(octets)
         out: list[bytes] = []
         room = ROOM
@@ -32,8 +38,6 @@ def answering(lookup: Callable[[bytes], bytes | None]) -> Frames:
             if answer is None or answer[2] & _TC:  # a truncated answer is for UDP only
                 break
             out += (len(answer).to_bytes(LENGTH, "big"), answer)
-            room -= len(answer)
+            room -= LENGTH + len(answer)
             at = end
         return b"".join(out), at
-
-    return frames

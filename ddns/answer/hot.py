@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from ddns.answer.cookied import Cookied
+from ddns.answer.framing import PureFramer
 from ddns.answer.rrl import Rrl
 from ddns.answer.table import Table
 from ddns.answer.twin import NATIVE, TWIN
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 class PureAnswerer:
     """The twin in Python; the reader that drains for it is `ddns.net.udp.UdpReader`."""
 
-    __slots__ = ("cookied", "lookup")
+    __slots__ = ("cookied", "frames", "lookup")
 
     def __init__(self, table: Table, rrl: Rrl) -> None:
         self.lookup: Callable[[bytes], bytes | None] = table.lookup
+        self.frames = PureFramer(table.lookup).frames
         self.cookied = None if rrl.cookies is None else Cookied(table, rrl.cookies)
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from ddns.answer.framing import Frames
 from ddns.dns.asker import Asker, Transport
 from ddns.net.connections import Connections
 from ddns.net.reloading import Reloading
 from ddns.net.reply import Reply
 from ddns.net.streams import Streams
+from ddns.net.tcp import Framer
 from ddns.net.tls import DotListener
 
 Serve = Callable[[Transport, bytes, str, Reply], None]
@@ -44,9 +44,9 @@ class Encrypted:
     """All encrypted listeners of one worker."""
 
     def __init__(
-        self, files: CertificateFiles, frames: Frames, connections: Connections, streams: Streams, reactor: Any
+        self, files: CertificateFiles, framer: Framer, connections: Connections, streams: Streams, reactor: Any
     ) -> None:
-        self._frames = frames
+        self._framer = framer
         self._connections = connections
         self._streams = streams
         self._reactor = reactor
@@ -73,7 +73,7 @@ class Encrypted:
     def _tls(self, sock: socket.socket, stream: Serve, _other: ServeAsker) -> None:
         serve = functools.partial(stream, Transport.TLS)
         current = self.certificate.current
-        listener = DotListener(sock, self._frames, serve, self._connections, self._streams, current)
+        listener = DotListener(sock, self._framer, serve, self._connections, self._streams, current)
         self.certificate.tell(listener.use)
         self._closers.append(listener.close)
 

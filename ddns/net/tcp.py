@@ -9,18 +9,25 @@ everything else together.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
 import socket
 import struct
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.logger import Logger
 
-from ddns.answer.framing import LENGTH, Frames
+from ddns.answer.framing import LENGTH
 from ddns.dns.codes import HEADER_SIZE
 from ddns.net.connections import Connections, Seat
 from ddns.net.reply import Reply
 from ddns.net.streams import ENDED, LISTENING, READING, WRITING, Streams
+
+# Reads once from a socket, answers what is known, sends. Returns how many octets have come where that was all of them;
+# else those octets, the offset behind the last message that was answered, and answers that were not sent.
+Exchange = Callable[[int], int | tuple[bytes, int, bytes]]
 
 # Gets a message that is not known at once, the address it came from, and a `StreamReply`.
 Serve = Callable[[bytes, str, Reply], None]
@@ -38,11 +45,40 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER that makes a close a reset: the ke
 log = Logger(namespace="ddns.tcp")
 
 
+class Framer(Protocol):
+    """What answers what is known at once; the native twin has an `Exchange` of its own besides."""
+
+    def frames(self, octets: bytes, at: int, /) -> tuple[bytes, int]:
+        """Answer framed messages, as `ddns.answer.framing.PureFramer` does."""
+
+
+def exchange_of(framer: Framer) -> Exchange:
+    """Return the `Exchange` of *framer*, one in Python where it has none."""
+    own: Exchange | None = getattr(framer, "exchange", None)
+    if own is not None:
+        return own
+    frames = framer.frames
+
+    def exchange(descriptor: int) -> int | tuple[bytes, int, bytes]:
+        octets = os.read(descriptor, READ)
+        answers, at = frames(octets, 0)
+        sent = 0
+        if answers:
+            with contextlib.suppress(BlockingIOError):
+                sent = os.write(descriptor, answers)
+        if at == len(octets) and sent == len(answers):
+            return at
+        return octets, at, answers[sent:]
+
+    return exchange
+
+
 class TcpConnection:
     """One connection: frames, bounds, and answers in the order in which they are ready (RFC 7766 §6.2.1.1)."""
 
     __slots__ = (
         "_closing",
+        "_descriptor",
         "_ended",
         "_gathered",
         "_listener",
@@ -59,6 +95,7 @@ class TcpConnection:
     def __init__(self, listener: TcpListener, sock: socket.socket, host: str) -> None:
         self._listener = listener
         self._sock = sock
+        self._descriptor = sock.fileno()
         self.host = host
         self.in_flight = 0
         self.seat: Seat | None = None  # None: the connection is gone
@@ -91,12 +128,31 @@ class TcpConnection:
     def _read(self) -> int:
         """Read once and serve; return how many octets have come."""
         try:
-            octets = self._sock.recv(READ)
+            return self._exchange() if self._rest is None else self._read_on()
         except BlockingIOError:
             return 0
         except OSError:
             self._forget()
             return 0
+
+    def _exchange(self) -> int:
+        """Read, where nothing is left over from before; what is known is answered on the way."""
+        came = self._listener.exchange(self._descriptor)
+        if not isinstance(came, int):
+            octets, at, unsent = came
+            if unsent:
+                self._keep(unsent)
+            self._serve(octets, at)
+            return len(octets)
+        if not came:
+            self._end()
+        elif self.seat is not None:
+            self.seat.touch()
+        return came
+
+    def _read_on(self) -> int:
+        """Read what may belong to the beginning of a message that has come before."""
+        octets = os.read(self._descriptor, READ)
         if octets:
             self._come(octets)
         else:
@@ -104,7 +160,7 @@ class TcpConnection:
         return len(octets)
 
     def _take(self, octets: bytes) -> None:
-        """Take what has come in; how it is cut means nothing."""
+        """Take messages as they come in; how they are cut means nothing."""
         rest = self._rest
         if rest is not None:
             rest += octets
@@ -113,7 +169,7 @@ class TcpConnection:
                 return
             octets = bytes(rest)
         answers, at = self._listener.frames(octets, 0)
-        if at != len(octets) or rest is not None:
+        if rest is not None or at != len(octets):
             self._serve(octets, at, answers)
         elif self.seat is not None:  # all that has come is whole, and known
             self.seat.touch()
@@ -121,7 +177,7 @@ class TcpConnection:
 
     _come = _take  # there is nothing around the messages
 
-    def _serve(self, octets: bytes, at: int, answers: bytes) -> None:
+    def _serve(self, octets: bytes, at: int, answers: bytes = b"") -> None:
         """Serve the messages in *octets* from *at* on, as far as the bounds allow; *answers* are those before it."""
         listener = self._listener
         gathered = self._gathered = bytearray(answers)
@@ -191,7 +247,7 @@ class TcpConnection:
     def _ready_again(self, events: int) -> None:
         """Have this connection be ready for *events*, also for those that are there already."""
         if self.seat is not None:
-            self._listener.streams.again(self._sock.fileno(), events)
+            self._listener.streams.again(self._descriptor, events)
 
     def _end(self) -> None:
         """Hear that the client will ask no more; what it has asked it still wants to know (RFC 9293 §3.6)."""
@@ -239,14 +295,19 @@ class TcpConnection:
             self._count()
             return
         try:
-            sent = self._sock.send(octets)
+            sent = os.write(self._descriptor, octets)
         except BlockingIOError:
             sent = 0
         except OSError:
             self._forget()
             return
-        if sent < len(octets) and self.seat is not None:
-            self._unsent = bytearray(octets[sent:])
+        if sent < len(octets):
+            self._keep(octets[sent:])
+
+    def _keep(self, octets: bytes | bytearray) -> None:
+        """Keep what the socket does not take until the client has made room."""
+        if self.seat is not None:
+            self._unsent = bytearray(octets)
             self.seat.unread(True)
             self._ready_again(WRITING)
             self._settle()
@@ -259,7 +320,7 @@ class TcpConnection:
         if unsent is None or seat is None:
             return
         try:
-            sent = self._sock.send(unsent)
+            sent = os.write(self._descriptor, unsent)
         except BlockingIOError:
             return
         except OSError:
@@ -306,7 +367,7 @@ class TcpConnection:
         if seat is None:
             return
         seat.leave()
-        self._listener.streams.forget(self._sock.fileno())
+        self._listener.streams.forget(self._descriptor)
         self._sock.close()
         self._rest = self._unsent = None
         self._wake()
@@ -321,16 +382,17 @@ def _is_part(octets: bytearray) -> bool:
 class TcpListener:
     """Accept connections on *sock*, which is bound and does not block.
 
-    *frames* answers what is known at once, *serve* gets each other message.
+    *framer* answers what is known at once, *serve* gets each other message.
     """
 
     connection: type[TcpConnection] = TcpConnection
 
     def __init__(
-        self, sock: socket.socket, frames: Frames, serve: Serve, connections: Connections, streams: Streams
+        self, sock: socket.socket, framer: Framer, serve: Serve, connections: Connections, streams: Streams
     ) -> None:
         self._sock = sock
-        self.frames = frames
+        self.frames = framer.frames
+        self.exchange = exchange_of(framer)
         self.serve = serve
         self.connections = connections
         self.streams = streams

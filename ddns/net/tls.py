@@ -15,13 +15,12 @@ import ssl
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ddns.answer.framing import Frames
 from ddns.net import hello
 from ddns.net.certificate import Certificate
 from ddns.net.connections import Connections
 from ddns.net.hello import RECORD
 from ddns.net.streams import Streams
-from ddns.net.tcp import Serve, TcpConnection, TcpListener
+from ddns.net.tcp import Framer, Serve, TcpConnection, TcpListener
 
 DOT = "dot"  # RFC 7858's identifier in IANA's registry of ALPN protocol ids
 LONGEST = RECORD + 16 * 1024 + 256  # octets of one record (RFC 8446 §5.2)
@@ -61,6 +60,9 @@ class DotConnection(TcpConnection):
         """Expect the end of the handshake."""
         if self.seat is not None:
             self.seat.begin(self._listener.connections.limits.handshake)
+
+    def _exchange(self) -> int:
+        return self._read_on()
 
     def _come(self, octets: bytes) -> None:
         """Decrypt what has come, as far as it is whole records, and serve what was in them."""
@@ -177,13 +179,13 @@ class DotListener(TcpListener):
     def __init__(
         self,
         sock: socket.socket,
-        frames: Frames,
+        framer: Framer,
         serve: Serve,
         connections: Connections,
         streams: Streams,
         certificate: Certificate,
     ) -> None:
-        super().__init__(sock, frames, serve, connections, streams)
+        super().__init__(sock, framer, serve, connections, streams)
         self.context = context(certificate)
 
     def use(self, certificate: Certificate) -> None:

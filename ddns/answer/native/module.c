@@ -33,6 +33,7 @@ static void answerer_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
     answerer_clear(object);
     batch_free(((Answerer *)object)->batch);
+    stream_free(((Answerer *)object)->stream);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -48,7 +49,8 @@ static PyObject *answerer_new(PyTypeObject *type, PyObject *args, PyObject *kwar
         return NULL;
     }
     self->batch = batch_new();
-    if (self->batch == NULL) {
+    self->stream = stream_new();
+    if (self->batch == NULL || self->stream == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
@@ -85,11 +87,29 @@ static PyObject *answerer_drain(PyObject *object, PyObject *args) {
     return drain((Answerer *)object, fd, wildcard != 0, most, now);
 }
 
+static PyObject *answerer_frames(PyObject *object, PyObject *args) {
+    PyObject *octets;
+    Py_ssize_t at;
+    if (!PyArg_ParseTuple(args, "Sn:frames", &octets, &at)) {
+        return NULL;
+    }
+    return stream_frames((Answerer *)object, octets, at);
+}
+
+static PyObject *answerer_exchange(PyObject *object, PyObject *descriptor) {
+    int fd = PyObject_AsFileDescriptor(descriptor);
+    return fd < 0 ? NULL : stream_exchange((Answerer *)object, fd);
+}
+
 static PyMethodDef answerer_methods[] = {
     {"lookup", answerer_lookup, METH_O,
      "lookup($self, datagram, /)\n--\n\nReturn the answer to *datagram*, or None: Python has to find it."},
     {"drain", answerer_drain, METH_VARARGS,
      "drain($self, fd, wildcard, most, now, /)\n--\n\nRead *most* datagrams, answer those that are known."},
+    {"frames", answerer_frames, METH_VARARGS,
+     "frames($self, octets, at, /)\n--\n\nAnswer the messages of a stream that are known."},
+    {"exchange", answerer_exchange, METH_O,
+     "exchange($self, fd, /)\n--\n\nRead a TCP socket once, answer what is known, and send."},
     {NULL, NULL, 0, NULL},
 };
 

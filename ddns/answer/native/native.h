@@ -6,6 +6,7 @@
  * leaves to Python: the value 0 says so everywhere. It never answers what the pure twin would answer otherwise.
  *
  * module.c  the type `Answerer`            answer.c  from a question to its octets
+ * streams.c messages over TCP and TLS
  * drain.c   recvmmsg and sendmmsg          below.c   names that have no entry of their own
  * guard.c   cookies, response rate limiting, counters
  */
@@ -52,7 +53,8 @@ struct question {
 #include "below.h"
 #include "guard.h"
 
-struct batch; /* drain.c */
+struct batch;  /* drain.c */
+struct stream; /* streams.c */
 
 typedef struct {
     PyObject_HEAD
@@ -60,7 +62,8 @@ typedef struct {
     PyObject *bare;   /* dict: name, type, class -> (counts, body), for who sent no OPT */
     struct below below;
     struct guard guard;
-    struct batch *batch; /* allocated with the object */
+    struct batch *batch; /* allocated with the object, and so is stream */
+    struct stream *stream;
     bool busy;           /* a drain is under way; Python code that it calls must not start another */
 } Answerer;
 
@@ -102,6 +105,16 @@ PyObject *question_host(struct question *question);
 PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double now);
 struct batch *batch_new(void);
 void batch_free(struct batch *batch);
+
+/* Answer the framed messages in the bytes *octets* from the offset *at* on, as long as they are whole and known.
+ * Return (framed answers, offset behind the last message that was answered). */
+PyObject *stream_frames(Answerer *self, PyObject *octets, Py_ssize_t at);
+
+/* Read once from the TCP socket *fd*, answer what is known, send. Return how many octets have come where that was all
+ * of them; else (octets that have come, offset as stream_frames returns it, answers that were not sent). */
+PyObject *stream_exchange(Answerer *self, int fd);
+struct stream *stream_new(void);
+void stream_free(struct stream *stream);
 
 /* Return the attribute *name* of *object* as a new reference to an exact dict; NULL with an exception. */
 PyObject *dict_attribute(PyObject *object, const char *name);
