@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ddns.answer.cookies import CLIENT_COOKIE, COOKIE, Cookies, Verdict
 from ddns.answer.options import first
-from ddns.answer.table import _EDNS, OPT, Entry, Table
+from ddns.answer.table import _EDNS, OPT, Table
 from ddns.dns import wire
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import (
@@ -37,23 +37,22 @@ _BOTH = (_HEAD + COOKIE).to_bytes(2, "big") + _CODE + COOKIE.to_bytes(2, "big")
 _ADDED = _HEAD + COOKIE  # octets by which our cookie makes an OPT longer
 _BEGINS = 4096  # ours: beginnings of OPT records with a cookie that are recognized by their octets, as in the table
 
-# For who begins an OPT record thus: the answers, our OPT record up to the cookie's octets, and what the question
-# without its cookie and the answer's body may have together, octets.
-Form = tuple[dict[bytes, Entry], bytes, int]
-
 
 class Cookied:
-    """Finds cookies in datagrams and answers of *table* for those who send them."""
+    """Finds cookies in datagrams and answers of *table* for those who send them.
 
-    __slots__ = ("_cookies", "_length", "_opt_size", "_table", "forms")
+    A `Form` of the table's `beginnings` has our OPT record up to the cookie's octets, and how many octets the question
+    without its cookie and the answer's body may have together.
+    """
+
+    __slots__ = ("_cookies", "_forms", "_length", "_opt_size", "_table")
 
     def __init__(self, table: Table, cookies: Cookies) -> None:
         self._table = table
         self._cookies = cookies
         self._opt_size = table.opt_size
         self._length = (table.opt_size - len(OPT) + _ADDED).to_bytes(_LENGTH, "big")
-        # By the octets of an OPT record up to those of the cookie that is its only option.
-        self.forms: dict[bytes, Form] = {}
+        self._forms = table.beginnings
 
     def asker(self, datagram: bytes, source: str, now: int) -> Asker:
         """Return who sent *datagram* over UDP from *source*, verified where it holds a good cookie."""
@@ -66,11 +65,11 @@ class Cookied:
 
         It is the table's hot path for those whose OPT record holds a cookie and nothing else.
         """
-        form = self.forms.get(datagram[-COOKIE - _BEGIN : -COOKIE])
+        form = self._forms.get(datagram[-COOKIE - _BEGIN : -COOKIE])
         if form is not None:
             end, cookie = -COOKIE - _BEGIN, datagram[-COOKIE:]
         else:
-            form = self.forms.get(datagram[-CLIENT_COOKIE - _BEGIN : -CLIENT_COOKIE])
+            form = self._forms.get(datagram[-CLIENT_COOKIE - _BEGIN : -CLIENT_COOKIE])
             if form is None:
                 self._learn(datagram)
                 return None
@@ -114,10 +113,10 @@ class Cookied:
             return
         answers, opt, _ = plain
         payload = min(max(begin[3] << 8 | begin[4], UDP_MIN_PAYLOAD), UDP_MAX_PAYLOAD)
-        if len(self.forms) >= _BEGINS:
-            self.forms.clear()
+        if len(self._forms) >= _BEGINS:
+            self._forms.clear()
         ours = opt[:_FIXED] + self._length + opt[_FIXED + _LENGTH :] + _OPEN
-        self.forms[begin] = answers, ours, payload - len(opt) - _ADDED + _BEGIN
+        self._forms[begin] = answers, ours, payload - len(opt) - _ADDED + _BEGIN
 
 
 def find(message: bytes) -> bytes:

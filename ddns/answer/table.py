@@ -81,6 +81,7 @@ class Table:
         "_shed",
         "_signed",
         "_tails",
+        "beginnings",
         "below",
         "shelf",
         "zones",
@@ -115,6 +116,8 @@ class Table:
         # and the sender's limit where it is below ours.
         self._clients: dict[bytes, Edns] = {}
         self._tails: dict[bytes, Form] = {}
+        # The same for who sends a cookie, by the octets of an OPT record up to the cookie's: see `ddns.answer.cookied`.
+        self.beginnings: dict[bytes, Form] = {}
 
     def is_plain(self, datagram: bytes) -> bool:
         """Tell whether *datagram* ends in an OPT record without options that is known: it holds no cookie."""
@@ -169,6 +172,7 @@ class Table:
                 # Who sends them all does not keep others out: those that are used come back at once.
                 self._clients.clear()
                 self._tails.clear()
+                self.beginnings.clear()
             self._clients[octets] = client
             # What may stand before our OPT, and the octets of theirs, which the hot path does not subtract.
             limit = client.payload - len(self._opt) + len(OPT) if client.payload < UDP_MAX_PAYLOAD else 0

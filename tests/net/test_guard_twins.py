@@ -184,6 +184,43 @@ def test_a_question_with_a_cookie_is_answered_without_python(twin, host):
 
 
 @pytest.mark.parametrize("twin", TWINS)
+def test_who_sends_all_kinds_of_opt_records_keeps_nobody_off_the_hot_path(twin):
+    """What is known of senders is forgotten where it is too much, and comes back, cookies or not."""
+    with servers(twin) as (server,):
+        wires = [asked("www.example.", cookie) for cookie in (None, CLIENT)]
+        for payload in range(1, 4200):
+            server.table.opt(asked("www.example.", payload=payload)[-11:])
+        for wire in wires * 3:
+            server.ask("127.0.0.1", wire)
+        for payload in range(1, 4200):
+            server.table.opt(asked("www.example.", payload=payload)[-11:])
+        assert len(server.table.beginnings) == 0
+        for wire in wires * 3:
+            server.ask("127.0.0.1", wire)
+        server.quick = 0
+
+        assert [len(server.ask("127.0.0.1", wire)) for wire in wires] == [1, 1]
+        assert server.quick == 2
+
+
+@pytest.mark.parametrize("do", [False, True])
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_cookie_beside_a_name_that_does_not_exist_needs_no_python(twin, do):
+    """What is said of such names is put together by both twins, and a cookie changes nothing about that."""
+    with servers(twin) as (server,):
+        for label in ("one", "two", "three"):
+            server.ask("127.0.0.1", asked(f"{label}.example.", CLIENT, do=do))
+        server.quick = 0
+
+        wire = asked("four.example.", CLIENT, do=do)
+        answer = server.ask("127.0.0.1", wire)
+
+        assert server.quick == 1
+        assert answer == [server.responder.respond(wire, Asker(Transport.UDP, "127.0.0.1"))]
+        assert answer[0][3] & 15 == 3
+
+
+@pytest.mark.parametrize("twin", TWINS)
 def test_answers_of_the_table_and_others_count_in_the_same_cells(twin):
     """Five answers in all, however they were found, and five more from another address of the network are none."""
     with servers(twin, limits=RrlLimits(answers=5, errors=5, every=0, slip=0, exempt=())) as (server,):
