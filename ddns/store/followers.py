@@ -28,3 +28,8 @@ async def enter(conn: AsyncConnection[Any], worker: int) -> None:
         await conn.execute(
             "INSERT INTO followers (backend, worker) VALUES (pg_backend_pid(), %(worker)s)", {"worker": worker}
         )
+
+
+async def leave(conn: AsyncConnection[Any]) -> None:
+    """Follow editions no longer on *conn*."""
+    await conn.execute("DELETE FROM followers WHERE backend = pg_backend_pid()")

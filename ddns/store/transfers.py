@@ -236,6 +236,13 @@ async def tell(conn: AsyncConnection[Any]) -> None:
 # -- NOTIFY
 
 
+async def has_targets(conn: AsyncConnection[Any]) -> bool:
+    """Tell whether anybody at all is to be notified."""
+    cursor = await conn.execute("SELECT EXISTS (SELECT FROM transfer_targets)")
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def take_sending(conn: AsyncConnection[Any]) -> bool:
     """Become the one process that sends NOTIFY, until *conn* closes; False: another one is."""
     cursor = await conn.execute("SELECT pg_try_advisory_lock(%(lock)s)", {"lock": SENDER_LOCK})

@@ -21,7 +21,7 @@ from ddns.auth.principal import Credential
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.net.keyring import Keyring
-from ddns.store import notify, transfers
+from ddns.store import followers, notify, transfers
 from ddns.store.pool import Connection, Pool, connect
 from ddns.store.transfers import Notice
 from ddns.transfers import notice
@@ -93,6 +93,7 @@ class Notifier:
         self._limits = limits
         self._clock = clock
         self._pool = Pool(dsn, "ddns_server", 1)
+        self._follower = secrets.randbits(63)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._forget()
@@ -150,9 +151,9 @@ class Notifier:
                 await self._changed(conn)
         log.info("notify.sending")
         self._forget()
+        await self._follow(conn)
         self._compare()
         await self._pool.open()
-        await conn.execute(f"LISTEN {notify.ZONES}")
         sending = asyncio.ensure_future(self._send_due())
         try:
             while not sending.done():
@@ -164,6 +165,7 @@ class Notifier:
                         changed = True
                 if changed:
                     await self._changed(conn)
+                    await self._follow(conn)
                     self._compare()
                 await conn.execute("SELECT 1")  # a connection that is silently broken, and its lock, show here
             await sending
@@ -173,6 +175,15 @@ class Notifier:
             for sock in self._sockets.values():
                 sock.close()
             await self._pool.close()
+
+    async def _follow(self, conn: Connection) -> None:
+        """Listen for editions where anybody is to be told of them: who listens costs every commit a notification."""
+        if await transfers.has_targets(conn):
+            await conn.execute(f"LISTEN {notify.ZONES}")
+            await followers.enter(conn, self._follower)
+        else:
+            await conn.execute(f"UNLISTEN {notify.ZONES}")
+            await followers.leave(conn)
 
     def _compare(self) -> None:
         self._compared = 0
