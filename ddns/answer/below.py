@@ -134,6 +134,7 @@ class Below:
         if isinstance(image, int) or size > MAX_NAME or question[-2:] != _IN or question[-4:-2] in _META:
             return None
         mark = image.remembered.mark
+        image.used = True
         signed = tail and datagram[-4]  # DO, in the OPT record's flags (RFC 3225 §3)
         end = _FIXED + size
         nodes = image.nodes
@@ -172,8 +173,8 @@ class Below:
         body = written(octets, spots, size - len(encloser))
         if how == REFERRAL:
             opening = _NOT_OURS[opening]
-        elif how == UNUSUAL or (closer is not name and closer in nodes):
-            return None  # the closest encloser is further down
+        elif how == UNUSUAL or not image.whole or (closer is not name and closer in nodes):
+            return None  # or the closest encloser is further down
         else:
             opening = _NXDOMAIN[opening]
         if not signed:
@@ -231,9 +232,13 @@ class Below:
         if match is None or draft.answer or len(draft.images) != 1 or not answer.whole:
             return
         image = draft.images[0]
+        if not image.whole:
+            return  # what is not in memory may exist all the same
         mark = image.remembered.mark
         pieces = self.signed if do else self.plain
         if match.kind == Kind.NOTHING:
+            if not image.whole:
+                return  # what is not in memory may exist all the same
             known = pieces.get(match.owner)
             if known is None or known.mark is not mark:
                 self._keep(pieces, match.owner, _denial(image, match.owner, do=do))

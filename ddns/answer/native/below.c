@@ -19,7 +19,7 @@ enum { MARK, HOW, COUNTS, OTHERS, OCTETS, SPOTS, OWNERS, SALT, ITERATIONS, WILDC
 enum { SAID_MARK, DELEGATED, SAID_COUNTS, SAID_OTHERS, SAID_BODY, SAID_FIELDS };                     /* Said */
 
 static const char *const attributes[BELOW_NAMES] = {
-    "remembered", "mark", "nodes", "nsec", "nsec3", "wire", "split", "sigs",
+    "remembered", "mark", "whole", "used", "nodes", "nsec", "nsec3", "wire", "split", "sigs",
     "type", "_firsts", "_keys", "_values", "get", "at_or_before",
 };
 
@@ -457,9 +457,12 @@ static Py_ssize_t answer_below(struct below *below, const struct question *quest
     PyObject *closer = above(line, up - 1);
     long how = PyLong_AsLong(PyTuple_GET_ITEM(piece, HOW));
     int exists = closer == NULL ? -1 : up > 1 && how != REFERRAL ? PySequence_Contains(nodes, closer) : 0;
-    if (how < 0 || exists < 0) {
+    PyObject *whole = exists < 0 ? NULL : attribute(below, image, BELOW_WHOLE);
+    bool known = whole == Py_True || how == REFERRAL; /* else what is not in memory may exist all the same */
+    Py_XDECREF(whole);
+    if (how < 0 || whole == NULL) {
         size = -1;
-    } else if (how < UNUSUAL && exists == 0 &&
+    } else if (how < UNUSUAL && known && exists == 0 &&
                put_piece(body, PyTuple_GET_ITEM(piece, OCTETS), PyTuple_GET_ITEM(piece, SPOTS), line->at[up])) {
         size_t apex = HEADER_SIZE + (size_t)line->at[zone];
         int proofs = 1;
@@ -506,7 +509,9 @@ Py_ssize_t below_answer(struct below *below, const struct question *question, ui
     if (image != NULL && !PyLong_Check(image)) { /* a number is a zone that is not in memory */
         PyObject *remembered = attribute(below, image, BELOW_REMEMBERED);
         PyObject *mark = remembered == NULL ? NULL : attribute(below, remembered, BELOW_MARK);
-        PyObject *nodes = mark == NULL ? NULL : attribute(below, image, BELOW_NODES);
+        PyObject *nodes = mark == NULL || PyObject_SetAttr(image, below->names[BELOW_USED], Py_True) < 0
+                              ? NULL
+                              : attribute(below, image, BELOW_NODES);
         PyObject *node = nodes == NULL ? NULL : get(below, nodes, line.octets[0]);
         if (node != NULL) {
             size = answer_exact(below, question, line.octets[0], node, mark, zone == 0, &body, out);
