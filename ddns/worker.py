@@ -36,6 +36,7 @@ from ddns.aio import loop, on_loop
 from ddns.answer import hot
 from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
+from ddns.answer.counters import STREAMED
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import MEMORY, Table
@@ -57,7 +58,7 @@ from ddns.net.keyring import Keyring
 from ddns.net.pins import Pins, Publishing
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
-from ddns.net.reply import Reply
+from ddns.net.reply import Reply, counted
 from ddns.net.report import Report
 from ddns.net.streams import Streams
 from ddns.net.subscriber import Subscriber
@@ -229,7 +230,7 @@ class Worker:
             sock = socket.socket(fileno=inherited.descriptor)
             sock.setblocking(False)
             if inherited.kind != "dns" and self._encrypted:
-                self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve)
+                self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve_counted)
             elif sock.type == socket.SOCK_DGRAM:
                 reader = udp.reader(sock, self._answerer, self._serve_udp, self._rrl, self._admission)
                 reactor().addReader(reader)
@@ -281,7 +282,11 @@ class Worker:
             self._serve(wire, cookied.asker(wire, source, now), reply)
 
     def _serve_stream(self, transport: Transport, wire: bytes, source: str, reply: Reply) -> None:
-        self._serve(wire, Asker(transport, source), reply)
+        self._serve_counted(wire, Asker(transport, source), reply)
+
+    def _serve_counted(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+        self._rrl.counters.numbers[STREAMED] += 1
+        self._serve(wire, asker, counted(reply, self._rrl.counters))
 
     def _serve(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         if self._subscriber.register.is_complete or not self._settle(wire, asker, reply):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ddns.answer.counters import STREAMED, Counters
 from ddns.dns.codes import FLAG_TC, HEADER_SIZE
 
 LENGTH = 2  # octets before each message
@@ -14,19 +15,20 @@ _TC = FLAG_TC >> 8
 
 
 class PureFramer:
-    """Answer the messages of a stream that *lookup* knows; its native twin is in `ddns.answer.hot`."""
+    """Answer the messages of a stream that *lookup* knows, and count them; its native twin is in `ddns.answer.hot`."""
 
-    __slots__ = ("_lookup",)
+    __slots__ = ("_lookup", "_numbers")
 
-    def __init__(self, lookup: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, lookup: Callable[[bytes], bytes | None], counters: Counters | None = None) -> None:
         self._lookup = lookup
+        self._numbers = (counters or Counters()).numbers
 
     def frames(self, octets: bytes, at: int, /) -> tuple[bytes, int]:
         """Answer the messages in *octets* from the offset *at* on, in their order, as long as they are whole and known.
 
         Return the framed answers, some `ROOM` octets at most, and the offset behind the last message that was answered.
         """
-        lookup = self._lookup
+        lookup, numbers = self._lookup, self._numbers
         size = len(octets)
         out: list[bytes] = []
         room = ROOM
@@ -37,6 +39,8 @@ class PureFramer:
             answer = lookup(octets[at + LENGTH : end])
             if answer is None or answer[2] & _TC:  # a truncated answer is for UDP only
                 break
+            numbers[STREAMED] += 1
+            numbers[answer[3] & 15] += 1
             out += (len(answer).to_bytes(LENGTH, "big"), answer)
             room -= LENGTH + len(answer)
             at = end

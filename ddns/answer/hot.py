@@ -22,7 +22,7 @@ class PureAnswerer:
 
     def __init__(self, table: Table, rrl: Rrl) -> None:
         self.lookup: Callable[[bytes], bytes | None] = table.lookup
-        self.frames = PureFramer(table.lookup).frames
+        self.frames = PureFramer(table.lookup, rrl.counters).frames
         self.cookied = None if rrl.cookies is None else Cookied(table, rrl.cookies)
 
 

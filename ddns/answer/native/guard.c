@@ -69,6 +69,11 @@ void guard_end(struct guard *guard, Py_ssize_t received, Py_ssize_t handed) {
     guard->now = 0;
 }
 
+void guard_streamed(struct guard *guard, size_t rcode) {
+    count(guard, GUARD_STREAMED, 1);
+    count(guard, rcode, 1);
+}
+
 /* ---- SipHash-2-4 (RFC 9018 section 4.4; Aumasson and Bernstein, 2012) ---- */
 
 static uint64_t rotated(uint64_t word, unsigned int bits) { return word << bits | word >> (64 - bits); }

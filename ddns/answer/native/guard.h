@@ -9,6 +9,7 @@ struct question;
 #define GUARD_RCODES 24
 #define GUARD_RECEIVED 24
 #define GUARD_HANDED 25
+#define GUARD_STREAMED 29
 #define GUARD_NUMBERS 30
 
 #define CLIENT_COOKIE 8 /* octets, RFC 7873 section 4 */
@@ -42,6 +43,9 @@ void guard_clear(struct guard *guard);
  * which *handed* are Python's. */
 void guard_begin(struct guard *guard, double now);
 void guard_end(struct guard *guard, Py_ssize_t received, Py_ssize_t handed);
+
+/* Count a message that came over a stream, and its answer of *rcode*. */
+void guard_streamed(struct guard *guard, size_t rcode);
 
 /* Read the additional section of *question* where it is something else than an OPT record without options that the
  * Table knows, and fill in edns, signed_, answers, opt and limit: an OPT record with a cookie as its only option.

@@ -41,6 +41,7 @@ static Py_ssize_t answer_frames(Answerer *self, const uint8_t *octets, size_t si
         if (answered == 0 || (out[2] & FLAG_TC) != 0) {
             break; /* Python has to answer; what is truncated is for UDP only */
         }
+        guard_streamed(&self->guard, out[3] & 15);
         out[-2] = (uint8_t)(answered >> 8);
         out[-1] = (uint8_t)answered;
         put += LENGTH + (size_t)answered;
