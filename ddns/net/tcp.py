@@ -161,6 +161,8 @@ class TcpConnection:
 
     def _take(self, octets: bytes) -> None:
         """Take messages as they come in; how they are cut means nothing."""
+        if not octets:
+            return
         rest = self._rest
         if rest is not None:
             rest += octets

@@ -20,7 +20,7 @@ from ddns.net.certificate import Certificate
 from ddns.net.connections import Connections
 from ddns.net.hello import RECORD
 from ddns.net.streams import Streams
-from ddns.net.tcp import Framer, Serve, TcpConnection, TcpListener
+from ddns.net.tcp import READ, Framer, Serve, TcpConnection, TcpListener
 
 DOT = "dot"  # RFC 7858's identifier in IANA's registry of ALPN protocol ids
 LONGEST = RECORD + 16 * 1024 + 256  # octets of one record (RFC 8446 §5.2)
@@ -62,51 +62,70 @@ class DotConnection(TcpConnection):
             self.seat.begin(self._listener.connections.limits.handshake)
 
     def _exchange(self) -> int:
-        return self._read_on()
+        """Read, where no message is left over from before; what is whole and known goes straight through."""
+        octets = os.read(self._descriptor, READ)
+        if not octets:
+            self._end()
+        elif not self._up or self._part or _whole(octets) != len(octets):
+            self._come(octets)
+        else:
+            self._coming.write(octets)
+            plain = self._plain()
+            answers, at = self._listener.frames(plain, 0)
+            if at == len(plain) and answers and not self._ended and self.seat is not None:
+                self.seat.touch()
+                self._say(answers)
+            else:
+                if plain:
+                    self._serve(plain, at, answers)
+                self._finish()
+        return len(octets)
 
     def _come(self, octets: bytes) -> None:
         """Decrypt what has come, as far as it is whole records, and serve what was in them."""
         if self._part:
             octets = self._part + octets
-        at = _whole(octets)
-        self._part = octets[at:]
-        if at:
-            self._decrypt(octets[:at] if self._part else octets)
-        if self._part and self._up:
-            self._settle()
-
-    def _decrypt(self, records: bytes) -> None:
+        end = _whole(octets)
+        self._part = octets[end:]
+        records = octets[:end]
         if not self._up:
             self._shake_hands(records)
-        else:
+        elif records:
             self._coming.write(records)
-        if self._up and self._coming.pending:
-            self._serve_plain()
-        if self._going.pending and self.seat is not None:
-            self._write(self._going.read())  # tickets, or an answer to a key update
+        if self._up:
+            if self._coming.pending:
+                self._take(self._plain())
+            self._settle()
+        else:
+            self._count()
+        self._finish()
 
-    def _serve_plain(self) -> None:
-        pieces = []
-        ended = False
+    def _plain(self) -> bytes:
+        """Return what the whole records that have come hold."""
+        coming, read = self._coming, self._tls.read
+        plain = b""
         try:
-            while self._coming.pending and not ended:
-                pieces.append(self._tls.read(LONGEST))
-                ended = not pieces[-1]  # its close_notify: it will ask no more
+            while coming.pending and not self._ended:
+                more = read(coming.pending)  # no record holds more than it is long
+                plain += more
+                self._ended = not more  # a close_notify: the client will ask no more
         except ssl.SSLWantReadError:
-            pass  # the last record held nothing for us
+            pass  # what came was for TLS itself
         except ssl.SSLError:
             self._fail()
-            return
-        plain = b"".join(pieces)
-        if plain:
-            self._take(plain)
-        if ended and self.seat is not None:
+        return plain
+
+    def _finish(self) -> None:
+        """Send what TLS itself has to say, such as tickets, and end where the client has."""
+        if self._going.pending and self.seat is not None:
+            self._write(self._going.read())
+        if self._ended:
             self._end()
 
     def _shake_hands(self, records: bytes) -> None:
         if self._greeting is None:
             self._coming.write(records)
-        elif not self._greeted(self._greeting + records):
+        elif not records or not self._greeted(self._greeting + records):
             return
         try:
             self._tls.do_handshake()
@@ -140,7 +159,7 @@ class DotConnection(TcpConnection):
         super().close()
 
     def _unfinished(self) -> int:
-        return super()._unfinished() + len(self._part)
+        return super()._unfinished() + len(self._part) + len(self._greeting or b"")
 
     def _say(self, octets: bytes | bytearray) -> None:
         try:
