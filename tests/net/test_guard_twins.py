@@ -25,6 +25,7 @@ from ddns.answer.twin import NATIVE
 from ddns.dns import names
 from ddns.dns.asker import Asker, Transport
 from ddns.net import udp
+from ddns.net.reply import StreamReply, counted
 
 NOW = 1_900_000_000 // 86400 * 86400 + 1000  # yesterday's cookies are still good
 CLIENT = b"8 octets"
@@ -300,3 +301,55 @@ def test_the_native_hash_takes_keys_of_16_octets_only():
         for size in (0, 15, 17):
             with pytest.raises(ValueError, match="16 octets"):
                 NATIVE.siphash24(bytes(size), b"")
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_messages_of_a_stream_are_counted_with_their_answers(twin):
+    """Those that are known at once; the first that is not is not taken."""
+    with servers(twin) as (server,):
+        known = asked("www.example.")
+        server.responder.respond(known, Asker(Transport.UDP, "127.0.0.1"))
+        framed = [len(wire).to_bytes(2, "big") + wire for wire in (known, known, asked("big.example."))]
+
+        _, at = answerer(twin, server.table, server.rrl).frames(b"".join(framed), 0)
+
+        assert at == 2 * len(framed[0])
+        assert (server.numbers[counters.STREAMED], server.numbers[0], sum(server.numbers)) == (2, 2, 4)
+
+
+class Transfer:
+    """A reply of several messages."""
+
+    def __init__(self):
+        self.sent = []
+
+    def __call__(self, octets):
+        self.sent.append(octets)
+
+    def more(self, octets):
+        self.sent.append(octets)
+
+    async def room(self):
+        return True
+
+    def abort(self):
+        self.sent.append("aborted")
+
+
+def test_a_counted_reply_can_do_what_it_could_before():
+    """A transfer sends several messages, an HTTPS client gets one."""
+    found, inner, single = counters.Counters(), Transfer(), []
+    transfer = counted(inner, found)
+    answer = b"\0\1\x84\0" + bytes(8)
+
+    transfer.more(answer)
+    transfer(answer)
+    transfer.abort()
+    plain = counted(single.append, found)
+    plain(answer)
+    plain(b"")
+
+    assert isinstance(transfer, StreamReply)
+    assert not isinstance(plain, StreamReply)
+    assert (inner.sent, single) == ([answer, answer, "aborted"], [answer, b""])
+    assert found.numbers[0] == 3
