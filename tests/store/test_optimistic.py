@@ -1,0 +1,355 @@
+"""The short way of a batch: it gives what the careful way gives, or nothing, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
+
+import craft
+import pytest
+from committing import ALL, FOLLOWER, NOBODY, SOME, House, read
+from conftest import _database
+from waiting import TEMPLATE
+
+from ddns.auth.principal import Grant
+from ddns.dns.codes import Rcode
+from ddns.store import credentials, followers, grants, homes
+from ddns.store import signing as signing_rows
+
+OWNERS = ("@", "a", "b.a", "c.b.a", "*.w", "cut", "ns.cut", "alias", "gone", "new", "x.secret")
+RECORDS = (
+    ("A", "192.0.2.1"), ("A", "192.0.2.9"), ("A", "198.51.100.1"), ("A", "203.0.113.5"), ("AAAA", "2001:db8::9"),
+    ("TXT", "two"), ("CNAME", "a"), ("NS", "ns.cut"), ("MX", "10 a"), ("DNAME", "elsewhere.example."),
+    ("SOA", craft.SOA.format(serial=4_000_000)), ("RRSIG", "A 13 2 300 20300101000000 20200101000000 1 @ AAAA"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def house(dsn_for, tmp_path):
+    return House(dsn_for, tmp_path / "house")
+
+
+@asynccontextmanager
+async def two_houses(postgres, folder, denial: str) -> AsyncIterator[tuple[House, House]]:
+    """Yield a house whose worker takes the short way, and one whose worker does not, alike to the last row."""
+
+    def dsns(name):
+        return lambda role: postgres.dsn("ddns_owner" if role == "owner" else role, name)
+
+    database = contextmanager(_database)
+    with database(postgres, TEMPLATE) as one, database(postgres, TEMPLATE) as other:
+        async with (
+            House(dsns(one), folder / "short", denial=denial) as short,
+            House(dsns(other), folder / "careful", short=False, denial=denial) as careful,
+        ):
+            yield short, careful
+
+
+def random_update(chance: random.Random, house: House, ident: int) -> bytes:
+    """Return an update that does what clients do, and what they should not."""
+
+    def operation() -> bytes:
+        owner = chance.choice(OWNERS)
+        rdtype, text = chance.choice(RECORDS)
+        which = chance.random()
+        if which < 0.5:
+            return craft.add(owner, chance.choice((60, 300)), rdtype, text)
+        if which < 0.7:
+            return craft.delete_record(owner, rdtype, text)
+        if which < 0.98:
+            return craft.delete(owner, chance.choice(("ANY", rdtype)))
+        return craft.rr("outside.example.", "A", craft.IN, 60, bytes(4))
+
+    def need() -> bytes:
+        owner, (rdtype, text) = chance.choice(OWNERS), chance.choice(RECORDS)
+        return chance.choice(
+            (craft.exists(owner), craft.absent(owner, rdtype), craft.exists(owner, rdtype),
+             craft.equals(owner, rdtype, text), craft.absent(owner))
+        )  # fmt: skip
+
+    key = chance.choices((ALL, SOME, NOBODY), (8, 2, 1))[0]
+    needs = [need()] if chance.random() < 0.2 else []
+    return house.signed(*(operation() for _ in range(chance.randint(1, 4))), key=key, needs=needs, ident=ident)
+
+
+@pytest.mark.parametrize(("denial", "seed"), [("nsec3", 1), ("nsec", 2)])
+async def test_both_ways_give_the_same_answers_and_the_same_rows(postgres, tmp_path, denial, seed):
+    """Answer for answer, to the octet, and row for row; and what is published validates."""
+    chance = random.Random(seed)
+    async with two_houses(postgres, tmp_path, denial) as (short, careful):
+        ident = 0
+        sent: list[bytes] = []
+        for _ in range(40):
+            batch = []
+            for _ in range(chance.choice((1, 1, 2, 5))):
+                ident += 1
+                batch.append(random_update(chance, short, ident))
+            if sent and chance.random() < 0.15:
+                batch.append(chance.choice(sent))
+            if chance.random() < 0.1:
+                batch.append(batch[0])
+            if chance.random() < 0.2:
+                short.worker.table.evict(short.zone)
+            sent += batch
+
+            assert await short.worker.send(*batch) == await careful.worker.send(*batch)
+            assert await short.rows() == await careful.rows()
+
+        assert short.line.ran > 25
+        assert await short.validate() > 4
+
+
+async def test_an_update_is_one_statement_and_needs_no_other_connection(house):
+    """So is a batch; and one row each is written of what there is one of for each update."""
+    async with house:
+        await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1")))
+        lent, ran, asked = house.worker.pool.lent, house.line.ran, house.signer.asked
+        before = await house.rows()
+
+        await house.send(
+            *(house.signed(craft.add(f"n{number}", 300, "A", "192.0.2.1"), ident=number) for number in range(32))
+        )
+
+        after = await house.rows()
+        assert (house.worker.pool.lent - lent, house.line.ran - ran, house.signer.asked - asked) == (0, 1, 1)
+        grown = {what: len(after[what]) - len(before[what]) for what in after}
+        assert grown == {
+            "zones": 0, "signing": 0, "records": 32, "shown": 64, "journal": 32, "editions": 1, "requests": 32,
+            "leases": 0,
+        }  # fmt: skip
+
+
+async def test_the_journal_and_the_heads_count_on_from_where_the_zone_stands(house):
+    async with house:
+        for number in range(0, 30, 10):
+            await house.send(
+                *(house.signed(craft.add("new", 60 + one, "A", f"192.0.2.{one}"), ident=one)
+                  for one in range(number, number + 2))
+            )  # fmt: skip
+
+        assert [entry[1] for entry in (await house.rows())["journal"]] == list(range(1, (await house.row()).head + 1))
+
+
+async def revoke(house: House) -> None:
+    await credentials.revoke(house.admin, ALL)
+
+
+async def take_the_grant(house: House) -> None:
+    await house.admin.execute("DELETE FROM grants WHERE credential IS NOT NULL")
+
+
+async def narrow_the_grant(house: House) -> None:
+    await house.admin.execute("UPDATE grants SET types = '{16}' WHERE credential IS NOT NULL AND rule = 'zone'")
+
+
+async def deny_everybody(house: House) -> None:
+    await grants.insert(house.admin, None, Grant(house.zone, craft.ORIGIN, frozenset({1}), "zone", denied="no"))
+
+
+async def suspend(house: House) -> None:
+    await homes.insert(house.admin, house.zone)
+    await house.admin.execute("UPDATE homes SET state = 'suspended'")
+
+
+async def remove_the_zone(house: House) -> None:
+    await house.admin.execute("DELETE FROM zones")
+
+
+CHANGES = {
+    revoke: Rcode.REFUSED,
+    take_the_grant: Rcode.REFUSED,
+    narrow_the_grant: Rcode.REFUSED,
+    deny_everybody: Rcode.REFUSED,
+    suspend: Rcode.REFUSED,
+    remove_the_zone: Rcode.NOTAUTH,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
+async def test_what_changes_while_the_signer_works_is_seen_by_the_commit(house, change):
+    """The update was judged good, and is refused all the same; nothing of it is there."""
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        ran = house.line.ran
+        house.signer.meanwhile = lambda: change(house)
+
+        (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
+
+        assert reply.rcode() == CHANGES[change]
+        assert house.line.ran == ran + 1
+        rows = await house.rows()
+        assert not [row for row in rows["records"] + rows["shown"] if b"new" in row[1]]
+        assert len(rows["journal"]) == 2
+
+
+async def test_a_lease_that_begins_meanwhile_is_respected(house):
+    """What the update adds anew is permanent, as the careful way knows."""
+    async with house:
+        await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1")))
+
+        async def lease() -> None:
+            await house.admin.execute(
+                """INSERT INTO leases (zone, owner, type, digest, rdata, seconds, ends_at)
+                   SELECT zone, owner, type, sha256(rdatas[1]), rdatas[1], 60, now() FROM rrsets
+                   WHERE owner LIKE '%new' AND type = 1"""
+            )
+
+        house.signer.meanwhile = lease
+        await house.send(house.signed(craft.add("new", 60, "A", "192.0.2.1"), ident=2))
+
+        assert (await house.rows())["leases"] == []
+
+
+async def test_records_that_wait_for_the_signer_are_not_overlooked(house):
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        house.signer.meanwhile = lambda: signing_rows.mark_pending(house.admin, [house.zone])
+
+        (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
+
+        assert reply.rcode() == Rcode.NOERROR
+        assert (await house.row()).signed_pending
+        assert (await house.row()).edition == 2
+
+
+async def test_of_two_workers_that_judge_at_once_one_is_first_and_the_other_adds_to_it(house):
+    async with house:
+        other = await house.another()
+        for number in range(6):
+            address, words = craft.add("new", 300, "A", f"192.0.2.{number}"), craft.add("new", 300, "TXT", f"t{number}")
+            one = house.signed(address, craft.delete("new", "TXT"), ident=number)
+            two = house.signed(craft.delete("new", "A"), words, ident=100 + number)
+            before = (await house.row()).edition
+
+            replies = await asyncio.gather(house.worker.send(one), other.send(two))
+
+            assert {read(reply).rcode() for (reply,) in replies} == {Rcode.NOERROR}
+            assert (await house.row()).edition == before + 2
+            for worker in (house.worker, other):
+                await worker.subscriber.catch_up([house.zone])
+
+        rows = await house.rows()
+        assert [row[2] for row in rows["records"] if row[1].endswith(b"\0new")] in ([1], [16])
+        assert await house.validate() > 10
+
+
+async def test_a_request_that_another_server_is_answering_is_done_once(house):
+    async with house:
+        other = await house.another()
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        message = house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2)
+
+        replies = await asyncio.gather(house.worker.send(message), other.send(message))
+
+        assert {read(reply).rcode() for (reply,) in replies} == {Rcode.NOERROR}
+        assert len((await house.rows())["journal"]) == 3
+
+
+async def test_an_answer_that_was_remembered_meanwhile_is_given_again(house):
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        message = house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2)
+        await house.send(message)
+        digest = next(entry[4] for entry in (await house.rows())["journal"] if entry[1] == 3)
+        again = house.signed(craft.add("newer", 300, "A", "192.0.2.1"), ident=3)
+
+        (first,) = await house.send(message)
+        (second,) = await house.send(again)
+
+        assert (first.rcode(), second.rcode()) == (Rcode.NOERROR, Rcode.NOERROR)
+        assert [entry[4] for entry in (await house.rows())["journal"]].count(digest) == 1
+
+
+async def test_without_an_answer_of_the_signer_the_change_is_kept_and_waits(house):
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        await house.running.service.close()
+
+        (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
+
+        assert reply.rcode() == Rcode.NOERROR
+        assert (await house.row()).signed_pending
+
+
+async def test_a_connection_that_has_ended_is_made_anew(house):
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        await house.admin.execute(
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE query LIKE 'SELECT commit_updates%' AND datname = current_database()"""
+        )
+        await asyncio.sleep(0.05)
+
+        (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
+
+        assert reply.rcode() == Rcode.NOERROR
+
+
+async def test_who_hears_nothing_of_its_commit_sends_it_again_and_it_is_done_once(house):
+    """The connection breaks in the commit: SERVFAIL, whatever became of it, and the same message finds out."""
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        message = house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2)
+        async with house.admin.transaction():
+            await house.admin.execute("SELECT FROM zones FOR UPDATE")
+            sending = asyncio.ensure_future(house.send(message))
+            killed = 0
+            while not killed:
+                await asyncio.sleep(0.01)
+                cursor = await house.admin.execute(
+                    """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                       WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+                )
+                (killed,) = await cursor.fetchone()
+            (first,) = await sending
+        (second,) = await house.send(message)
+
+        assert (first.rcode(), second.rcode()) == (Rcode.SERVFAIL, Rcode.NOERROR)
+        assert len((await house.rows())["journal"]) == 3
+
+
+async def test_only_other_followers_are_notified(house, connected):
+    """Nobody is where nobody else listens."""
+    async with house:
+        listening = await connected("ddns_server")
+        await listening.execute("LISTEN ddns_zones")
+
+        async def heard() -> list[str]:
+            return [one.payload async for one in listening.notifies(timeout=0.2, stop_after=1)]
+
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        nobody = await heard()
+        await followers.enter(listening, FOLLOWER)
+        await house.send(house.signed(craft.add("second", 300, "A", "192.0.2.1"), ident=2))
+        own = await heard()
+        await followers.enter(listening, FOLLOWER + 1)
+        await house.send(house.signed(craft.add("third", 300, "A", "192.0.2.1"), ident=3))
+        other = await heard()
+
+        assert (nobody, own, other) == ([], [], [f"{house.zone}:4"])
+
+
+async def test_followers_whose_connection_has_ended_are_struck_off(connected):
+    old, new = await connected("ddns_server"), await connected("ddns_server")
+    await followers.enter(old, 1)
+    await followers.enter(new, 2)
+    await old.close()
+    await asyncio.sleep(0.05)
+
+    await followers.enter(new, 2)
+
+    owner = await connected("owner")
+    assert await (await owner.execute("SELECT worker FROM followers")).fetchall() == [(2,)]
+
+
+async def test_a_request_too_old_for_the_database_is_refused(house):
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        house.worker.now -= 100_000_000  # some years
+
+        (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
+
+        assert reply.rcode() == Rcode.REFUSED
+        assert len((await house.rows())["journal"]) == 2
