@@ -77,6 +77,7 @@ from ddns.zone.limits import Limits
 log = Logger(namespace="ddns.worker")
 
 GC_YOUNG = 20_000  # objects made before the collector looks; few of ours are in cycles
+MOST_TURNS = 32  # times that one question waits for something to be read
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
 
 
@@ -340,13 +341,13 @@ class Worker:
             return
 
         def loaded(done: bool) -> None:
-            # A question may cross several zones (CNAME); each is loaded once.
-            if done and turn < 8:
+            # A question may cross several zones (CNAME); each is loaded once, or its parts one after the other.
+            if done and turn < MOST_TURNS:
                 self._answer(wire, reply, asker, turn + 1)
             else:
                 reply(self._responder.unavailable(wire, asker, "The zone cannot be read just now; ask again.") or b"")
 
-        if not self._subscriber.need(answer.zone_id, loaded):
+        if not self._subscriber.need(answer.zone_id, loaded, answer.wanted):
             reply(self._responder.unavailable(wire, asker, "Too many zones are being read; ask again.") or b"")
 
 

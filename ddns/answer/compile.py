@@ -13,6 +13,7 @@ import msgspec
 from ddns.answer import denial
 from ddns.answer.answer import Referral
 from ddns.answer.image import Kind, Match, Node, Proof, ZoneImage
+from ddns.answer.links import Missing, Wanted
 from ddns.answer.served import Served, find, only_signatures, rdatas, serve
 from ddns.dns import names
 from ddns.dns.codes import MAX_NAME, Rcode, Type
@@ -30,9 +31,13 @@ Authority = Callable[[Name], ZoneImage | int | None]
 
 
 class NeedZone(msgspec.Struct, frozen=True):
-    """The answer needs the zone *zone_id*, which is not in memory: load it, install it and ask again."""
+    """The answer needs the zone *zone_id*, which is not in memory: load it, install it and ask again.
+
+    Where the zone is there through a window, what is *wanted* of it is to be read.
+    """
 
     zone_id: int
+    wanted: Wanted | None = None
 
 
 class Draft:
@@ -92,35 +97,38 @@ def compile_answer(
     draft = Draft()
     asked = name
     seen = {name}
-    while True:
-        image = _zone(authority, name, rdtype)
-        if isinstance(image, int):
-            return NeedZone(image)
-        if image is None:
+    try:
+        while True:
+            image = _zone(authority, name, rdtype)
+            if isinstance(image, int):
+                return NeedZone(image)
+            if image is None:
+                if name == asked:
+                    return None
+                # The rest of the chain is for others to answer (RFC 1034 §4.3.2 step 3a).
+                draft.left = True
+                return draft
+            draft.images.append(image)
+            if not image.ready:
+                draft.rcode = Rcode.SERVFAIL
+                draft.lasting = False
+                return draft
+            match = image.find(name)
+            if name is asked:
+                draft.match = match
+            target = _step(draft, image, match, name, rdtype, room=room, do=do, tcp=tcp)
+            if target is None:
+                return draft
             if name == asked:
-                return None
-            # The rest of the chain is for others to answer (RFC 1034 §4.3.2 step 3a).
-            draft.left = True
-            return draft
-        draft.images.append(image)
-        if not image.ready:
-            draft.rcode = Rcode.SERVFAIL
-            draft.lasting = False
-            return draft
-        match = image.find(name)
-        if name is asked:
-            draft.match = match
-        target = _step(draft, image, match, name, rdtype, room=room, do=do, tcp=tcp)
-        if target is None:
-            return draft
-        if name == asked:
-            draft.owners.append(asked)
-        draft.owners.append(target)
-        if target in seen or len(seen) > MAX_HOPS:
-            draft.lasting = False
-            return draft
-        seen.add(target)
-        name = target
+                draft.owners.append(asked)
+            draft.owners.append(target)
+            if target in seen or len(seen) > MAX_HOPS:
+                draft.lasting = False
+                return draft
+            seen.add(target)
+            name = target
+    except Missing as missing:
+        return NeedZone(missing.zone_id, missing.wanted)
 
 
 def _zone(authority: Authority, name: Name, rdtype: int) -> ZoneImage | int | None:
@@ -297,7 +305,7 @@ def _addresses(draft: Draft, image: ZoneImage, owner: Name, served: Served, room
 
 def _host(image: ZoneImage, host: Name, *, glue: bool) -> list[tuple[Name, Served]]:
     """Return the address RRsets of *host* where it has any in the zone, or below a cut of it where *glue*."""
-    node = image.nodes.get(host)
+    node = image.at(host)
     if not node:
         return []
     kind = image.find(host).kind

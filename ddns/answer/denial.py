@@ -127,7 +127,7 @@ def nsec(image: ZoneImage, name: Name) -> Proof | None:
     if found is None:
         return None
     owner = found[1]
-    served = find(image.nodes.get(owner, ()), Type.NSEC)
+    served = find(image.at(owner) or (), Type.NSEC)
     return None if served is None else (owner[: len(owner) - len(image.origin)], 2, served)
 
 

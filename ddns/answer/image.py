@@ -30,9 +30,9 @@ Node = tuple[Served, ...]
 
 _SHA1 = 1  # the only hash algorithm of NSEC3 (RFC 5155 §11)
 # About how many octets the parts of a zone take in memory besides their octets on the wire.
-_BARE = 800  # a zone by itself, with its place among the others
-_NAME = 220  # a name with its place
-_RRSET = 220  # an RRset with its place, and its part of a name
+BARE_OCTETS = 800  # a zone by itself, with its place among the others
+NAME_OCTETS = 220  # a name with its place
+RRSET_OCTETS = 220  # an RRset with its place, and its part of a name
 MAX_ITERATIONS = 150  # ours: more is no proof to validators (RFC 9276 §3.2), and a question would cost more and more
 
 
@@ -137,7 +137,7 @@ class ZoneImage:
         self.zone_id = zone_id
         self.origin = origin
         self.edition = edition
-        self.octets = _BARE
+        self.octets = BARE_OCTETS
         self.counted = 0
         self.used = False
         if isinstance(rrsets, bytes):
@@ -195,7 +195,7 @@ class ZoneImage:
         self.bends.update({placed[key]: True for key in found.cuts if key != apex})
         self.nodes = nodes
         self.ready = apex in found.starts
-        self.octets += len(packed) + _NAME * len(nodes)
+        self.octets += len(packed) + NAME_OCTETS * len(nodes)
 
     def _unpack_chains(self) -> None:
         nsec, nsec3 = self._chained
@@ -275,6 +275,10 @@ class ZoneImage:
             return None
         return Match(Kind.CUT if bends[topmost] else Kind.DNAME, topmost, self.nodes[topmost])
 
+    def at(self, name: Name) -> Node | None:
+        """Return the RRsets of *name*, None where it does not exist; whether a cut hides it does not matter."""
+        return self.nodes.get(name)
+
     def rrset(self, name: Name, rdtype: int) -> Served | None:
         """Return the RRset that stands at *name*, wherever that is in the zone."""
         node = self.nodes.get(name)
@@ -320,14 +324,14 @@ class ZoneImage:
         name, rdtype = rrset.name, rrset.type
         served = serve(rdtype, rrset.ttl, rrset.rdatas, rrset.sigs)
         node = self.nodes.get(name)
-        self.octets += len(served.wire) + _RRSET
+        self.octets += len(served.wire) + RRSET_OCTETS
         if node is None:
             self._enter(name)
             self.nodes[name] = (served,)
         else:
             before = find(node, rdtype)
             if before is not None:
-                self.octets -= len(before.wire) + _RRSET
+                self.octets -= len(before.wire) + RRSET_OCTETS
             self.nodes[name] = (*[other for other in node if other.type != rdtype], served)
         bends_here = (rdtype == Type.NS and name != self.origin) or rdtype == Type.DNAME
         return bends_here and self._mark(name, existed=node is not None)
@@ -337,7 +341,7 @@ class ZoneImage:
         if node is None:
             return False
         rest = tuple([other for other in node if other.type != rdtype])
-        self.octets -= sum([len(other.wire) + _RRSET for other in node if other.type == rdtype])
+        self.octets -= sum([len(other.wire) + RRSET_OCTETS for other in node if other.type == rdtype])
         self.nodes[name] = rest
         bent = rdtype in (Type.NS, Type.DNAME) and self._mark(name, existed=True)
         if not rest:
@@ -382,12 +386,7 @@ class ZoneImage:
 
     def _choose_chain(self) -> None:
         """Take the chain that the apex's NSEC3PARAM names for use (RFC 5155 §4.1.2)."""
-        hashing = None
-        param = self.rrset(self.origin, Type.NSEC3PARAM)
-        for rdata in rdatas(param) if param is not None else ():
-            if rdata[0] == _SHA1 and rdata[1] == 0 and rdata[2] << 8 | rdata[3] <= MAX_ITERATIONS:
-                hashing = Hashing(rdata[2] << 8 | rdata[3], rdata[5 : 5 + rdata[4]])
-                break
+        hashing = self._chosen()
         if hashing == self.hashing:
             return
         others = self._others or {}
@@ -397,6 +396,13 @@ class ZoneImage:
         self.nsec3 = None if hashing is None else others.pop(hashing, None) or Chain()
         self._others = others or None
 
+    def _chosen(self) -> Hashing | None:
+        param = self.rrset(self.origin, Type.NSEC3PARAM)
+        for rdata in rdatas(param) if param is not None else ():
+            if rdata[0] == _SHA1 and rdata[1] == 0 and rdata[2] << 8 | rdata[3] <= MAX_ITERATIONS:
+                return Hashing(rdata[2] << 8 | rdata[3], rdata[5 : 5 + rdata[4]])
+        return None
+
     def _hold(self, chains: dict[Hashing, dict[bytes, Served]]) -> None:
         for hashing, links in chains.items():
             chain = self._chain(hashing)
@@ -405,7 +411,7 @@ class ZoneImage:
             else:
                 for key, served in links.items():
                     chain.put(key, served)
-            self.octets += sum([len(served.wire) + _RRSET for served in links.values()])
+            self.octets += sum([len(served.wire) + RRSET_OCTETS for served in links.values()])
 
     def _links(self, rrset: SignedRRset) -> list[tuple[Hashing, bytes, Served]]:
         """Return an NSEC3 RRset's records as links of their chains; none where the owner is no hash."""
@@ -433,14 +439,14 @@ class ZoneImage:
                 chain = Chain()
                 self._others = {**(self._others or {}), hashing: chain}
             chain.put(key, served)
-            self.octets += len(served.wire) + _RRSET
+            self.octets += len(served.wire) + RRSET_OCTETS
 
     def _unlink(self, rrset: SignedRRset) -> None:
         for hashing, key, served in self._links(rrset):
             chain = self._chain(hashing)
             if chain is not None:
                 chain.remove(key)
-                self.octets -= len(served.wire) + _RRSET
+                self.octets -= len(served.wire) + RRSET_OCTETS
                 if not chain and self._others is not None:
                     self._others.pop(hashing, None)
 

@@ -111,6 +111,11 @@ _item: Any = dict.__getitem__
 _set: Any = dict.__setitem__
 
 
+def owner(packed: bytes, at: int) -> bytes:
+    """Return the order key of the owner of the RRset at offset *at*."""
+    return packed[at + 6 : at + 6 + (packed[at + 4] << 8 | packed[at + 5])]
+
+
 def served(packed: bytes, at: int) -> Served:
     """Return the RRset at offset *at* as it lies in memory."""
     at += 6 + (packed[at + 4] << 8 | packed[at + 5])

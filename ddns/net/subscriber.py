@@ -15,10 +15,12 @@ from psycopg import AsyncConnection
 from twisted.logger import Logger
 
 from ddns.answer.image import ZoneImage
+from ddns.answer.links import Wanted
 from ddns.answer.table import Table
+from ddns.answer.window import Window
 from ddns.dns.names import Name
 from ddns.net.register import Register
-from ddns.store import editions, published, zones
+from ddns.store import editions, pieces, published, zones
 from ddns.store.pool import Pool
 from ddns.zone.edition import Edition
 
@@ -28,6 +30,8 @@ LOAD_AT_ONCE = 128  # zones read in one statement
 PAGE = 500  # RRsets of a larger zone that are read, and put in their place, in one turn
 MOST_WAITING = 2048  # questions that may wait for zones to be loaded, in all
 FOLLOW_AT_ONCE = 64  # editions of a zone read at once before the whole zone is read again instead
+WHOLE = 512  # octets in memory that an RRset is taken for when it is decided whether a zone is held whole
+TRIES = 3  # times that a part of a zone is read again because the zone was changed meanwhile
 COMPARE_AT_ONCE = 5000  # zones whose numbers are compared in one statement
 
 Waiter = Callable[[bool], None]
@@ -46,6 +50,9 @@ class Subscriber:
         self._wanted: dict[int, None] = {}
         # Zones that are being read, and which edition of them has been heard of meanwhile.
         self._reading: dict[int, int] = {}
+        # What is wanted of zones that are there through a window, and by whom; the zones of which some is being read.
+        self._pieces: dict[int, list[tuple[Wanted, Waiter]]] = {}
+        self._fetching: set[int] = set()
         self._lagging: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loading = False
@@ -55,11 +62,20 @@ class Subscriber:
 
     # -- what others ask for
 
-    def need(self, zone: int, waiter: Waiter) -> bool:
-        """Have *zone* loaded, then call *waiter* with whether it was. False: too many wait already."""
+    def need(self, zone: int, waiter: Waiter, wanted: Wanted | None = None) -> bool:
+        """Have *zone* loaded, then call *waiter* with whether it was. False: too many wait already.
+
+        Of a zone that is there through a window, have what is *wanted* of it read.
+        """
         if self._waiting >= MOST_WAITING:
             return False
         self._waiting += 1
+        if wanted is not None:
+            self._pieces.setdefault(zone, []).append((wanted, waiter))
+            if zone not in self._fetching:
+                self._fetching.add(zone)
+                self.spawn(self._fetch(zone))
+            return True
         self._waiters.setdefault(zone, []).append(waiter)
         if zone not in self._reading:
             self._wanted[zone] = None
@@ -93,6 +109,9 @@ class Subscriber:
             self._note(zone, edition)
             if not self._table.has(zone) or self._table.edition(zone) not in (None, edition):
                 self._lagging[zone] = max(edition, self._lagging.get(zone, 0))
+        self._catch_up_soon()
+
+    def _catch_up_soon(self) -> None:
         if self._lagging and not self._following:
             self._following = True
             self.spawn(self._follow())
@@ -216,11 +235,19 @@ class Subscriber:
             waiter(found)
 
     async def _load_large(self, zone: int, origin: Name) -> None:
-        """Load a zone page by page, each in a turn of its own, with what is published meanwhile."""
+        """Load a zone page by page, each in a turn of its own, with what is published meanwhile.
+
+        One that would take more than its part of the memory is looked at through a window.
+        """
         async with self._pool.snapshot() as conn:
             row = (await zones.get(conn, [zone])).get(zone)
             if row is None:
                 self._table.forget(zone)
+                return
+            most = self._table.shelf.room() // WHOLE
+            if await published.count(conn, zone, most) > most:
+                apex = (await published.read_names(conn, [(zone, origin)])).get((zone, origin), ())
+                self._install(Window(zone, origin, row.edition, apex, complete=row.denial != "none"))
                 return
             image = ZoneImage(zone, origin, row.edition, ())
             page = await published.read_page(conn, zone, None, PAGE)
@@ -234,7 +261,62 @@ class Subscriber:
                 raise LookupError(f"the editions of zone {zone} behind {image.edition} are not there any more")
             for step in steps:
                 image.patch(step)
+        self._install(image)
+
+    def _install(self, image: ZoneImage) -> None:
         self._table.install(image)
+        if image.edition < self._reading.get(image.zone_id, 0):
+            self._lagging[image.zone_id] = self._reading[image.zone_id]
+            self._catch_up_soon()
+
+    async def _fetch(self, zone: int) -> None:
+        """Read what is wanted of a zone that is there through a window, for all who wait, and tell them."""
+        try:
+            while asked := self._pieces.pop(zone, None):
+                done = False
+                try:
+                    done = await self._fetch_some(zone, [wanted for wanted, _ in asked])
+                except Exception:  # noqa: BLE001 - an outage, as in `_load_some`
+                    log.failure("zones.fetch failed zone={zone}", zone=zone)
+                for _, waiter in asked:
+                    self._waiting -= 1
+                    waiter(done)
+        finally:
+            self._fetching.discard(zone)
+
+    async def _fetch_some(self, zone: int, asked: Sequence[Wanted]) -> bool:
+        nodes = list(dict.fromkeys(name for wanted in asked for name in wanted.names))
+        links = list(dict.fromkeys(link for wanted in asked for link in wanted.links))
+        async with self._pool.connection() as conn:
+            for _ in range(TRIES):
+                window = self._table.image(zone)
+                if not isinstance(window, Window):
+                    return True  # it has gone, or is here as a whole: ask again
+                hashing = window.hashing
+                moments: list[int | None] = []
+                found: list[tuple[bytes | None, bool]] = []
+                chained: list[tuple[bytes | None, bool]] = []
+                if nodes:
+                    edition, found = await pieces.read_nodes(conn, zone, nodes)
+                    moments.append(edition)
+                if links:
+                    edition, chained = await pieces.read_links(conn, zone, window.origin, hashing, links)
+                    moments.append(edition)
+                if None in moments:
+                    self._table.forget(zone)
+                    return True
+                # What was read before an edition that has been shown since must not come back.
+                still = self._table.image(zone) is window and window.hashing == hashing
+                if still and all(moment is not None and moment >= window.edition for moment in moments):
+                    for name, (packed, below) in zip(nodes, found, strict=True):
+                        window.take_node(name, packed, below=below)
+                    for link, (packed, _) in zip(links, chained, strict=True):
+                        window.take_link(link, packed)
+                    window.trim(self._table.shelf.room())
+                    self._table.shelf.resize(window)
+                    self._table.trim()
+                    return True
+        return False
 
     # -- following
 
