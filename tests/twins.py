@@ -19,12 +19,17 @@ def answerer(twin, table, rrl):
     """
     if twin == "pure":
         return hot.PureAnswerer(table, rrl)
+    need_native()
+    return hot.NativeAnswerer(table, rrl)
+
+
+def need_native():
+    """Skip the test where the native twin was not built, or fail it if `CI` is set."""
     if hot.NativeAnswerer is None:
         complaint = f"no native twin: {hot.TWIN}"
         if os.environ.get("CI"):
             pytest.fail(complaint)
         pytest.skip(complaint)
-    return hot.NativeAnswerer(table, rrl)
 
 
 class Both:

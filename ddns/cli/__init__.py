@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from ddns import __version__
+from ddns.answer.twin import TWIN
 
 DONE = 0
 FAILED = 1
@@ -65,7 +66,7 @@ class _Nouns(click.Group):
 
 
 @click.group(cls=_Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="ddns")
+@click.version_option(__version__, prog_name="ddns", message=f"%(prog)s, version %(version)s, {TWIN}")
 def cli() -> None:
     """Give homes signed names that they can prove."""
 

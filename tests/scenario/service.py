@@ -93,7 +93,7 @@ def eventually(condition, timeout=20.0, pause=0.05):
 class Service:
     """`ddns serve` on a folder of its own, and commands beside it."""
 
-    def __init__(self, *options, ipv6=False, settings=""):
+    def __init__(self, *options, ipv6=False, settings="", pure=False):
         # Not below pytest's own folder: that is closed to the account under which Postgres runs when we are root.
         self.folder = Path(tempfile.mkdtemp(prefix="nameplate-"))
         self.folder.chmod(0o755)
@@ -103,6 +103,7 @@ class Service:
         self.addresses = ["127.0.0.1", *(["::1"] if ipv6 else [])]
         self._options = options
         self.process = None
+        self.pure = pure  # without the native twin
         if settings:
             self.configure(settings)
 
@@ -118,7 +119,7 @@ class Service:
     def environment(self):
         """Return the environment of commands: this service's state folder, and no DSN from outside."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DDNS_", "PG"))}
-        return kept | {"DDNS_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}
+        return kept | {"DDNS_STATE": str(self.state), "PYTHONUNBUFFERED": "1", "DDNS_PURE": str(int(self.pure))}
 
     def ddns(self, *words, status=0, text=None):
         """Run a command to its end and return what it printed; its exit status must be *status*."""
