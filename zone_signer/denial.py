@@ -6,7 +6,6 @@ another is the business of `chain`.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from functools import lru_cache
 
@@ -35,9 +34,17 @@ def hashed(name: Name, salt: bytes = b"", iterations: int = 0) -> bytes:
     return digest
 
 
+# Two characters of base32hex (RFC 4648 §7), in lower case, for each ten bits: the library's own is twice as slow.
+_PAIRS = [
+    bytes((high, low)) for high in b"0123456789abcdefghijklmnopqrstuv" for low in b"0123456789abcdefghijklmnopqrstuv"
+]
+_PLACES = range(150, -1, -10)  # of the ten bits in a SHA-1 hash
+
+
 def owner_of(digest: bytes, origin: Name) -> Name:
     """Return the owner name of the NSEC3 record for a hash (RFC 5155 §3: base32hex, no padding)."""
-    return b"\x20" + base64.b32hexencode(digest).lower() + origin
+    number = int.from_bytes(digest)
+    return b"\x20" + b"".join([_PAIRS[number >> place & 1023] for place in _PLACES]) + origin
 
 
 def chain_owner(denial: str, name: Name, origin: Name) -> Name:
@@ -65,7 +72,7 @@ def rdata_of(denial: str, following: Name, bits: bytes) -> Rdata:
     """Return the RDATA of a record whose successor in the chain stands at *following*."""
     if denial == "nsec":
         return following + bits
-    return _NSEC3_HEAD + base64.b32hexdecode(following[1:_LABEL].upper()) + bits
+    return _NSEC3_HEAD + int(following[1:_LABEL], 32).to_bytes(_HASH) + bits  # its digits are those of base32hex
 
 
 def read(denial: str, rdata: Rdata, origin: Name) -> tuple[Name, bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from zone_signer.signer import Signer
 from zone_signer.worker import ROLE
 
 NICE = 10  # how far it steps back behind everything else (nice(2))
+GARBAGE = 50_000  # objects between two collections: a batch leaves none in cycles
 KEYS = 100  # zones whose opened keys it remembers: the registries' that it delegates in
 
 
@@ -47,6 +49,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # whoever ends the signer ends us through it
     with contextlib.suppress(OSError):  # where a sandbox does not let it, it works like any other
         os.nice(NICE)
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as line:
         asyncio.run(work(os.environ["DDNS_DSN"], Path(sys.argv[1]), line))
 
