@@ -12,10 +12,11 @@ pointers in them, all of which lead so much further as the name of the question 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from hashlib import sha1
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ddns.answer import denial
 from ddns.answer.answer import Answer, Referral, pack_spots, written
@@ -23,6 +24,7 @@ from ddns.answer.compile import Draft
 from ddns.answer.image import Kind, ZoneImage
 from ddns.answer.render import POINTERS, negative_soa
 from ddns.answer.served import HASHED_LABEL, find
+from ddns.dns import names
 from ddns.dns.codes import (
     CLASS_IN,
     FLAG_AA,
@@ -48,6 +50,8 @@ UNUSUAL = 4  # left to the responder
 
 _IN = CLASS_IN.to_bytes(2, "big")
 _META = frozenset(number.to_bytes(2, "big") for number in META_TYPES - {Type.ANY})
+# Types as they stand in a question, class included: all that are common.
+_TYPES = {struct.pack("!2H", number, CLASS_IN): number for number in range(1, 512) if number not in META_TYPES}
 _UNDECIDED = frozenset({Type.ANY, Type.RRSIG})  # chosen among what the name has
 
 # What stands behind the id of an answer (RFC 1035 §4.1.1) where the table says AA and NOERROR.
@@ -56,36 +60,19 @@ _NXDOMAIN = {opening: bytes((opening[0], Rcode.NXDOMAIN)) + opening[2:] for open
 _NOT_OURS = {opening: bytes((opening[0] & ~(FLAG_AA >> 8),)) + opening[1:] for opening in _OPENINGS}
 
 
-class Piece(NamedTuple):
-    """What is said of all names below one that exists.
+# What is said of all names below one that exists. A plain tuple, because a NamedTuple takes longer to read:
+#   the mark, and how it becomes an answer (see above);
+#   the counts of the header (ANCOUNT, NSCOUNT, ARCOUNT), and other counts: those for an asker without an OPT record,
+#   or, for who asks for proofs, those where the record that the question decides is none of those in the octets;
+#   octets and spots;
+#   HASHED: the labels of the owners of the NSEC3 records in the octets, the salt, and the iterations;
+#   PLAIN: (), the order key of the name, 0, and the NSEC record for the wildcard as its owner's labels, its octets and
+#   where its signature begins in them.
+Piece = tuple[object, int, bytes, bytes, bytes, bytes, tuple[bytes, ...], bytes, int, tuple[bytes, bytes, int] | None]
 
-    *counts* are ANCOUNT, NSCOUNT and ARCOUNT. *others* are those of an asker without an OPT record, or, to who asks
-    for proofs, where the record that the question decides is none of those in *octets*, whose owners' labels are
-    *owners*. *salt* and *iterations* are the chain's; *wildcard* is the NSEC record for the wildcard as its owner's
-    labels, its octets and where its signature begins in them.
-    """
-
-    mark: object
-    how: int
-    counts: bytes
-    others: bytes
-    octets: bytes
-    spots: bytes
-    owners: tuple[bytes, ...] = ()
-    salt: bytes = b""
-    iterations: int = 0
-    wildcard: tuple[bytes, bytes, int] | None = None
-
-
-class Said(NamedTuple):
-    """What is said of a name that exists but lacks the type: *body*; of all types but DS where it is *delegated*."""
-
-    mark: object
-    delegated: bool
-    counts: bytes
-    others: bytes
-    body: bytes
-
+# What is said of a name that exists but lacks the type, or, where it is delegated, of all types but DS: the mark,
+# whether it is delegated, the counts, those for an asker without an OPT record, the records.
+Said = tuple[object, bool, bytes, bytes, bytes]
 
 _P = TypeVar("_P", Piece, Said)
 
@@ -123,6 +110,7 @@ class Below:
         OPT record, empty where the asker sent none. Question and records may have *limit* octets together.
         """
         name = question[:-4]
+        size = len(name)
         above = name
         image = zones.get(name)
         while image is None:
@@ -130,8 +118,12 @@ class Below:
                 return None
             above = above[1 + above[0] :]
             image = zones.get(above)
-        size = len(name)
-        if isinstance(image, int) or size > MAX_NAME or question[-2:] != _IN or question[-4:-2] in _META:
+        rdtype = _TYPES.get(question[-4:])
+        if rdtype is None:
+            if question[-2:] != _IN or question[-4:-2] in _META:
+                return None
+            rdtype = question[-4] << 8 | question[-3]
+        if size > MAX_NAME or isinstance(image, int):
             return None
         mark = image.remembered.mark
         image.used = True
@@ -144,12 +136,11 @@ class Below:
             if said is None or said[0] is not mark:
                 return None
             _, delegated, counts, others, body = said
-            rdtype = question[-4] << 8 | question[-3]
             if delegated:
                 if rdtype == Type.DS:
                     return None
                 opening = _NOT_OURS[opening]
-            elif rdtype in _UNDECIDED or (rdtype == Type.DS and size == len(image.origin)):
+            elif rdtype in _UNDECIDED or (rdtype == Type.DS and name is above):
                 return None
             else:
                 for served in node:
@@ -159,9 +150,9 @@ class Below:
                 return None
             return b"".join((datagram[:2], opening, counts if tail else others, datagram[HEADER_SIZE:end], body, tail))
         pieces = self.signed if signed else self.plain
-        apex = len(image.origin)
+        apex = len(above)
         closer = name
-        encloser = name[1 + name[0] :]
+        encloser = above if 1 + name[0] + apex == size else name[1 + name[0] :]
         piece = pieces.get(encloser)
         while piece is None or piece[0] is not mark:
             if len(encloser) <= apex:
@@ -182,44 +173,56 @@ class Below:
                 counts = others
         elif how == HASHED:
             digest = sha1(closer + salt).digest()  # noqa: S324 - NSEC3 knows no other hash
-            for _ in range(iterations):
-                digest = sha1(digest + salt).digest()  # noqa: S324
-            found = image.nsec3.at_or_before(digest) if image.nsec3 is not None else None
+            if iterations:
+                for _ in range(iterations):
+                    digest = sha1(digest + salt).digest()  # noqa: S324
+            chain = image.nsec3
+            found = None if chain is None else chain.at_or_before(digest)
             if found is None:
                 return None
             served = found[1]
-            wire, split = served.wire, served.split
+            wire = served.wire
+            split = served.split
             label = wire[:HASHED_LABEL]
             if label not in owners:
                 at = end + len(body)
                 if served.sigs != 1 or at + len(wire) + 2 > limit:
                     return None
+                pointer = POINTERS[HEADER_SIZE + size - apex]
+                rest = wire[split + 2 :]
                 return b"".join(
                     (
-                        datagram[:2],
-                        opening,
-                        others,
-                        datagram[HEADER_SIZE:end],
-                        body,
-                        label,
-                        POINTERS[HEADER_SIZE + size - apex],
-                        wire[HASHED_LABEL:split],
-                        POINTERS[at],
-                        wire[split + 2 :],
-                        tail,
+                        datagram[:2], opening, others, datagram[HEADER_SIZE:end], body,
+                        label, pointer, wire[HASHED_LABEL:split], POINTERS[at], rest, tail,
                     )
-                )
+                )  # fmt: skip
         elif how == PLAIN:
-            proof = denial.nsec(image, name)
-            if proof is None or proof[2].sigs != 1:
+            if image.nsec is None:
                 return None
+            if closer is name and b"\0" not in (label := name[1 : 1 + name[0]]):
+                found_name = image.nsec.at_or_before(b"%b%b\0\0" % (salt, label))
+            else:
+                found_name = image.nsec.at_or_before(names.order_key(name))
+            if found_name is None:
+                return None
+            owner = found_name[1]
+            for served in nodes.get(owner, ()):
+                if served.type == Type.NSEC:
+                    break
+            else:
+                return None
+            labels = owner[:-apex]
+            at = end + len(body)
+            wire = served.wire
+            split = served.split
             pointer = POINTERS[HEADER_SIZE + size - apex]
-            body = _with_proof(body, proof[0], proof[2].wire, proof[2].split, pointer, end)
-            if end + len(body) > limit:
+            if served.sigs != 1 or at + len(labels) + len(wire) + 2 > limit:
                 return None
-            if wildcard is not None and wildcard[0] != proof[0]:
-                body = _with_proof(body, *wildcard, pointer, end)
-                counts = others
+            proof = (labels, pointer, wire[2:split], POINTERS[at] if labels else pointer, wire[split + 2 :])
+            if wildcard is None or wildcard[0] == labels:
+                return b"".join((datagram[:2], opening, counts, datagram[HEADER_SIZE:end], body, *proof, tail))
+            body = _with_proof(b"".join((body, *proof)), *wildcard, pointer, end)
+            counts = others
         if end + len(body) > limit:
             return None
         return b"".join((datagram[:2], opening, counts, datagram[HEADER_SIZE:end], body, tail))
@@ -237,22 +240,20 @@ class Below:
         mark = image.remembered.mark
         pieces = self.signed if do else self.plain
         if match.kind == Kind.NOTHING:
-            if not image.whole:
-                return  # what is not in memory may exist all the same
             known = pieces.get(match.owner)
-            if known is None or known.mark is not mark:
+            if known is None or known[0] is not mark:
                 self._keep(pieces, match.owner, _denial(image, match.owner, do=do))
             return
         delegated = match.kind == Kind.CUT and draft.negative is None
         if delegated:
             known = pieces.get(match.owner)
             referral = image.remembered.referrals.get((match.owner, do))
-            if referral is not None and (known is None or known.mark is not mark):
+            if referral is not None and (known is None or known[0] is not mark):
                 self._keep(pieces, match.owner, _referral(mark, match.owner, referral))
         elif match.kind != Kind.EXACT or draft.negative is None or find(match.node, Type.CNAME) is not None:
             return
         if name in image.nodes:
-            said = Said(mark, delegated, answer.counts(edns=True), answer.counts(edns=False), answer.body)
+            said = (mark, delegated, answer.counts(edns=True), answer.counts(edns=False), answer.body)
             self._keep(self.said_signed if do else self.said_plain, name, said)
 
     def _keep(self, pieces: dict[Name, _P], name: Name, piece: _P) -> None:
@@ -268,21 +269,21 @@ def _denial(image: ZoneImage, encloser: Name, *, do: bool) -> Piece:
     """Prepare what is said of names below *encloser* that do not exist."""
     mark = image.remembered.mark
     origin = image.origin
-    unusual = Piece(mark, UNUSUAL, b"", b"", b"", b"")
+    unusual: Piece = (mark, UNUSUAL, b"", b"", b"", b"", (), b"", 0, None)
     if len(origin) == 1:
         return unusual  # the root's name takes one octet and no pointer
     count, parts = negative_soa(image, do=do)
     out = _Octets(HEADER_SIZE + len(encloser) - len(origin), _FIXED + len(encloser))
     out.soa(parts)
     if not do or (image.hashing is None and image.nsec is None):
-        return Piece(mark, DENIAL, _counts(count, edns=True), _counts(count, edns=False), *out.written())
+        return (mark, DENIAL, _counts(count), _counts(count, edns=False), *out.written(), (), b"", 0, None)
     if image.hashing is None:
         wildcard = denial.nsec(image, b"\x01*" + encloser)
         if wildcard is not None and wildcard[2].sigs != 1:
             return unusual
         beside = None if wildcard is None else (wildcard[0], wildcard[2].wire, wildcard[2].split)
         counts = _counts(count + 2), _counts(count + 4)
-        return Piece(mark, PLAIN, *counts, *out.written(), wildcard=beside)
+        return (mark, PLAIN, *counts, *out.written(), (), names.order_key(encloser), 0, beside)
     provable, proofs = denial.enclosing(image, encloser)
     how = HASHED
     if provable != encloser or not image.nsec3:
@@ -299,13 +300,14 @@ def _denial(image: ZoneImage, encloser: Name, *, do: bool) -> Piece:
     owners = tuple([labels for labels, _, _ in proofs])
     hashing = image.hashing
     counts = _counts(count), _counts(count + 2)
-    return Piece(mark, how, *counts, *out.written(), owners, hashing.salt, hashing.iterations)
+    return (mark, how, *counts, *out.written(), owners, hashing.salt, hashing.iterations, None)
 
 
 def _referral(mark: object, cut: Name, referral: Referral) -> Piece:
     answer = referral.answer
     octets = written(answer.body, referral.spots, len(cut) - referral.size)
-    return Piece(mark, REFERRAL, answer.counts(edns=True), answer.counts(edns=False), octets, referral.spots)
+    counts = answer.counts(edns=True), answer.counts(edns=False)
+    return (mark, REFERRAL, *counts, octets, referral.spots, (), b"", 0, None)
 
 
 def _counts(authorities: int, *, edns: bool = True) -> bytes:
