@@ -35,9 +35,9 @@ def _message(records: bytes) -> bytes | None:
     held = b""
     at = 0
     while at + RECORD <= len(records):
-        if records[at] != HANDSHAKE:
-            return b""
         end = at + RECORD + int.from_bytes(records[at + 3 : at + RECORD], "big")
+        if records[at] != HANDSHAKE or end > len(records):
+            return b""
         held += records[at + RECORD : end]
         at = end
         if len(held) >= 4:

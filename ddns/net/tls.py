@@ -23,6 +23,7 @@ from ddns.net.streams import Streams
 from ddns.net.tcp import READ, Framer, Serve, TcpConnection, TcpListener
 
 DOT = "dot"  # RFC 7858's identifier in IANA's registry of ALPN protocol ids
+TYPES = range(20, 24)  # of records: change_cipher_spec, alert, handshake, application_data (RFC 8446 §5.1)
 LONGEST = RECORD + 16 * 1024 + 256  # octets of one record (RFC 8446 §5.2)
 
 
@@ -180,12 +181,12 @@ class DotConnection(TcpConnection):
 
 
 def _whole(octets: bytes) -> int:
-    """Return how many octets are whole records; a length that no record has is for OpenSSL to see."""
+    """Return how many octets are whole records; a type or a length that no record has is for OpenSSL to see."""
     at, size = 0, len(octets)
     while size - at >= RECORD:
         end = at + RECORD + (octets[at + 3] << 8 | octets[at + 4])
         if end > size:
-            return size if end - at > LONGEST else at
+            return at if octets[at] in TYPES and end - at <= LONGEST else size
         at = end
     return at
 
