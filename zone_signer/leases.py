@@ -15,6 +15,7 @@ from ddns.dns.names import Name
 from ddns.store.packing import bigints
 from zone_signer.store import Conn, rows_of
 
+SIGNERS = 8  # that find zones which no other holds; more of them wait for each other now and then
 BUSY_WAIT = 500  # milliseconds to wait for a zone that servers keep locking
 
 
@@ -50,15 +51,24 @@ def _read(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
 
 
 async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> list[Lease]:
-    """Lock up to *limit* zones that are pending or due, without waiting for any; those of *leave* are left alone."""
+    """Lock up to *limit* zones that are pending or due, without waiting for any; those of *leave* are left alone.
+
+    Only the first that ask are looked at, so that it costs the same whether hundreds of them wait or a million.
+    """
     rows = await rows_of(
         conn,
-        f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
-            WHERE zones.id IN (SELECT zone FROM signing WHERE pending
-                               UNION ALL SELECT zone FROM signing WHERE resign_at <= to_timestamp(%(now)s))
-              AND zones.denial <> 'none' AND zones.id <> ALL(%(leave)s)
+        f"""SELECT {_LEASE} FROM (
+                (SELECT signing.zone FROM signing JOIN zones ON zones.id = signing.zone
+                 WHERE pending AND zones.denial <> 'none' AND signing.zone <> ALL(%(leave)s)
+                 ORDER BY signing.zone LIMIT %(candidates)s)
+                UNION
+                (SELECT signing.zone FROM signing JOIN zones ON zones.id = signing.zone
+                 WHERE resign_at <= to_timestamp(%(now)s) AND zones.denial <> 'none'
+                   AND signing.zone <> ALL(%(leave)s)
+                 ORDER BY resign_at LIMIT %(candidates)s)) AS asking
+            JOIN zones ON zones.id = asking.zone JOIN signing ON signing.zone = zones.id
             ORDER BY zones.id LIMIT %(limit)s FOR UPDATE OF zones SKIP LOCKED""",  # noqa: S608 - our own columns
-        {"now": now, "limit": limit, "leave": bigints(leave)},
+        {"now": now, "limit": limit, "candidates": limit * SIGNERS, "leave": bigints(leave)},
     )
     return _read(rows)
 
@@ -82,7 +92,8 @@ async def lease_busy(conn: Conn, leave: Sequence[int] = ()) -> list[Lease]:
     rows = await rows_of(
         conn,
         """SELECT zones.id FROM zones JOIN signing ON signing.zone = zones.id
-           WHERE pending AND zones.denial <> 'none' AND zones.id <> ALL(%(leave)s) ORDER BY zones.id LIMIT 1""",
+           WHERE pending AND zones.denial <> 'none' AND signing.zone <> ALL(%(leave)s)
+           ORDER BY signing.zone LIMIT 1""",
         {"leave": bigints(leave)},
     )
     if not rows:
@@ -115,32 +126,49 @@ async def find(conn: Conn, origin: Name) -> Lease | None:
     return next(iter(_read(rows)), None)
 
 
-async def sizes(conn: Conn, zones: Sequence[int]) -> dict[int, int]:
-    """Return how many RRsets each of *zones* stores and publishes together."""
+async def sizes(conn: Conn, zones: Sequence[int], most: int) -> dict[int, int]:
+    """Return how many RRsets each of *zones* stores and publishes together; of each kind at most *most* are counted."""
     rows = await rows_of(
         conn,
-        """SELECT zone, count(*) FROM (
-               SELECT zone FROM rrsets WHERE zone = ANY(%(zones)s)
-               UNION ALL SELECT zone FROM published_rrsets WHERE zone = ANY(%(zones)s)) AS both_tables
-           GROUP BY zone""",
-        {"zones": bigints(zones)},
+        """SELECT asked.zone,
+                  (SELECT count(*) FROM (SELECT FROM rrsets WHERE zone = asked.zone LIMIT %(most)s) AS first)
+                  + (SELECT count(*) FROM (SELECT FROM published_rrsets WHERE zone = asked.zone LIMIT %(most)s) AS first)
+           FROM unnest(%(zones)s) AS asked(zone)""",
+        {"zones": bigints(zones), "most": most},
     )
     return dict(rows)
 
 
-async def orphans(conn: Conn, limit: int, only: Sequence[int] | None = None) -> list[Orphan]:
-    """Return published homes whose registry delegates to them without a DS; of *only*, where that is given."""
+_ORPHAN = """SELECT child.id, child.parent
+    FROM zones AS child JOIN zones AS registry ON registry.id = child.parent AND registry.denial <> 'none'
+    LEFT JOIN homes ON homes.zone = child.id
+    WHERE child.edition > 0 AND child.denial <> 'none' AND coalesce(homes.state, 'active') = 'active'
+      AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND signing_keys.state = 'active')
+      AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2)
+      AND NOT EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 43)
+"""
+
+
+async def orphans(conn: Conn, only: Sequence[int]) -> list[Orphan]:
+    """Return those of *only* that are published homes whose registry delegates to them without a DS."""
+    rows = await rows_of(conn, _ORPHAN + "AND child.id = ANY(%(only)s)", {"only": bigints(only)})
+    return [Orphan(*row) for row in rows]
+
+
+async def orphans_behind(conn: Conn, after: int, page: int) -> tuple[list[Orphan], int | None]:
+    """Return the orphans among the *page* zones behind the id *after*, and the id of the last of those zones.
+
+    None where there are no more zones behind.
+    """
+    found = await rows_of(
+        conn,
+        "SELECT id FROM zones WHERE id > %(after)s ORDER BY id OFFSET %(page)s - 1 LIMIT 1",
+        {"after": after, "page": page},
+    )
+    last = found[0][0] if found else None
     rows = await rows_of(
         conn,
-        """SELECT child.id, child.parent
-           FROM zones AS child JOIN zones AS registry ON registry.id = child.parent AND registry.denial <> 'none'
-           LEFT JOIN homes ON homes.zone = child.id
-           WHERE child.edition > 0 AND child.denial <> 'none' AND coalesce(homes.state, 'active') = 'active'
-             AND (%(only)s::bigint[] IS NULL OR child.id = ANY(%(only)s::bigint[]))
-             AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND signing_keys.state = 'active')
-             AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2)
-             AND NOT EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 43)
-           ORDER BY child.parent, child.id LIMIT %(limit)s""",
-        {"limit": limit, "only": None if only is None else bigints(only)},
+        _ORPHAN + "AND child.id > %(after)s AND child.id <= %(last)s",
+        {"after": after, "last": (1 << 63) - 1 if last is None else last},
     )
-    return [Orphan(*row) for row in rows]
+    return [Orphan(*row) for row in rows], last

@@ -205,7 +205,8 @@ async def prune_editions(conn: Conn, most: int = MOST_EDITIONS) -> int:
     """
     cursor = await conn.execute(
         """DELETE FROM editions USING zones
-           WHERE editions.zone = zones.id
+           WHERE zones.edition > least(%(few)s, %(most)s)
+             AND editions.zone = zones.id AND editions.number <= zones.edition - least(%(few)s, %(most)s)
              AND (editions.number <= zones.edition - %(most)s
                   OR (editions.number <= zones.edition - %(few)s AND editions.at < now() - %(old)s::interval))""",
         {"most": most, "few": FEW_EDITIONS, "old": timedelta(seconds=OLD)},

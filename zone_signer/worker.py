@@ -70,6 +70,7 @@ class Worker:
         self._clock = clock
         self._resting: dict[int, float] = {}  # zones that failed, and until when they are left alone
         self._looked = -HOUSEKEEPING
+        self._at: int | None = None  # the zone up to which it has looked for delegations without DS; None: it does not
         self._at_once = AT_ONCE
 
     async def run(self) -> None:
@@ -108,12 +109,14 @@ class Worker:
             new += [
                 one.zone.id for one in done if one.changed and one.zone.edition == 0 and one.zone.parent is not None
             ]
-            if done or refused:
-                continue
-            placed = await self._look_after(conn, new)
-            delegated += placed
-            if not placed:
-                return Sweep(published, tuple(failed.values()), delegated)
+            if len(new) >= CHILDREN_AT_ONCE or (new and not done and not refused):
+                delegated += await self._secure(conn, new)
+                new.clear()
+            elif not done and not refused:
+                placed = await self._look_after(conn)
+                if placed is None:
+                    return Sweep(published, tuple(failed.values()), delegated)
+                delegated += placed
 
     async def _step(self, conn: Conn) -> tuple[list[Publication], list[tuple[Lease, str]]]:
         """Do one transaction's worth of zones; where the database refuses it, do them one by one."""
@@ -170,7 +173,7 @@ class Worker:
     @staticmethod
     async def _portion(conn: Conn, zones: Sequence[Lease]) -> tuple[list[Lease], int]:
         """Return the first of *zones* that together are not too many records, and how many those are."""
-        sizes = await leases.sizes(conn, [zone.id for zone in zones])
+        sizes = await leases.sizes(conn, [zone.id for zone in zones], RECORDS_AT_ONCE)
         some: list[Lease] = []
         size = 0
         for zone in zones:
@@ -229,26 +232,47 @@ class Worker:
         # In a thread, so that servers are answered while a big zone is signed.
         return await asyncio.to_thread(work)
 
-    async def _look_after(self, conn: Conn, new: Sequence[int]) -> int:
-        """Secure delegations to zones that are *new*; now and then look at all of them, and forget old editions."""
-        tick = time.monotonic()
-        everything = tick >= self._looked + HOUSEKEEPING
+    async def _secure(self, conn: Conn, new: Sequence[int]) -> int:
+        """Place the DS of zones that are *new*; returns how many."""
         try:
-            placed = await self._delegate(conn, None if everything else new) if everything or new else 0
-            if everything and not placed:
-                await publishing.prune_editions(conn, self._editions)
-                self._looked = tick
+            return await self._delegate(conn, await leases.orphans(conn, new))
         except psycopg.Error as error:
-            if isinstance(error, psycopg.OperationalError):
-                raise
-            log.error("signer.refused reason=%s", " ".join(str(error).split()))  # noqa: TRY400 - it says enough
-            self._looked = tick
+            self._say_refused(error)
             return 0
+
+    async def _look_after(self, conn: Conn) -> int | None:
+        """Now and then look for delegations without DS, some zones at a time, and forget old editions.
+
+        Returns how many were secured. Whatever waits to be signed comes first, before it is called again: until None,
+        when all has been looked at.
+        """
+        if self._at is None:
+            if time.monotonic() < self._looked + HOUSEKEEPING:
+                return None
+            self._at = 0
+        try:
+            found, last = await leases.orphans_behind(conn, self._at, CHILDREN_AT_ONCE)
+            placed = await self._delegate(conn, found)
+            self._at = last
+            if last is None:
+                await publishing.prune_editions(conn, self._editions)
+                self._looked = time.monotonic()
+        except psycopg.Error as error:
+            self._at, self._looked = None, time.monotonic()
+            self._say_refused(error)
+            return None
         return placed
 
-    async def _delegate(self, conn: Conn, only: Sequence[int] | None) -> int:
+    @staticmethod
+    def _say_refused(error: psycopg.Error) -> None:
+        """Log what the database refuses; an outage is raised."""
+        if isinstance(error, psycopg.OperationalError):
+            raise error
+        log.error("signer.refused reason=%s", " ".join(str(error).split()))
+
+    async def _delegate(self, conn: Conn, found: Sequence[leases.Orphan]) -> int:
         by_registry: dict[int, list[int]] = {}
-        for orphan in await leases.orphans(conn, CHILDREN_AT_ONCE, only):
+        for orphan in found:
             by_registry.setdefault(orphan.parent, []).append(orphan.id)
         placed = 0
         for registry, children in by_registry.items():
