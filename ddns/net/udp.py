@@ -21,7 +21,7 @@ from ddns.answer.cookied import Cookied
 from ddns.answer.counters import HANDED, RECEIVED
 from ddns.answer.hot import Answerer, PureAnswerer
 from ddns.answer.rrl import Rrl, RrlLimits
-from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, Opcode
+from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, Opcode, Rcode
 from ddns.net.admission import Admission, come_by_tcp
 from ddns.net.reply import Reply
 
@@ -118,7 +118,7 @@ class UdpReader:
         cells, enter, numbers = rrl.cells, rrl.enter, rrl.counters.numbers
         second = int(now)
         left: float = DRAIN
-        received = 0
+        received = others = 0  # which are no answers with NOERROR that were known
         try:
             while left > 0:
                 wire, peer = receive(LARGEST_REQUEST)
@@ -128,20 +128,25 @@ class UdpReader:
                     left -= 1
                     cell = cells.get(peer[0]) or enter(peer[0])
                     cell[0] -= 1
-                    if cell[0] >= 0:
-                        numbers[reply[3] & 15] += 1
-                    else:
+                    if cell[0] < 0:
+                        others += 1
                         reply = rrl.judge(wire, reply, peer[0], now)
                         if reply is None:
                             continue
+                    elif reply[3]:
+                        others += 1
+                        numbers[reply[3] & 15] += 1
                     send(reply, peer)
                 elif len(wire) >= HEADER_SIZE:
+                    others += 1
                     numbers[HANDED] += 1
                     left -= self._hand_over(wire, peer, None)
                 else:
+                    others += 1
                     left -= 1
         finally:
             numbers[RECEIVED] += received
+            numbers[Rcode.NOERROR] += received - others
 
     def _hand_over(self, wire: bytes, peer: Any, to: Any) -> float:
         """Put an update aside, answer anything else; return which part of a drain's work that was, as a datagram's."""
@@ -199,7 +204,7 @@ class WildcardUdpReader(UdpReader):
         cells, enter, numbers = rrl.cells, rrl.enter, rrl.counters.numbers
         second = int(now)
         left: float = DRAIN
-        received = 0
+        received = others = 0  # which are no answers with NOERROR that were known
         try:
             while left > 0:
                 wire, control, _flags, peer = self._sock.recvmsg(LARGEST_REQUEST, 128)
@@ -210,20 +215,25 @@ class WildcardUdpReader(UdpReader):
                     left -= 1
                     cell = cells.get(peer[0]) or enter(peer[0])
                     cell[0] -= 1
-                    if cell[0] >= 0:
-                        numbers[reply[3] & 15] += 1
-                    else:
+                    if cell[0] < 0:
+                        others += 1
                         reply = rrl.judge(wire, reply, peer[0], now)
                         if reply is None:
                             continue
+                    elif reply[3]:
+                        others += 1
+                        numbers[reply[3] & 15] += 1
                     self._sock.sendmsg([reply], source, 0, peer)
                 elif len(wire) >= HEADER_SIZE:
+                    others += 1
                     numbers[HANDED] += 1
                     left -= self._hand_over(wire, peer, source)
                 else:
+                    others += 1
                     left -= 1
         finally:
             numbers[RECEIVED] += received
+            numbers[Rcode.NOERROR] += received - others
 
     def _send(self, octets: bytes, peer: Any, to: Any) -> None:
         self._sock.sendmsg([octets], to, 0, peer)
