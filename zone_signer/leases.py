@@ -139,13 +139,14 @@ async def sizes(conn: Conn, zones: Sequence[int], most: int) -> dict[int, int]:
     return dict(rows)
 
 
-_ORPHAN = """SELECT child.id, child.parent
-    FROM zones AS child JOIN zones AS registry ON registry.id = child.parent AND registry.denial <> 'none'
-    LEFT JOIN homes ON homes.zone = child.id
-    WHERE child.edition > 0 AND child.denial <> 'none' AND coalesce(homes.state, 'active') = 'active'
-      AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND signing_keys.state = 'active')
-      AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2)
-      AND NOT EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 43)
+# Each home is looked up by itself: a join would make the planner read all of a registry (OFFSET 0 keeps it from one).
+_ORPHAN = """SELECT child.id, child.parent FROM zones AS child
+    WHERE child.edition > 0 AND child.denial <> 'none' AND child.parent IS NOT NULL
+      AND NOT EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 43 OFFSET 0)
+      AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2 OFFSET 0)
+      AND EXISTS (SELECT FROM zones WHERE zones.id = child.parent AND zones.denial <> 'none' OFFSET 0)
+      AND NOT EXISTS (SELECT FROM homes WHERE homes.zone = child.id AND homes.state <> 'active' OFFSET 0)
+      AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND state = 'active' OFFSET 0)
 """
 
 
