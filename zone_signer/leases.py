@@ -131,8 +131,8 @@ async def sizes(conn: Conn, zones: Sequence[int], most: int) -> dict[int, int]:
     rows = await rows_of(
         conn,
         """SELECT asked.zone,
-                  (SELECT count(*) FROM (SELECT FROM rrsets WHERE zone = asked.zone LIMIT %(most)s) AS first)
-                  + (SELECT count(*) FROM (SELECT FROM published_rrsets WHERE zone = asked.zone LIMIT %(most)s) AS first)
+                  (SELECT count(*) FROM (SELECT FROM rrsets WHERE zone = asked.zone LIMIT %(most)s) AS n)
+                  + (SELECT count(*) FROM (SELECT FROM published_rrsets WHERE zone = asked.zone LIMIT %(most)s) AS n)
            FROM unnest(%(zones)s) AS asked(zone)""",
         {"zones": bigints(zones), "most": most},
     )
