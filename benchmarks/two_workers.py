@@ -4,7 +4,8 @@
 The load would share the two cores with the workers, and who measures it measures mostly that. So it does not run at
 the same time: while the workers are stopped (SIGSTOP), a burst of questions is put into their receive buffers; then
 they go on, and nobody else does anything until all is answered. The kernel says when each answer arrived
-(SO_TIMESTAMPNS). A server with one worker on one core and a server with two workers on two cores take turns.
+(SO_TIMESTAMPNS). A server with one worker on one core and a server with two workers on two cores take turns; the
+latter gets twice as many questions in a burst, so that each worker has as many.
 
 Printed are for each the questions a second (median of the bursts, and quartiles), and those in a CPU second of the
 busiest worker, which is what it could do if nobody else used its core; then the ratios of two workers to one.
@@ -131,7 +132,7 @@ class Server:
         self._signal(signal.SIGCONT)
         os.kill(self._parent, signal.SIGTERM)
         ends = time.monotonic() + ENDS
-        while _state(self._parent) not in ("", "Z") and time.monotonic() < ends:
+        while _state(self._parent) and time.monotonic() < ends:  # a zombie's pid would stop the next start
             time.sleep(0.1)
 
     def figures(self) -> dict[str, object]:
@@ -177,11 +178,16 @@ def main() -> None:
     parser.add_argument("--questions", type=Path, help="lines of name and type; DATADIR/q_hot.txt")
     parser.add_argument("--port", type=int, default=5480)
     parser.add_argument("--bursts", type=int, default=40, help="of each server")
-    parser.add_argument("--size", type=int, default=8000, help="questions in a burst; their sockets must have the room")
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=8000,
+        help="questions in a burst for each worker",
+    )
     parser.add_argument("--clients", type=int, default=20, help="sockets that ask")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    asked = questions(chosen.questions or chosen.data / "q_hot.txt", chosen.size)
+    asked = questions(chosen.questions or chosen.data / "q_hot.txt", 2 * chosen.size)
     servers = []
     try:
         for workers in (1, 2):
@@ -189,7 +195,7 @@ def main() -> None:
             servers.append(Server(work, chosen.port + 10 * workers, chosen.data, workers, chosen.clients))
         for number in range(WARM + chosen.bursts):
             for server in servers:
-                burst = server.burst(asked)
+                burst = server.burst(asked[: chosen.size * server.workers])
                 if number >= WARM:
                     server.bursts.append(burst)
     finally:
