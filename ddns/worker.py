@@ -181,7 +181,7 @@ class Worker:
         )
         self._listening: list[Any] = []
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
-        self._streams = Streams()
+        self._streams = Streams(reactor())
         self._encrypted = config.certificate and Encrypted(
             config.certificate, self._answerer, self._connections, self._streams, reactor()
         )

@@ -86,7 +86,7 @@ class Primary:
         sock = socket.create_server(("127.0.0.1", 0))
         sock.setblocking(False)
         self.port = sock.getsockname()[1]
-        self._streams = Streams()
+        self._streams = Streams(reactor)
         TcpListener(sock, PureFramer(lambda _wire: None), self.serve, self.connections, self._streams)
         reactor.addReader(self._streams)
         return self

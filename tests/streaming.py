@@ -101,7 +101,7 @@ class Server:
         self.clock = Clock()
         self.taken: list[tuple[bytes, Any]] = []
         self.connections = Connections(ConnectionLimits(**limits), self.clock)
-        self.streams = Streams()
+        self.streams = Streams(self.clock)
         sock = socket.create_server(("127.0.0.1", 0))
         sock.setblocking(False)
         self.address = sock.getsockname()

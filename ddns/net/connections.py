@@ -80,9 +80,9 @@ class Seat:
         self.stalled = inf  # when answers must have been read
         self.held = 0
 
-    def touch(self) -> None:
+    def touch(self, now: float | None = None) -> None:
         """Note a whole message. Nothing less counts as activity, so that dribbling octets do not."""
-        self._all.touched(self)
+        self._all.touched(self, self._all.now() if now is None else now)
 
     def begin(self, seconds: float) -> None:
         """Expect the end of what has begun within *seconds*; what is expected already is not put off."""
@@ -185,11 +185,11 @@ class Connections:
 
     # -- what seats say
 
-    def touched(self, seat: Seat) -> None:
+    def touched(self, seat: Seat, now: float) -> None:
         """Put *seat* last in the order of use."""
         seats = self._seats
         if seat in seats:
-            seat.used = self._clock.seconds()
+            seat.used = now
             del seats[seat]
             seats[seat] = None
 

@@ -41,7 +41,10 @@ class Watched(Protocol):
 class Streams:
     """Tell each socket that is ready, at most `TURN` of them a turn; the others come first in the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Any) -> None:
+        """Begin without any; *clock* is the reactor, or any other IReactorTime."""
+        self._clock = clock
+        self.now = clock.seconds()  # when this turn began
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
 
@@ -72,6 +75,7 @@ class Streams:
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
         """Serve those that are ready."""
         find = self._watched.get
+        self.now = self._clock.seconds()
         for descriptor, event in self._epoll.poll(0, TURN):
             watched = find(descriptor)
             if watched is not None:

@@ -147,7 +147,7 @@ class TcpConnection:
         if not came:
             self._end()
         elif self.seat is not None:
-            self.seat.touch()
+            self.seat.touch(self._listener.streams.now)
         return came
 
     def _read_on(self) -> int:

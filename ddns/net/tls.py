@@ -51,6 +51,7 @@ class DotConnection(TcpConnection):
 
     def __init__(self, listener: DotListener, sock: socket.socket, host: str) -> None:
         super().__init__(listener, sock, host)
+        self._listener: DotListener
         self._coming, self._going = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = listener.context.wrap_bio(self._coming, self._going, server_side=True)
         self._greeting: bytes | None = b""  # the records of a ClientHello that is not whole; None: it was looked at
@@ -64,23 +65,26 @@ class DotConnection(TcpConnection):
 
     def _exchange(self) -> int:
         """Read, where no message is left over from before; what is whole and known goes straight through."""
-        octets = os.read(self._descriptor, READ)
-        if not octets:
+        listener = self._listener
+        buffer = listener.buffer
+        count = self._sock.recv_into(buffer)
+        octets = buffer[:count]
+        if not count:
             self._end()
-        elif not self._up or self._part or _whole(octets) != len(octets):
-            self._come(octets)
+        elif not self._up or self._part or _whole(octets) != count:
+            self._come(bytes(octets))
         else:
             self._coming.write(octets)
             plain = self._plain()
-            answers, at = self._listener.frames(plain, 0)
+            answers, at = listener.frames(plain, 0)
             if at == len(plain) and answers and not self._ended and self.seat is not None:
-                self.seat.touch()
+                self.seat.touch(listener.streams.now)
                 self._say(answers)
             else:
                 if plain:
                     self._serve(plain, at, answers)
                 self._finish()
-        return len(octets)
+        return count
 
     def _come(self, octets: bytes) -> None:
         """Decrypt what has come, as far as it is whole records, and serve what was in them."""
@@ -180,7 +184,7 @@ class DotConnection(TcpConnection):
         super().close()
 
 
-def _whole(octets: bytes) -> int:
+def _whole(octets: bytes | memoryview) -> int:
     """Return how many octets are whole records; a type or a length that no record has is for OpenSSL to see."""
     at, size = 0, len(octets)
     while size - at >= RECORD:
@@ -194,7 +198,7 @@ def _whole(octets: bytes) -> int:
 class DotListener(TcpListener):
     """Accept connections and shake hands with the certificate that is current."""
 
-    connection = DotConnection
+    connection: type[TcpConnection] = DotConnection
 
     def __init__(
         self,
@@ -206,6 +210,7 @@ class DotListener(TcpListener):
         certificate: Certificate,
     ) -> None:
         super().__init__(sock, framer, serve, connections, streams)
+        self.buffer = memoryview(bytearray(READ))  # for octets that do not outlast a turn
         self.context = context(certificate)
 
     def use(self, certificate: Certificate) -> None:
