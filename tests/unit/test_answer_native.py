@@ -205,3 +205,29 @@ def test_no_drain_begins_within_a_drain(table):
 
     assert (seen, aside) == (3, [])
     assert len(failures) == 2
+
+
+@pytest.mark.parametrize("answers", [0, 1, 5, 100, 200, 40_000, 90_000])
+def test_a_batch_finds_each_answer_in_a_dict_of_any_size(answers):
+    """What is asked of the memory ahead changes nothing; the index of a dict has items of one, two or four octets."""
+    table, rrl = Table(), Rrl(RrlLimits())
+    native = answerer("native", table, rrl)
+    asked = [b"\6%06d\7example\0\0\1\0\1" % number for number in range(answers)]
+    step = 1 + answers // 40
+    messages = [b"\1\2\0\0\0\1\0\0\0\0\0\0" + question for question in asked[::step]]
+    table._bare.update({question: (b"\0\1\0\0\0\0", question) for question in asked})
+    for number in range(0, answers, 3):
+        if number % step:
+            del table._bare[asked[number]]
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(("127.0.0.1", 0))
+        client.bind(("127.0.0.1", 0))
+        for message in [*messages, query("missing.example.", edns=False)]:
+            client.sendto(message, server.getsockname())
+        seen, aside = native.drain(server.fileno(), False, 64, time.time())
+
+        assert (seen, len(aside)) == (len(messages) + 1, 1)
+        assert [client.recv(100) for _ in messages] == [table.lookup(message) for message in messages]

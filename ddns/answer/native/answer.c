@@ -117,14 +117,26 @@ int read_question(Answerer *self, const uint8_t *wire, size_t size, const struct
     question->wire = wire;
     question->size = size;
     question->peer = peer;
-    question->host = question->answers = question->entry = NULL;
+    question->host = question->answers = question->asked = question->entry = NULL;
     question->edns = question->signed_ = false;
     question->opt_size = question->limit = 0;
-    return read_plain(wire, size, question) ? read_asker(self, question) : 0;
+    if (!read_plain(wire, size, question)) {
+        return 0;
+    }
+    int known = read_asker(self, question);
+    if (known <= 0) {
+        return known;
+    }
+    question->asked = PyBytes_FromStringAndSize((const char *)question->key, (Py_ssize_t)question->key_size);
+    if (question->asked == NULL) {
+        return -1;
+    }
+    question->hash = PyObject_Hash(question->asked); /* which bytes keep */
+    return 1;
 }
 
 int look_up(struct question *question) {
-    question->entry = find_octets(question->answers, question->key, question->key_size);
+    question->entry = PyDict_GetItemWithError(question->answers, question->asked);
     if (question->entry == NULL) {
         return PyErr_Occurred() ? -1 : 0;
     }
@@ -165,6 +177,7 @@ Py_ssize_t write_answer(Answerer *self, const struct question *question, uint8_t
 
 void release_question(struct question *question) {
     Py_CLEAR(question->host);
+    Py_CLEAR(question->asked);
     Py_CLEAR(question->entry);
 }
 

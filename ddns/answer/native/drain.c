@@ -160,6 +160,13 @@ static int find_all(Answerer *self, size_t count) {
             return -1;
         }
     }
+    for (int step = AHEAD_SLOT; step <= AHEAD_KEY; step++) {
+        for (size_t i = 0; i < count; i++) {
+            if (batch->understood[i]) {
+                ahead(batch->questions[i].answers, batch->questions[i].hash, (enum ahead)step);
+            }
+        }
+    }
     size_t found = 0;
     while (found < count && (batch->understood[found] == 0 || look_up(&batch->questions[found]) == 0)) {
         found++;

@@ -6,9 +6,9 @@
  * leaves to Python: the value 0 says so everywhere. It never answers what the pure twin would answer otherwise.
  *
  * module.c  the type `Answerer`            answer.c  from a question to its octets
- * streams.c messages over TCP and TLS
- * drain.c   recvmmsg and sendmmsg          below.c   names that have no entry of their own
- * guard.c   cookies, response rate limiting, counters
+ * drain.c   recvmmsg and sendmmsg          streams.c messages over TCP and TLS
+ * below.c   names that have no entry       sha1.c    for their hashes in NSEC3
+ * ahead.c   prefetching                    guard.c   cookies, response rate limiting, counters
  */
 #ifndef DDNS_NATIVE_H
 #define DDNS_NATIVE_H
@@ -46,6 +46,8 @@ struct question {
     const uint8_t *opt;          /* the OPT record that ends the answer, opt_size octets; NULL without EDNS */
     size_t opt_size;
     size_t limit;                /* what size + the body's octets may be; 0: whatever fits here */
+    PyObject *asked;             /* the key as Python's bytes, owned */
+    Py_hash_t hash;              /* of it */
     PyObject *entry;             /* what the Table remembers for the question, NULL: nothing; owned once it is held */
     uint8_t own_opt[OWN_OPT_MAX]; /* where an OPT record of this answer alone may be made, for opt to point to */
 };
@@ -67,11 +69,12 @@ typedef struct {
     bool busy;           /* a drain is under way; Python code that it calls must not start another */
 } Answerer;
 
-/* An answer is made in four steps. A batch makes each step for all its questions before the next: what a step needs
+/* An answer is made in steps. A batch makes each step for all its questions before the next: what a step needs
  * from memory is asked for by the one before, and comes while the others have their turn.
  *
  * read_question  says who asks what. Return 1: a plain question; 0: Python has to answer it; -1: an exception is set.
  *                *peer* is NULL over a stream.
+ * ahead          three times: asks the memory for what look_up will read. It may be left out.
  * look_up        finds its entry, borrowed: nothing may run Python code until it is held. Return 0; -1.
  * hold_entry     makes the entry the question's own.
  * write_answer   puts the answer into *out*, ANSWER_MAX octets. Return its octets; 0: Python has to; -1.
@@ -79,6 +82,8 @@ typedef struct {
  * After all of them, or any that failed, release_question lets go of what the question holds. */
 int read_question(Answerer *self, const uint8_t *wire, size_t size, const struct sockaddr *peer,
                   struct question *question);
+enum ahead { AHEAD_SLOT, AHEAD_ENTRY, AHEAD_KEY }; /* each needs what the one before has asked for */
+void ahead(PyObject *dict, Py_hash_t hash, enum ahead step);
 int look_up(struct question *question);
 void hold_entry(struct question *question);
 Py_ssize_t write_answer(Answerer *self, const struct question *question, uint8_t *out);
