@@ -5,6 +5,9 @@
  * across such a call is a reference of our own.
  */
 #include "native.h"
+
+#include <structmember.h>
+
 #include "sha1.h"
 
 #define LABELS_MAX 40    /* labels of a name that is answered here: a reverse IPv6 name has 34 */
@@ -18,9 +21,25 @@ enum { REFERRAL, DENIAL, HASHED, PLAIN, UNUSUAL };                      /* Piece
 enum { MARK, HOW, COUNTS, OTHERS, OCTETS, SPOTS, OWNERS, SALT, ITERATIONS, WILDCARD, PIECE_FIELDS }; /* Piece */
 enum { SAID_MARK, DELEGATED, SAID_COUNTS, SAID_OTHERS, SAID_BODY, SAID_FIELDS };                     /* Said */
 
-static const char *const attributes[BELOW_NAMES] = {
-    "remembered", "mark", "whole", "used", "nodes", "nsec", "nsec3", "wire", "split", "sigs",
-    "type", "_firsts", "_keys", "_values", "get", "at_or_before",
+static const struct {
+    const char *name, *module, *type; /* the attribute, and whose it is, where that has slots */
+} attributes[BELOW_NAMES] = {
+    {"remembered", "ddns.answer.image", "ZoneImage"},
+    {"used", "ddns.answer.image", "ZoneImage"},
+    {"nodes", "ddns.answer.image", "ZoneImage"},
+    {"nsec", "ddns.answer.image", "ZoneImage"},
+    {"nsec3", "ddns.answer.image", "ZoneImage"},
+    {"mark", "ddns.answer.image", "Remembered"},
+    {"_firsts", "ddns.answer.chain", "Chain"},
+    {"_keys", "ddns.answer.chain", "Chain"},
+    {"_values", "ddns.answer.chain", "Chain"},
+    {"wire", "ddns.answer.served", "Served"},
+    {"split", "ddns.answer.served", "Served"},
+    {"sigs", "ddns.answer.served", "Served"},
+    {"type", "ddns.answer.served", "Served"},
+    {"whole", NULL, NULL},
+    {"get", NULL, NULL},
+    {"at_or_before", NULL, NULL},
 };
 
 /* The octets that are going to stand behind the question. */
@@ -38,22 +57,37 @@ struct line {
     PyObject *octets[LABELS_MAX + 1];    /* the same as bytes, NULL until needed; owned */
 };
 
+/* Find out where objects of its type keep the attribute number *i*. Return 0; -1 with an exception. */
+static int find_slot(struct below *below, size_t i) {
+    PyObject *module = PyImport_ImportModule(attributes[i].module);
+    PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, attributes[i].type);
+    PyObject *slot = type == NULL ? NULL : PyObject_GetAttr(type, below->names[i]);
+    Py_XDECREF(module);
+    below->slots[i].type = type;
+    if (slot == NULL) {
+        return -1;
+    }
+    if (Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
+        const PyMemberDef *member = ((PyMemberDescrObject *)slot)->d_member;
+        below->slots[i].offset = member->type == T_OBJECT_EX ? member->offset : 0;
+    }
+    Py_DECREF(slot);
+    return 0;
+}
+
 int below_attach(struct below *below, PyObject *table) {
     for (size_t i = 0; i < BELOW_NAMES; i++) {
-        below->names[i] = PyUnicode_InternFromString(attributes[i]);
-        if (below->names[i] == NULL) {
+        below->names[i] = PyUnicode_InternFromString(attributes[i].name);
+        if (below->names[i] == NULL || (i < BELOW_SLOTS && find_slot(below, i) < 0)) {
             return -1;
         }
     }
-    PyObject *module = PyImport_ImportModule("ddns.answer.chain");
-    PyObject *pieces = module == NULL ? NULL : PyObject_GetAttrString(table, "below");
-    below->chain = pieces == NULL ? NULL : PyObject_GetAttrString(module, "Chain");
-    below->zones = below->chain == NULL ? NULL : PyObject_GetAttrString(table, "zones");
+    PyObject *pieces = PyObject_GetAttrString(table, "below");
+    below->zones = pieces == NULL ? NULL : PyObject_GetAttrString(table, "zones");
     below->plain = below->zones == NULL ? NULL : dict_attribute(pieces, "plain");
     below->signed_ = below->plain == NULL ? NULL : dict_attribute(pieces, "signed");
     below->said_plain = below->signed_ == NULL ? NULL : dict_attribute(pieces, "said_plain");
     below->said_signed = below->said_plain == NULL ? NULL : dict_attribute(pieces, "said_signed");
-    Py_XDECREF(module);
     Py_XDECREF(pieces);
     return below->said_signed == NULL ? -1 : 0;
 }
@@ -64,7 +98,9 @@ int below_visit(struct below *below, visitproc visit, void *arg) {
     Py_VISIT(below->signed_);
     Py_VISIT(below->said_plain);
     Py_VISIT(below->said_signed);
-    Py_VISIT(below->chain);
+    for (size_t i = 0; i < BELOW_SLOTS; i++) {
+        Py_VISIT(below->slots[i].type);
+    }
     return 0;
 }
 
@@ -74,7 +110,9 @@ void below_clear(struct below *below) {
     Py_CLEAR(below->signed_);
     Py_CLEAR(below->said_plain);
     Py_CLEAR(below->said_signed);
-    Py_CLEAR(below->chain);
+    for (size_t i = 0; i < BELOW_SLOTS; i++) {
+        Py_CLEAR(below->slots[i].type);
+    }
     for (size_t i = 0; i < BELOW_NAMES; i++) {
         Py_CLEAR(below->names[i]);
     }
@@ -94,8 +132,25 @@ static PyObject *get(struct below *below, PyObject *mapping, PyObject *key) {
     return found;
 }
 
+/* Return where *object* keeps the attribute *name*; NULL where it has to be asked for. */
+static PyObject **slot_of(struct below *below, PyObject *object, int name) {
+    const struct slot *slot = &below->slots[name];
+    return name < BELOW_SLOTS && (PyObject *)Py_TYPE(object) == slot->type && slot->offset != 0
+               ? (PyObject **)((char *)object + slot->offset)
+               : NULL;
+}
+
+/* Return the attribute *name* of *object* as a new reference; NULL with an exception. One that is not set yet may be
+ * made by Python code. */
 static PyObject *attribute(struct below *below, PyObject *object, int name) {
-    return PyObject_GetAttr(object, below->names[name]);
+    PyObject **slot = slot_of(below, object, name);
+    return slot != NULL && *slot != NULL ? Py_NewRef(*slot) : PyObject_GetAttr(object, below->names[name]);
+}
+
+/* Note that *image* was used. Return 0; -1 with an exception. */
+static int use(struct below *below, PyObject *image) {
+    PyObject **slot = slot_of(below, image, BELOW_USED);
+    return slot != NULL && *slot == Py_True ? 0 : PyObject_SetAttr(image, below->names[BELOW_USED], Py_True);
 }
 
 /* Return the number that *object* has as *name*; -1 with an exception. */
@@ -212,7 +267,7 @@ static PyObject *at_or_before(struct below *below, PyObject *chain, const uint8_
     if (chain == Py_None) {
         return NULL;
     }
-    if ((PyObject *)Py_TYPE(chain) != below->chain) {
+    if ((PyObject *)Py_TYPE(chain) != below->slots[BELOW_KEYS].type) {
         PyObject *octets = PyBytes_FromStringAndSize((const char *)key, (Py_ssize_t)size);
         PyObject *pair = octets == NULL ? NULL
                                         : PyObject_CallMethodOneArg(chain, below->names[BELOW_AT_OR_BEFORE], octets);
@@ -459,7 +514,7 @@ static Py_ssize_t answer_below(struct below *below, const struct question *quest
     int exists = closer == NULL ? -1 : up > 1 && how != REFERRAL ? PySequence_Contains(nodes, closer) : 0;
     PyObject *whole = exists < 0 ? NULL : attribute(below, image, BELOW_WHOLE);
     bool known = whole == Py_True || how == REFERRAL; /* else what is not in memory may exist all the same */
-    Py_XDECREF(whole);
+    Py_XDECREF(whole); /* compared, not read */
     if (how < 0 || whole == NULL) {
         size = -1;
     } else if (how < UNUSUAL && known && exists == 0 &&
@@ -509,7 +564,7 @@ Py_ssize_t below_answer(struct below *below, const struct question *question, ui
     if (image != NULL && !PyLong_Check(image)) { /* a number is a zone that is not in memory */
         PyObject *remembered = attribute(below, image, BELOW_REMEMBERED);
         PyObject *mark = remembered == NULL ? NULL : attribute(below, remembered, BELOW_MARK);
-        PyObject *nodes = mark == NULL || PyObject_SetAttr(image, below->names[BELOW_USED], Py_True) < 0
+        PyObject *nodes = mark == NULL || use(below, image) < 0
                               ? NULL
                               : attribute(below, image, BELOW_NODES);
         PyObject *node = nodes == NULL ? NULL : get(below, nodes, line.octets[0]);

@@ -5,18 +5,28 @@
 
 struct question;
 
-/* The names of the attributes and methods that are read: below.c lists them in this order. */
+/* The attributes that are read, and the methods: below.c lists them in this order. */
 enum {
-    BELOW_REMEMBERED, BELOW_MARK, BELOW_WHOLE, BELOW_USED, BELOW_NODES, BELOW_NSEC, BELOW_NSEC3, BELOW_WIRE, BELOW_SPLIT,
-    BELOW_SIGS, BELOW_TYPE, BELOW_FIRSTS, BELOW_KEYS, BELOW_VALUES, BELOW_GET, BELOW_AT_OR_BEFORE, BELOW_NAMES
+    BELOW_REMEMBERED, BELOW_USED, BELOW_NODES, BELOW_NSEC, BELOW_NSEC3,   /* of a ZoneImage */
+    BELOW_MARK,                                                           /* of its Remembered */
+    BELOW_FIRSTS, BELOW_KEYS, BELOW_VALUES,                               /* of a Chain */
+    BELOW_WIRE, BELOW_SPLIT, BELOW_SIGS, BELOW_TYPE,                      /* of a Served */
+    BELOW_SLOTS,
+    BELOW_WHOLE = BELOW_SLOTS, BELOW_GET, BELOW_AT_OR_BEFORE, BELOW_NAMES /* found the usual way */
+};
+
+/* Where the objects of one type keep an attribute that stands in its __slots__. */
+struct slot {
+    PyObject *type;    /* owned */
+    Py_ssize_t offset; /* octets from the object's start; 0: not known */
 };
 
 struct below {
-    PyObject *zones;                              /* the Table's zones by origin: a dict, or what has its methods */
-    PyObject *plain, *signed_;                    /* dict: closest encloser or delegation -> Piece */
-    PyObject *said_plain, *said_signed;           /* dict: name -> Said */
-    PyObject *chain;                              /* the type ddns.answer.chain.Chain */
-    PyObject *names[BELOW_NAMES];                 /* interned str */
+    PyObject *zones;                    /* the Table's zones by origin: a dict, or what has its methods */
+    PyObject *plain, *signed_;          /* dict: closest encloser or delegation -> Piece */
+    PyObject *said_plain, *said_signed; /* dict: name -> Said */
+    PyObject *names[BELOW_NAMES];       /* interned str */
+    struct slot slots[BELOW_SLOTS];
 };
 
 /* Take what is needed from *table*. Return 0; -1 with an exception. */

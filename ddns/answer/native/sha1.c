@@ -25,29 +25,32 @@ static void add_block(uint32_t state[5], const uint8_t *block) {
         w[i] = rotated(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     }
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-#define ROUND(f, k)                                                  \
-    do {                                                             \
-        uint32_t next = rotated(a, 5) + (f) + e + UINT32_C(k) + w[i]; \
-        e = d;                                                       \
-        d = c;                                                       \
-        c = rotated(b, 30);                                          \
-        b = a;                                                       \
-        a = next;                                                    \
-    } while (0)
+/* One round; the next one is told the words in another order, so that none has to be moved. */
+#define ROUND(a, b, c, d, e, f, k)                                \
+    (e) += rotated(a, 5) + (f) + UINT32_C(k) + w[i++];            \
+    (b) = rotated(b, 30)
+#define CHOICE(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
+#define PARITY(b, c, d) ((b) ^ (c) ^ (d))
+#define MAJORITY(b, c, d) (((b) & (c)) | ((d) & ((b) | (c))))
+#define FIVE(f, k)                                                \
+    ROUND(a, b, c, d, e, f(b, c, d), k);                          \
+    ROUND(e, a, b, c, d, f(a, b, c), k);                          \
+    ROUND(d, e, a, b, c, f(e, a, b), k);                          \
+    ROUND(c, d, e, a, b, f(d, e, a), k);                          \
+    ROUND(b, c, d, e, a, f(c, d, e), k)
     int i = 0;
-    for (; i < 20; i++) {
-        ROUND(d ^ (b & (c ^ d)), 0x5A827999);
+    while (i < 20) {
+        FIVE(CHOICE, 0x5A827999);
     }
-    for (; i < 40; i++) {
-        ROUND(b ^ c ^ d, 0x6ED9EBA1);
+    while (i < 40) {
+        FIVE(PARITY, 0x6ED9EBA1);
     }
-    for (; i < 60; i++) {
-        ROUND((b & c) | (d & (b | c)), 0x8F1BBCDC);
+    while (i < 60) {
+        FIVE(MAJORITY, 0x8F1BBCDC);
     }
-    for (; i < ROUNDS; i++) {
-        ROUND(b ^ c ^ d, 0xCA62C1D6);
+    while (i < ROUNDS) {
+        FIVE(PARITY, 0xCA62C1D6);
     }
-#undef ROUND
     state[0] += a;
     state[1] += b;
     state[2] += c;
