@@ -209,11 +209,9 @@ class Conversation(asyncio.Protocol):
         # A zone that is new is locked by nobody; the others keep people waiting.
         answer = await helpers.sign(body, first=not all(job.whole for job in batch.jobs))
         if answer is None:
-            lost = tuple(
-                SignedJob(job.zone, error="the signer's helper ended before it was done") for job in batch.jobs
-            )
-            answer = _answer(batch, lost)
-        self._finish(answer)
+            self._refuse("no helper signs it")  # and so its asker knows that it is left to the signer's own loop
+        else:
+            self._finish(answer)
 
     def _finish(self, answer: bytes) -> None:
         """Send the answer of what took longer, and go on."""
@@ -255,6 +253,6 @@ class Conversation(asyncio.Protocol):
             self._timer = None
 
     def _refuse(self, reason: str) -> None:
-        log.warning("signer.bad_frame reason=%s", reason)
+        log.warning("signer.connection_ended reason=%s", reason)
         if self._transport is not None:
             self._transport.abort()

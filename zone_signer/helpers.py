@@ -18,6 +18,7 @@ from ddns.zone.jobs import Frames, FrameTooLong, framed
 log = logging.getLogger("zone_signer")
 
 IDLE = 20.0  # seconds after which a helper is let go
+ATTEMPTS = 2  # at a batch whose helper ended before it was done
 ENDING = 5.0  # seconds that a helper has to end
 
 
@@ -33,30 +34,37 @@ class Helpers:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def sign(self, body: bytes, *, first: bool) -> bytes | None:
-        """Return the answer to the batch *body*, both without their length; None where the helper ended instead.
+        """Return the answer to the batch *body*, both without their length; None where no helper lives to give it.
 
         It waits until a helper is free. One more is there for who goes *first*: who asks holds a zone locked.
         """
         async with self._first if first else self._free:
-            helper = self._take()
-            if helper is None:
-                try:
-                    helper = await _Helper.start(self._command, self._environment)
-                except OSError as error:
-                    log.error("signer.no_helper reason=%s", error.strerror or error)  # noqa: TRY400 - it says enough
-                    return None
+            for _ in range(ATTEMPTS):
+                answer = await self._ask(body)
+                if answer is not None:
+                    return answer
+            return None
+
+    async def _ask(self, body: bytes) -> bytes | None:
+        helper = self._take()
+        if helper is None:
             try:
-                answer = await helper.ask(body)
-            except BaseException:
-                self._end(helper)
-                raise
-            if answer is None:
-                log.error("signer.helper_ended pid=%d", helper.process.pid)
-                self._end(helper)
-            else:
-                self._idle.append(helper)
-                helper.timer = asyncio.get_running_loop().call_later(IDLE, self._let_go, helper)
-            return answer
+                helper = await _Helper.start(self._command, self._environment)
+            except OSError as error:
+                log.error("signer.no_helper reason=%s", error.strerror or error)  # noqa: TRY400 - it says enough
+                return None
+        try:
+            answer = await helper.ask(body)
+        except BaseException:
+            self._end(helper)
+            raise
+        if answer is None:
+            log.error("signer.helper_ended pid=%d", helper.process.pid)
+            self._end(helper)
+        else:
+            self._idle.append(helper)
+            helper.timer = asyncio.get_running_loop().call_later(IDLE, self._let_go, helper)
+        return answer
 
     def _take(self) -> _Helper | None:
         while self._idle:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 from psycopg import Error, OperationalError, errors
@@ -24,7 +24,7 @@ from ddns.dns.records import RRset, SignedRRset
 from ddns.homes.enrol import delegate
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
-from ddns.operator.home_line import MOST_OCTETS, BadLine, NewHome, read
+from ddns.operator.home_line import MOST_OCTETS, BadLine, Named, NewHome, name_of, read
 from ddns.signing.client import SignerAway, SignerClient
 from ddns.store import journal, new_homes, notify, published, rrsets, signing, zones
 from ddns.store.zones import Zone
@@ -78,6 +78,7 @@ class _Portion(msgspec.Struct, frozen=True):
     octets: int
 
 
+_One = TypeVar("_One", Named, NewHome)
 _New = tuple[NewHome, SignedJob | None]  # None: it waits for the signer
 
 
@@ -151,17 +152,18 @@ class Import:
         return self.report
 
     async def _bring_in(self, lane: Lane, portion: _Portion) -> None:
-        apex = await self._apex(lane.conn)
-        homes: dict[Name, NewHome] = {}
+        named: dict[Name, Named] = {}
         for number, line in portion.lines:
             try:
-                home = read(line, number, self._registry.origin, apex)
+                one = name_of(line, number, self._registry.origin)
             except BadLine as error:
                 self.report.refuse(number, str(error))
                 continue
-            if homes.setdefault(home.name, home) is not home:
+            if named.setdefault(one.name, one) is not one:
                 self.report.there += 1
-        await self._make(lane, list(homes.values()), apex[Type.NS])
+        missing = await self._missing(lane.conn, list(named.values()))
+        if missing:
+            await self._make(lane, missing)
         self.report.read += portion.octets
         self._tell(self.report)
 
@@ -173,17 +175,25 @@ class Import:
             raise CannotDo(f"The zone {names.to_text(registry.origin)} has just been removed.")
         return apex
 
-    async def _make(self, lane: Lane, homes: list[NewHome], servers: RRset) -> None:
-        """Make those of *homes* that are not there."""
-        missing = await self._missing(lane.conn, homes)
-        answers = await self._signed(lane.signer, missing)
+    async def _make(self, lane: Lane, missing: Sequence[Named]) -> None:
+        """Make homes that are not there."""
+        apex = await self._apex(lane.conn)
+        homes: list[NewHome] = []
+        for named in missing:
+            try:
+                homes.append(read(named, apex))
+            except BadLine as error:
+                self.report.refuse(named.line, str(error))
+        if not homes:
+            return
+        answers = await self._signed(lane.signer, homes)
         new: list[_New] = []
-        for one, answer in zip(missing, answers, strict=True):
+        for one, answer in zip(homes, answers, strict=True):
             if answer is not None and answer.error:
                 self.report.refuse(one.line, answer.error)
             else:
                 new.append((one, answer))
-        await self._commit(lane, new, servers)
+        await self._commit(lane, new, apex[Type.NS])
 
     async def _commit(self, lane: Lane, new: list[_New], servers: RRset) -> None:
         """Write homes in one transaction; where the database refuses them, find out which, and write the others."""
@@ -235,9 +245,9 @@ class Import:
         said = (error.diag.message_primary or str(error)).strip().splitlines()[0]
         return f"the database refuses it ({said}); bring it in alone, with `ddns home add`"
 
-    async def _missing(self, conn: Conn, homes: Sequence[NewHome]) -> list[NewHome]:
+    async def _missing(self, conn: Conn, homes: Sequence[_One]) -> list[_One]:
         """Return those of *homes* that are not there; a name that is a zone of another kind is refused."""
-        standing = await new_homes.standing(conn, [one.name for one in homes]) if homes else {}
+        standing = await new_homes.standing(conn, [one.name for one in homes])
         out = []
         for one in homes:
             if one.name not in standing:

@@ -54,8 +54,16 @@ class BadLine(ValueError):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def read(line: bytes, number: int, registry: Name, apex: Mapping[int, RRset]) -> NewHome:
-    """Return the home of *line* in the zone *registry*, whose apex has the RRsets *apex*. Raises `BadLine`."""
+class Named(msgspec.Struct, frozen=True):
+    """A line whose home has a name; the rest of it is not looked at yet. *line* says where it stands."""
+
+    line: int
+    name: Name
+    said: _Line
+
+
+def name_of(line: bytes, number: int, registry: Name) -> Named:
+    """Return whose home *line* is in the zone *registry*. Raises `BadLine`."""
     if len(line) > MOST_OCTETS:
         raise BadLine(f"it is longer than {MOST_OCTETS} octets; a home is one line")
     try:
@@ -74,13 +82,19 @@ def read(line: bytes, number: int, registry: Name, apex: Mapping[int, RRset]) ->
         raise BadLine(f"the home {said.label!r} cannot be named: {error}; choose a shorter label") from None
     except CannotDo as error:
         raise BadLine(str(error).rstrip(".")) from None
+    return Named(number, home, said)
+
+
+def read(named: Named, apex: Mapping[int, RRset]) -> NewHome:
+    """Return the home of a line, in the registry's zone whose apex has the RRsets *apex*. Raises `BadLine`."""
+    home, said = named.name, named.said
     key, algorithm, tag = _key(said.key, home)
     given = home_records(home, dict(apex), key or None)
     try:
         records = read_beside(io.BytesIO(said.records.encode()), "records", home, given, MOST_RECORDS)
     except BadMasterFile as error:
         raise BadLine(f"in its {error}") from None
-    return NewHome(number, home, records, key, algorithm, tag)
+    return NewHome(named.line, home, records, key, algorithm, tag)
 
 
 def _key(text: str, home: Name) -> tuple[Rdata, int, int]:
