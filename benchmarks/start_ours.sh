@@ -27,6 +27,11 @@ if [ -e "$work/pid" ] && kill -0 "$(cat "$work/pid")" 2>/dev/null; then
   exit 1
 fi
 
+if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+  echo "start_ours: somebody listens on port $port already" >&2
+  exit 1
+fi
+
 if [ ! -e "$work/loaded" ]; then
   MANY=${MANY:-0} SIG0=${SIG0:-0} DENIAL=${DENIAL:-nsec3} "$(dirname "$ddns")/python" "$here/registry_file.py" "$data" >"$work/registry.toml"
   began=$(date +%s.%N)

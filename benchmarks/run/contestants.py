@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -76,6 +77,13 @@ class Contestant:
     def start(self) -> dict[str, float]:
         """Start it, cold where its folder is new, and return the seconds that its script reports."""
         self.stop()
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with socket.socket(socket.AF_INET, kind) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
+                try:
+                    sock.bind(("127.0.0.1", self.port))
+                except OSError as error:
+                    raise CannotMeasure(f"port {self.port} cannot be used: {error.strerror}") from None
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         if self.label in OURS:
