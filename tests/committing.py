@@ -24,8 +24,7 @@ from ddns.net.keyring import Keyring
 from ddns.net.subscriber import Subscriber
 from ddns.net.updates import Updates
 from ddns.store import credentials, grants, journal, published, zones
-from ddns.store.line import Line, Statement
-from ddns.store.packing import Packed
+from ddns.store.line import Line, Parameter, Statement
 from ddns.store.pool import Connection, connect
 from ddns.zone import edition
 from ddns.zone.jobs import SignedJob, SignJob
@@ -46,7 +45,7 @@ class CountingLine(Line):
 
     ran = 0
 
-    async def run(self, statement: Statement, parameters: Sequence[Packed]) -> bytes | None:
+    async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> bytes | None:
         self.ran += 1
         return await super().run(statement, parameters)
 

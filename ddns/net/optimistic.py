@@ -29,9 +29,7 @@ from ddns.net.judging import Committed, Found, Shown, Verified, ZoneWork, done_b
 from ddns.net.keyring import Keyring
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import sign
-from ddns.store import batch as batches
-from ddns.store import published, rrsets, standing
-from ddns.store.batch import Basis
+from ddns.store import published, rrsets, standing, unchanged
 from ddns.store.line import Line, NotSent
 from ddns.store.pool import Pool
 from ddns.store.standing import Standing
@@ -123,7 +121,7 @@ class Optimist:
         written = await sign(self._signer, *done_by(work), judged.remembered())
         if written.pending or written.keys:
             return Attempt(unsigned=True)
-        basis = Basis(
+        basis = unchanged.Basis(
             [
                 (item.zone.id, item.zone.edition, item.zone.serial, known.state, known.stamp)
                 for item, known in ((item, self._zones[zone].standing) for zone, item in work.items())
@@ -132,7 +130,7 @@ class Optimist:
             [(credential, zone, stamp) for (credential, zone), (_, stamp) in keys.items()],
         )
         try:
-            changed = await batches.commit(self._line, written.batch, basis, self._follower)
+            changed = await unchanged.commit(self._line, written.batch, basis, self._follower)
         except NotSent:
             return Attempt()
         except psycopg.OperationalError:

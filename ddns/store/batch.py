@@ -6,7 +6,7 @@ The same rows could be written by the functions of `rrsets`, `published`, `journ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,22 +17,8 @@ from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
 from ddns.store import notify, published, rrsets
 from ddns.store.journal import Entry
-from ddns.store.line import Line, Statement
-from ddns.store.packing import (
-    BIGINT,
-    BIGINTS,
-    INTEGERS,
-    OCTETS,
-    TEXTS,
-    Packed,
-    bigint,
-    bigints,
-    integers,
-    octets,
-    ragged,
-    texts,
-)
-from ddns.store.requests import SKEW, Stored
+from ddns.store.packing import bigints, integers, octets, ragged, texts
+from ddns.store.requests import Stored
 from ddns.zone import edition
 from ddns.zone.changes import ChangeSet
 from ddns.zone.edition import Edition
@@ -155,96 +141,3 @@ def _heads(advanced: Iterable[tuple[int, int, int, int]]) -> dict[str, Any]:
         f"z_{column}": bigints([row[place] for row in rows])
         for place, column in enumerate(("ids", "heads", "editions", "serials"))
     }
-
-
-class Basis(msgspec.Struct, frozen=True):
-    """What a batch was judged by, besides its zones' records: it is written only if all of this still holds.
-
-    *zones* are given as (id, edition, serial, state of its home, stamp of the denials there), *keys* as (id of a
-    credential, zone, stamp of it and of its grants there).
-    """
-
-    zones: Sequence[tuple[int, int, int, str, str]]
-    keys: Sequence[tuple[int, int, str]]
-
-
-_COMMIT_TYPES = (
-    *(BIGINT, BIGINTS, BIGINTS, BIGINTS, TEXTS, TEXTS, BIGINTS, BIGINTS, TEXTS),
-    *(BIGINTS, OCTETS, INTEGERS, INTEGERS, TEXTS, BIGINTS, OCTETS, INTEGERS),
-    *(BIGINTS, OCTETS, INTEGERS, INTEGERS, TEXTS, TEXTS, BIGINTS, OCTETS, INTEGERS),
-    *(BIGINTS, BIGINTS, BIGINTS, OCTETS, OCTETS),
-    *(BIGINTS, BIGINTS, TEXTS, BIGINTS, OCTETS, OCTETS),
-    *(OCTETS, INTEGERS, INTEGERS, TEXTS, OCTETS, BIGINTS, BIGINT, TEXTS),
-)
-COMMIT = Statement(
-    b"commit_updates",
-    b"SELECT commit_updates(%s)" % b", ".join(b"$%d" % (place + 1) for place in range(len(_COMMIT_TYPES))),
-    _COMMIT_TYPES,
-)
-
-
-async def commit(line: Line, batch: Batch, basis: Basis, follower: int) -> str:
-    """Commit *batch* on *line* if *basis* still holds, and return "" then; else what has changed, and nothing is done.
-
-    Heads in *batch* count from where each zone stands, so do the places of its journal's entries. *follower* is the
-    number by which this process follows editions: it needs no notification.
-    """
-    return (await line.run(COMMIT, _commit_parameters(batch, basis, follower)) or b"").decode()
-
-
-def _commit_parameters(batch: Batch, basis: Basis, follower: int) -> list[Packed]:
-    changes = [(zone, change) for zone, change_set in batch.changes for change in change_set.changes]
-    written = [(zone, one.after) for zone, one in changes if one.after is not None]
-    deleted = [(zone, one) for zone, one in changes if one.after is None]
-    shown = [(one.zone, rrset) for one in batch.editions for rrset in one.added]
-    gone = [key for key in dict.fromkeys(batch.gone) if key not in {(zone, one.name, one.type) for zone, one in shown}]
-    places = {
-        name: names.order_key(name) for name in {*(one.name for _, one in changes), *(one.name for _, one in shown)}
-    }
-    entries, steps, answered = batch.entries, batch.editions, batch.answered
-    entries_of = {zone: count for zone, count, _, _ in batch.advanced}
-    return [
-        bigint(follower),
-        *_columns(basis.zones, (bigints, bigints, bigints, texts, texts)),
-        *_columns(basis.keys, (bigints, bigints, texts)),
-        bigints([zone for zone, _ in written]),
-        octets([places[one.name] for _, one in written]),
-        integers([one.type for _, one in written]),
-        integers([one.ttl for _, one in written]),
-        ragged([one.rdatas for _, one in written]),
-        bigints([zone for zone, _ in deleted]),
-        octets([places[one.name] for _, one in deleted]),
-        integers([one.type for _, one in deleted]),
-        bigints([zone for zone, _ in shown]),
-        octets([places[one.name] for _, one in shown]),
-        integers([one.type for _, one in shown]),
-        integers([one.ttl for _, one in shown]),
-        ragged([one.rdatas for _, one in shown]),
-        ragged([one.sigs for _, one in shown]),
-        bigints([zone for zone, _, _ in gone]),
-        octets([names.order_key(name) for _, name, _ in gone]),
-        integers([rdtype for _, _, rdtype in gone]),
-        bigints([one.zone for one in steps]),
-        bigints([entries_of[one.zone] for one in steps]),
-        bigints([one.to_serial for one in steps]),
-        octets([edition.pack(one.removed) for one in steps]),
-        octets([edition.pack(one.added) for one in steps]),
-        bigints([entry.zone for entry in entries]),
-        bigints([entry.seq for entry in entries]),
-        texts(entry.principal for entry in entries),
-        bigints([entry.credential for entry in entries]),
-        octets([entry.digest for entry in entries]),
-        octets([entry.change.pack() for entry in entries]),
-        octets([digest for digest, _, _ in answered]),
-        integers([stored.rcode for _, stored, _ in answered]),
-        integers([stored.ede for _, stored, _ in answered]),
-        texts(stored.text for _, stored, _ in answered),
-        octets([stored.lease for _, stored, _ in answered]),
-        bigints([expires for _, _, expires in answered]),
-        bigint(min([expires for _, _, expires in answered], default=0) + SKEW),
-        texts(notify.payloads((one.zone, one.number) for one in steps)),
-    ]
-
-
-def _columns(rows: Sequence[Sequence[Any]], kinds: Sequence[Callable[[Sequence[Any]], Packed]]) -> list[Packed]:
-    return [kind([row[place] for row in rows]) for place, kind in enumerate(kinds)]

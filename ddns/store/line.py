@@ -15,18 +15,29 @@ import psycopg
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
-from ddns.store.packing import Packed
+from ddns.store.packing import array_of
 from ddns.store.pool import Connection, connect
 
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
 
+# A value as the server receives it, or the rows of an array of a composite type.
+Parameter = bytes | list[bytes]
+
+
 class Statement(msgspec.Struct, frozen=True):
-    """A statement with `$1`, `$2`… for its parameters, and the oids of their types; prepared as *name*."""
+    """A statement with `$1`, `$2`… for its parameters, and the names of their *types*; prepared as *name*."""
 
     name: bytes
     sql: bytes
-    oids: tuple[int, ...]
+    types: tuple[str, ...]
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    """A statement that the server knows: the formats of its parameters, and the oids of their elements, else 0."""
+
+    formats: tuple[Format, ...]
+    elements: tuple[int, ...]
 
 
 class NotSent(Exception):
@@ -41,7 +52,7 @@ class Line:
         self._role = role
         self._conn: Connection | None = None
         self._descriptor = -1
-        self._prepared: set[bytes] = set()
+        self._prepared: dict[bytes, _Prepared] = {}
         self._backends: set[int] = set()
         self._results: list[PGresult] = []
         self._waiting: asyncio.Future[list[PGresult]] | None = None
@@ -51,15 +62,19 @@ class Line:
         """Tell whether the server process *backend* is or was at the other end."""
         return backend in self._backends
 
-    async def run(self, statement: Statement, parameters: Sequence[Packed]) -> bytes | None:
+    async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> bytes | None:
         """Run *statement* in a transaction of its own, and return the first cell of its result in binary.
 
         When this returns, it is committed. Raises `NotSent`, or `psycopg.Error`; after an `OperationalError` it may
         be committed all the same.
         """
         async with self._turn:
-            pgconn = await self._ready(statement)
-            pgconn.send_query_prepared(statement.name, parameters, (Format.BINARY,) * len(parameters), Format.BINARY)
+            pgconn, prepared = await self._ready(statement)
+            packed = [
+                array_of(element, one) if isinstance(one, list) else one
+                for one, element in zip(parameters, prepared.elements, strict=True)
+            ]
+            pgconn.send_query_prepared(statement.name, packed, prepared.formats, Format.BINARY)
             result = await self._result(pgconn)
             return result.get_value(0, 0) if result.ntuples else None
 
@@ -67,7 +82,7 @@ class Line:
         """End the connection; what is under way is given up."""
         self._let_go()
 
-    async def _ready(self, statement: Statement) -> PGconn:
+    async def _ready(self, statement: Statement) -> tuple[PGconn, _Prepared]:
         try:
             if self._conn is None:
                 conn = await connect(self._dsn, self._role)
@@ -76,13 +91,27 @@ class Line:
                 self._backends.add(conn.info.backend_pid)
                 asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
             pgconn: PGconn = self._conn.pgconn
-            if statement.name not in self._prepared:
-                pgconn.send_prepare(statement.name, statement.sql, statement.oids)
-                await self._result(pgconn)
-                self._prepared.add(statement.name)
+            prepared = self._prepared.get(statement.name)
+            if prepared is None:
+                prepared = self._prepared[statement.name] = await self._prepare(pgconn, statement)
         except (OSError, psycopg.Error) as error:
             raise NotSent(str(error).strip()) from error
-        return pgconn
+        return pgconn, prepared
+
+    async def _prepare(self, pgconn: PGconn, statement: Statement) -> _Prepared:
+        oids, elements = [], []
+        for name in statement.types:
+            pgconn.send_query_params(
+                b"SELECT oid, typelem FROM pg_type WHERE oid = to_regtype($1)",
+                [name.encode()],
+                result_format=Format.TEXT,
+            )
+            result = await self._result(pgconn)
+            oids.append(int(result.get_value(0, 0) or 0) if result.ntuples else 0)
+            elements.append(int(result.get_value(0, 1) or 0) if result.ntuples else 0)
+        pgconn.send_prepare(statement.name, statement.sql, oids)
+        await self._result(pgconn)
+        return _Prepared((Format.BINARY,) * len(oids), tuple(elements))
 
     async def _result(self, pgconn: PGconn) -> PGresult:
         """Wait for the end of what was sent, and return its result. Raises `psycopg.Error`."""

@@ -40,10 +40,6 @@ class _Texts(Packed):
     pass
 
 
-# The oids of what is packed here, for statements that are prepared by hand.
-BIGINT, BIGINTS, OCTETS, INTEGERS, TEXTS = 20, 1016, 1001, 1007, 1009
-
-
 def _register(kind: type[Packed], array_oid: int) -> None:
     class PackedDumper(Dumper):
         format = Format.BINARY
@@ -55,21 +51,16 @@ def _register(kind: type[Packed], array_oid: int) -> None:
     psycopg.adapters.register_dumper(kind, PackedDumper)
 
 
-_register(_Bigints, BIGINTS)
-_register(_Octets, OCTETS)
-_register(_Integers, INTEGERS)
-_register(_Texts, TEXTS)
+_register(_Bigints, 1016)
+_register(_Octets, 1001)
+_register(_Integers, 1007)
+_register(_Texts, 1009)
 
 
 def _array(element: int, count: int, body: bytes, nulls: int = 0) -> bytes:
     if not count:
         return struct.pack("!iiI", 0, 0, element)
     return _HEAD.pack(1, nulls, element, count, 1) + body
-
-
-def bigint(value: int) -> Packed:
-    """Return *value* as a `bigint`, for a statement whose parameters have known types."""
-    return Packed(value.to_bytes(8, "big", signed=True))
 
 
 def bigints(values: Sequence[int | None]) -> _Bigints:
@@ -134,3 +125,68 @@ def copy_row(zone: int, owner: bytes, rdtype: int, ttl: int, *lists: Sequence[by
         parts.append(len(array).to_bytes(4, "big"))
         parts.append(array)
     return b"".join(parts)
+
+
+# Rows as values: elements of arrays of composite types. A row is its length, the number of its columns, and each of
+# them as oid, length and value.
+
+_BYTEAS = 1001  # the oid of bytea[]
+_COLUMNS = struct.Struct("!ii")
+_BIGINT_COLUMN = struct.Struct("!iiq")
+_INTEGER_COLUMN = struct.Struct("!iii")
+_OWNED = struct.Struct("!iiiiqii")  # the row's head, the zone, and the head of the owner
+_TYPED = struct.Struct("!iiiiii")  # type and TTL
+_LIST = struct.Struct("!iiiiiii")  # the head of a bytea[] of one dimension, and
+_EMPTY = struct.pack("!iiiii", _BYTEAS, 12, 0, 0, _BYTEA)  # all of one without elements
+
+
+def bigint(value: int) -> bytes:
+    """Return *value* as a `bigint`."""
+    return value.to_bytes(8, "big", signed=True)
+
+
+def array_of(element: int, rows: Sequence[bytes]) -> bytes:
+    """Return *rows* as an array of the composite type with the oid *element*."""
+    return _array(element, len(rows), b"".join(rows))
+
+
+def row(*columns: int | bytes | str) -> bytes:
+    """Return a row of `bigint`, `bytea` and `text` columns."""
+    cells = []
+    for value in columns:
+        if isinstance(value, int):
+            cells.append(_BIGINT_COLUMN.pack(_INT8, 8, value))
+        elif isinstance(value, bytes):
+            cells.append(_COLUMNS.pack(_BYTEA, len(value)))
+            cells.append(value)
+        else:
+            octets = value.encode()
+            cells.append(_COLUMNS.pack(_TEXT, len(octets)))
+            cells.append(octets)
+    body = b"".join(cells)
+    return _COLUMNS.pack(4 + len(body), len(columns)) + body
+
+
+def place_row(zone: int, owner: bytes, rdtype: int) -> bytes:
+    """Return a row of (zone, owner, type)."""
+    return (
+        _OWNED.pack(40 + len(owner), 3, _INT8, 8, zone, _BYTEA, len(owner))
+        + owner
+        + _INTEGER_COLUMN.pack(_INT4, 4, rdtype)
+    )
+
+
+def rrset_row(zone: int, owner: bytes, rdtype: int, ttl: int, *lists: Sequence[bytes]) -> bytes:
+    """Return a row of (zone, owner, type, ttl, and one `bytea[]` for each of *lists*)."""
+    parts = [owner, _TYPED.pack(_INT4, 4, rdtype, _INT4, 4, ttl)]
+    size = 52 + len(owner)
+    for values in lists:
+        if values:
+            cells = _cells(values)
+            parts.append(_LIST.pack(_BYTEAS, 20 + len(cells), 1, 0, _BYTEA, len(values), 1))
+            parts.append(cells)
+            size += 28 + len(cells)
+        else:
+            parts.append(_EMPTY)
+            size += len(_EMPTY)
+    return _OWNED.pack(size, 4 + len(lists), _INT8, 8, zone, _BYTEA, len(owner)) + b"".join(parts)

@@ -22,33 +22,38 @@ COMMENT ON COLUMN followers.worker IS 'a number that a worker chose for itself; 
 GRANT SELECT, INSERT, DELETE ON followers TO ddns_server;
 """
 
+TYPES = """
+CREATE TYPE commit_zone AS (id bigint, edition bigint, serial bigint, state text, rules text);
+CREATE TYPE commit_key AS (id bigint, zone bigint, stamp text);
+CREATE TYPE commit_place AS (zone bigint, owner bytea, type integer);
+CREATE TYPE commit_rrset AS (zone bigint, owner bytea, type integer, ttl integer, rdatas bytea[]);
+CREATE TYPE commit_shown AS (zone bigint, owner bytea, type integer, ttl integer, rdatas bytea[], sigs bytea[]);
+CREATE TYPE commit_step AS (zone bigint, entries bigint, serial bigint, removed bytea, added bytea);
+CREATE TYPE commit_entry AS (
+    zone bigint, place bigint, principal text, credential bigint, digest bytea, change bytea);
+CREATE TYPE commit_answer AS (digest bytea, rcode bigint, ede bigint, text text, lease bytea, expires bigint);
+"""
+
 # Each statement sees what was committed before it began: what is compared behind the lock is as it will be when this
-# is committed. Parameters that belong together are arrays of one length: z of zones that are mentioned, k of keys and
-# the zones they write in, r and d of records that come and go, p and g of what is published and no more, s of the
-# zones' steps, j of the journal, q of requests that are answered.
+# is committed. A zone of which something was remembered otherwise, a key, or a request that was answered before ends it
+# with a word about that; then nothing is written. A row that should be there and is not is an exception.
 COMMIT = """
 CREATE FUNCTION commit_updates(
-    follower bigint,
-    z_ids bigint[], z_editions bigint[], z_serials bigint[], z_states text[], z_rules text[],
-    k_ids bigint[], k_zones bigint[], k_stamps text[],
-    r_zones bigint[], r_owners bytea[], r_types integer[], r_ttls integer[], r_rdatas text[],
-    d_zones bigint[], d_owners bytea[], d_types integer[],
-    p_zones bigint[], p_owners bytea[], p_types integer[], p_ttls integer[], p_rdatas text[], p_sigs text[],
-    g_zones bigint[], g_owners bytea[], g_types integer[],
-    s_zones bigint[], s_entries bigint[], s_serials bigint[], s_removed bytea[], s_added bytea[],
-    j_zones bigint[], j_places bigint[], j_principals text[], j_credentials bigint[], j_digests bytea[],
-    j_changes bytea[],
-    q_digests bytea[], q_rcodes integer[], q_edes integer[], q_texts text[], q_leases bytea[], q_expires bigint[],
-    q_latest bigint, payloads text[]
+    follower bigint, latest bigint, asked_zones commit_zone[], asked_keys commit_key[],
+    new_rrsets commit_rrset[], changed_rrsets commit_rrset[], gone_rrsets commit_place[],
+    new_shown commit_shown[], changed_shown commit_shown[], gone_shown commit_place[],
+    steps commit_step[], entries commit_entry[], answers commit_answer[], payloads text[]
 ) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    changed text;
+    otherwise text;
+    rows bigint;
 BEGIN
-    PERFORM FROM zones WHERE id = ANY (z_ids) ORDER BY id FOR NO KEY UPDATE;
+    PERFORM FROM unnest(asked_zones) AS asked JOIN zones ON zones.id = asked.id
+    ORDER BY zones.id FOR NO KEY UPDATE OF zones;
 
-    SELECT string_agg(asked.id::text, ' ') INTO changed
-    FROM unnest(z_ids, z_editions, z_serials, z_states, z_rules) AS asked (id, edition, serial, state, rules)
+    SELECT string_agg(asked.id::text, ' ') INTO otherwise
+    FROM unnest(asked_zones) AS asked
     LEFT JOIN zones ON zones.id = asked.id
     LEFT JOIN homes ON homes.zone = zones.id
     LEFT JOIN signing ON signing.zone = zones.id
@@ -64,68 +69,77 @@ BEGIN
                     SELECT id, xmin::text FROM grants
                     WHERE grants.credential IS NULL AND grants.homes AND grants.zone = zones.parent
                 ) AS denials), '')) IS NOT TRUE;
-    IF changed IS NOT NULL THEN
-        RETURN 'zones ' || changed;
+    IF otherwise IS NOT NULL THEN
+        RETURN 'zones ' || otherwise;
     END IF;
 
-    SELECT string_agg(asked.id::text, ' ') INTO changed
-    FROM unnest(k_ids, k_zones, k_stamps) AS asked (id, zone, stamp)
+    SELECT string_agg(asked.id::text, ' ') INTO otherwise
+    FROM unnest(asked_keys) AS asked
     LEFT JOIN credentials ON credentials.id = asked.id
     WHERE (credentials.revoked_at IS NULL
            AND asked.stamp = credentials.xmin::text || coalesce((
                 SELECT ',' || string_agg(grants.xmin::text, ',' ORDER BY grants.id) FROM grants
                 WHERE grants.credential = asked.id AND grants.zone = asked.zone), '')) IS NOT TRUE;
-    IF changed IS NOT NULL THEN
-        RETURN 'keys ' || changed;
+    IF otherwise IS NOT NULL THEN
+        RETURN 'keys ' || otherwise;
     END IF;
 
-    IF q_latest < extract(epoch FROM clock_timestamp())
-       OR EXISTS (SELECT FROM unnest(q_digests) AS asked (digest) JOIN requests ON requests.digest = asked.digest) THEN
+    IF latest < extract(epoch FROM clock_timestamp())
+       OR EXISTS (SELECT FROM unnest(answers) AS asked JOIN requests ON requests.digest = asked.digest) THEN
         RETURN 'requests';
     END IF;
 
-    IF cardinality(d_zones) > 0 THEN
-        DELETE FROM rrsets USING unnest(d_zones, d_owners, d_types) AS gone (zone, owner, type)
+    IF cardinality(gone_rrsets) > 0 THEN
+        DELETE FROM rrsets USING unnest(gone_rrsets) AS gone
         WHERE rrsets.zone = gone.zone AND rrsets.owner = gone.owner AND rrsets.type = gone.type;
     END IF;
-    IF cardinality(g_zones) > 0 THEN
-        DELETE FROM published_rrsets USING unnest(g_zones, g_owners, g_types) AS gone (zone, owner, type)
-        WHERE published_rrsets.zone = gone.zone AND published_rrsets.owner = gone.owner
-          AND published_rrsets.type = gone.type;
+    IF cardinality(changed_rrsets) > 0 THEN
+        UPDATE rrsets SET ttl = one.ttl, rdatas = one.rdatas
+        FROM unnest(changed_rrsets) AS one
+        WHERE rrsets.zone = one.zone AND rrsets.owner = one.owner AND rrsets.type = one.type;
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        IF rows <> cardinality(changed_rrsets) THEN
+            RAISE EXCEPTION 'of % records to change only % are there', cardinality(changed_rrsets), rows;
+        END IF;
     END IF;
-    IF cardinality(r_zones) > 0 THEN
+    IF cardinality(new_rrsets) > 0 THEN
         INSERT INTO rrsets (zone, owner, type, ttl, rdatas)
-        SELECT zone, owner, type, ttl, rdatas::bytea[]
-        FROM unnest(r_zones, r_owners, r_types, r_ttls, r_rdatas) AS new (zone, owner, type, ttl, rdatas)
-        ON CONFLICT (zone, owner, type) DO UPDATE SET ttl = excluded.ttl, rdatas = excluded.rdatas;
+        SELECT zone, owner, type, ttl, rdatas FROM unnest(new_rrsets);
     END IF;
-    IF cardinality(s_zones) > 0 THEN
-        INSERT INTO published_rrsets (zone, owner, type, ttl, rdatas, sigs)
-        SELECT zone, owner, type, ttl, rdatas::bytea[], sigs::bytea[]
-        FROM unnest(p_zones, p_owners, p_types, p_ttls, p_rdatas, p_sigs)
-             AS new (zone, owner, type, ttl, rdatas, sigs)
-        ON CONFLICT (zone, owner, type) DO UPDATE
-            SET ttl = excluded.ttl, rdatas = excluded.rdatas, sigs = excluded.sigs;
+
+    IF cardinality(steps) > 0 THEN
+        IF cardinality(gone_shown) > 0 THEN
+            DELETE FROM published_rrsets USING unnest(gone_shown) AS gone
+            WHERE published_rrsets.zone = gone.zone AND published_rrsets.owner = gone.owner
+              AND published_rrsets.type = gone.type;
+        END IF;
+        UPDATE published_rrsets SET ttl = one.ttl, rdatas = one.rdatas, sigs = one.sigs
+        FROM unnest(changed_shown) AS one
+        WHERE published_rrsets.zone = one.zone AND published_rrsets.owner = one.owner
+          AND published_rrsets.type = one.type;
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        IF rows <> cardinality(changed_shown) THEN
+            RAISE EXCEPTION 'of % published records to change only % are there', cardinality(changed_shown), rows;
+        END IF;
+        IF cardinality(new_shown) > 0 THEN
+            INSERT INTO published_rrsets (zone, owner, type, ttl, rdatas, sigs)
+            SELECT zone, owner, type, ttl, rdatas, sigs FROM unnest(new_shown);
+        END IF;
         INSERT INTO journal (zone, seq, principal, credential, digest, change)
-        SELECT zones.id, zones.head + place, principal, entry.credential, digest, change
-        FROM unnest(j_zones, j_places, j_principals, j_credentials, j_digests, j_changes)
-             AS entry (zone, place, principal, credential, digest, change)
-        JOIN zones ON zones.id = entry.zone;
+        SELECT zones.id, zones.head + entry.place, entry.principal, entry.credential, entry.digest, entry.change
+        FROM unnest(entries) AS entry JOIN zones ON zones.id = entry.zone;
         INSERT INTO editions (zone, number, from_serial, to_serial, removed, added)
         SELECT zones.id, zones.edition + 1, zones.serial, step.serial, step.removed, step.added
-        FROM unnest(s_zones, s_serials, s_removed, s_added) AS step (zone, serial, removed, added)
-        JOIN zones ON zones.id = step.zone;
+        FROM unnest(steps) AS step JOIN zones ON zones.id = step.zone;
         UPDATE zones SET head = zones.head + step.entries, edition = zones.edition + 1, serial = step.serial
-        FROM unnest(s_zones, s_entries, s_serials) AS step (zone, entries, serial)
-        WHERE zones.id = step.zone;
-        IF EXISTS (SELECT FROM followers WHERE worker <> follower) THEN
+        FROM unnest(steps) AS step WHERE zones.id = step.zone;
+        IF EXISTS (SELECT FROM followers WHERE followers.worker <> follower) THEN
             PERFORM pg_notify('ddns_zones', payload) FROM unnest(payloads) AS payload;
         END IF;
     END IF;
+
     INSERT INTO requests (digest, rcode, ede, text, lease, expires_at)
-    SELECT digest, rcode, ede, text, lease, to_timestamp(expires)
-    FROM unnest(q_digests, q_rcodes, q_edes, q_texts, q_leases, q_expires)
-         AS answer (digest, rcode, ede, text, lease, expires);
+    SELECT digest, rcode, ede, text, lease, to_timestamp(expires) FROM unnest(answers);
     RETURN '';
 END
 $$;
@@ -145,12 +159,14 @@ $$;
 
 DOWNGRADE = """
 DROP FUNCTION commit_updates;
+DROP TYPE commit_zone, commit_key, commit_place, commit_rrset, commit_shown, commit_step, commit_entry, commit_answer;
 DROP TABLE followers;
 """
 
 
 def upgrade() -> None:
     execute(FOLLOWERS)
+    execute(TYPES)
     execute(COMMIT)
     execute(RIGHTS)
 

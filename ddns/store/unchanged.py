@@ -1,0 +1,111 @@
+"""Everything that a batch of updates writes, in one round trip, if nothing has changed that it was judged by.
+
+The statement calls `commit_updates` (migration 0007) with arrays of rows, packed here as Postgres receives them:
+psycopg's own way to write them takes many times as long. What comes together is committed together, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ddns.dns import names
+from ddns.dns.names import Name
+from ddns.store import notify
+from ddns.store.batch import Batch
+from ddns.store.line import Line, Parameter, Statement
+from ddns.store.packing import bigint, place_row, row, rrset_row, texts
+from ddns.store.requests import SKEW
+from ddns.zone import edition
+
+COMMIT = Statement(
+    b"commit_updates",
+    b"SELECT commit_updates($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    (
+        *("bigint", "bigint", "commit_zone[]", "commit_key[]"),
+        *("commit_rrset[]", "commit_rrset[]", "commit_place[]"),
+        *("commit_shown[]", "commit_shown[]", "commit_place[]"),
+        *("commit_step[]", "commit_entry[]", "commit_answer[]", "text[]"),
+    ),
+)
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What a batch was judged by, besides its zones' records: it is written only if all of this still holds.
+
+    *zones* are given as (id, edition, serial, state of its home, stamp of the denials there), *keys* as (id of a
+    credential, zone, stamp of it and of its grants there).
+    """
+
+    zones: Sequence[tuple[int, int, int, str, str]]
+    keys: Sequence[tuple[int, int, str]]
+
+
+async def commit(line: Line, batch: Batch, basis: Basis, follower: int) -> str:
+    """Commit *batch* on *line* if *basis* still holds, and return "" then; else what has changed, and nothing is done.
+
+    Heads in *batch* count from where each zone stands, so do the places of its journal's entries. *follower* is the
+    number by which this process follows editions: it needs no notification.
+    """
+    return (await line.run(COMMIT, _parameters(batch, basis, follower)) or b"").decode()
+
+
+def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
+    owners: dict[Name, bytes] = {}
+    new: list[bytes] = []
+    changed: list[bytes] = []
+    gone: list[bytes] = []
+    for zone, change_set in batch.changes:
+        for change in change_set.changes:
+            owner = owners.get(change.name)
+            if owner is None:
+                owner = owners[change.name] = names.order_key(change.name)
+            after = change.after
+            if after is None:
+                gone.append(place_row(zone, owner, change.type))
+            else:
+                packed = rrset_row(zone, owner, change.type, after.ttl, after.rdatas)
+                (new if change.before is None else changed).append(packed)
+    new_shown: list[bytes] = []
+    changed_shown: list[bytes] = []
+    steps: list[bytes] = []
+    put = set()
+    entries_of = {zone: count for zone, count, _, _ in batch.advanced}
+    for step in batch.editions:
+        zone = step.zone
+        there = {(one.name, one.type) for one in step.removed}
+        for one in step.added:
+            owner = owners.get(one.name)
+            if owner is None:
+                owner = owners[one.name] = names.order_key(one.name)
+            packed = rrset_row(zone, owner, one.type, one.ttl, one.rdatas, one.sigs)
+            (changed_shown if (one.name, one.type) in there else new_shown).append(packed)
+            put.add((zone, one.name, one.type))
+        steps.append(row(zone, entries_of[zone], step.to_serial, edition.pack(step.removed), edition.pack(step.added)))
+    return [
+        bigint(follower),
+        bigint(min([expires for _, _, expires in batch.answered], default=0) + SKEW),
+        [row(*zone) for zone in basis.zones],
+        [row(*key) for key in basis.keys],
+        new,
+        changed,
+        gone,
+        new_shown,
+        changed_shown,
+        [
+            place_row(zone, names.order_key(name), rdtype)
+            for zone, name, rdtype in dict.fromkeys(batch.gone)
+            if (zone, name, rdtype) not in put
+        ],
+        steps,
+        [
+            row(one.zone, one.seq, one.principal, one.credential or 0, one.digest or b"", one.change.pack())
+            for one in batch.entries
+        ],
+        [
+            row(digest, stored.rcode, stored.ede, stored.text, stored.lease, expires)
+            for digest, stored, expires in batch.answered
+        ],
+        texts(notify.payloads((one.zone, one.number) for one in batch.editions)),
+    ]
