@@ -99,17 +99,17 @@ class Below:
         self,
         zones: Mapping[Name, ZoneImage | int],
         datagram: bytes,
-        question: bytes,
+        name: Name,
+        kind: bytes,
         opening: bytes,
         tail: bytes,
         limit: int,
     ) -> bytes | None:
         """Return the answer to *datagram* where a piece says it, else None.
 
-        *question* is its name in lower case, type and class; *opening* what an answer has behind the id; *tail* its
-        OPT record, empty where the asker sent none. Question and records may have *limit* octets together.
+        *name* is the question's in lower case, *kind* its type and class; *opening* is what an answer has behind the
+        id, *tail* its OPT record, empty where the asker sent none. Question and records may have *limit* octets.
         """
-        name = question[:-4]
         size = len(name)
         above = name
         image = zones.get(name)
@@ -118,18 +118,21 @@ class Below:
                 return None
             above = above[1 + above[0] :]
             image = zones.get(above)
-        rdtype = _TYPES.get(question[-4:])
+        rdtype = _TYPES.get(kind)
         if rdtype is None:
-            if question[-2:] != _IN or question[-4:-2] in _META:
+            if kind[2:] != _IN or kind[:2] in _META:
                 return None
-            rdtype = question[-4] << 8 | question[-3]
+            rdtype = kind[0] << 8 | kind[1]
         if size > MAX_NAME or isinstance(image, int):
             return None
-        mark = image.remembered.mark
         image.used = True
+        remembered = image.remembered
+        mark = remembered.mark
+        nodes = remembered.nodes
+        if nodes is None:
+            return None  # nothing was learned of this edition
         signed = tail and datagram[-4]  # DO, in the OPT record's flags (RFC 3225 §3)
         end = _FIXED + size
-        nodes = image.nodes
         node = nodes.get(name)
         if node is not None:
             said = (self.said_signed if signed else self.said_plain).get(name)
@@ -164,7 +167,7 @@ class Below:
         body = written(octets, spots, size - len(encloser))
         if how == REFERRAL:
             opening = _NOT_OURS[opening]
-        elif how == UNUSUAL or not image.whole or (closer is not name and closer in nodes):
+        elif how == UNUSUAL or (closer is not name and closer in nodes):
             return None  # or the closest encloser is further down
         else:
             opening = _NXDOMAIN[opening]
@@ -176,7 +179,7 @@ class Below:
             if iterations:
                 for _ in range(iterations):
                     digest = sha1(digest + salt).digest()  # noqa: S324
-            chain = image.nsec3
+            chain = remembered.nsec3
             found = None if chain is None else chain.at_or_before(digest)
             if found is None:
                 return None
@@ -197,12 +200,13 @@ class Below:
                     )
                 )  # fmt: skip
         elif how == PLAIN:
-            if image.nsec is None:
+            links = remembered.nsec
+            if links is None:
                 return None
             if closer is name and b"\0" not in (label := name[1 : 1 + name[0]]):
-                found_name = image.nsec.at_or_before(b"%b%b\0\0" % (salt, label))
+                found_name = links.at_or_before(b"%b%b\0\0" % (salt, label))
             else:
-                found_name = image.nsec.at_or_before(names.order_key(name))
+                found_name = links.at_or_before(names.order_key(name))
             if found_name is None:
                 return None
             owner = found_name[1]
@@ -237,7 +241,10 @@ class Below:
         image = draft.images[0]
         if not image.whole:
             return  # what is not in memory may exist all the same
-        mark = image.remembered.mark
+        remembered = image.remembered
+        mark = remembered.mark
+        if remembered.nodes is None:
+            remembered.nodes, remembered.nsec, remembered.nsec3 = image.nodes, image.nsec, image.nsec3
         pieces = self.signed if do else self.plain
         if match.kind == Kind.NOTHING:
             known = pieces.get(match.owner)
@@ -247,7 +254,7 @@ class Below:
         delegated = match.kind == Kind.CUT and draft.negative is None
         if delegated:
             known = pieces.get(match.owner)
-            referral = image.remembered.referrals.get((match.owner, do))
+            referral = remembered.referrals.get((match.owner, do))
             if referral is not None and (known is None or known[0] is not mark):
                 self._keep(pieces, match.owner, _referral(mark, match.owner, referral))
         elif match.kind != Kind.EXACT or draft.negative is None or find(match.node, Type.CNAME) is not None:

@@ -75,10 +75,14 @@ Proof = tuple[bytes, int, Served]
 class Remembered:
     """Pieces of answers of one edition; bounded by who fills them."""
 
-    __slots__ = ("enclosers", "mark", "referrals", "soa", "soa_signed")
+    __slots__ = ("enclosers", "mark", "nodes", "nsec", "nsec3", "referrals", "soa", "soa_signed")
 
     def __init__(self) -> None:
-        self.mark = object()  # tells this edition from all others: see `ddns.answer.below`
+        # What tells this edition from all others, and where it says no from: see `ddns.answer.below`.
+        self.mark = object()
+        self.nodes: dict[Name, Node] | None = None
+        self.nsec: Chain[Name] | None = None
+        self.nsec3: Chain[Served] | None = None
         # The SOA that a denial carries, without and with signatures: see `ddns.answer.render`.
         self.soa: tuple[int, list[bytes]] | None = None
         self.soa_signed: tuple[int, list[bytes]] | None = None

@@ -137,11 +137,11 @@ class Table:
         form = self._tails.get(datagram[-11:])
         if form is None:
             return None
-        question = datagram[12:-15].lower() + datagram[-15:-11]
-        entry = form[0].get(question)
+        name, kind = datagram[12:-15].lower(), datagram[-15:-11]
+        entry = form[0].get(name + kind)
         if entry is None:
             limit = form[2] - len(OPT) if form[2] else self._room
-            return self.below.answer(self.zones, datagram, question, opening, form[1], limit)
+            return self.below.answer(self.zones, datagram, name, kind, opening, form[1], limit)
         if form[2] and len(datagram) + len(entry[1]) > form[2]:
             return None
         return b"".join((datagram[:2], opening, entry[0], datagram[12:-11], entry[1], form[1]))
@@ -150,10 +150,10 @@ class Table:
         opening = _BARE.get(datagram[2:12])
         if opening is None:
             return None
-        question = datagram[12:-4].lower() + datagram[-4:]
-        entry = self._bare.get(question)
+        name, kind = datagram[12:-4].lower(), datagram[-4:]
+        entry = self._bare.get(name + kind)
         if entry is None:
-            return self.below.answer(self.zones, datagram, question, opening, b"", UDP_MIN_PAYLOAD)
+            return self.below.answer(self.zones, datagram, name, kind, opening, b"", UDP_MIN_PAYLOAD)
         return b"".join((datagram[:2], opening, entry[0], datagram[12:], entry[1]))
 
     @property

@@ -26,9 +26,9 @@ static const struct {
 } attributes[BELOW_NAMES] = {
     {"remembered", "ddns.answer.image", "ZoneImage"},
     {"used", "ddns.answer.image", "ZoneImage"},
-    {"nodes", "ddns.answer.image", "ZoneImage"},
-    {"nsec", "ddns.answer.image", "ZoneImage"},
-    {"nsec3", "ddns.answer.image", "ZoneImage"},
+    {"nodes", "ddns.answer.image", "Remembered"},
+    {"nsec", "ddns.answer.image", "Remembered"},
+    {"nsec3", "ddns.answer.image", "Remembered"},
     {"mark", "ddns.answer.image", "Remembered"},
     {"_firsts", "ddns.answer.chain", "Chain"},
     {"_keys", "ddns.answer.chain", "Chain"},
@@ -37,7 +37,6 @@ static const struct {
     {"split", "ddns.answer.served", "Served"},
     {"sigs", "ddns.answer.served", "Served"},
     {"type", "ddns.answer.served", "Served"},
-    {"whole", NULL, NULL},
     {"get", NULL, NULL},
     {"at_or_before", NULL, NULL},
 };
@@ -399,7 +398,7 @@ static Py_ssize_t answer_exact(struct below *below, const struct question *quest
 
 /* Put the NSEC3 record that covers *closer* behind *body* where it is not there yet. Return 1: it was there; 2: it was
  * put; 0: left to Python; -1: an exception is set. */
-static int cover(struct below *below, PyObject *image, PyObject *closer, PyObject *piece, size_t apex,
+static int cover(struct below *below, PyObject *remembered, PyObject *closer, PyObject *piece, size_t apex,
                  struct body *body) {
     PyObject *owners = PyTuple_GET_ITEM(piece, OWNERS), *salt = PyTuple_GET_ITEM(piece, SALT);
     long iterations = PyLong_AsLong(PyTuple_GET_ITEM(piece, ITERATIONS));
@@ -414,7 +413,7 @@ static int cover(struct below *below, PyObject *image, PyObject *closer, PyObjec
         memcpy(hashed + SHA1_SIZE, octets_of(salt), size_of(salt));
         sha1(hashed, SHA1_SIZE + size_of(salt), hashed);
     }
-    PyObject *chain = attribute(below, image, BELOW_NSEC3);
+    PyObject *chain = attribute(below, remembered, BELOW_NSEC3);
     PyObject *served = chain == NULL ? NULL : at_or_before(below, chain, hashed, SHA1_SIZE);
     PyObject *wire = served == NULL ? NULL : attribute(below, served, BELOW_WIRE);
     long split = wire == NULL ? -1 : number(below, served, BELOW_SPLIT);
@@ -441,11 +440,11 @@ static int cover(struct below *below, PyObject *image, PyObject *closer, PyObjec
 
 /* Put the NSEC record that covers the question's name, and that for the wildcard where it is another one. Return 1:
  * there was one; 2: there were two; 0: left to Python; -1: an exception is set. */
-static int cover_plainly(struct below *below, PyObject *image, PyObject *nodes, const struct line *line,
+static int cover_plainly(struct below *below, PyObject *remembered, PyObject *nodes, const struct line *line,
                          PyObject *piece, size_t origin, size_t apex, struct body *body) {
     uint8_t key[ORDER_KEY_MAX];
     size_t size = order_key(line, key);
-    PyObject *chain = attribute(below, image, BELOW_NSEC);
+    PyObject *chain = attribute(below, remembered, BELOW_NSEC);
     PyObject *owner = chain == NULL ? NULL : at_or_before(below, chain, key, size);
     PyObject *node = owner == NULL || !PyBytes_CheckExact(owner) ? NULL : get(below, nodes, owner);
     int done = 0;
@@ -487,9 +486,9 @@ static int cover_plainly(struct below *below, PyObject *image, PyObject *nodes, 
     return PyErr_Occurred() ? -1 : done;
 }
 
-/* Answer for a name that does not exist in *image*, whose apex is *zone* labels up. */
-static Py_ssize_t answer_below(struct below *below, const struct question *question, struct line *line, PyObject *image,
-                               PyObject *nodes, PyObject *mark, size_t zone, struct body *body, uint8_t *out) {
+/* Answer for a name that does not exist in the zone whose apex is *zone* labels up, and which *remembered* is of. */
+static Py_ssize_t answer_below(struct below *below, const struct question *question, struct line *line,
+                               PyObject *remembered, PyObject *nodes, PyObject *mark, size_t zone, struct body *body, uint8_t *out) {
     PyObject *pieces = question->signed_ ? below->signed_ : below->plain, *piece = NULL;
     size_t up = 0;
     while (piece == NULL) {
@@ -512,19 +511,16 @@ static Py_ssize_t answer_below(struct below *below, const struct question *quest
     PyObject *closer = above(line, up - 1);
     long how = PyLong_AsLong(PyTuple_GET_ITEM(piece, HOW));
     int exists = closer == NULL ? -1 : up > 1 && how != REFERRAL ? PySequence_Contains(nodes, closer) : 0;
-    PyObject *whole = exists < 0 ? NULL : attribute(below, image, BELOW_WHOLE);
-    bool known = whole == Py_True || how == REFERRAL; /* else what is not in memory may exist all the same */
-    Py_XDECREF(whole); /* compared, not read */
-    if (how < 0 || whole == NULL) {
+    if (how < 0 || exists < 0) {
         size = -1;
-    } else if (how < UNUSUAL && known && exists == 0 &&
+    } else if (how < UNUSUAL && exists == 0 &&
                put_piece(body, PyTuple_GET_ITEM(piece, OCTETS), PyTuple_GET_ITEM(piece, SPOTS), line->at[up])) {
         size_t apex = HEADER_SIZE + (size_t)line->at[zone];
         int proofs = 1;
         if (question->signed_ && how == HASHED) {
-            proofs = cover(below, image, closer, piece, apex, body);
+            proofs = cover(below, remembered, closer, piece, apex, body);
         } else if (question->signed_ && how == PLAIN) {
-            proofs = cover_plainly(below, image, nodes, line, piece, line->size - line->at[zone], apex, body);
+            proofs = cover_plainly(below, remembered, nodes, line, piece, line->size - line->at[zone], apex, body);
         }
         bool others = question->signed_ ? proofs == 2 : !question->edns;
         size = proofs <= 0 ? proofs
@@ -562,16 +558,17 @@ Py_ssize_t below_answer(struct below *below, const struct question *question, ui
     zone -= image != NULL;
     Py_ssize_t size = 0;
     if (image != NULL && !PyLong_Check(image)) { /* a number is a zone that is not in memory */
-        PyObject *remembered = attribute(below, image, BELOW_REMEMBERED);
+        PyObject *remembered = use(below, image) < 0 ? NULL : attribute(below, image, BELOW_REMEMBERED);
         PyObject *mark = remembered == NULL ? NULL : attribute(below, remembered, BELOW_MARK);
-        PyObject *nodes = mark == NULL || use(below, image) < 0
-                              ? NULL
-                              : attribute(below, image, BELOW_NODES);
+        PyObject *nodes = mark == NULL ? NULL : attribute(below, remembered, BELOW_NODES);
+        if (nodes == Py_None) { /* nothing was learned of this edition */
+            Py_CLEAR(nodes);
+        }
         PyObject *node = nodes == NULL ? NULL : get(below, nodes, line.octets[0]);
         if (node != NULL) {
             size = answer_exact(below, question, line.octets[0], node, mark, zone == 0, &body, out);
         } else if (nodes != NULL && !PyErr_Occurred()) {
-            size = answer_below(below, question, &line, image, nodes, mark, zone, &body, out);
+            size = answer_below(below, question, &line, remembered, nodes, mark, zone, &body, out);
         }
         Py_XDECREF(node);
         Py_XDECREF(nodes);

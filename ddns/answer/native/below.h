@@ -7,12 +7,12 @@ struct question;
 
 /* The attributes that are read, and the methods: below.c lists them in this order. */
 enum {
-    BELOW_REMEMBERED, BELOW_USED, BELOW_NODES, BELOW_NSEC, BELOW_NSEC3,   /* of a ZoneImage */
-    BELOW_MARK,                                                           /* of its Remembered */
-    BELOW_FIRSTS, BELOW_KEYS, BELOW_VALUES,                               /* of a Chain */
-    BELOW_WIRE, BELOW_SPLIT, BELOW_SIGS, BELOW_TYPE,                      /* of a Served */
+    BELOW_REMEMBERED, BELOW_USED,                         /* of a ZoneImage */
+    BELOW_NODES, BELOW_NSEC, BELOW_NSEC3, BELOW_MARK,     /* of its Remembered */
+    BELOW_FIRSTS, BELOW_KEYS, BELOW_VALUES,               /* of a Chain */
+    BELOW_WIRE, BELOW_SPLIT, BELOW_SIGS, BELOW_TYPE,      /* of a Served */
     BELOW_SLOTS,
-    BELOW_WHOLE = BELOW_SLOTS, BELOW_GET, BELOW_AT_OR_BEFORE, BELOW_NAMES /* found the usual way */
+    BELOW_GET = BELOW_SLOTS, BELOW_AT_OR_BEFORE, BELOW_NAMES /* found the usual way */
 };
 
 /* Where the objects of one type keep an attribute that stands in its __slots__. */
