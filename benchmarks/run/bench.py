@@ -77,6 +77,10 @@ class Bench:
         )  # fmt: skip
         return self.up.setdefault(name, found)
 
+    def next_port(self) -> int:
+        """Return the first of fifty ports that no contestant has."""
+        return self.port + 500
+
     def start(self, who: Contestant, row: str) -> dict[str, float] | None:
         """Start a server; None where it cannot be, which the results then say."""
         say(f"starting {who.name} on {who.data.name}, port {who.port}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import processes
 from run import measures, registries
 from run.bench import Bench, say
 from run.contestants import HERE, CannotMeasure, Contestant, call
@@ -15,6 +15,7 @@ MANY_UPDATES = 3000  # of 32 clients
 FEW_UPDATES = 500  # of one
 VISIBLE = 150  # updates whose way to the answer is measured
 START = 10.0  # seconds for which each server's first start is accounted in estimates
+WORKERS = 300.0  # seconds for both starts and all bursts
 FLAMES = 180.0  # seconds in which one must be drawn
 ALL = ("bind", "knot", "nsd", "ours", "ours-pure")
 
@@ -94,39 +95,19 @@ def _visible(bench: Bench) -> None:
 
 
 def _workers(bench: Bench) -> None:
-    """Compare two workers on two cores with one on one, counting only the CPU time of the server itself.
-
-    Two workers are as fast as their busier one lets them be: what they answer in a CPU second of the server's, times
-    how many of them the whole work keeps busy.
-    """
+    """Compare two workers on two cores with one on one; the load does not run while they do."""
     bench.stop()
-    data = bench.first_data()
-    for _ in range(bench.rounds):
-        rates = []
-        spread = 1.0
-        for workers in (1, 2):
-            cpus = bench.load.server_cpu if workers == 1 else f"{bench.load.server_cpu},{bench.load.load_cpu}"
-            who = bench.contestant("ours", data)
-            who = replace(who, env=who.env | {"WORKERS": str(workers), "SERVER_CPU": cpus})
-            try:
-                if bench.start(who, "workers") is None:
-                    return
-                busy = processes.workers(who.pids)
-                before = [processes.cpu([pid]) for pid in busy]
-                found = measures.whole_run(who, data / "q_uniform.txt", bench.load.seconds, bench.load)
-                used = [processes.cpu_between(one, processes.cpu([pid])) for one, pid in zip(before, busy, strict=True)]
-            except CannotMeasure as error:
-                bench.results.failed("workers", "ours", str(error))
-                return
-            finally:
-                who.stop()
-            rates.append(found["per_cpu_s"])
-            spread = sum(used) / max(used)
-            title = f"{workers} worker{'s' * (workers > 1)}"
-            bench.results.add("workers", title, "ours", found["per_cpu_s"], "a CPU s")
-        value = spread * rates[1] / rates[0]
-        say(f"  two workers answer {value:.2f} times what one does; the busier one does {1 / spread:.0%} of the work")
-        bench.results.add("workers", "two workers, times one", "ours", value, "", spread=spread)
+    words = [sys.executable, str(HERE / "two_workers.py"), str(bench.work / "two-workers"), str(bench.first_data())]
+    said = call([*words, "--port", str(bench.next_port()), "--json"], timeout=WORKERS, env={"DDNS": bench.ddns})
+    found = json.loads(said.splitlines()[-1])
+    for one in found["servers"]:
+        for value in one["capacity"]:
+            title = f"{one['workers']} worker{'s' * (one['workers'] > 1)}, of the busiest one's"
+            bench.results.add("workers", title, "ours", value, "a CPU s", lost=one["lost"])
+    for name, title in (("rate", "two workers, times one"), ("capacity", "two workers, times one, by their CPU")):
+        say(f"  {title}: {found['ratios'][name]} (quartiles)")
+        for value in found["ratios"][name]:
+            bench.results.add("workers", title, "ours", value, "")
 
 
 def _flames(bench: Bench) -> None:
@@ -172,7 +153,7 @@ def rows() -> Iterator[Row]:
     yield update_row("tsig1", "tsig", 1, ("bind", "knot", "ours", "ours-pure"))
     yield update_row("sig1", "sig0", 1, ("ours", "ours-pure"))
     yield Row("visible", "update to visible", _visible, lambda bench: 3 * bench.rounds * VISIBLE * 0.1)
-    yield Row("workers", "two workers on two cores", _workers, lambda b: 2 * b.rounds * (b.load.seconds + 8))
+    yield Row("workers", "two workers on two cores", _workers, lambda _: 60)
     yield Row("flames", "flame graphs of a question and of an update", _flames, lambda _: 90)
     yield _zone_per_home_row(10_000)
     yield _zone_per_home_row(100_000)
