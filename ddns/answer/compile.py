@@ -137,11 +137,13 @@ def _zone(authority: Authority, name: Name, rdtype: int) -> ZoneImage | int | No
     RFC 1034 §4.3.2 step 2, RFC 4035 §3.1.4.1.
     """
     image = authority(name)
-    if rdtype != Type.DS or image is None or isinstance(image, int) or name != image.origin or name == names.ROOT:
+    if rdtype != Type.DS or image is None or name == names.ROOT:
+        return image
+    if not isinstance(image, int) and name != image.origin:
         return image
     above = authority(names.parent(name))
     if above is None or isinstance(above, int):
-        return image if above is None else above
+        return image if above is None else above  # of a zone that is not in memory and reaches up to there, its id
     match = above.find(name)
     return above if match.kind == Kind.CUT and match.owner == name else image
 
