@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from ddns.answer import hot
 from ddns.answer.cookied import Cookied
 from ddns.answer.cookies import Cookies
 from ddns.answer.image import ZoneImage
 from ddns.answer.responder import Responder
+from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
 from ddns.auth import keys, sig0, tsig
 from ddns.auth.principal import Credential, Secret
@@ -101,6 +103,10 @@ def operations(homes: int) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "lookup: a remembered answer", lambda: table.lookup(known.next())
     yield "respond: a name that does not exist", lambda: responder.respond(absent.next(), UDP)
     yield "lookup: a name that does not exist", lambda: table.lookup(absent.next())
+    if hot.NativeAnswerer is not None:
+        native = hot.NativeAnswerer(table, Rrl(RrlLimits())).lookup
+        yield "native lookup: a remembered answer", lambda: native(known.next())
+        yield "native lookup: a name that does not exist", lambda: native(absent.next())
     yield from cookie_operations(table, questions)
 
     home = owners[0]
@@ -205,7 +211,7 @@ def main() -> None:
     for name, deed in operations(chosen.homes):
         if not chosen.name or any(word.lower() in name.lower() for word in chosen.name):
             cost = measure(deed, chosen.seconds)
-            print(f"{name:40} {cost * 1e6:9.2f} µs {1 / cost:12,.0f} /s", flush=True)
+            print(f"{name:45} {cost * 1e6:9.2f} µs {1 / cost:12,.0f} /s", flush=True)
 
 
 if __name__ == "__main__":
