@@ -17,7 +17,10 @@ import dns.edns
 import fuzzing
 from asking import query
 
+import ddns
+
 ROOT = fuzzing.TESTS.parent
+INSTALLED = Path(ddns.__file__).parents[1]  # which an editable installation finds by a hook that is not run in there
 SANITIZERS = "fuzzer,address,undefined"
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 
@@ -62,7 +65,9 @@ def main():
         how += [] if asked.runs is None else [f"-runs={asked.runs}", "-seed=1"]
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(one for one in [str(fuzzing.TESTS / "fuzz"), *sys.path] if one),
+            "PYTHONPATH": os.pathsep.join(
+                one for one in [str(fuzzing.TESTS / "fuzz"), *sys.path, str(INSTALLED)] if one
+            ),
             "PYTHONMALLOC": "malloc",  # so that AddressSanitizer sees each object's end
             "ASAN_OPTIONS": "detect_leaks=0",  # Python keeps what it has at its end
         }
