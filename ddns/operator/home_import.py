@@ -32,6 +32,7 @@ from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.jobs import Node, SignedJob, SignJob
 
 AT_ONCE = 400  # homes in one transaction: bounds memory, and how long the registry's zone is locked
+OCTETS_AT_ONCE = 1 << 20  # of lines in one transaction: what is signed of them stays below what a frame may hold
 ATTEMPTS = 5  # at a transaction that met another one
 MOST_KEPT = 1000  # refused lines that are remembered with their reason
 
@@ -93,7 +94,7 @@ class _Occupied(Exception):
 def portions(stream: BinaryIO) -> Iterator[_Portion]:
     """Yield the lines of *stream*, some at a time; of one that is too long only the beginning."""
     lines: list[tuple[int, bytes]] = []
-    octets = number = 0
+    octets = held = number = 0
     while line := stream.readline(MOST_OCTETS + 2):
         number += 1
         octets += len(line)
@@ -104,9 +105,10 @@ def portions(stream: BinaryIO) -> Iterator[_Portion]:
             line = line.strip()
         if line:
             lines.append((number, line))
-        if len(lines) == AT_ONCE or octets > AT_ONCE * MOST_OCTETS // 8:
+            held += len(line)
+        if len(lines) == AT_ONCE or held > OCTETS_AT_ONCE:
             yield _Portion(lines, octets)
-            lines, octets = [], 0
+            lines, octets, held = [], 0, 0
     if lines or octets:
         yield _Portion(lines, octets)
 

@@ -264,6 +264,18 @@ async def test_lines_of_any_length_take_bounded_memory():
     assert portion.octets == len(lines)
     many = list(portions(io.BytesIO(b"a\n" * (2 * home_import.AT_ONCE + 1))))
     assert [len(one.lines) for one in many] == [home_import.AT_ONCE, home_import.AT_ONCE, 1]
+    big = list(portions(io.BytesIO(9 * (b"z" * (home_import.OCTETS_AT_ONCE // 4) + b"\n"))))
+    assert [len(one.lines) for one in big] == [5, 4]
+
+
+async def test_homes_of_very_many_records_are_signed_like_any(admin, connected, running, bring):
+    """Their zones are more than a thousand RRsets each, and are signed beside the loop that answers others."""
+    names_of = [f"{number:x} 1 A 192.0.2.1" for number in range(1000)]
+    async with running:
+        await registry_of(admin, running, connected)
+        report = await bring(*(line(f"h{number}", names_of) for number in range(3)))
+
+    assert (report.made, report.refused, report.unsigned) == (3, 0, 0)
 
 
 async def counted(admin):
