@@ -24,9 +24,10 @@ from ddns.dns.refusal import Refusal
 from ddns.net.answers import Answer
 from ddns.net.commits import commit_enrolment, commit_updates
 from ddns.net.fair import FairQueue
-from ddns.net.judging import Committed, Verified
+from ddns.net.judging import TOO_OLD, Committed, Verified, repeated, to_store
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Attempt, Optimist
+from ddns.net.repeats import Repeats
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
@@ -129,6 +130,7 @@ class Batches:
         self._finish = finish
         self._queue: FairQueue[Request] = FairQueue(bounds.waiting, bounds.per_key)
         self._task: asyncio.Task[None] | None = None
+        self._repeats: Repeats[Request] = Repeats()
         self._pruned = 0.0
         self._looking: asyncio.Task[None] | None = None
 
@@ -136,6 +138,9 @@ class Batches:
         """Finish what was taken."""
         while self._task is not None:
             await asyncio.wait([self._task])
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
 
     def is_full(self, key: int) -> bool:
         """Tell whether there is no room for another update of the credential with the id *key*."""
@@ -143,6 +148,15 @@ class Batches:
 
     def add(self, request: Request) -> None:
         """Take *request*, whose `verified` is set, where `is_full` says that there is room."""
+        digest = request.verified.digest
+        if request.verified.zone is not None:
+            answer = self._repeats.answer(digest, self._clock())
+            if answer is not None:
+                self._finish(request, answer)
+                return
+            if self._repeats.joins(digest, request):
+                return
+            self._repeats.begin(digest)
         self._queue.add(request.credential.id, request)
         if self._task is None:
             self._task = asyncio.ensure_future(self._work())
@@ -156,15 +170,23 @@ class Batches:
                     await asyncio.sleep(LINGER)
                 batch = self._queue.take_many(self._bounds.at_once)
                 shared = len(batch) >= SHARED
-                enrolments = [one for one in batch if one.verified.zone is None]
-                ordinary = [one for one in batch if one.verified.zone is not None]
-                if ordinary:
-                    await self._shortly(ordinary)
-                for one in enrolments:
-                    await self._commit([one])
+                await self._settle(batch)
                 await self._prune()
         finally:
             self._task = None
+
+    async def _settle(self, batch: list[Request]) -> None:
+        enrolments = [one for one in batch if one.verified.zone is None]
+        ordinary = [one for one in batch if one.verified.zone is not None]
+        try:
+            if ordinary:
+                await self._shortly(ordinary)
+            for one in enrolments:
+                await self._commit([one])
+        finally:
+            # Whatever went wrong, the same message is taken anew when it comes again.
+            for one in ordinary:
+                self._repeats.end(one.verified.digest)
 
     async def _shortly(self, batch: list[Request]) -> None:
         """Commit *batch* the short way as far as that goes, and the rest the careful way."""
@@ -214,7 +236,19 @@ class Batches:
         if behind:
             await self._catch_up(behind)
         for one, answer in zip(batch, done.answers, strict=True):
-            self._finish(one, answer)
+            self._end(one, answer, stored=answer.code != TOO_OLD.code)
+
+    def _end(self, request: Request, answer: Answer, *, stored: bool) -> None:
+        """Answer *request*, and those who sent the same; *stored*: the database has this answer for all who follow."""
+        self._finish(request, answer)
+        verified = request.verified
+        if verified.zone is None:
+            return
+        again = repeated(to_store(answer)) if stored else answer
+        if stored:
+            self._repeats.remember(verified.digest, again, verified.expires)
+        for one in self._repeats.end(verified.digest):
+            self._finish(one, again)
 
     async def _committed(self, batch: list[Request], signer: Signs) -> Committed:
         async with self._pool.connection() as conn:
@@ -244,7 +278,7 @@ class Batches:
         if error is not None:
             log.error("updates.away n={n} reason={reason}", n=len(batch), reason=str(error).strip())
         for one in batch:
-            self._finish(one, answer)
+            self._end(one, answer, stored=False)
 
 
 def _is_outage(error: Exception) -> bool:

@@ -49,6 +49,14 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 DONE = Answer(Rcode.NOERROR)
+TOO_OLD = Answer.of(
+    Refusal(
+        "request-too-old",
+        Rcode.REFUSED,
+        "The signature of this update ended long ago by the database's clock; sign it anew.",
+        Ede.PROHIBITED,
+    )
+)
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -122,7 +130,7 @@ class Judged(msgspec.Struct, frozen=True):
 
     def remembered(self) -> list[tuple[bytes, requests.Stored, int]]:
         """Return what a retransmission is to hear, as (digest, answer, expiry)."""
-        return [(digest, stored(answer), one.expires) for digest, (one, answer) in self.fresh.items()]
+        return [(digest, to_store(answer), one.expires) for digest, (one, answer) in self.fresh.items()]
 
 
 def judge(
@@ -156,7 +164,7 @@ def done_by(work: Mapping[int, ZoneWork]) -> tuple[list[ZoneStep], list[journal.
     return [item.step() for item in touched], [entry for item in touched for entry in item.entries]
 
 
-def stored(answer: Answer) -> requests.Stored:
+def to_store(answer: Answer) -> requests.Stored:
     """Return what a retransmission hears: the very same words."""
     return requests.Stored(answer.rcode, answer.ede, answer.extra_text, answer.lease)
 
@@ -165,14 +173,7 @@ def repeated(stored: requests.Stored | None) -> Answer:
     """Return the answer to a request that was answered before, or may have been and is too old to tell."""
     if stored is not None:
         return Answer(stored.rcode, stored.ede, stored.text, lease=stored.lease)
-    return Answer.of(
-        Refusal(
-            "request-too-old",
-            Rcode.REFUSED,
-            "The signature of this update ended long ago by the database's clock; sign it anew.",
-            Ede.PROHIBITED,
-        )
-    )
+    return TOO_OLD
 
 
 def _at_serial(rrset: RRset, serial: int) -> RRset:

@@ -15,6 +15,7 @@ from waiting import TEMPLATE
 
 from ddns.auth.principal import Grant
 from ddns.dns.codes import Rcode
+from ddns.net.repeats import ALONG
 from ddns.store import credentials, followers, grants, homes
 from ddns.store import signing as signing_rows
 
@@ -353,4 +354,32 @@ async def test_a_request_too_old_for_the_database_is_refused(house):
         (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
 
         assert reply.rcode() == Rcode.REFUSED
+        assert len((await house.rows())["journal"]) == 2
+
+
+async def test_a_request_that_comes_again_costs_a_look_up(house):
+    """While it waits, and after it was answered: the same answer, nothing asked of signer and database."""
+    async with house:
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        message = house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2)
+        refused = house.signed(craft.add("secret", 300, "A", "192.0.2.1"), ident=3)
+
+        together = await house.worker.send(message, message, refused, message, refused)
+        ran, asked, lent = house.line.ran, house.signer.asked, house.worker.pool.lent
+        later = await house.worker.send(refused, message)
+
+        assert [read(reply).rcode() for reply in together] == [0, 0, 5, 0, 5]
+        assert [read(reply).rcode() for reply in later] == [5, 0]
+        assert (house.line.ran, house.signer.asked, house.worker.pool.lent) == (ran, asked, lent)
+        assert len((await house.rows())["journal"]) == 3
+
+
+async def test_no_more_copies_wait_along_than_there_is_room_for(house):
+    """The others go the long way, and hear the same."""
+    async with house:
+        message = house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2)
+
+        replies = await house.send(*[message] * (ALONG + 5))
+
+        assert {reply.rcode() for reply in replies} == {Rcode.NOERROR}
         assert len((await house.rows())["journal"]) == 2
