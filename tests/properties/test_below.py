@@ -1,7 +1,8 @@
 """Names without an entry of their own: what is said from pieces is what a responder says that has never been asked.
 
 Zones have a real chain, NSEC or NSEC3 with any salt, with delegations, aliases, wildcards and names between; the chain
-may lack a link or have an opt-out span. Editions change all of it. Both twins are asked.
+may lack a link or have an opt-out span, and the zone may be packed in memory. Editions change all of it. Both twins
+are asked.
 """
 
 from asking import UDP, query
@@ -11,6 +12,7 @@ from twins import TWINS, answerer
 
 from ddns.answer.denial import hash_name
 from ddns.answer.image import Hashing, ZoneImage
+from ddns.answer.packed import pack
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
@@ -99,9 +101,9 @@ questions = st.lists(
 children = st.lists(st.sampled_from(("install", "evict", "forget", "nothing", "nothing")), min_size=4, max_size=4)
 
 
-@given(editions, contents(CHILD), questions, children)
+@given(editions, contents(CHILD), questions, children, st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_pieces_say_what_a_responder_says_that_was_never_asked(history, below, asked, moves):
+def test_pieces_say_what_a_responder_says_that_was_never_asked(history, below, asked, moves, packed):
     table = Table()
     responder = Responder(table)
     twins = [answerer(twin, table, Rrl(RrlLimits())).lookup for twin in TWINS]
@@ -110,7 +112,8 @@ def test_pieces_say_what_a_responder_says_that_was_never_asked(history, below, a
     for number, ((content, hashing, flawed), move) in enumerate(zip(history, moves, strict=False), start=1):
         after = published(content, number, hashing, flawed)
         if number == 1:
-            table.install(ZoneImage(1, ORIGIN, 1, after.values()))
+            octets = b"".join(pack(one, names.order_key(one.name)) for one in after.values())
+            table.install(ZoneImage(1, ORIGIN, 1, octets if packed else after.values()))
         else:
             assert table.patch(step(before, after, number))
         before = after

@@ -1,14 +1,17 @@
 """Names without an entry of their own: answered from pieces, in the responder's octets; nobody grows them by asking."""
 
 import random
+import sys
 
 import pytest
 from asking import UDP, Asker, query, rcode, read, section
 from published import image, read_zone
+from twins import answerer
 
 from ddns.answer.below import Below
 from ddns.answer.image import ZoneImage
 from ddns.answer.responder import Responder
+from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
 from ddns.dns import names
 from ddns.zone.edition import Edition
@@ -245,6 +248,62 @@ def test_the_root_is_left_to_the_responder():
             ask.wire(query(name, "TXT", **how))
             ask.wire(query(name, "TXT", **how))
     assert ask.table.lookup(query("nowhere.", "TXT")) is None
+
+
+# ---- what the native twin trusts -----------------------------------------------------------------
+
+
+def test_the_native_twin_leaves_a_piece_in_another_shape_to_python(ask):
+    """It reads only what it has looked at; there is no trust in what Python left there."""
+    native = answerer("native", ask.table, Rrl(RrlLimits()))
+    below, apex, www = ask.table.below, names.from_text("example."), names.from_text("www.example.")
+    for messages, pieces, name in (
+        ([query("nowhere.example."), query("elsewhere.example.")], below.plain, apex),
+        (
+            [query("www.example.", "MX"), query("www.example.", "TXT")],
+            below.said_plain,
+            names.from_text("www.example."),
+        ),
+    ):
+        ask.wire(messages[0])
+        piece = pieces[name]
+        assert native.lookup(messages[1]) is not None
+        others = [None, (), piece[:-1], (*piece, None), list(piece), (object(), *piece[1:])]
+        others += [(*piece[:at], None, *piece[at + 1 :]) for at in range(2, 5)]
+        others.append((*piece[:4], piece[4] * 100, *piece[5:]))
+        if pieces is below.plain:
+            others.append((*piece[:5], b"\xff\xff", *piece[6:]))
+            others += [(piece[0], 4, *piece[2:]), (piece[0], 99, *piece[2:])]
+        for other in others:
+            pieces[name] = other
+            assert native.lookup(messages[1]) is None
+
+
+def test_the_native_twin_keeps_no_piece_alive(ask):
+    """As many references afterwards as before: nothing is leaked, nothing released twice."""
+    messages = [query(name, "TXT", do=True) for name in ("nowhere.example.", "www.example.", "x.sub.example.")]
+    for message in messages:
+        ask.wire(message)
+    native = answerer("native", ask.table, Rrl(RrlLimits()))
+    image, below = ask.table.image(1), ask.table.below
+    held = [image, image.remembered, image.remembered.mark, image.nodes, *image.nodes, *below.signed.values()]
+    held += [*below.said_signed.values(), *(value for piece in below.signed.values() for value in piece)]
+    before = [sys.getrefcount(one) for one in held]
+    for _ in range(1000):
+        assert all(native.lookup(message) for message in messages)
+
+    assert all(abs(now - then) < 100 for now, then in zip(map(sys.getrefcount, held), before, strict=True))
+
+
+@pytest.mark.parametrize("labels", [30, 39, 40, 41, 100])
+def test_a_name_of_many_labels_gets_the_same_octets(ask, labels):
+    """The native twin leaves those of more than 40 to Python."""
+    ask("nowhere.example.", do=True)
+    message = query("x." * labels + "example.", do=True)
+    native = answerer("native", ask.table, Rrl(RrlLimits())).lookup(message)
+
+    assert ask.table.lookup(message) == ask.responder.respond(message, UDP)
+    assert native == (ask.table.lookup(message) if labels < 40 else None)
 
 
 # ---- octets that are no names --------------------------------------------------------------------
