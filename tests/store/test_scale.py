@@ -231,7 +231,7 @@ async def test_the_rest_of_the_list_is_read_without_being_asked_for(admin, dsn_f
     monkeypatch.setattr(register, "AHEAD", 1)
     made = await homes(admin, 9)
     async with Server(dsn_for) as server, asyncio.timeout(10):
-        while not server.subscriber.register.is_complete:
+        while not server.subscriber.register.is_complete:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 
         assert server.table.zone_ids() == set(made)
