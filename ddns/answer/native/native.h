@@ -1,9 +1,9 @@
 /* What the parts of the native twin share. Read this file first, then answer.c, then drain.c.
  *
  * The twin holds no data of its own: it reads the dicts of ddns.answer.table.Table, whose objects the pure twin
- * reads too, and it holds the GIL all the time. So there is nothing to invalidate, and between a look-up and the
- * copy of what was found no Python code runs that could change it. What the twin does not fully understand it
- * leaves to Python: the value 0 says so everywhere. It never answers what the pure twin would answer otherwise.
+ * reads too, and it holds the GIL all the time. So there is nothing to invalidate; what a look-up finds is copied, or
+ * held, before any Python code can run. What the twin does not fully understand it leaves to Python: the value 0 says
+ * so everywhere. It never answers what the pure twin would answer otherwise.
  *
  * module.c  the type `Answerer`            answer.c  from a question to its octets
  * drain.c   recvmmsg and sendmmsg          streams.c messages over TCP and TLS
