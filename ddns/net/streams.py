@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
-TURN = 128  # sockets that are served before the reactor looks at anything else
+TURN = 64  # sockets that are served before the reactor looks at anything else
 
 LISTENING = select.EPOLLIN
 READING = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET

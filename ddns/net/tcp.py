@@ -32,7 +32,7 @@ Exchange = Callable[[int], int | tuple[bytes, int, bytes]]
 # Gets a message that is not known at once, the address it came from, and a `StreamReply`.
 Serve = Callable[[bytes, str, Reply], None]
 
-READ = 16 * 1024  # octets that one connection is read before others have their turn
+READ = 4096  # octets that one connection is read before others have their turn: some seventy questions
 SMALL = 512  # octets of an unfinished message that are not counted: any ordinary question
 PAUSE = 64 * 1024  # octets of answers that are gathered before they are sent
 UNSENT = 1024 * 1024  # octets of answers that one connection may leave unread; transfers wait long before that

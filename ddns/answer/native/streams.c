@@ -1,15 +1,15 @@
 /* DNS over streams: messages with two octets of length before each (RFC 1035 section 4.2.2), and a TCP socket that is
  * read, answered and written by one call. The slow twin is ddns.answer.framing.
  *
- * What comes and what goes stand in two buffers of the Answerer. Nothing in here runs Python code while they are in
- * use. Each round of `answer_frames` takes at least one message of those that are there.
+ * What comes and what goes stand in two buffers of the Answerer. A look-up may run Python code (see below.c), which
+ * must not use them meanwhile. Each round of `answer_frames` takes at least one message of those that are there.
  */
 #include <errno.h>
 
 #include "native.h"
 
 #define LENGTH 2
-#define READ (16 * 1024) /* octets: READ in ddns.net.tcp */
+#define READ 4096        /* octets: READ in ddns.net.tcp */
 #define ROOM (64 * 1024) /* octets: ROOM in ddns.answer.framing */
 #define FLAG_TC 0x02     /* of the header's third octet */
 
@@ -50,25 +50,47 @@ static Py_ssize_t answer_frames(Answerer *self, const uint8_t *octets, size_t si
     return (Py_ssize_t)put;
 }
 
+/* Do it, and have nobody else do it meanwhile. */
+static Py_ssize_t answer_alone(Answerer *self, const uint8_t *octets, size_t size, size_t *at) {
+    self->busy = true;
+    Py_ssize_t put = answer_frames(self, octets, size, at);
+    self->busy = false;
+    return put;
+}
+
+/* Return whether the buffers are free; where they are not, an exception is set. */
+static bool is_free(const Answerer *self) {
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "answers are being made");
+    }
+    return !self->busy;
+}
+
 PyObject *stream_frames(Answerer *self, PyObject *octets, Py_ssize_t at) {
     size_t offset = (size_t)at;
     if (!PyBytes_CheckExact(octets) || at < 0 || at > PyBytes_GET_SIZE(octets)) {
         PyErr_SetString(PyExc_ValueError, "an offset into bytes is wanted");
         return NULL;
     }
-    Py_ssize_t put = answer_frames(self, (const uint8_t *)PyBytes_AS_STRING(octets),
-                                   (size_t)PyBytes_GET_SIZE(octets), &offset);
+    if (!is_free(self)) {
+        return NULL;
+    }
+    Py_ssize_t put = answer_alone(self, (const uint8_t *)PyBytes_AS_STRING(octets),
+                                  (size_t)PyBytes_GET_SIZE(octets), &offset);
     return put < 0 ? NULL : Py_BuildValue("y#n", (const char *)self->stream->go, put, (Py_ssize_t)offset);
 }
 
 PyObject *stream_exchange(Answerer *self, int fd) {
     struct stream *stream = self->stream;
+    if (!is_free(self)) {
+        return NULL;
+    }
     ssize_t came = recv(fd, stream->come, READ, MSG_DONTWAIT);
     if (came < 0) {
         return PyErr_SetFromErrno(PyExc_OSError);
     }
     size_t at = 0;
-    Py_ssize_t put = answer_frames(self, stream->come, (size_t)came, &at);
+    Py_ssize_t put = answer_alone(self, stream->come, (size_t)came, &at);
     if (put < 0) {
         return NULL;
     }
