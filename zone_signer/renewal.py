@@ -28,7 +28,7 @@ from zone_signer.sign import carry_out, check_clock
 from zone_signer.store import Conn
 
 JOURNAL_LIMIT = 2000  # entries; a zone that is further behind is compared as a whole
-NAMES_LIMIT = 2000  # and so is one in which more names have changed
+NAMES_LIMIT = 5000  # and so is one in which more names have changed: an edition of more is not kept
 
 
 def next_soa(zone: Lease, soa: RRset, *, changed: bool) -> RRset:
@@ -170,13 +170,14 @@ async def partial(
         return None
     apex = after.get(zone.origin, ())
     after[zone.origin] = _with_soa(apex, next_soa(zone, soa_of(apex, zone.origin), changed=True))
-    change = Change(_job(zone, wanted, above, after, there))
-    while asked := change.questions():
+    # Thousands of names are worked out in a thread, so that servers are answered meanwhile.
+    change = await asyncio.to_thread(lambda: Change(_job(zone, wanted, above, after, there)))
+    while asked := await asyncio.to_thread(change.questions):
         if asked.everything:
             return None
         (answers,) = await store.answers(conn, [(zone.id, zone.denial, asked)])
-        change.learn(asked, answers)
-    plan = change.plan()
+        await asyncio.to_thread(change.learn, asked, answers)
+    plan = await asyncio.to_thread(change.plan)
     places = {(one.name, one.type) for one in (*plan.sign, *plan.bare)} | set(plan.drop)
     known = {(one.name, one.type) for one in plan.old}
     old = tuple(one for one in there if (one.name, one.type) in places - known)
