@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import socket
 import struct
@@ -106,9 +105,12 @@ class UdpReader:
         now = time.time()
         if not rrl.since <= now < rrl.until:
             _turn(rrl, now)
-        # An error is: nothing more to read, or no room to send. A datagram may be lost, its asker asks again.
-        with contextlib.suppress(OSError):
+        try:
             self._drain(rrl, now)
+        except OSError:
+            pass  # nothing more to read, or no room to send; a datagram may be lost, its asker asks again
+        except Exception:  # noqa: BLE001 - a bug: said with its traceback, and the reactor must not let go of the socket
+            log.failure("udp.failed")
         if self._admission is not None:
             self._admission.run()
 

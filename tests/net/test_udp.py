@@ -8,6 +8,7 @@ import socket
 import pytest
 from asking import query
 from twins import TWINS, answerer
+from twisted.logger import globalLogPublisher
 
 from ddns.answer.answer import Answer
 from ddns.answer.compile import Draft
@@ -29,6 +30,17 @@ def bound(host: str, *, v6only: bool = True) -> socket.socket:
     sock.bind((host, 0))
     sock.setblocking(False)
     return sock
+
+
+@contextlib.contextmanager
+def said():
+    """Collect what is said in the log meanwhile."""
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        yield events
+    finally:
+        globalLogPublisher.removeObserver(events.append)
 
 
 def remembering():
@@ -230,3 +242,19 @@ def test_a_socket_that_is_gone_is_empty():
     native = answerer("native", remembering(), Rrl(RrlLimits(answers=0)))
 
     assert native.drain(-1, False, 64, 0.0) == (0, [])
+
+
+def test_a_fault_is_said_and_the_next_datagram_is_read(reading):
+    """The reactor closes a reader that raises, and the port would be silent from then on."""
+    with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
+        client.settimeout(2)
+        fault = slow.append
+        reader._slow = lambda *_: fault()  # too few arguments
+        client.sendto(SLOW, reader.bound)
+        with said() as events:
+            reader.doRead()
+        client.sendto(KNOWN, reader.bound)
+        reader.doRead()
+
+        assert client.recv(100) == ANSWER
+        assert [event["log_format"] for event in events] == ["udp.failed"]
