@@ -262,7 +262,7 @@ def test_the_native_twin_leaves_a_piece_in_another_shape_to_python(ask):
         (
             [query("www.example.", "MX"), query("www.example.", "TXT")],
             below.said_plain,
-            names.from_text("www.example."),
+            www,
         ),
     ):
         ask.wire(messages[0])
