@@ -175,6 +175,12 @@ class House:
         wire = craft.message(*operations, needs=needs, ident=ident)
         return tsig.sign_request(wire, credential, int(self.worker.now))[0]
 
+    def signed_for(self, origin: bytes, record: bytes, ident: int) -> bytes:
+        """Return an update that adds *record*, given without its owner, to the apex of the zone *origin*."""
+        credential = Credential(0, ALL, "tsig", "hmac-sha256", secret=Secret(b"s" * 32))
+        wire = craft.message(origin + record, origin=origin, ident=ident)
+        return tsig.sign_request(wire, credential, int(self.worker.now))[0]
+
     async def send(self, *messages: bytes) -> list[dns.message.Message]:
         return [read(reply) for reply in await self.worker.send(*messages)]
 

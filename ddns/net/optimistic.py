@@ -197,10 +197,10 @@ class Optimist:
                 continue
             image = self._table.image(zone)
             if image is not None and image.ready:
-                found, shown = _records(image, mentioned[zone])
                 soa = image.rrset(image.origin, Type.SOA)
                 assert soa is not None
-                work[zone] = _work(known, image.edition, soa_serial(rdatas(soa)[0]), mentioned[zone], found, shown)
+                here = _records(image, mentioned[zone])
+                work[zone] = _work(known, image.edition, soa_serial(rdatas(soa)[0]), mentioned[zone], *here)
         return work
 
     def _remembers(self, zone: int) -> bool:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, contextmanager
 
 import craft
 import pytest
+import signing
 from committing import ALL, FOLLOWER, NOBODY, SOME, House, read
 from conftest import _database
 from waiting import TEMPLATE
 
 from ddns.auth.principal import Grant
+from ddns.dns import names
 from ddns.dns.codes import Rcode
 from ddns.net.repeats import ALONG
-from ddns.store import credentials, followers, grants, homes
+from ddns.store import credentials, followers, grants, homes, published, zones
 from ddns.store import signing as signing_rows
 
 OWNERS = ("@", "a", "b.a", "c.b.a", "*.w", "cut", "ns.cut", "alias", "gone", "new", "x.secret")
@@ -25,6 +28,9 @@ RECORDS = (
     ("TXT", "two"), ("CNAME", "a"), ("NS", "ns.cut"), ("MX", "10 a"), ("DNAME", "elsewhere.example."),
     ("SOA", craft.SOA.format(serial=4_000_000)), ("RRSIG", "A 13 2 300 20300101000000 20200101000000 1 @ AAAA"),
 )  # fmt: skip
+
+
+ADDRESS = struct.pack("!HHIH4s", 1, craft.IN, 60, 4, bytes(4))
 
 
 @pytest.fixture
@@ -383,3 +389,37 @@ async def test_no_more_copies_wait_along_than_there_is_room_for(house):
 
         assert {reply.rcode() for reply in replies} == {Rcode.NOERROR}
         assert len((await house.rows())["journal"]) == 2
+
+
+async def test_a_batch_of_many_homes_is_one_statement(house):
+    """Known in memory or not: of each one edition, one entry, one step of the serial; one that is suspended refuses."""
+    async with house:
+        origins = [names.from_text(f"h{number}.example.") for number in range(5)]
+        ids = [await signing.add(house.admin, f"h{number}.example.", "@ 60 A 192.0.2.1") for number in range(5)]
+        await house.running.worker.sweep(house.admin)
+        cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
+        (key,) = await cursor.fetchone()
+        for zone, origin in zip(ids, origins, strict=True):
+            await grants.insert(house.admin, key, Grant(zone, origin, rule="zone"))
+        await homes.insert(house.admin, ids[4])
+        await house.admin.execute("UPDATE homes SET state = 'suspended'")
+        await house.worker.subscriber.resync()
+        house.worker.keyring.forget(None)
+        for zone in ids[:2]:
+            await house.worker.load(zone)
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        ran = house.line.ran
+
+        replies = await house.send(
+            *(house.signed_for(origin, ADDRESS, number)
+              for number, origin in enumerate(origins))
+        )  # fmt: skip
+
+        assert [reply.rcode() for reply in replies] == [0, 0, 0, 0, Rcode.REFUSED]
+        assert house.line.ran == ran + 1
+        rows = await zones.get(house.admin, ids)
+        assert [(rows[zone].head, rows[zone].edition, rows[zone].serial) for zone in ids] == [(2, 2, 2)] * 4 + [
+            (1, 1, 1)
+        ]
+        for zone, origin in list(zip(ids, origins, strict=True))[:4]:
+            assert signing.validate(origin, await published.read_zone(house.admin, zone), signing.NOW) > 3

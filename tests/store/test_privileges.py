@@ -35,6 +35,8 @@ FORBIDDEN = [
     ("ddns_server", "SET ROLE zone_signer"),
     ("ddns_server", "CREATE TABLE mine ()"),
     ("zone_signer", "SELECT secret FROM credentials"),
+    ("zone_signer", f"SELECT commit_updates({', '.join(['NULL'] * 14)})"),
+    ("ddns_admin", f"SELECT commit_updates({', '.join(['NULL'] * 14)})"),
     ("zone_signer", "DELETE FROM journal"),
     ("zone_signer", "DELETE FROM zones"),
     ("zone_signer", "UPDATE editions SET added = ''"),
