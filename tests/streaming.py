@@ -41,6 +41,7 @@ class Client:
         self.socket = socket.socket()
         for option, value in options.items():
             self.socket.setsockopt(socket.SOL_SOCKET, getattr(socket, option), value)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.bind((host, 0))
         seats = server.connections._seats
         before = set(seats)
@@ -121,7 +122,7 @@ class Server:
 
     def turn(self) -> None:
         """Serve what has come."""
-        while select.select([self.streams], [], [], 0.002)[0]:
+        while select.select([self.streams], [], [], 0.005)[0]:
             self.streams.doRead()
 
     def until(self, condition: Any) -> None:

@@ -13,6 +13,7 @@ from streaming import ANSWER, KNOWN, MESSAGE, Client, Server, framed
 from twins import TWINS
 
 from ddns.net import tcp
+from ddns.net.streams import TURN
 
 
 @pytest.fixture(params=TWINS)
@@ -398,3 +399,28 @@ def test_messages_that_come_together_cost_one_read_and_one_write(begin, monkeypa
 
     assert len(calls) == 1
     assert client.socket.recv(65536) == framed(ANSWER) * 50
+
+
+def test_an_idle_connection_keeps_nothing_but_its_place(begin):
+    """Ten thousand of them are some megabytes: no buffer, no dictionary, before and after its questions."""
+    client = begin().connect()
+
+    for octets in (b"", framed(KNOWN), framed(KNOWN)[:5], framed(KNOWN)[5:]):
+        client.say(octets)
+
+    assert not hasattr(client.ours, "__dict__")
+    assert [getattr(client.ours, name) for name in ("_rest", "_gathered", "_unsent", "_waiting")] == [None] * 3 + [()]
+
+
+def test_one_turn_serves_a_bounded_number_of_connections(begin):
+    """The reactor gets its turn back, and the others come first in the next one."""
+    server = begin(per_client=1000)
+    clients = [server.connect() for _ in range(TURN + 5)]
+    for client in clients:
+        client.socket.sendall(framed(MESSAGE))
+
+    server.streams.doRead()
+    assert len(server.taken) == TURN
+    server.streams.doRead()
+
+    assert len(server.taken) == TURN + 5
