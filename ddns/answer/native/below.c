@@ -6,8 +6,6 @@
  */
 #include "native.h"
 
-#include <structmember.h>
-
 #include "sha1.h"
 
 #define LABELS_MAX 40    /* labels of a name that is answered here: a reverse IPv6 name has 34 */
@@ -20,26 +18,6 @@ enum { TYPE_OPT = 41, TYPE_DS = 43, TYPE_RRSIG = 46, TYPE_NSEC = 47, TYPE_META =
 enum { REFERRAL, DENIAL, HASHED, PLAIN, UNUSUAL };                      /* Piece.how */
 enum { MARK, HOW, COUNTS, OTHERS, OCTETS, SPOTS, OWNERS, SALT, ITERATIONS, WILDCARD, PIECE_FIELDS }; /* Piece */
 enum { SAID_MARK, DELEGATED, SAID_COUNTS, SAID_OTHERS, SAID_BODY, SAID_FIELDS };                     /* Said */
-
-static const struct {
-    const char *name, *module, *type; /* the attribute, and whose it is, where that has slots */
-} attributes[BELOW_NAMES] = {
-    {"remembered", "ddns.answer.image", "ZoneImage"},
-    {"used", "ddns.answer.image", "ZoneImage"},
-    {"nodes", "ddns.answer.image", "Remembered"},
-    {"nsec", "ddns.answer.image", "Remembered"},
-    {"nsec3", "ddns.answer.image", "Remembered"},
-    {"mark", "ddns.answer.image", "Remembered"},
-    {"_firsts", "ddns.answer.chain", "Chain"},
-    {"_keys", "ddns.answer.chain", "Chain"},
-    {"_values", "ddns.answer.chain", "Chain"},
-    {"wire", "ddns.answer.served", "Served"},
-    {"split", "ddns.answer.served", "Served"},
-    {"sigs", "ddns.answer.served", "Served"},
-    {"type", "ddns.answer.served", "Served"},
-    {"get", NULL, NULL},
-    {"at_or_before", NULL, NULL},
-};
 
 /* The octets that are going to stand behind the question. */
 struct body {
@@ -55,126 +33,6 @@ struct line {
     uint8_t at[LABELS_MAX + 1];          /* where each begins in *name*; the last is the root */
     PyObject *octets[LABELS_MAX + 1];    /* the same as bytes, NULL until needed; owned */
 };
-
-/* Find out where objects of its type keep the attribute number *i*. Return 0; -1 with an exception. */
-static int find_slot(struct below *below, size_t i) {
-    PyObject *module = PyImport_ImportModule(attributes[i].module);
-    PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, attributes[i].type);
-    PyObject *slot = type == NULL ? NULL : PyObject_GetAttr(type, below->names[i]);
-    Py_XDECREF(module);
-    below->slots[i].type = type;
-    if (slot == NULL) {
-        return -1;
-    }
-    if (Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
-        const PyMemberDef *member = ((PyMemberDescrObject *)slot)->d_member;
-        below->slots[i].offset = member->type == T_OBJECT_EX ? member->offset : 0;
-    }
-    Py_DECREF(slot);
-    return 0;
-}
-
-int below_attach(struct below *below, PyObject *table) {
-    for (size_t i = 0; i < BELOW_NAMES; i++) {
-        below->names[i] = PyUnicode_InternFromString(attributes[i].name);
-        if (below->names[i] == NULL || (i < BELOW_SLOTS && find_slot(below, i) < 0)) {
-            return -1;
-        }
-    }
-    PyObject *pieces = PyObject_GetAttrString(table, "below");
-    below->zones = pieces == NULL ? NULL : PyObject_GetAttrString(table, "zones");
-    below->plain = below->zones == NULL ? NULL : dict_attribute(pieces, "plain");
-    below->signed_ = below->plain == NULL ? NULL : dict_attribute(pieces, "signed");
-    below->said_plain = below->signed_ == NULL ? NULL : dict_attribute(pieces, "said_plain");
-    below->said_signed = below->said_plain == NULL ? NULL : dict_attribute(pieces, "said_signed");
-    Py_XDECREF(pieces);
-    return below->said_signed == NULL ? -1 : 0;
-}
-
-int below_visit(struct below *below, visitproc visit, void *arg) {
-    Py_VISIT(below->zones);
-    Py_VISIT(below->plain);
-    Py_VISIT(below->signed_);
-    Py_VISIT(below->said_plain);
-    Py_VISIT(below->said_signed);
-    for (size_t i = 0; i < BELOW_SLOTS; i++) {
-        Py_VISIT(below->slots[i].type);
-    }
-    return 0;
-}
-
-void below_clear(struct below *below) {
-    Py_CLEAR(below->zones);
-    Py_CLEAR(below->plain);
-    Py_CLEAR(below->signed_);
-    Py_CLEAR(below->said_plain);
-    Py_CLEAR(below->said_signed);
-    for (size_t i = 0; i < BELOW_SLOTS; i++) {
-        Py_CLEAR(below->slots[i].type);
-    }
-    for (size_t i = 0; i < BELOW_NAMES; i++) {
-        Py_CLEAR(below->names[i]);
-    }
-}
-
-/* ---- reading Python's objects ---- */
-
-/* Return what *mapping* has for *key* as a new reference; NULL: nothing, or an exception is set. */
-static PyObject *get(struct below *below, PyObject *mapping, PyObject *key) {
-    if (PyDict_CheckExact(mapping)) {
-        return Py_XNewRef(PyDict_GetItemWithError(mapping, key));
-    }
-    PyObject *found = PyObject_CallMethodOneArg(mapping, below->names[BELOW_GET], key);
-    if (found == Py_None) {
-        Py_CLEAR(found);
-    }
-    return found;
-}
-
-/* Return where *object* keeps the attribute *name*; NULL where it has to be asked for. */
-static PyObject **slot_of(struct below *below, PyObject *object, int name) {
-    const struct slot *slot = &below->slots[name];
-    return name < BELOW_SLOTS && (PyObject *)Py_TYPE(object) == slot->type && slot->offset != 0
-               ? (PyObject **)((char *)object + slot->offset)
-               : NULL;
-}
-
-/* Return the attribute *name* of *object* as a new reference; NULL with an exception. One that is not set yet may be
- * made by Python code. */
-static PyObject *attribute(struct below *below, PyObject *object, int name) {
-    PyObject **slot = slot_of(below, object, name);
-    return slot != NULL && *slot != NULL ? Py_NewRef(*slot) : PyObject_GetAttr(object, below->names[name]);
-}
-
-/* Note that *image* was used. Return 0; -1 with an exception. */
-static int use(struct below *below, PyObject *image) {
-    PyObject **slot = slot_of(below, image, BELOW_USED);
-    return slot != NULL && *slot == Py_True ? 0 : PyObject_SetAttr(image, below->names[BELOW_USED], Py_True);
-}
-
-/* Return the number that *object* has as *name*; -1 with an exception. */
-static long number(struct below *below, PyObject *object, int name) {
-    PyObject *found = attribute(below, object, name);
-    long value = found == NULL ? -1 : PyLong_AsLong(found);
-    Py_XDECREF(found);
-    return value;
-}
-
-static const uint8_t *octets_of(PyObject *bytes) { return (const uint8_t *)PyBytes_AS_STRING(bytes); }
-static size_t size_of(PyObject *bytes) { return (size_t)PyBytes_GET_SIZE(bytes); }
-
-/* Return whether *object* is a tuple of *size*, whose item *i* is bytes for each bit i of *bytes*. */
-static bool is_tuple(PyObject *object, Py_ssize_t size, unsigned int bytes) {
-    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != size) {
-        return false;
-    }
-    for (Py_ssize_t i = 0; i < size; i++) {
-        if ((bytes >> i & 1U) != 0 && !PyBytes_CheckExact(PyTuple_GET_ITEM(object, i))) {
-            return false;
-        }
-    }
-    return true;
-}
 
 /* ---- the names of the question ---- */
 
@@ -225,78 +83,6 @@ static size_t order_key(const struct line *line, uint8_t out[ORDER_KEY_MAX]) {
         out[size++] = 0;
     }
     return size;
-}
-
-/* ---- a zone's chain ---- */
-
-static int compare(PyObject *bytes, const uint8_t *key, size_t size) {
-    size_t own = size_of(bytes);
-    int order = memcmp(octets_of(bytes), key, own < size ? own : size);
-    return order != 0 ? order : (own > size) - (own < size);
-}
-
-/* Return how many of the sorted *keys* are not after *key*; -1 with an exception where they are no bytes. */
-static Py_ssize_t count_until(PyObject *keys, const uint8_t *key, size_t size) {
-    Py_ssize_t low = 0, high = PyList_GET_SIZE(keys);
-    while (low < high) {
-        Py_ssize_t middle = low + (high - low) / 2;
-        PyObject *one = PyList_GET_ITEM(keys, middle);
-        if (!PyBytes_CheckExact(one)) {
-            PyErr_SetString(PyExc_TypeError, "a chain's keys are bytes");
-            return -1;
-        }
-        if (compare(one, key, size) > 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
-}
-
-/* Return the list at *at* of the list *blocks*, borrowed; NULL where there is none. */
-static PyObject *block_at(PyObject *blocks, Py_ssize_t at) {
-    PyObject *block = at >= 0 && at < PyList_GET_SIZE(blocks) ? PyList_GET_ITEM(blocks, at) : NULL;
-    return block != NULL && PyList_CheckExact(block) && PyList_GET_SIZE(block) > 0 ? block : NULL;
-}
-
-/* Return the value that stands in *chain* at the greatest key not after *key*, as a new reference: see
- * Chain.at_or_before. NULL: there is none, or an exception is set. */
-static PyObject *at_or_before(struct below *below, PyObject *chain, const uint8_t *key, size_t size) {
-    if (chain == Py_None) {
-        return NULL;
-    }
-    if ((PyObject *)Py_TYPE(chain) != below->slots[BELOW_KEYS].type) {
-        PyObject *octets = PyBytes_FromStringAndSize((const char *)key, (Py_ssize_t)size);
-        PyObject *pair = octets == NULL ? NULL
-                                        : PyObject_CallMethodOneArg(chain, below->names[BELOW_AT_OR_BEFORE], octets);
-        PyObject *value = pair != NULL && is_tuple(pair, 2, 0) ? Py_NewRef(PyTuple_GET_ITEM(pair, 1)) : NULL;
-        Py_XDECREF(octets);
-        Py_XDECREF(pair);
-        return value;
-    }
-    PyObject *value = NULL;
-    PyObject *firsts = attribute(below, chain, BELOW_FIRSTS);
-    PyObject *keys = attribute(below, chain, BELOW_KEYS);
-    PyObject *values = attribute(below, chain, BELOW_VALUES);
-    if (firsts != NULL && keys != NULL && values != NULL && PyList_CheckExact(firsts) && PyList_CheckExact(keys) &&
-        PyList_CheckExact(values) && PyList_GET_SIZE(firsts) > 0) {
-        Py_ssize_t block = count_until(firsts, key, size);
-        bool wraps = block == 0; /* before the first key stands the last one: the ring closes */
-        block = wraps ? PyList_GET_SIZE(firsts) : block;
-        PyObject *some = block < 1 ? NULL : block_at(keys, block - 1);
-        PyObject *those = block < 1 ? NULL : block_at(values, block - 1);
-        if (some != NULL && those != NULL) {
-            Py_ssize_t at = wraps ? PyList_GET_SIZE(some) : count_until(some, key, size);
-            if (at > 0 && at <= PyList_GET_SIZE(those)) {
-                value = Py_NewRef(PyList_GET_ITEM(those, at - 1));
-            }
-        }
-    }
-    Py_XDECREF(firsts);
-    Py_XDECREF(keys);
-    Py_XDECREF(values);
-    return value;
 }
 
 /* ---- putting octets together ---- */
@@ -362,7 +148,7 @@ static Py_ssize_t finish(const struct question *question, PyObject *counts, uint
 /* Return 1 where the name whose RRsets are *node* has the type; 0 where not; -1 with an exception. */
 static int has_type(struct below *below, PyObject *node, long rdtype) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(node); i++) {
-        long type = number(below, PyTuple_GET_ITEM(node, i), BELOW_TYPE);
+        long type = below_number(below, PyTuple_GET_ITEM(node, i), BELOW_TYPE);
         if (type < 0 || type == rdtype) {
             return type < 0 ? -1 : 1;
         }
@@ -413,11 +199,11 @@ static int cover(struct below *below, PyObject *remembered, PyObject *closer, Py
         memcpy(hashed + SHA1_SIZE, octets_of(salt), size_of(salt));
         sha1(hashed, SHA1_SIZE + size_of(salt), hashed);
     }
-    PyObject *chain = attribute(below, remembered, BELOW_NSEC3);
-    PyObject *served = chain == NULL ? NULL : at_or_before(below, chain, hashed, SHA1_SIZE);
-    PyObject *wire = served == NULL ? NULL : attribute(below, served, BELOW_WIRE);
-    long split = wire == NULL ? -1 : number(below, served, BELOW_SPLIT);
-    long sigs = split < 0 ? -1 : number(below, served, BELOW_SIGS);
+    PyObject *chain = below_attribute(below, remembered, BELOW_NSEC3);
+    PyObject *served = chain == NULL ? NULL : below_at_or_before(below, chain, hashed, SHA1_SIZE);
+    PyObject *wire = served == NULL ? NULL : below_attribute(below, served, BELOW_WIRE);
+    long split = wire == NULL ? -1 : below_number(below, served, BELOW_SPLIT);
+    long sigs = split < 0 ? -1 : below_number(below, served, BELOW_SIGS);
     int done = 0;
     if (sigs >= 0 && PyBytes_CheckExact(wire) && size_of(wire) >= HASHED_LABEL) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(owners); i++) {
@@ -444,21 +230,21 @@ static int cover_plainly(struct below *below, PyObject *remembered, PyObject *no
                          PyObject *piece, size_t origin, size_t apex, struct body *body) {
     uint8_t key[ORDER_KEY_MAX];
     size_t size = order_key(line, key);
-    PyObject *chain = attribute(below, remembered, BELOW_NSEC);
-    PyObject *owner = chain == NULL ? NULL : at_or_before(below, chain, key, size);
-    PyObject *node = owner == NULL || !PyBytes_CheckExact(owner) ? NULL : get(below, nodes, owner);
+    PyObject *chain = below_attribute(below, remembered, BELOW_NSEC);
+    PyObject *owner = chain == NULL ? NULL : below_at_or_before(below, chain, key, size);
+    PyObject *node = owner == NULL || !PyBytes_CheckExact(owner) ? NULL : below_get(below, nodes, owner);
     int done = 0;
     if (node != NULL && PyTuple_Check(node) && size_of(owner) >= origin) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(node); i++) {
             PyObject *served = PyTuple_GET_ITEM(node, i);
-            long rdtype = number(below, served, BELOW_TYPE);
+            long rdtype = below_number(below, served, BELOW_TYPE);
             if (rdtype >= 0 && rdtype != TYPE_NSEC) {
                 continue;
             }
-            PyObject *wire = rdtype < 0 || number(below, served, BELOW_SIGS) != 1
+            PyObject *wire = rdtype < 0 || below_number(below, served, BELOW_SIGS) != 1
                                  ? NULL
-                                 : attribute(below, served, BELOW_WIRE);
-            long split = wire == NULL ? -1 : number(below, served, BELOW_SPLIT);
+                                 : below_attribute(below, served, BELOW_WIRE);
+            long split = wire == NULL ? -1 : below_number(below, served, BELOW_SPLIT);
             if (split >= 0 && PyBytes_CheckExact(wire)) {
                 done = put_proof(body, octets_of(owner), size_of(owner) - origin, octets_of(wire), 2, (size_t)split,
                                  size_of(wire), apex);
@@ -550,7 +336,7 @@ Py_ssize_t below_answer(struct below *below, const struct question *question, ui
     size_t zone = 0;
     for (; image == NULL && zone <= line.labels; zone++) {
         PyObject *name = above(&line, zone);
-        image = name == NULL ? NULL : get(below, below->zones, name);
+        image = name == NULL ? NULL : below_get(below, below->zones, name);
         if (image == NULL && PyErr_Occurred()) {
             break;
         }
@@ -558,13 +344,13 @@ Py_ssize_t below_answer(struct below *below, const struct question *question, ui
     zone -= image != NULL;
     Py_ssize_t size = 0;
     if (image != NULL && !PyLong_Check(image)) { /* a number is a zone that is not in memory */
-        PyObject *remembered = use(below, image) < 0 ? NULL : attribute(below, image, BELOW_REMEMBERED);
-        PyObject *mark = remembered == NULL ? NULL : attribute(below, remembered, BELOW_MARK);
-        PyObject *nodes = mark == NULL ? NULL : attribute(below, remembered, BELOW_NODES);
+        PyObject *remembered = below_use(below, image) < 0 ? NULL : below_attribute(below, image, BELOW_REMEMBERED);
+        PyObject *mark = remembered == NULL ? NULL : below_attribute(below, remembered, BELOW_MARK);
+        PyObject *nodes = mark == NULL ? NULL : below_attribute(below, remembered, BELOW_NODES);
         if (nodes == Py_None) { /* nothing was learned of this edition */
             Py_CLEAR(nodes);
         }
-        PyObject *node = nodes == NULL ? NULL : get(below, nodes, line.octets[0]);
+        PyObject *node = nodes == NULL ? NULL : below_get(below, nodes, line.octets[0]);
         if (node != NULL) {
             size = answer_exact(below, question, line.octets[0], node, mark, zone == 0, &body, out);
         } else if (nodes != NULL && !PyErr_Occurred()) {

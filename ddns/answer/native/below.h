@@ -37,4 +37,28 @@ void below_clear(struct below *below);
 /* Answer *question*, for which the remembered answers have nothing; as answer_question. */
 Py_ssize_t below_answer(struct below *below, const struct question *question, uint8_t *out);
 
+/* ---- objects.c: reading Python's objects. What they return is a new reference. ---- */
+
+/* Return what *mapping* has for *key*; NULL: nothing, or an exception is set. */
+PyObject *below_get(struct below *below, PyObject *mapping, PyObject *key);
+
+/* Return the attribute *name* of *object*; NULL with an exception. One that is not set yet may be made by Python. */
+PyObject *below_attribute(struct below *below, PyObject *object, int name);
+
+/* Return the number that *object* has as *name*; -1 with an exception. */
+long below_number(struct below *below, PyObject *object, int name);
+
+/* Note that *image* was used. Return 0; -1 with an exception. */
+int below_use(struct below *below, PyObject *image);
+
+/* Return the value that stands in *chain* at the greatest key not after *key*: see Chain.at_or_before. NULL: there is
+ * none, or an exception is set. */
+PyObject *below_at_or_before(struct below *below, PyObject *chain, const uint8_t *key, size_t size);
+
+static inline const uint8_t *octets_of(PyObject *bytes) { return (const uint8_t *)PyBytes_AS_STRING(bytes); }
+static inline size_t size_of(PyObject *bytes) { return (size_t)PyBytes_GET_SIZE(bytes); }
+
+/* Return whether *object* is a tuple of *size*, whose item *i* is bytes for each bit i of *bytes*. */
+bool is_tuple(PyObject *object, Py_ssize_t size, unsigned int bytes);
+
 #endif

@@ -9,6 +9,7 @@
  * drain.c   recvmmsg and sendmmsg          streams.c messages over TCP and TLS
  * below.c   names that have no entry       sha1.c    for their hashes in NSEC3
  * ahead.c   prefetching                    guard.c   cookies, response rate limiting, counters
+ * objects.c what below.c reads of Python's objects
  */
 #ifndef DDNS_NATIVE_H
 #define DDNS_NATIVE_H
