@@ -225,6 +225,7 @@ async def test_records_that_wait_for_the_signer_are_not_overlooked(house):
 async def test_of_two_workers_that_judge_at_once_one_is_first_and_the_other_adds_to_it(house):
     async with house:
         other = await house.another()
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
         for number in range(6):
             address, words = craft.add("new", 300, "A", f"192.0.2.{number}"), craft.add("new", 300, "TXT", f"t{number}")
             one = house.signed(address, craft.delete("new", "TXT"), ident=number)
