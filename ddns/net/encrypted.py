@@ -15,10 +15,10 @@ import msgspec
 
 from ddns.dns.asker import Asker, Transport
 from ddns.net.connections import Connections
+from ddns.net.exchange import Framer
 from ddns.net.reloading import Reloading
 from ddns.net.reply import Reply
 from ddns.net.streams import Streams
-from ddns.net.tcp import Framer
 from ddns.net.tls import DotListener
 
 Serve = Callable[[Transport, bytes, str, Reply], None]

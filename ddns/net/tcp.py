@@ -9,30 +9,24 @@ everything else together.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import Protocol
 
 from twisted.logger import Logger
 
 from ddns.answer.framing import LENGTH
 from ddns.dns.codes import HEADER_SIZE
 from ddns.net.connections import Connections, Seat
+from ddns.net.exchange import READ, Framer, exchange_of
 from ddns.net.reply import Reply
 from ddns.net.streams import ENDED, LISTENING, READING, WRITING, Streams
-
-# Reads once from a socket, answers what is known, sends. Returns how many octets have come where that was all of them;
-# else those octets, the offset behind the last message that was answered, and answers that were not sent.
-Exchange = Callable[[int], int | tuple[bytes, int, bytes]]
 
 # Gets a message that is not known at once, the address it came from, and a `StreamReply`.
 Serve = Callable[[bytes, str, Reply], None]
 
-READ = 4096  # octets that one connection is read before others have their turn: some seventy questions
 SMALL = 512  # octets of an unfinished message that are not counted: any ordinary question
 PAUSE = 64 * 1024  # octets of answers that are gathered before they are sent
 UNSENT = 1024 * 1024  # octets of answers that one connection may leave unread; transfers wait long before that
@@ -43,34 +37,6 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER that makes a close a reset: the kernel keeps nothing either
 
 log = Logger(namespace="ddns.tcp")
-
-
-class Framer(Protocol):
-    """What answers what is known at once; the native twin has an `Exchange` of its own besides."""
-
-    def frames(self, octets: bytes, at: int, /) -> tuple[bytes, int]:
-        """Answer framed messages, as `ddns.answer.framing.PureFramer` does."""
-
-
-def exchange_of(framer: Framer) -> Exchange:
-    """Return the `Exchange` of *framer*, one in Python where it has none."""
-    own: Exchange | None = getattr(framer, "exchange", None)
-    if own is not None:
-        return own
-    frames = framer.frames
-
-    def exchange(descriptor: int) -> int | tuple[bytes, int, bytes]:
-        octets = os.read(descriptor, READ)
-        answers, at = frames(octets, 0)
-        sent = 0
-        if answers:
-            with contextlib.suppress(BlockingIOError):
-                sent = os.write(descriptor, answers)
-        if at == len(octets) and sent == len(answers):
-            return at
-        return octets, at, answers[sent:]
-
-    return exchange
 
 
 class TcpConnection:

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ddns.net import hello
 from ddns.net.certificate import Certificate
 from ddns.net.connections import Connections
+from ddns.net.exchange import READ, Framer
 from ddns.net.hello import RECORD
 from ddns.net.streams import Streams
-from ddns.net.tcp import READ, Framer, Serve, TcpConnection, TcpListener
+from ddns.net.tcp import Serve, TcpConnection, TcpListener
 
 DOT = "dot"  # RFC 7858's identifier in IANA's registry of ALPN protocol ids
 TYPES = range(20, 24)  # of records: change_cipher_spec, alert, handshake, application_data (RFC 8446 §5.1)

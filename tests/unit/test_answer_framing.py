@@ -15,7 +15,7 @@ from twins import TWINS, answerer
 
 from ddns.answer.framing import ROOM
 from ddns.answer.rrl import Rrl, RrlLimits
-from ddns.net.tcp import READ, exchange_of
+from ddns.net.exchange import READ, exchange_of
 
 UNKNOWN = query("none.elsewhere.")
 PIECES = st.sampled_from((framed(KNOWN), framed(KNOWN[:-1]), framed(MESSAGE), framed(b""), framed(bytes(11)), KNOWN))

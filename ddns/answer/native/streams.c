@@ -9,7 +9,7 @@
 #include "native.h"
 
 #define LENGTH 2
-#define READ 4096        /* octets: READ in ddns.net.tcp */
+#define READ 4096        /* octets: READ in ddns.net.exchange */
 #define ROOM (64 * 1024) /* octets: ROOM in ddns.answer.framing */
 #define FLAG_TC 0x02     /* of the header's third octet */
 
