@@ -71,9 +71,9 @@ class Feed:
             try:
                 conn = await connect(self._dsn, self._role)
                 try:
+                    await followers.enter(conn, self._follower)
                     for channel in (notify.ZONES, notify.KEYS):
                         await conn.execute(f"LISTEN {channel}")
-                    await followers.enter(conn, self._follower)
                     await self._on_resync()
                     delay = FIRST_DELAY
                     await self._listen(conn)

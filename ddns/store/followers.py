@@ -1,7 +1,7 @@
 """Who listens for editions, so that nobody is notified where nobody but the one who commits would hear it.
 
-Law: one enters after it listens and before it compares. Commits that did not see it then are over, so that the
-comparison shows them; all others notify.
+Law: one enters, listens, and only then compares numbers. Commits that did not see it enter are over by then, so that
+the comparison shows them; all others notify.
 """
 
 from __future__ import annotations
