@@ -76,7 +76,7 @@ async def add(
         changes = tuple(RRsetChange(one.name, one.type, None, one) for found in content.values() for one in found)
         await journal.append(admin, [journal.Entry(zone, 1, "admin", None, None, ChangeSet(changes))])
         await zones.advance(admin, [(zone, 1, 0, 0)])
-        await signing_rows.mark_pending(admin, [zone])
+        await signing_rows.mark_pending(admin, {zone: 0})
     return zone
 
 
@@ -135,7 +135,7 @@ class Update:
         await rrsets.apply(conn, [(zone.id, change)])
         await journal.append(conn, [journal.Entry(zone.id, zone.head + 1, "test", None, None, change)])
         if signed is None:
-            await signing_rows.mark_pending(conn, [zone.id])
+            await signing_rows.mark_pending(conn, {zone.id: zone.head})
             await zones.advance(conn, [(zone.id, zone.head + 1, zone.edition, zone.serial)])
             return
         assert not signed.error, signed.error

@@ -33,7 +33,8 @@ _COPY_AT_ONCE = 1000  # rows
 class Publication(msgspec.Struct, frozen=True):
     """What one signing run writes for one zone; *serial* is what it had, *to_serial* what it gets.
 
-    Where *changed* is false nothing is published, only noted that the zone is up to its head.
+    Where *changed* is false nothing is published, only noted that the zone is up to its head. Where it is *behind*
+    there is more to be signed of it.
     """
 
     zone: Lease
@@ -44,6 +45,7 @@ class Publication(msgspec.Struct, frozen=True):
     added: tuple[SignedRRset, ...] = ()
     gone: tuple[tuple[Name, int], ...] = ()
     keys: tuple[SealedKey, ...] = ()
+    behind: bool = False
 
 
 async def publish(conn: Conn, done: Sequence[Publication]) -> None:
@@ -67,11 +69,13 @@ async def publish(conn: Conn, done: Sequence[Publication]) -> None:
         )
         await notify_zones(conn, [(one.zone.id, one.zone.edition + 1) for one in changed])
     await conn.execute(
-        """UPDATE signing SET signed_head = new.head, pending = false, resign_at = to_timestamp(new.due)
+        """UPDATE signing SET signed_head = new.head, pending = new.zone = ANY(%(behind)s),
+                              resign_at = to_timestamp(new.due)
            FROM unnest(%(ids)s, %(heads)s, %(dues)s) AS new(zone, head, due) WHERE signing.zone = new.zone""",
         {
             "ids": bigints([one.zone.id for one in done]),
             "heads": bigints([one.zone.head for one in done]),
+            "behind": bigints([one.zone.id for one in done if one.behind]),
             "dues": bigints([None if one.resign_at >= NEVER else one.resign_at for one in done]),
         },
     )
@@ -193,9 +197,12 @@ async def delegate(conn: Conn, registry: Lease, added: Sequence[RRset]) -> Lease
     return msgspec.structs.replace(registry, head=head)
 
 
-async def mark_pending(conn: Conn, zone: int) -> None:
-    """Note that a zone's records are ahead of what is published."""
-    await conn.execute("UPDATE signing SET pending = true WHERE zone = %(zone)s", {"zone": zone})
+async def mark_pending(conn: Conn, zone: int, head: int) -> None:
+    """Note that a zone's records are ahead of what is published, which shows its journal up to *head*."""
+    await conn.execute(
+        "UPDATE signing SET pending = true, signed_head = %(head)s WHERE zone = %(zone)s AND NOT pending",
+        {"zone": zone, "head": head},
+    )
 
 
 async def prune_editions(conn: Conn, most: int = MOST_EDITIONS) -> int:

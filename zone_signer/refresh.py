@@ -1,8 +1,8 @@
 """Renew the signatures of a big zone that fall due, in slices: nobody waits long for its lock, and memory stays small.
 
-The zone is looked through without a lock. Each slice is an edition of its own, made under the lock from what is
-published then; an RRset that was signed meanwhile is left alone. Nothing that is signed meanwhile falls due before the
-date that the look through gives, because new signatures last longest.
+The zone is looked through without a lock, some pages at a turn. Each slice is an edition of its own, made under the
+lock from what is published then; an RRset that was signed meanwhile is left alone. Nothing that is signed meanwhile
+falls due before the date that the look through gives, because new signatures last longest.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
@@ -23,61 +24,91 @@ from zone_signer.policy import Policy
 from zone_signer.publishing import Publication
 from zone_signer.store import Conn
 
-PAGE = 2000  # RRsets that are looked at in one go
+PAGE = 500  # RRsets that are looked at in one go: some milliseconds, for which updates wait
 SLICE = 2000  # signatures in one edition
+PAGES = 400  # in one turn, at most
+SLICES = 4  # in one turn, and the rest of a page
 
 
-class Look(msgspec.Struct, frozen=True):
-    """What a look through a zone found: what is due, and when the earliest of the rest is."""
+class Walk(msgspec.Struct, frozen=True):
+    """How far a look through a zone has come: behind which owner (an order key) and type, and what it leaves behind.
 
-    due: tuple[tuple[Name, int], ...]
-    rest: int
+    *rest* is when the earliest of the signatures that were passed falls due.
+    """
 
-
-async def look(conn: Conn, zone: Lease, keys: ZoneKeys, policy: Policy, now: int) -> Look:
-    """Find what is due in *zone*, or falls due within the policy's slice."""
-    horizon = now + policy.slice
-    due: list[tuple[Name, int]] = []
-    rest = NEVER
-    async for page in store.signature_pages(conn, zone.id, PAGE):
-        for name, rdtype, sigs in page:
-            if not sigs:
-                continue
-            at = due_of(sigs, keys.marks, policy, now)
-            if at is None or at <= horizon:
-                due.append((name, rdtype))
-            else:
-                rest = min(rest, at)
-        await asyncio.sleep(0)
-    return Look(tuple(due), rest)
+    owner: bytes = b""
+    type: int = 0
+    rest: int = NEVER
 
 
-async def refresh(conn: Conn, zone: Lease, ring: KeyRing, policy: Policy, now: int) -> list[Publication] | None:
-    """Renew what is due in *zone*, which is not locked. None where something else comes first: look at it again.
+class Turn(msgspec.Struct, frozen=True):
+    """What a turn has *done*, and from where the next one goes on; None: the zone has been looked through."""
 
-    Raises `signer.REFUSALS`.
+    done: tuple[Publication, ...]
+    walk: Walk | None = None
+
+
+async def refresh(
+    conn: Conn, zone: Lease, ring: KeyRing, policy: Policy, now: int, walk: Walk | None = None
+) -> Turn | None:
+    """Renew what is due in *zone*, which is not locked, from *walk* on. None where something else comes first.
+
+    A turn ends after some slices or pages, so that other zones come in between. Raises `signer.REFUSALS`.
     """
     keys = await renewal.open_keys(conn, zone, ring, now)
     if keys is None:
         async with conn.transaction():
-            if await leases.lock(conn, [zone.id]):
-                await publishing.mark_pending(conn, zone.id)  # it gets its key when it is signed as a whole
+            held = (await leases.lock(conn, [zone.id])).get(zone.id)
+            if held is not None:
+                await publishing.mark_pending(conn, zone.id, held.head)  # it gets its key when it is signed as a whole
         return None
-    seen = await look(conn, zone, keys, policy, now)
-    rest = seen.rest
+    at = walk or Walk()
+    horizon = now + policy.slice
     done: list[Publication] = []
-    for start in range(0, max(1, len(seen.due)), SLICE):
-        places = seen.due[start : start + SLICE]
-        last = start + SLICE >= len(seen.due)
+    due: list[tuple[Name, int]] = []
+    for number in range(1, PAGES + 1):
+        page = await store.signature_page(conn, zone.id, at.owner, at.type, PAGE)
+        ended = len(page) < PAGE
+        rest = at.rest
+        for name, rdtype, sigs in page:
+            when = due_of(sigs, keys.marks, policy, now)
+            if sigs and (when is None or when <= horizon):
+                due.append((name, rdtype))
+            elif sigs and when is not None:
+                rest = min(rest, when)
+        if len(due) >= SLICE or ended or number == PAGES:
+            made = await _renewed(conn, zone, keys, due, rest if ended else now, policy, now)
+            if made is None:
+                return None
+            due.clear()
+            done += made
+            dues = (due_of(one.sigs, keys.marks, policy, now) for slice_ in made for one in slice_.added)
+            rest = min([rest, *(when for when in dues if when is not None)])
+        if ended:
+            return Turn(tuple(done))
+        at = Walk(names.order_key(page[-1][0]), page[-1][1], rest)
+        if len(done) >= SLICES:
+            break
+    return Turn(tuple(done), at)
+
+
+async def _renewed(
+    conn: Conn, zone: Lease, keys: ZoneKeys, due: Sequence[tuple[Name, int]], wake: int, policy: Policy, now: int
+) -> list[Publication] | None:
+    """Renew what is *due* slice by slice, behind which the zone is due at *wake*; None where something comes first."""
+    done: list[Publication] = []
+    for start in range(0, max(1, len(due)), SLICE):
+        last = start + SLICE >= len(due)
         async with conn.transaction():
             held = (await leases.lock(conn, [zone.id])).get(zone.id)
             if held is None or held.pending or held.denial != zone.denial:
                 return None
-            made = await _slice(conn, held, keys, places, rest if last else now, policy, now)
+            places = due[start : start + SLICE]
+            made = await _slice(conn, held, keys, places, wake if last else now, policy, now)
             await publishing.publish(conn, [made])
         done.append(made)
         dues = (due_of(one.sigs, keys.marks, policy, now) for one in made.added)
-        rest = min([rest, *(at for at in dues if at is not None)])
+        wake = min([wake, *(when for when in dues if when is not None)])
     return done
 
 

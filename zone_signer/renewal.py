@@ -7,7 +7,7 @@ the database for the little else that it needs. Both give the same zone. The zon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -23,12 +23,10 @@ from zone_signer.keyring import KeyRing, ZoneKeys
 from zone_signer.leases import Lease
 from zone_signer.plan import Plan, Published, Records, soa_of
 from zone_signer.policy import Policy
+from zone_signer.portion import Portion
 from zone_signer.publishing import Publication
 from zone_signer.sign import carry_out, check_clock
 from zone_signer.store import Conn
-
-JOURNAL_LIMIT = 2000  # entries; a zone that is further behind is compared as a whole
-NAMES_LIMIT = 5000  # and so is one in which more names have changed: an edition of more is not kept
 
 
 def next_soa(zone: Lease, soa: RRset, *, changed: bool) -> RRset:
@@ -137,37 +135,35 @@ def publication(
     )  # fmt: skip
 
 
-def touched(entries: Sequence[tuple[int, Sequence[Name]]], zone: Lease) -> set[Name] | None:
-    """Return the names that journal *entries* changed since the zone was signed; None where they do not tell."""
-    if [seq for seq, _ in entries] != list(range(zone.signed_head + 1, zone.head + 1)):
+async def first(
+    conn: Conn, zone: Lease, portion: Portion, ring: KeyRing, policy: Policy, now: int
+) -> Publication | None:
+    """Do the first run of a zone for a *portion* of its journal. None where that is not possible: compare the whole."""
+    records = await store.stored_at(conn, zone.id, portion.names)
+    if not any(one.type == Type.SOA for one in records.get(zone.origin, ())):
         return None
-    if not all(changed for _, changed in entries):
-        return None  # an import says that it happened, not what it changed
-    return {name for _, changed in entries for name in changed}
-
-
-async def names_since(conn: Conn, zone: Lease) -> set[Name] | None:
-    """Return which names changed since the zone was signed, where its journal tells and they are not many."""
-    if zone.edition == 0 or zone.head == zone.signed_head or zone.head - zone.signed_head > JOURNAL_LIMIT:
-        return None
-    entries = await store.journal_since(conn, zone.id, zone.signed_head, JOURNAL_LIMIT + 1)
-    found = touched([(seq, [one.name for one in change.changes]) for seq, change in entries], zone)
-    return None if found is None or len(found) > NAMES_LIMIT else found
+    sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
+    made = await asyncio.to_thread(whole, zone, records, {}, sealed, ring, policy, now)
+    return _up_to(portion, made)
 
 
 async def partial(
-    conn: Conn, zone: Lease, changed: Iterable[Name], resign_at: int, ring: KeyRing, policy: Policy, now: int
+    conn: Conn, zone: Lease, portion: Portion, resign_at: int, ring: KeyRing, policy: Policy, now: int
 ) -> Publication | None:
-    """Do the run for the names *changed* alone. None where that is not possible: then compare the whole."""
+    """Do the run for a *portion* of the journal alone. None where that is not possible: then compare the whole."""
     keys = await open_keys(conn, zone, ring, now)
     if keys is None:
         return None
-    wanted = {zone.origin, *changed}
+    wanted = {zone.origin, *portion.names}
     above = {name for one in wanted for name in names.ancestors(one, zone.origin)} - wanted
-    after = await store.stored_at(conn, zone.id, wanted | above)
-    there = await store.published_at(conn, zone.id, wanted)
+    near = await store.published_at(conn, zone.id, wanted | above)
+    there = [one for one in near if one.name in wanted]
     if not _signed_like_that(zone, keys, there):
         return None
+    behind = portion.seq < zone.head
+    after = await store.stored_at(conn, zone.id, wanted if behind else wanted | above)
+    if behind:  # of all other names, what is stored may be ahead of what this edition shows
+        after |= _records_of([one for one in near if one.name in above])
     apex = after.get(zone.origin, ())
     after[zone.origin] = _with_soa(apex, next_soa(zone, soa_of(apex, zone.origin), changed=True))
     # Thousands of names are worked out in a thread, so that servers are answered meanwhile.
@@ -175,16 +171,23 @@ async def partial(
     while asked := await asyncio.to_thread(change.questions):
         if asked.everything:
             return None
-        (answers,) = await store.answers(conn, [(zone.id, zone.denial, asked)])
+        (answers,) = await store.answers(conn, [(zone.id, zone.denial, asked)], as_published=behind)
         await asyncio.to_thread(change.learn, asked, answers)
     plan = await asyncio.to_thread(change.plan)
     places = {(one.name, one.type) for one in (*plan.sign, *plan.bare)} | set(plan.drop)
     known = {(one.name, one.type) for one in plan.old}
     old = tuple(one for one in there if (one.name, one.type) in places - known)
     if places == {(zone.origin, Type.SOA)} and _asks_nothing(zone, apex, there):
-        return Publication(zone, resign_at)
-    plan = msgspec.structs.replace(plan, old=(*plan.old, *old), wake=resign_at)
-    return await asyncio.to_thread(publication, zone, plan, keys, (), policy, now)
+        return _up_to(portion, Publication(zone, resign_at))
+    # Thousands of signatures that are made together do not end together.
+    plan = msgspec.structs.replace(plan, old=(*plan.old, *old), wake=resign_at, spread=True)
+    return _up_to(portion, await asyncio.to_thread(publication, zone, plan, keys, (), policy, now))
+
+
+def _up_to(portion: Portion, made: Publication) -> Publication:
+    """Return *made* as what brings its zone to the end of *portion*, which need not be all that there is."""
+    at = msgspec.structs.replace(made.zone, head=portion.seq)
+    return msgspec.structs.replace(made, zone=at, behind=portion.seq < made.zone.head)
 
 
 def _signed_like_that(zone: Lease, keys: ZoneKeys, there: list[SignedRRset]) -> bool:
@@ -199,17 +202,22 @@ def _job(
     zone: Lease, wanted: set[Name], above: set[Name], after: dict[Name, tuple[RRset, ...]], there: list[SignedRRset]
 ) -> SignJob:
     """Return the job that a server would have made: what is published is what was, what is stored is what is."""
-    before: dict[Name, list[RRset]] = {}
-    for one in there:
-        before.setdefault(one.name, []).append(RRset(one.name, one.type, one.ttl, one.rdatas))
+    before = _records_of(there)
     return SignJob(
         zone.id,
         zone.origin,
         zone.denial,
         zone.algorithm,
-        tuple(Node(name, tuple(before.get(name, ())), after.get(name, ())) for name in wanted),
+        tuple(Node(name, before.get(name, ()), after.get(name, ())) for name in wanted),
         tuple((name, tuple(one.type for one in after.get(name, ()))) for name in above),
     )
+
+
+def _records_of(shown: Sequence[SignedRRset]) -> dict[Name, tuple[RRset, ...]]:
+    found: dict[Name, tuple[RRset, ...]] = {}
+    for one in shown:
+        found[one.name] = (*found.get(one.name, ()), RRset(one.name, one.type, one.ttl, one.rdatas))
+    return found
 
 
 def _asks_nothing(zone: Lease, apex: tuple[RRset, ...], there: list[SignedRRset]) -> bool:

@@ -5,7 +5,7 @@ Law: the caller owns the transaction. Names are stored as order keys (`ddns.dns.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -148,21 +148,21 @@ async def published_at(conn: Conn, zone: int, at: Iterable[Name]) -> list[Signed
     return [one for _, one in _signed(rows)]
 
 
-async def signature_pages(conn: Conn, zone: int, page: int) -> AsyncIterator[list[tuple[Name, int, list[Rdata]]]]:
-    """Yield name, type and signatures of all that *zone* publishes, *page* RRsets at a time, without locking it."""
-    owner, rdtype = b"", 0
-    while True:
-        rows = await rows_of(
-            conn,
-            """SELECT owner, type, sigs FROM published_rrsets
-               WHERE zone = %(zone)s AND (owner, type) > (%(owner)s, %(type)s::int)
-               ORDER BY owner, type LIMIT %(page)s""",
-            {"zone": zone, "owner": owner, "type": rdtype, "page": page},
-        )
-        if not rows:
-            return
-        owner, rdtype, _ = rows[-1]
-        yield [(names.from_order_key(key), kind, sigs) for key, kind, sigs in rows]
+async def signature_page(
+    conn: Conn, zone: int, owner: bytes, rdtype: int, page: int
+) -> list[tuple[Name, int, list[Rdata]]]:
+    """Return name, type and signatures of the *page* RRsets that *zone* publishes behind a place, without locking it.
+
+    The place is that of the order key *owner* and *rdtype*.
+    """
+    rows = await rows_of(
+        conn,
+        """SELECT owner, type, sigs FROM published_rrsets
+           WHERE zone = %(zone)s AND (owner, type) > (%(owner)s, %(type)s::int)
+           ORDER BY owner, type LIMIT %(page)s""",
+        {"zone": zone, "owner": owner, "type": rdtype, "page": page},
+    )
+    return [(names.from_order_key(key), kind, sigs) for key, kind, sigs in rows]
 
 
 async def published_places(conn: Conn, zone: int, places: Sequence[tuple[Name, int]]) -> list[SignedRRset]:
@@ -192,9 +192,9 @@ _LAST = """SELECT asked.zone, near.owner, {type}, near.ttl, near.rdatas, near.si
         WHERE zone = asked.zone AND type = {type} ORDER BY owner DESC LIMIT 1) AS near"""
 _BELOW = """SELECT asked.zone, asked.low
     FROM unnest(%(zones)s, %(lows)s, %(highs)s) AS asked(zone, low, high)
-    WHERE EXISTS (SELECT FROM rrsets WHERE rrsets.zone = asked.zone AND owner > low AND owner < high
+    WHERE EXISTS (SELECT FROM {table} AS there WHERE there.zone = asked.zone AND owner > low AND owner < high
         AND NOT EXISTS (SELECT FROM unnest(%(left_zones)s, %(left_owners)s) AS leaving(zone, owner)
-            WHERE leaving.zone = rrsets.zone AND leaving.owner = rrsets.owner))"""
+            WHERE leaving.zone = there.zone AND leaving.owner = there.owner))"""
 _STORED_BELOW = """SELECT stored.zone, owner, type, ttl, rdatas
     FROM unnest(%(zones)s, %(lows)s, %(highs)s) AS asked(zone, low, high)
     JOIN rrsets AS stored ON stored.zone = asked.zone AND owner > low AND owner < high
@@ -208,15 +208,18 @@ Asked = Sequence[tuple[int, str, Questions]]
 _Statement = tuple[str, dict[str, object]]
 
 
-async def answers(conn: Conn, asked: Asked) -> list[Answers]:
-    """Answer the questions about several zones (id, denial, what), all in one round trip."""
+async def answers(conn: Conn, asked: Asked, *, as_published: bool = False) -> list[Answers]:
+    """Answer the questions about several zones (id, denial, what), all in one round trip.
+
+    *as_published*: what is stored is ahead, and what is published is taken for it.
+    """
     statements = {
         "nsec3": _chain_statement(_CHAIN, asked, "nsec3"),
         "nsec": _chain_statement(_CHAIN, asked, "nsec"),
         "last nsec3": _chain_statement(_LAST, asked, "nsec3"),
         "last nsec": _chain_statement(_LAST, asked, "nsec"),
-        "below": _below_statement(asked),
-        "stored": _subtree_statement(_STORED_BELOW, asked),
+        "below": _below_statement(asked, "published_rrsets" if as_published else "rrsets"),
+        "stored": None if as_published else _subtree_statement(_STORED_BELOW, asked),
         "published": _subtree_statement(_PUBLISHED_BELOW, asked),
     }
     rows: dict[str, list[tuple[Any, ...]]] = {what: [] for what in statements}
@@ -231,7 +234,8 @@ async def answers(conn: Conn, asked: Asked) -> list[Answers]:
     chain = _by_zone(_signed(rows["nsec3"] + rows["nsec"]))
     last = dict(_signed(rows["last nsec3"] + rows["last nsec"]))
     below = _by_zone([(zone, names.from_order_key(low)) for zone, low in rows["below"]])
-    stored_below, published_below = _rrsets(rows["stored"]), _by_zone(_signed(rows["published"]))
+    stored_below = _rrsets(sorted(row[:5] for row in rows["published"]) if as_published else rows["stored"])
+    published_below = _by_zone(_signed(rows["published"]))
     return [
         Answers(
             stored_below.get(zone, {}),
@@ -262,7 +266,7 @@ def _chain_statement(query: str, asked: Asked, denial: str) -> _Statement | None
     return query.format(type=int(TYPES[denial])), values
 
 
-def _below_statement(asked: Asked) -> _Statement | None:
+def _below_statement(asked: Asked, table: str) -> _Statement | None:
     wanted = [(zone, _key(name)) for zone, _, one in asked for name in one.below]
     if not wanted:
         return None
@@ -271,7 +275,7 @@ def _below_statement(asked: Asked) -> _Statement | None:
         "left_zones": bigints([zone for zone, _ in leaving]),
         "left_owners": octets([owner for _, owner in leaving]),
     }
-    return _BELOW, _ranges(wanted) | left
+    return _BELOW.format(table=table), _ranges(wanted) | left
 
 
 def _subtree_statement(query: str, asked: Asked) -> _Statement | None:
@@ -287,11 +291,15 @@ def _ranges(wanted: Sequence[tuple[int, bytes]]) -> dict[str, object]:
     }
 
 
-async def journal_since(conn: Conn, zone: int, seq: int, limit: int) -> list[tuple[int, ChangeSet]]:
-    """Return up to *limit* journal entries of *zone* behind *seq*, in order."""
+async def journal_since(conn: Conn, zone: int, seq: int, limit: int, octets: int) -> list[tuple[int, ChangeSet]]:
+    """Return the first journal entries of *zone* behind *seq*, in order: up to *limit*, of up to *octets* together."""
     rows = await rows_of(
         conn,
-        """SELECT seq, change FROM journal WHERE zone = %(zone)s AND seq > %(seq)s ORDER BY seq LIMIT %(limit)s""",
-        {"zone": zone, "seq": seq, "limit": limit},
+        """SELECT seq, change FROM (
+               SELECT seq, change, sum(octet_length(change)) OVER (ORDER BY seq) AS octets FROM (
+                   SELECT seq, change FROM journal WHERE zone = %(zone)s AND seq > %(seq)s
+                   ORDER BY seq LIMIT %(limit)s) AS next) AS counted
+           WHERE octets <= %(octets)s ORDER BY seq""",
+        {"zone": zone, "seq": seq, "limit": limit, "octets": octets},
     )
     return [(at, ChangeSet.unpack(change)) for at, change in rows]

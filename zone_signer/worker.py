@@ -21,10 +21,13 @@ from ddns.dns.records import RRset
 from ddns.store.pool import connect
 from zone_signer import keys as public
 from zone_signer import leases, publishing, refresh, renewal, store
+from zone_signer import portion as portions
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
 from zone_signer.policy import Policy
+from zone_signer.portion import Portion
 from zone_signer.publishing import MOST_EDITIONS, Publication
+from zone_signer.refresh import Walk
 from zone_signer.signer import REFUSALS
 from zone_signer.store import Conn
 
@@ -72,6 +75,8 @@ class Worker:
         self._looked = -HOUSEKEEPING
         self._at: int | None = None  # the zone up to which it has looked for delegations without DS; None: it does not
         self._at_once = AT_ONCE
+        self._turned: set[int] = set()  # zones that are not done after their turn: all others come first
+        self._walks: dict[int, Walk] = {}  # how far those have come that are being renewed
 
     async def run(self) -> None:
         """Work until cancelled; an outage of the database is waited for."""
@@ -126,7 +131,7 @@ class Worker:
         try:
             async with conn.transaction():
                 resting = list(self._resting)
-                zones = await leases.lease(conn, now, self._at_once, resting) or await leases.lease_busy(conn, resting)
+                zones = await self._lease(conn, now, resting)
                 if not zones:
                     self._at_once = AT_ONCE
                     return [], []
@@ -136,10 +141,9 @@ class Worker:
                 done, refused = ([], []) if later else await self._sign(conn, zones, now, big=big)
             if later:
                 # A big zone's lock is given back, and taken for one slice at a time.
-                renewed = await refresh.refresh(conn, zones[0], self._ring, self._policy, now)
-                if renewed is None:
+                done = await self._renew(conn, zones[0], now)
+                if not done:
                     return await self._step(conn)
-                done = renewed
         except REFUSALS as error:
             return [], [(zones[0], str(error))]
         except psycopg.errors.LockNotAvailable:
@@ -152,12 +156,22 @@ class Worker:
                 return await self._step(conn)
             return [], [(zones[0], f"the database refuses: {error}")]
         for one in done:
+            if one.behind:
+                self._turned.add(one.zone.id)
             if one.changed:
                 log.info(
                     "zone.signed zone=%s edition=%d serial=%d signed=%d gone=%d",
                     names.to_text(one.zone.origin), one.zone.edition + 1, one.to_serial, len(one.added), len(one.gone),
                 )  # fmt: skip
         return done, refused
+
+    async def _lease(self, conn: Conn, now: int, resting: Sequence[int]) -> list[Lease]:
+        if self._turned:
+            zones = await leases.lease(conn, now, self._at_once, [*resting, *self._turned])
+            if zones:
+                return zones
+            self._turned.clear()
+        return await leases.lease(conn, now, self._at_once, resting) or await leases.lease_busy(conn, resting)
 
     async def _sign(
         self, conn: Conn, zones: Sequence[Lease], now: int, *, big: bool
@@ -169,6 +183,16 @@ class Worker:
         if done:
             await publishing.publish(conn, done)
         return done, refused
+
+    async def _renew(self, conn: Conn, zone: Lease, now: int) -> list[Publication]:
+        """Renew what is due in a big zone, as much as one turn may; nothing where all others come first now."""
+        turn = await refresh.refresh(conn, zone, self._ring, self._policy, now, self._walks.pop(zone.id, None))
+        if turn is None:
+            return []
+        if turn.walk is not None:
+            self._walks[zone.id] = turn.walk
+            self._turned.add(zone.id)
+        return list(turn.done)
 
     @staticmethod
     async def _portion(conn: Conn, zones: Sequence[Lease]) -> tuple[list[Lease], int]:
@@ -185,14 +209,16 @@ class Worker:
         return some, size
 
     async def _partial(self, conn: Conn, zone: Lease, now: int, refused: list[tuple[Lease, str]]) -> list[Publication]:
-        """Sign only what the journal says has changed; what is due besides comes next."""
-        if zone.resign_at is None:
-            return []
+        """Sign only what the journal says has changed, a portion of it; what is due besides comes next."""
+        done: Publication | None = None
         try:
-            changed = await renewal.names_since(conn, zone)
-            if changed is None:
+            portion = await portions.following(conn, zone)
+            if portion is None:
                 return []
-            done = await renewal.partial(conn, zone, changed, zone.resign_at, self._ring, self._policy, now)
+            if zone.edition == 0:
+                done = await renewal.first(conn, zone, portion, self._ring, self._policy, now)
+            elif zone.resign_at is not None:
+                done = await renewal.partial(conn, zone, portion, zone.resign_at, self._ring, self._policy, now)
         except REFUSALS as error:
             refused.append((zone, str(error)))
             return []
@@ -303,10 +329,16 @@ class Worker:
             if not parent.pending and parent.edition and parent.resign_at is not None:
                 with contextlib.suppress(*REFUSALS):
                     done = await renewal.partial(
-                        conn, parent, [one.name for one in added], parent.resign_at, self._ring, self._policy, now
+                        conn,
+                        parent,
+                        Portion(parent.head, frozenset(one.name for one in added)),
+                        parent.resign_at,
+                        self._ring,
+                        self._policy,
+                        now,
                     )
             if done is None:
-                await publishing.mark_pending(conn, parent.id)  # the next step compares it as a whole
+                await publishing.mark_pending(conn, parent.id, parent.head - 1)  # it comes in one of the next steps
             else:
                 await publishing.publish(conn, [done])
         log.info("zone.delegated zone=%s children=%d", names.to_text(parent.origin), len(added))

@@ -7,7 +7,7 @@ zone is marked pending and its signer woken; a zone that is not signed is publis
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -97,7 +97,7 @@ async def create(conn: Conn, new: Sequence[NewZone], principal: str) -> list[int
     await editions.append(conn, [one for one in first if len(one.added) <= MOST_KEPT])
     serials = {one.zone: one.to_serial for one in first}
     await zones.advance(conn, [(zone, 1, int(zone in serials), serials.get(zone, 0)) for zone in ids])
-    await _tell(conn, [zone for zone in ids if zone not in serials], [(zone, 1) for zone in serials])
+    await _tell(conn, {zone: 0 for zone in ids if zone not in serials}, [(zone, 1) for zone in serials])
     return ids
 
 
@@ -127,7 +127,7 @@ async def write(conn: Conn, changes: Sequence[Change], principal: str) -> None:
         [journal.Entry(one.zone.id, one.zone.head + 1, principal, None, one.digest, one.changes) for one in changes],
     )
     steps = []
-    pending = []
+    pending = {}
     told = []
     for one in changes:
         zone = one.zone
@@ -137,12 +137,12 @@ async def write(conn: Conn, changes: Sequence[Change], principal: str) -> None:
             told.append((zone.id, made.number))
         else:
             steps.append((zone.id, zone.head + 1, zone.edition, zone.serial))
-            pending.append(zone.id)
+            pending[zone.id] = zone.head
     await zones.advance(conn, steps)
     await _tell(conn, pending, told)
 
 
-async def _tell(conn: Conn, pending: Sequence[int], told: Sequence[tuple[int, int | None]]) -> None:
+async def _tell(conn: Conn, pending: Mapping[int, int], told: Sequence[tuple[int, int | None]]) -> None:
     if pending:
         await signing.mark_pending(conn, pending)
         await notify.pending(conn)

@@ -220,6 +220,7 @@ async def publish(
     if done.signed:
         await signing.set_state(conn, done.signed)
     if done.pending:
-        await signing.mark_pending(conn, done.pending)
+        heads = {step.zone.id: step.zone.head for step in steps}
+        await signing.mark_pending(conn, {zone: heads[zone] for zone in done.pending})
         await notify.pending(conn)
     return Outcome(tuple(done.batch.editions), done.pending, done.ds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -11,11 +11,19 @@ from ddns.store.packing import bigints, integers, octets, texts
 from ddns.zone.jobs import SealedKey
 
 
-async def mark_pending(conn: AsyncConnection[Any], zones: Iterable[int]) -> None:
-    """Say that the records of *zones* are ahead of what is published."""
+async def mark_pending(conn: AsyncConnection[Any], zones: Mapping[int, int]) -> None:
+    """Say that the records of *zones* are ahead of what is published.
+
+    With each comes its head before the commit that is not signed: the journal up to there is published, unless the zone
+    was pending already.
+    """
     await conn.execute(
-        "UPDATE signing SET pending = true WHERE zone = ANY (%(zones)s) AND NOT pending",
-        {"zones": bigints(sorted(set(zones)))},
+        """
+        UPDATE signing SET pending = true, signed_head = behind.head
+        FROM unnest(%(zones)s, %(heads)s) AS behind (zone, head)
+        WHERE signing.zone = behind.zone AND NOT pending
+        """,
+        {"zones": bigints(list(zones)), "heads": bigints(list(zones.values()))},
         prepare=True,
     )
 

@@ -172,7 +172,12 @@ async def test_signing_keys_show_servers_their_public_half(conn):
 async def test_a_zone_stays_pending_while_its_journal_is_ahead(conn, owner):
     zone, other = await zones.insert_all(conn, [(n("a."), "nsec3", 13, None), (n("b."), "nsec3", 13, None)])
     await zones.advance(conn, [(zone, 5, 0, 0), (other, 5, 0, 0)])
-    await signing.mark_pending(conn, [zone, other, other])
+    await signing.mark_pending(conn, {zone: 3, other: 4})
+
+    await signing.mark_pending(conn, {zone: 5})
+
+    cursor = await owner.execute("SELECT zone, signed_head, pending FROM signing ORDER BY zone")
+    assert await cursor.fetchall() == [(zone, 3, True), (other, 4, True)]  # as they were when they became it
 
     await signing.set_state(conn, [(zone, 4, 0), (other, 5, 1_800_000_000)])
 

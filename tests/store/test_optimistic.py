@@ -213,7 +213,7 @@ async def test_a_lease_that_begins_meanwhile_is_respected(house):
 async def test_records_that_wait_for_the_signer_are_not_overlooked(house):
     async with house:
         await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
-        house.signer.meanwhile = lambda: signing_rows.mark_pending(house.admin, [house.zone])
+        house.signer.meanwhile = lambda: signing_rows.mark_pending(house.admin, {house.zone: 0})
 
         (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
 

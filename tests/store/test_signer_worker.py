@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 from signing import NOW, POLICY, Update, add, bare, ought, read, validate, vault
@@ -18,8 +19,10 @@ from ddns.dns.names import from_text
 from ddns.dns.records import RRset, serial_newer, soa_serial
 from ddns.store import editions, homes, journal, published, rrsets, zones
 from ddns.store.pool import Connection
+from ddns.zone.changes import ChangeSet, RRsetChange
 from zone_signer import keys as public
-from zone_signer import leases, publishing, refresh, renewal, store, worker
+from zone_signer import leases, portion, publishing, refresh, store, worker
+from zone_signer import plan as plans
 from zone_signer.keyring import KeyRing
 from zone_signer.rrsig import read as read_sig
 from zone_signer.worker import Sweep, Worker
@@ -259,12 +262,14 @@ async def test_a_zone_that_servers_keep_locking_is_signed_in_its_turn(admin, con
     await check(admin, await connected("zone_signer"), zone_id)
 
 
-@pytest.mark.parametrize("cut", [3, 2000])
+@pytest.mark.parametrize(("cut", "pages"), [(3, 5), (2000, 400)])
 async def test_a_big_zone_is_renewed_in_slices_that_are_editions_of_their_own(
-    admin, conn, connected, signer, clock, monkeypatch, cut
+    admin, conn, connected, signer, clock, monkeypatch, cut, pages
 ):
     """With the threshold at one record every zone is big; it stays whole and valid through two years of renewals."""
     monkeypatch.setattr(worker, "BIG", 1)
+    monkeypatch.setattr(refresh, "PAGES", pages)
+    monkeypatch.setattr(refresh, "SLICES", 2)
     monkeypatch.setattr(refresh, "SLICE", cut)
     monkeypatch.setattr(refresh, "PAGE", 2)
     zone_id = await add(admin, "a.test.", *(f"h{number} 60 A 192.0.2.1" for number in range(8)), "cut 60 NS ns.cut")
@@ -288,6 +293,28 @@ async def test_a_big_zone_is_renewed_in_slices_that_are_editions_of_their_own(
     assert all(step.from_serial + 1 == step.to_serial for step in steps)
     if cut == 3:
         assert max(len(step.added) for step in steps if step.added) <= 10
+
+
+async def test_other_zones_are_signed_while_a_big_one_is_renewed(admin, connected, signer, clock, monkeypatch, caplog):
+    monkeypatch.setattr(worker, "BIG", 20)
+    monkeypatch.setattr(worker, "RECORDS_AT_ONCE", 20)
+    monkeypatch.setattr(refresh, "SLICE", 5)
+    monkeypatch.setattr(refresh, "SLICES", 1)
+    monkeypatch.setattr(refresh, "PAGE", 5)
+    big = await add(admin, "big.test.", *(f"h{number} 60 A 192.0.2.1" for number in range(10)))
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    clock.now += 12 * DAY
+    small = await add(admin, "small.test.")
+
+    with caplog.at_level("INFO", "zone_signer"):
+        await signer.sweep(signing)
+
+    signed = [record.args[0] for record in caplog.records if record.msg.startswith("zone.signed")]
+    assert signed[:2] == ["big.test.", "small.test."]
+    assert len(signed) > 3
+    for zone_id in (big, small):
+        await check(admin, signing, zone_id, int(clock.now))
 
 
 async def test_a_big_zone_that_changes_while_it_is_looked_through_is_left_to_that_change(
@@ -372,18 +399,118 @@ async def test_a_big_zone_that_is_a_little_behind_gives_the_same_zone(admin, con
         await check(admin, signing, zone_id)
 
 
-async def test_what_changed_is_taken_from_the_journal_only_where_it_tells_everything(admin, connected, signer):
-    await add(admin, "a.test.")
+@pytest.mark.parametrize("denial", ["nsec3", "nsec"])
+async def test_a_zone_that_is_far_behind_is_signed_in_portions_that_are_whole_zones_each(
+    admin, conn, connected, signer, monkeypatch, denial
+):
+    monkeypatch.setattr(worker, "BIG", 1)
+    monkeypatch.setattr(portion, "NAMES", 3)
+    zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1", "ent.deep.er 60 A 192.0.2.2", denial=denial)
     signing = await connected("zone_signer")
     await signer.sweep(signing)
-    zone = await leases.find(signing, from_text("a.test."))
-    names_of = [from_text("x.a.test.")]
-    behind = msgspec.structs.replace(zone, head=3, signed_head=1)
+    dice = random.Random(23)
+    pool = ["www", "er", "deep.er", "ent.deep.er", "cut", "ns.cut", "x.y.z", "y.z", "*.z", "z"]
+    lines = ["{} 60 A 192.0.2.{}", "{} 60 TXT t{}", "{} 60 NS ns{}.else.test."]
 
-    assert renewal.touched([(2, names_of), (3, names_of)], behind) == set(names_of)
-    assert renewal.touched([(3, names_of)], behind) is None
-    assert renewal.touched([(2, names_of)], behind) is None
-    assert renewal.touched([(2, names_of), (3, [])], behind) is None
+    for _ in range(12):
+        for _ in range(10):
+            owner = dice.choice(pool)
+            drawn = [dice.choice(lines).format(owner, dice.randrange(9)) for _ in range(dice.randrange(3))]
+            after = {from_text(owner, from_text("a.test.")): (), **read_at("a.test.", *drawn)}
+            async with conn.transaction():
+                await (await Update.make(conn, zone_id, after)).commit(None)
+        while (await leases.find(signing, from_text("a.test."))).pending:
+            await signer._step(signing)
+            await consistent(admin, signing, zone_id)
+        await check(admin, signing, zone_id)
+
+
+async def consistent(admin: Connection, conn: Connection, zone_id: int) -> None:
+    """Check that what is published is what signing its own unsigned records would publish, whatever is stored."""
+    shown = await published.read_zone(conn, zone_id)
+    content: dict[bytes, tuple[RRset, ...]] = {}
+    for one in shown:
+        if one.type not in (Type.NSEC, Type.NSEC3, Type.NSEC3PARAM, Type.DNSKEY):
+            content[one.name] = (*content.get(one.name, ()), RRset(one.name, one.type, one.ttl, one.rdatas))
+    zone = (await zones.get(admin, [zone_id]))[zone_id]
+    wanted = plans.desired(zone.origin, zone.denial, content, await dnskeys_of(conn, zone_id), POLICY)
+    assert {place: (rrset.ttl, rrset.rdatas, signed) for place, (rrset, signed) in wanted.items()} == {
+        (one.name, one.type): (one.ttl, one.rdatas, bool(one.sigs)) for one in shown
+    }
+    validate(zone.origin, shown)
+
+
+async def test_a_registry_that_was_filled_without_a_signer_is_never_read_as_a_whole(
+    admin, conn, connected, signer, monkeypatch
+):
+    """Neither its first edition nor the others cost more than a portion, of its journal as of its records."""
+    monkeypatch.setattr(worker, "BIG", 1)
+    monkeypatch.setattr(portion, "NAMES", 20)
+    most: dict[str, int] = {}
+    read = store.rows_of
+
+    async def counted(conn: Connection, query: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        rows = await read(conn, query, values)
+        most[query] = max(most.get(query, 0), len(rows))
+        return rows
+
+    monkeypatch.setattr(store, "rows_of", counted)
+    monkeypatch.setattr(portion, "ENTRIES", 15)
+    zone_id = await add(admin, "homes.test.")
+    for number in range(300):
+        async with conn.transaction():
+            after = read_at("homes.test.", f"h{number} 300 NS ns.else.test.", f"h{number} 300 DS 1 13 2 {'00' * 32}")
+            await (await Update.make(conn, zone_id, after)).commit(None)
+    signing = await connected("zone_signer")
+
+    done = await signer.sweep(signing)
+
+    assert done.published == math.ceil(301 / 15)
+    assert max(most.values()) <= 20 * 4
+    await check(admin, signing, zone_id)
+    leased = await leases.find(signing, from_text("homes.test."))
+    assert leased.signed_head == leased.head == 301
+
+
+async def test_other_zones_are_signed_between_the_portions_of_one(admin, conn, connected, signer, monkeypatch, caplog):
+    monkeypatch.setattr(worker, "BIG", 10)
+    monkeypatch.setattr(worker, "RECORDS_AT_ONCE", 10)
+    monkeypatch.setattr(portion, "NAMES", 2)
+    big = await add(admin, "big.test.", *(f"h{number} 60 A 192.0.2.1" for number in range(5)))
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    for number in range(8):
+        async with conn.transaction():
+            await (await Update.make(conn, big, read_at("big.test.", f"n{number} 60 A 192.0.2.1"))).commit(None)
+    small = [await add(admin, f"s{number}.test.") for number in range(3)]
+
+    with caplog.at_level("INFO", "zone_signer"):
+        await signer.sweep(signing)
+
+    signed = [record.args[0] for record in caplog.records if record.msg.startswith("zone.signed")]
+    assert signed == ["big.test.", *(f"s{number}.test." for number in range(3)), *["big.test."] * 3]
+    for zone_id in (big, *small):
+        await check(admin, signing, zone_id)
+
+
+def test_a_portion_ends_with_an_update_and_is_taken_only_where_the_journal_tells_everything(monkeypatch):
+    monkeypatch.setattr(portion, "NAMES", 3)
+
+    def entry(seq: int, *owners: str) -> tuple[int, ChangeSet]:
+        return seq, ChangeSet(tuple(RRsetChange(from_text(one), 1, None, None) for one in owners))
+
+    def taken(*entries: tuple[int, ChangeSet]) -> tuple[int, int] | None:
+        found = portion.cut(entries, 1)
+        return None if found is None else (found.seq, len(found.names))
+
+    assert taken(entry(2, "a.", "b."), entry(3, "b.", "c.")) == (3, 3)
+    assert taken(entry(2, "a.", "b."), entry(3, "c.", "d.")) == (2, 2)
+    assert taken(entry(2, "a.", "b.", "c."), entry(3, "d.")) == (2, 3)
+    assert taken(entry(2, "a.", "b.", "c.", "d.")) is None
+    assert taken(entry(3, "a.")) is None
+    assert taken(entry(2, "a."), entry(4, "a.")) is None
+    assert taken(entry(2, "a."), entry(3)) is None
+    assert taken() is None
 
 
 async def test_homes_get_their_ds_in_one_edition_of_the_registry(admin, connected, signer):

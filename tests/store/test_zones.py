@@ -47,7 +47,7 @@ async def test_the_listing_is_in_canonical_order_and_knows_homes(conn, admin):
     home = await zones.insert(conn, n("a.example."), "nsec3", 13)
     await homes.insert(conn, home)
     await homes.set_state(admin, home, homes.SUSPENDED)
-    await signing.mark_pending(conn, [plain])
+    await signing.mark_pending(conn, {plain: 0})
 
     listed = await zones.listing(conn)
 
@@ -81,7 +81,7 @@ async def test_a_locked_zone_is_read_as_it_is_after_the_wait(conn, connected):
         waiting = asyncio.ensure_future(wait_and_read())
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        await signing.mark_pending(conn, [zone])
+        await signing.mark_pending(conn, {zone: 6})
         await zones.advance(conn, [(zone, 7, 0, 0)])
 
     found = (await waiting)[zone]
