@@ -120,7 +120,11 @@ class Optimist:
         )
         written = await sign(self._signer, *done_by(work), judged.remembered())
         if written.pending or written.keys:
-            return Attempt(unsigned=True)
+            if not written.away:
+                # It was asked wrongly: the zone has changed, or is signed another way now.
+                for zone in written.pending:
+                    self._zones[zone].doubt()
+            return Attempt(unsigned=written.away)
         basis = unchanged.Basis(
             [
                 (item.zone.id, item.zone.edition, item.zone.serial, known.state, known.stamp)
@@ -167,7 +171,7 @@ class Optimist:
     async def _look(self, batch: Sequence[Verified], zones: Sequence[int]) -> dict[int, ZoneWork]:
         """Return the zones that are ready, from memory, and from the database where memory has nothing."""
         unknown = [zone for zone in zones if not self._remembers(zone)]
-        cold = [zone for zone in zones if self._table.image(zone) is None]
+        cold = [zone for zone in zones if self._held(zone) is None]
         read = dict.fromkeys((*unknown, *cold))
         chosen = frozenset(zones)
         mentioned = with_those_above(
@@ -195,13 +199,18 @@ class Optimist:
                 row = known.zone
                 work[zone] = _work(known, row.edition, row.serial, mentioned[zone], found, shown)
                 continue
-            image = self._table.image(zone)
+            image = self._held(zone)
             if image is not None and image.ready:
                 soa = image.rrset(image.origin, Type.SOA)
                 assert soa is not None
                 here = _records(image, mentioned[zone])
                 work[zone] = _work(known, image.edition, soa_serial(rdatas(soa)[0]), mentioned[zone], *here)
         return work
+
+    def _held(self, zone: int) -> ZoneImage | None:
+        """Return the zone's image where all of it is in memory: what a window does not show may be there."""
+        image = self._table.image(zone)
+        return image if image is not None and image.whole else None
 
     def _remembers(self, zone: int) -> bool:
         known = self._zones.get(zone)

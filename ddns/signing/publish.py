@@ -137,13 +137,17 @@ def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What a commit writes of its *steps*: the *batch*, and what only new zones and those left to the signer need."""
+    """What a commit writes of its *steps*: the *batch*, and what only new zones and those left to the signer need.
+
+    *away*: the signer did not answer, so it was not what it was asked that it could not sign.
+    """
 
     batch: batch.Batch
     pending: tuple[int, ...] = ()
     keys: tuple[tuple[int, SealedKey], ...] = ()
     signed: tuple[tuple[int, int, int], ...] = ()
     ds: dict[int, tuple[bytes, ...]] = {}
+    away: bool = False
 
 
 async def sign(
@@ -164,10 +168,12 @@ async def sign(
         if step.zone.denial != "none" and not step.zone.signed_pending
     ]
     answers: dict[int, SignedJob] = {}
+    is_away = False
     if jobs:
         try:
             answers = {done.zone: done for done in await signer.sign(jobs)}
         except SignerAway as away:
+            is_away = True
             log.warn("signer.away reason={reason} zones={zones}", reason=str(away), zones=len(jobs))
 
     written: list[Edition] = []
@@ -198,7 +204,7 @@ async def sign(
 
     changes = [(step.zone.id, changes_of(step.nodes)) for step in steps]
     everything = batch.Batch(changes, gone, written, advanced, entries, answered)
-    return Written(everything, tuple(pending), tuple(keys), tuple(signed), ds)
+    return Written(everything, tuple(pending), tuple(keys), tuple(signed), ds, is_away)
 
 
 async def publish(

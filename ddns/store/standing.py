@@ -21,7 +21,10 @@ from ddns.store.zones import Zone
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """A zone's row, the denials for everybody, which the *stamp* stands for, and the *state* of its home ("": none)."""
+    """A zone's row, the denials for everybody, which the *stamp* stands for, and the *state*.
+
+    That is how the zone is signed and how its home stands, in words: what else of the row an update is judged by.
+    """
 
     zone: Zone
     everybody: tuple[Grant, ...]
@@ -49,7 +52,7 @@ async def read(conn: AsyncConnection[Any], ids: Iterable[int]) -> dict[int, Stan
 async def _stamps(conn: AsyncConnection[Any], ids: list[int]) -> dict[int, tuple[str, str]]:
     cursor = await conn.execute(
         """
-        SELECT zones.id, coalesce(homes.state, ''), coalesce((
+        SELECT zones.id, concat_ws(' ', zones.denial, zones.algorithm, homes.state), coalesce((
             SELECT string_agg(stamp, ',' ORDER BY id) FROM (
                 SELECT id, xmin::text AS stamp FROM grants
                 WHERE grants.credential IS NULL AND NOT grants.homes AND grants.zone = zones.id

@@ -58,7 +58,7 @@ BEGIN
     LEFT JOIN homes ON homes.zone = zones.id
     LEFT JOIN signing ON signing.zone = zones.id
     WHERE (zones.edition = asked.edition AND zones.serial = asked.serial AND zones.denial <> 'none'
-           AND coalesce(homes.state, '') = asked.state
+           AND concat_ws(' ', zones.denial, zones.algorithm, homes.state) = asked.state
            AND NOT coalesce(signing.pending, false)
            AND NOT EXISTS (SELECT FROM leases WHERE leases.zone = zones.id)
            AND asked.rules = coalesce((
@@ -133,6 +133,8 @@ BEGIN
         FROM unnest(steps) AS step JOIN zones ON zones.id = step.zone;
         UPDATE zones SET head = zones.head + step.entries, edition = zones.edition + 1, serial = step.serial
         FROM unnest(steps) AS step WHERE zones.id = step.zone;
+        -- Whoever enters among the followers waits for this to end, or it waits for that: `ddns.store.followers`.
+        PERFORM pg_advisory_xact_lock_shared(7953758699358282086);
         IF EXISTS (SELECT FROM followers WHERE followers.worker <> follower) THEN
             PERFORM pg_notify('ddns_zones', payload) FROM unnest(payloads) AS payload;
         END IF;
