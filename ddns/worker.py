@@ -123,8 +123,9 @@ class Worker:
         self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies)
         self._subscriber = Subscriber(self._table, self._pool, config.warm)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
+        self._key_line = Line(config.dsn, "ddns_server")
         self._keyring = Keyring(
-            self._pool, Sealer.from_file(Path(config.secrets)), config.updates.keys, config.updates.lookups
+            self._key_line, Sealer.from_file(Path(config.secrets)), config.updates.keys, config.updates.lookups
         )
         self._questions = SignedQuestions(
             self._keyring, self._answer, tsig.Policy(sha1=config.updates.allow_sha1), time.time
@@ -152,6 +153,7 @@ class Worker:
             heard=self._admission.heard,
             line=self._line,
             follower=follower,
+            afterwards=self._admission.afterwards,
         )
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
@@ -199,8 +201,8 @@ class Worker:
 
             yield Keeper(f"KEY of {config.name}", lambda: identity.public, publish, self._pool, self._subscriber)
 
-    async def _resync(self) -> None:
-        self._keyring.forget(None)
+    async def _resync(self, missed: bool) -> None:
+        self._keyring.compare(time.monotonic(), missed=missed)
         await self._subscriber.resync()
 
     async def start(self) -> None:
@@ -265,6 +267,7 @@ class Worker:
         await self._subscriber.close()
         await self._signer.close()
         self._line.close()
+        self._key_line.close()
         await self._pool.close()
         self._report.close()
 
@@ -309,7 +312,7 @@ class Worker:
                 reply(self._responder.unavailable(wire, asker, "The zones cannot be read just now; ask again.") or b"")
 
         if not self._subscriber.settle(name, settled):
-            reply(self._responder.unavailable(wire, asker, "Too many zones are being read; ask again.") or b"")
+            self._turn_away(wire, asker, reply)
         return True
 
     def _serve_known(self, wire: bytes, asker: Asker, reply: Reply) -> None:
@@ -348,6 +351,14 @@ class Worker:
                 reply(self._responder.unavailable(wire, asker, "The zone cannot be read just now; ask again.") or b"")
 
         if not self._subscriber.need(answer.zone_id, loaded, answer.wanted):
+            self._turn_away(wire, asker, reply)
+
+    def _turn_away(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+        """Let a datagram be lost for which there is no room to wait, so that it is asked for again.
+
+        A resolver would remember a failure (RFC 9520 §3.2). Over a stream nobody asks again, so there it is told.
+        """
+        if asker.transport.stream:
             reply(self._responder.unavailable(wire, asker, "Too many zones are being read; ask again.") or b"")
 
 

@@ -74,7 +74,8 @@ class Worker:
         self.pool = signing.CountingPool(dsn, "ddns_server", 3)
         self.table = Table()
         self.subscriber = Subscriber(self.table, self.pool, 0)
-        self.keyring = Keyring(self.pool, SEALER, 1000, 1000)
+        self.key_line = Line(dsn, "ddns_server")
+        self.keyring = Keyring(self.key_line, SEALER, 1000, 1000)
         self.line = line
         self.now = float(signing.NOW)
         self.updates = Updates(
@@ -118,6 +119,7 @@ class Worker:
         await self.subscriber.close()
         if self.line is not None:
             self.line.close()
+        self.key_line.close()
         await self.pool.close()
 
 

@@ -29,6 +29,7 @@ from ddns.net.updates import Updates
 from ddns.operator import services
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, homes, published, rrsets, zones
+from ddns.store.line import Line
 from ddns.store.pool import Pool
 from ddns.zone.limits import Limits
 
@@ -57,6 +58,7 @@ class Server:
 
     def __init__(self, dsn: str, folder, **bounds) -> None:
         self.pool = Pool(dsn, "ddns_server", 3)
+        self.line = Line(dsn, "ddns_server")
         self.table = Table()
         self.subscriber = Subscriber(self.table, self.pool, 0)
         self.signer = SignerClient(folder / "no-signer.sock", 0.2)
@@ -66,7 +68,7 @@ class Server:
             table=self.table,
             subscriber=self.subscriber,
             signer=self.signer,
-            keyring=Keyring(self.pool, SEALER, 1000, 1000),
+            keyring=Keyring(self.line, SEALER, 1000, 1000),
             identity=None,
             limits=Limits(),
             bounds=UpdateLimits(**bounds),
@@ -87,6 +89,7 @@ class Server:
     async def close(self) -> None:
         await self.updates.close()
         await self.subscriber.close()
+        self.line.close()
         await self.pool.close()
 
     async def send(

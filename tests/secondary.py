@@ -30,6 +30,7 @@ from ddns.net.keyring import Keyring
 from ddns.net.streams import Streams
 from ddns.net.tcp import TcpListener
 from ddns.store import credentials, editions, published, transfers, zones
+from ddns.store.line import Line
 from ddns.store.pool import Pool
 from ddns.store.transfers import NewRight
 from ddns.transfers.limits import TransferLimits
@@ -63,7 +64,8 @@ class Primary:
         self.connections = Connections(connections or ConnectionLimits(), reactor)
         self.admin = admin
         self.pool = Pool(dsn_for("ddns_server"), "ddns_server", 2)
-        self.keyring = Keyring(self.pool, SEALER, 100, 100)
+        self.line = Line(dsn_for("ddns_server"), "ddns_server")
+        self.keyring = Keyring(self.line, SEALER, 100, 100)
         self.zones: dict[bytes, int] = {}
         self.transfers = Transfers(
             dsn=dsn_for("ddns_server"),
@@ -95,6 +97,7 @@ class Primary:
         reactor.removeReader(self._streams)
         self._streams.connectionLost(None)
         await self.transfers.close()
+        self.line.close()
         await self.pool.close()
 
     def serve(self, wire: bytes, source: str, reply: Any) -> None:

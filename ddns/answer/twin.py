@@ -5,13 +5,14 @@ Both give the same octets. `DDNS_PURE=1` in the environment chooses Python.
 
 from __future__ import annotations
 
-import os
 from types import ModuleType
+
+from ddns.dns.twin import is_pure
 
 
 def _choose() -> tuple[ModuleType | None, str]:
     """Return the native module, or None; and which twin runs, in words."""
-    if os.environ.get("DDNS_PURE", "") not in ("", "0"):
+    if is_pure():
         return None, "pure Python, as DDNS_PURE asks"
     try:
         from ddns.answer import _native as native  # noqa: PLC0415 - chosen here

@@ -108,6 +108,9 @@ class Rules:
             return _stranger(self._credential, self._origin)
         if not self._denials and (self._owner or any(map(self._gives_all, self._grants))):
             return None
+        targets = tuple(targets)
+        if not self._denials and len(self._grants) == 1 and self._gives(self._grants[0], targets):
+            return None
         granted, denied = _index(self._grants, self._origin), _index(self._denials, self._origin)
         for name, rdtype in targets:
             if names.is_subdomain(name, self._origin):
@@ -177,6 +180,13 @@ class Rules:
     def _gives_all(self, grant: Grant) -> bool:
         """Tell whether *grant* alone gives everything in the zone, as most keys have it."""
         return grant.rule == "zone" and grant.types is None and grant.reached(self._credential.assurance)
+
+    def _gives(self, grant: Grant, targets: Sequence[tuple[Name, int]]) -> bool:
+        """Tell whether *grant* alone gives all of *targets* and lets ask about every name, as a home's key has it."""
+        if grant.rule == "acme" or not grant.reached(self._credential.assurance):
+            return False
+        key = self._credential.name
+        return all(grant.means(key, name, rdtype) for name, rdtype in targets)
 
     def _meant(self, index: _Index, name: Name, rdtype: int) -> list[Grant]:
         """Return the grants that give *rdtype* at *name* to this key."""

@@ -137,6 +137,8 @@ def in_time(record: Sig0Record, now: int, policy: Policy = DEFAULT) -> Refusal |
     """Refuse *record* unless *now* is in its window (RFC 2931 §3.3, RFC 1982 arithmetic) and the window is short."""
     early = _signed_difference(now, record.inception)
     late = _signed_difference(now, record.expiration)
+    if early >= 0 >= late and early - late <= policy.width:
+        return None
     name = names.to_text(record.signer)
     if early < 0 or late > 0:
         off = f"starts in {-early} s" if early < 0 else f"ended {late} s ago"
@@ -147,15 +149,13 @@ def in_time(record: Sig0Record, now: int, policy: Policy = DEFAULT) -> Refusal |
             Ede.PROHIBITED,
             Rcode.BADTIME,
         )
-    if early - late > policy.width:
-        return Refusal(
-            "sig0-window-wide",
-            Rcode.NOTAUTH,
-            f"The signature by {name} is good for {early - late} s, {policy.width} s are allowed; sign for less.",
-            Ede.PROHIBITED,
-            Rcode.BADTIME,
-        )
-    return None
+    return Refusal(
+        "sig0-window-wide",
+        Rcode.NOTAUTH,
+        f"The signature by {name} is good for {early - late} s, {policy.width} s are allowed; sign for less.",
+        Ede.PROHIBITED,
+        Rcode.BADTIME,
+    )
 
 
 def verify(record: Sig0Record, tried: Iterable[Credential]) -> Credential | Refusal:

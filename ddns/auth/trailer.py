@@ -9,6 +9,7 @@ import struct
 
 import msgspec
 
+from ddns.dns import twin
 from ddns.dns.codes import HEADER_SIZE, Rcode, Type
 from ddns.dns.refusal import Refusal
 
@@ -33,6 +34,11 @@ def find(wire: bytes) -> Trailer | Refusal | None:
     A second one, one of each kind, or one that is not the last record is refused; so are counts that do not
     match the octets.
     """
+    found = twin.find_trailer(wire)
+    return _find(wire) if found is None else Trailer(*found)
+
+
+def _find(wire: bytes) -> Trailer | Refusal | None:
     size = len(wire)
     if size < HEADER_SIZE:
         return _malformed("it is shorter than a header")

@@ -8,6 +8,7 @@ outside enters through `read` or `from_text`.
 
 from __future__ import annotations
 
+from ddns.dns import twin
 from ddns.dns.codes import MAX_LABEL, MAX_NAME, MAX_POINTER_HOPS
 
 Name = bytes
@@ -26,6 +27,10 @@ def read(wire: bytes, offset: int) -> tuple[Name, int]:
     prior occurrence that ends before the piece that the pointer is in begins (RFC 1035 §4.1.4, RFC 9267 §2).
     Raises `BadName`.
     """
+    return twin.read_name(wire, offset) or _read(wire, offset)
+
+
+def _read(wire: bytes, offset: int) -> tuple[Name, int]:
     labels = bytearray()
     end = -1
     limit = offset  # every pointer must point before the start of the piece it is in
@@ -160,6 +165,11 @@ def order_key(name: Name) -> bytes:
     `subtree_end`. Labels go from the root down; in a label 0x00 becomes 0x00 0x01, and 0x00 0x00
     ends it.
     """
+    key = twin.order_key(name)
+    return _order_key(name) if key is None else key
+
+
+def _order_key(name: Name) -> bytes:
     parts = labels(name)
     parts.reverse()
     if b"\0" in name[:-1]:

@@ -96,6 +96,15 @@ class Admission:
         self._crowded = False
         self._sent_away = 0
         self._said = 0.0
+        self._serving = False
+        self._ended: list[Callable[[], None]] = []
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Have *call* done at the end of this `run`, or soon where none is under way."""
+        if self._serving:
+            self._ended.append(call)
+        else:
+            self._later(0, call)
 
     def heard(self, host: str, good: bool) -> None:
         """Remember that *host* has shown a good signature, or that somebody there showed another wrong one.
@@ -148,6 +157,16 @@ class Admission:
         """Serve what waits for `TURN` seconds, and see to it that the rest is served too."""
         if not self:
             return
+        self._serving = True
+        try:
+            self._run()
+        finally:
+            self._serving = False
+            ended, self._ended = self._ended, []
+            for call in ended:
+                call()
+
+    def _run(self) -> None:
         clock, serve = self._clock, self._serve
         now = clock()
         end = now + (CROWDED if self._crowded else TURN)

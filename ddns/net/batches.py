@@ -34,6 +34,7 @@ from ddns.signing.client import SignerClient
 from ddns.signing.publish import NO_SIGNER, Signs
 from ddns.store import requests
 from ddns.store.pool import Pool
+from ddns.store.prompt import Prompt
 from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
 from ddns.zone.update import Update
@@ -55,6 +56,10 @@ AWAY = Answer.of(
 FAILED = Answer.of(
     Refusal("server-failed", Rcode.SERVFAIL, "This update failed here and nothing was changed; tell the registry.")
 )
+
+
+# Has something done when this turn's messages have been taken in, and before the loop looks for more.
+Afterwards = Callable[[Callable[[], None]], None]
 
 
 class UpdateLimits(msgspec.Struct, frozen=True):
@@ -118,6 +123,7 @@ class Batches:
         clock: Callable[[], float],
         finish: Callable[[Request, Answer], None],
         optimist: Optimist | None = None,
+        afterwards: Afterwards | None = None,
     ) -> None:
         self._optimist = optimist
         self._pool = pool
@@ -129,13 +135,21 @@ class Batches:
         self._clock = clock
         self._finish = finish
         self._queue: FairQueue[Request] = FairQueue(bounds.waiting, bounds.per_key)
+        self._afterwards = afterwards
         self._task: asyncio.Task[None] | None = None
+        # What the task waits for when there is nothing to do, and whether it works or is about to.
+        self._rest: Prompt[None] | None = None
+        self._busy = False
+        self._closing = False
         self._repeats: Repeats[Request] = Repeats()
         self._pruned = 0.0
         self._looking: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Finish what was taken."""
+        self._closing = True
+        if self._rest is not None or self._queue:
+            self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
         if self._looking is not None:
@@ -158,26 +172,52 @@ class Batches:
                 return
             self._repeats.begin(digest)
         self._queue.add(request.credential.id, request)
-        if self._task is None:
+        if not self._busy:
+            self._busy = True
+            if self._afterwards is not None:
+                self._afterwards(self._begin)
+            else:
+                asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """Have the task go on in this turn, where it waits for something to do."""
+        self._busy = True
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            rest.set_result(None)
+        elif self._task is None:
             self._task = asyncio.ensure_future(self._work())
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            shared = False
-            while self._queue:
-                if shared and len(self._queue) < self._bounds.at_once:
-                    # Clients that wait for each answer send again at once; together they cost one commit, not two.
-                    await asyncio.sleep(LINGER)
-                batch = self._queue.take_many(self._bounds.at_once)
-                shared = len(batch) >= SHARED
-                await self._settle(batch)
-                await self._prune()
+            while True:
+                await self._empty()
+                self._busy = False
+                if self._closing:
+                    return
+                rest = self._rest = Prompt[None](loop)
+                await rest
         finally:
-            self._task = None
+            self._busy = False
+            self._task = self._rest = None
+
+    async def _empty(self) -> None:
+        """Settle batch after batch until none waits."""
+        shared = False
+        while self._queue:
+            if shared and len(self._queue) < self._bounds.at_once:
+                # Clients that wait for each answer send again at once; together they cost one commit, not two.
+                await asyncio.sleep(LINGER)
+            batch = self._queue.take_many(self._bounds.at_once)
+            shared = len(batch) >= SHARED
+            await self._settle(batch)
+            if self._clock() >= self._pruned + self._bounds.prune_every:
+                await self._prune()
 
     async def _settle(self, batch: list[Request]) -> None:
-        enrolments = [one for one in batch if one.verified.zone is None]
         ordinary = [one for one in batch if one.verified.zone is not None]
+        enrolments = [one for one in batch if one.verified.zone is None] if len(ordinary) < len(batch) else ()
         try:
             if ordinary:
                 await self._shortly(ordinary)
@@ -205,6 +245,9 @@ class Batches:
             log.failure("updates.optimist failed")
             tried = Attempt()
         if tried.done is not None:
+            if len(tried.taken) == len(batch):
+                await self._speak(batch, tried.done)
+                return
             await self._speak([batch[place] for place in tried.taken], tried.done)
             taken = frozenset(tried.taken)
             batch = [one for place, one in enumerate(batch) if place not in taken]
@@ -264,10 +307,7 @@ class Batches:
             log.failure("zones.catch_up failed")
 
     async def _prune(self) -> None:
-        now = self._clock()
-        if now < self._pruned + self._bounds.prune_every:
-            return
-        self._pruned = now
+        self._pruned = self._clock()
         try:
             async with self._pool.connection() as conn:
                 await requests.prune(conn)

@@ -2,7 +2,7 @@
 
 Names that nobody has are remembered too, apart from the others, so that a flood of unknown keys costs one
 look-up a name, gathered into few statements, and pushes no key out. A revocation is heard at once; and the
-commit asks again.
+commit asks again. What nobody told of, because somebody changed the tables by hand, is noticed after `KEPT_FOR`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ from ddns.auth.sealing import Sealer
 from ddns.dns.names import Name
 from ddns.store import credentials
 from ddns.store.credentials import Stamped
-from ddns.store.pool import Pool
+from ddns.store.line import Line
 
 log = Logger(namespace="ddns.keys")
 
 AT_ONCE = 200  # names looked up in one statement
 UNKNOWN = 16_384  # names remembered as nobody's; about 200 octets each
+KEPT_FOR = 600.0  # seconds; a key with thousands of grants is not read again more often than that
 
 Found = Callable[[tuple[Credential, ...] | None], None]
 
 
 class Keyring:
-    """Credentials by name; *most* bounds how many names are kept, *waiting* how many may be asked for at once."""
+    """Credentials by name; *most* bounds how many names are kept, *waiting* how many may be asked for at once.
 
-    def __init__(self, pool: Pool, sealer: Sealer, most: int, waiting: int) -> None:
-        self._pool = pool
+    They are read over *line*, which is for that alone: it is under way while another one commits.
+    """
+
+    def __init__(self, line: Line, sealer: Sealer, most: int, waiting: int) -> None:
+        self._line = line
         self._sealer = sealer
         self._most = most
         self._most_waiting = waiting
@@ -43,6 +47,7 @@ class Keyring:
         self._waiting = 0
         self._task: asyncio.Task[None] | None = None
         self._generation = 0
+        self._emptied = 0.0
 
     def find(self, name: Name, found: Found, *, proved: bool = True) -> bool:
         """Call *found* with the live credentials called *name*, now or soon; None: the database is away.
@@ -79,6 +84,15 @@ class Keyring:
             self._drop(self._kept.pop(name, ()))
             self._unknown.pop(name, None)
 
+    def compare(self, now: float, *, missed: bool) -> None:
+        """Drop everything that may be old *now* (seconds of any clock): what was read so long ago.
+
+        *missed*: changes may not have been told of meanwhile, so everything may be.
+        """
+        if missed or not 0 <= now - self._emptied < KEPT_FOR:
+            self._emptied = now
+            self.forget(None)
+
     def stamped(self, credential: int) -> Stamped | None:
         """Return the credential with this id as it was last read; None where it is not known any more."""
         return self._stamped.get(credential)
@@ -92,8 +106,7 @@ class Keyring:
                 generation = self._generation
                 rows: dict[Name, tuple[Stamped, ...]] | None = None
                 try:
-                    async with self._pool.connection() as conn:
-                        rows = await credentials.stamped(conn, list(asked), self._sealer.open)
+                    rows = await credentials.ask_stamped(self._line, list(asked), self._sealer.open)
                 except Exception:  # noqa: BLE001 - an outage, whatever its name: those who wait hear it
                     log.failure("keys.look_up failed")
                 for name, waiters in asked.items():

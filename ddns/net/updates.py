@@ -27,7 +27,7 @@ from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
-from ddns.net.batches import AWAY, Batches, Request, UpdateLimits
+from ddns.net.batches import AWAY, Afterwards, Batches, Request, UpdateLimits
 from ddns.net.judging import Verified
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Optimist
@@ -83,11 +83,12 @@ class Updates:
         heard: Callable[[str, bool], None] = lambda _source, _good: None,
         line: Line | None = None,
         follower: int = 0,
+        afterwards: Afterwards | None = None,
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
 
         With a *line* batches go the short way where they can; *follower* is this worker's number among those who
-        follow editions.
+        follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more.
         """
         self._table = table
         self._limits = limits
@@ -127,6 +128,7 @@ class Updates:
             clock=clock,
             finish=self._finish,
             optimist=optimist,
+            afterwards=afterwards,
         )
         self._told = Buckets(10 * TOLD, TOLD, 1)
         self._strangers = Buckets(LOOKED_UP, LOOKED_UP, 1)

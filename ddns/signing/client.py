@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ddns.store.prompt import Prompt
 from ddns.zone.jobs import Batch, Frames, FrameTooLong, Signed, SignedJob, SignJob, framed
 
 RETRY_AFTER = 0.25  # seconds between two attempts to connect to a signer that is away
@@ -83,7 +84,7 @@ class _Line(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._frames = Frames()
-        self._waiting: dict[int, asyncio.Future[tuple[SignedJob, ...]]] = {}
+        self._waiting: dict[int, Prompt[tuple[SignedJob, ...]]] = {}
         self.closed = False
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
@@ -92,9 +93,9 @@ class _Line(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def ask(self, ident: int, body: bytes) -> asyncio.Future[tuple[SignedJob, ...]]:
-        """Send the batch *ident*; the future gets its answer, or `SignerAway`."""
-        answer: asyncio.Future[tuple[SignedJob, ...]] = self._loop.create_future()
+    def ask(self, ident: int, body: bytes) -> Prompt[tuple[SignedJob, ...]]:
+        """Send the batch *ident*; what is returned gets its answer, or `SignerAway`."""
+        answer: Prompt[tuple[SignedJob, ...]] = Prompt(self._loop)
         self._waiting[ident] = answer
         assert self._transport is not None
         self._transport.write(framed(body))
@@ -125,7 +126,7 @@ class _Line(asyncio.Protocol):
         """Tell all who wait that there is no answer."""
         del exc
         self.closed = True
-        for waiting in self._waiting.values():
+        for waiting in list(self._waiting.values()):
             if not waiting.done():
                 waiting.set_exception(SignerAway("the signer closed the connection"))
         self._waiting.clear()

@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 from psycopg import AsyncConnection
+from psycopg.adapt import Transformer
 
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant, Secret
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.store import grants as stored_grants
+from ddns.store.line import Line, Statement
 from ddns.store.packing import bigints, integers, octets, texts
 from ddns.store.pool import rows
 
@@ -42,6 +44,8 @@ class Stamped:
 
     def within(self, zone: int) -> tuple[Credential, str]:
         """Return the credential with its grants in *zone* alone, and the stamps of what that was read from."""
+        if self._zones is None and all(one.zone == zone for one in self.credential.grants):
+            self._zones = {zone: (self.credential, ",".join((self._own, *self._grants)))}  # as most keys have it
         if self._zones is None:
             by_zone: dict[int, tuple[list[Grant], list[str]]] = {}
             for grant, stamp in zip(self.credential.grants, self._grants, strict=True):
@@ -126,7 +130,11 @@ async def stamped(
         prepare=True,
         binary=True,
     )
-    rows = await cursor.fetchall()
+    return _stamped(await cursor.fetchall(), open_secret)
+
+
+def _stamped(rows: Sequence[Sequence[Any]], open_secret: OpenSecret) -> dict[Name, tuple[Stamped, ...]]:
+    """Return *rows* of `_SELECT` as values by name."""
     stamps: dict[int, tuple[str, list[str]]] = {}
     for row in rows:
         mine = stamps.setdefault(row[0], (row[_OWN], []))[1]
@@ -137,6 +145,22 @@ async def stamped(
         own, granted = stamps[one.id]
         found.setdefault(one.name, []).append(Stamped(one, own, tuple(granted)))
     return {name: tuple(credentials) for name, credentials in found.items()}
+
+
+_ASK_STAMPED = Statement(
+    b"stamped",
+    f"{_SELECT}WHERE credentials.name = ANY ($1) AND credentials.revoked_at IS NULL "
+    "ORDER BY credentials.id, grants.id".encode(),
+    ("bytea[]",),
+)
+
+
+async def ask_stamped(line: Line, wanted: Iterable[Name], open_secret: OpenSecret) -> dict[Name, tuple[Stamped, ...]]:
+    """Return what `stamped` returns, asked over *line*: a third of the work, for who asks all day long."""
+    result = await line.ask(_ASK_STAMPED, [octets([names.order_key(name) for name in wanted])])
+    reader = Transformer()
+    reader.set_pgresult(result)
+    return _stamped(reader.load_rows(0, result.ntuples, tuple), open_secret)
 
 
 async def by_ids(

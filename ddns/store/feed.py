@@ -1,7 +1,7 @@
 """Listen to what other processes commit, on a connection of its own that comes back by itself.
 
-What was told while the connection was away is lost: `on_resync` is called after every connect and every
-`RESYNC` seconds, and compares numbers with the tables.
+What was told while the connection was away is lost: `on_resync` is called after every connect, with True, and every
+`RESYNC` seconds, with False, and compares numbers with the tables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONGEST_DELAY = 5.0
 
 OnZones = Callable[[list[tuple[int, int | None]]], None]
 OnKeys = Callable[[Name | None], None]
-OnResync = Callable[[], Awaitable[None]]
+OnResync = Callable[[bool], Awaitable[None]]
 
 
 class Feed:
@@ -74,7 +74,7 @@ class Feed:
                     await followers.enter(conn, self._follower)
                     for channel in (notify.ZONES, notify.KEYS):
                         await conn.execute(f"LISTEN {channel}")
-                    await self._on_resync()
+                    await self._on_resync(True)
                     delay = FIRST_DELAY
                     await self._listen(conn)
                 finally:
@@ -96,7 +96,7 @@ class Feed:
                 self._tell(one)
             # A connection that is silently broken shows it here.
             await conn.execute("SELECT 1")
-            await self._on_resync()
+            await self._on_resync(False)
             resync_at = clock() + RESYNC
 
     def _tell(self, one: Notify) -> None:

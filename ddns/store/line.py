@@ -15,14 +15,15 @@ import psycopg
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
-from ddns.store.packing import array_of
+from ddns.store.packing import Rows
 from ddns.store.pool import Connection, connect
+from ddns.store.prompt import Prompt
 
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
 
 # A value as the server receives it, or the rows of an array of a composite type.
-Parameter = bytes | list[bytes]
+Parameter = bytes | Rows
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -55,7 +56,8 @@ class Line:
         self._prepared: dict[bytes, _Prepared] = {}
         self._backends: set[int] = set()
         self._results: list[PGresult] = []
-        self._waiting: asyncio.Future[list[PGresult]] | None = None
+        self._waiting: Prompt[list[PGresult]] | None = None
+        self._room: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
 
     def owns(self, backend: int) -> bool:
@@ -68,15 +70,19 @@ class Line:
         When this returns, it is committed. Raises `NotSent`, or `psycopg.Error`; after an `OperationalError` it may
         be committed all the same.
         """
+        result = await self.ask(statement, parameters)
+        return result.get_value(0, 0) if result.ntuples else None
+
+    async def ask(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
+        """Run *statement* as `run` does, and return all of its result, in binary."""
         async with self._turn:
             pgconn, prepared = await self._ready(statement)
             packed = [
-                array_of(element, one) if isinstance(one, list) else one
+                one.packed(element) if isinstance(one, Rows) else one
                 for one, element in zip(parameters, prepared.elements, strict=True)
             ]
             pgconn.send_query_prepared(statement.name, packed, prepared.formats, Format.BINARY)
-            result = await self._result(pgconn)
-            return result.get_value(0, 0) if result.ntuples else None
+            return await self._result(pgconn)
 
     def close(self) -> None:
         """End the connection; what is under way is given up."""
@@ -116,11 +122,11 @@ class Line:
     async def _result(self, pgconn: PGconn) -> PGresult:
         """Wait for the end of what was sent, and return its result. Raises `psycopg.Error`."""
         loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
+        waiting = self._waiting = Prompt[list[PGresult]](loop)
         try:
-            while pgconn.flush():
+            while not waiting.done() and pgconn.flush():
                 await self._writable(loop, pgconn.socket)
-            results = await self._waiting
+            results = await waiting
         except BaseException:
             self._let_go()  # nobody can tell any more which answer belongs to which question
             raise
@@ -133,15 +139,12 @@ class Line:
 
     async def _writable(self, loop: asyncio.AbstractEventLoop, socket: int) -> None:
         """Wait until there is room for more, or until the connection has failed meanwhile."""
-        room: asyncio.Future[None] = loop.create_future()
+        room = self._room = loop.create_future()
         loop.add_writer(socket, _set, room)
         try:
-            waiting = self._waiting
-            assert waiting is not None
-            await asyncio.wait((room, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done() and waiting.exception() is not None:
-                await waiting
+            await room
         finally:
+            self._room = None
             loop.remove_writer(socket)
 
     def _readable(self) -> None:
@@ -157,7 +160,7 @@ class Line:
                     if results:
                         self._results = []
                         if self._waiting is not None and not self._waiting.done():
-                            self._waiting.set_result(results)
+                            self._waiting.set_result(results)  # whoever waits may have asked the next thing by now
                     return
                 results.append(result)
         except psycopg.Error as error:
@@ -167,6 +170,8 @@ class Line:
         self._let_go()
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error)
+        if self._room is not None:
+            _set(self._room)
 
     def _let_go(self) -> None:
         conn, self._conn = self._conn, None

@@ -15,6 +15,8 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from ddns.dns import twin
+
 _INT8, _BYTEA, _INT4, _TEXT = 20, 17, 23, 25  # oids of the elements, fixed since the first Postgres
 _HEAD = struct.Struct("!iiIii")  # dimensions, any NULL, the element's oid, length, lower bound
 _NULL = b"\xff\xff\xff\xff"
@@ -131,13 +133,27 @@ def copy_row(zone: int, owner: bytes, rdtype: int, ttl: int, *lists: Sequence[by
 # them as oid, length and value.
 
 _BYTEAS = 1001  # the oid of bytea[]
-_COLUMNS = struct.Struct("!ii")
+_PAIR = struct.Struct("!ii")
 _BIGINT_COLUMN = struct.Struct("!iiq")
 _INTEGER_COLUMN = struct.Struct("!iii")
-_OWNED = struct.Struct("!iiiiqii")  # the row's head, the zone, and the head of the owner
-_TYPED = struct.Struct("!iiiiii")  # type and TTL
-_LIST = struct.Struct("!iiiiiii")  # the head of a bytea[] of one dimension, and
-_EMPTY = struct.pack("!iiiii", _BYTEAS, 12, 0, 0, _BYTEA)  # all of one without elements
+
+
+class Rows:
+    """The rows of an array of a composite type.
+
+    *kinds* has a letter for each column: q a bigint, i an integer, b a bytea, t a text, B a bytea[] given as a tuple.
+    """
+
+    __slots__ = ("kinds", "rows")
+
+    def __init__(self, kinds: bytes, rows: list[tuple[Any, ...]]) -> None:
+        self.kinds = kinds
+        self.rows = rows
+
+    def packed(self, element: int) -> bytes:
+        """Return the array, whose composite type has the oid *element*."""
+        body = twin.pack_rows(self.kinds, self.rows)
+        return _array(element, len(self.rows), _pack_rows(self.kinds, self.rows) if body is None else body)
 
 
 def bigint(value: int) -> bytes:
@@ -145,48 +161,25 @@ def bigint(value: int) -> bytes:
     return value.to_bytes(8, "big", signed=True)
 
 
-def array_of(element: int, rows: Sequence[bytes]) -> bytes:
-    """Return *rows* as an array of the composite type with the oid *element*."""
-    return _array(element, len(rows), b"".join(rows))
+def _pack_rows(kinds: bytes, rows: Sequence[tuple[Any, ...]]) -> bytes:
+    out = []
+    letters = kinds.decode()
+    for row in rows:
+        cells = b"".join([_column(kind, value) for kind, value in zip(letters, row, strict=True)])
+        out.append(_PAIR.pack(4 + len(cells), len(letters)))
+        out.append(cells)
+    return b"".join(out)
 
 
-def row(*columns: int | bytes | str) -> bytes:
-    """Return a row of `bigint`, `bytea` and `text` columns."""
-    cells = []
-    for value in columns:
-        if isinstance(value, int):
-            cells.append(_BIGINT_COLUMN.pack(_INT8, 8, value))
-        elif isinstance(value, bytes):
-            cells.append(_COLUMNS.pack(_BYTEA, len(value)))
-            cells.append(value)
-        else:
-            octets = value.encode()
-            cells.append(_COLUMNS.pack(_TEXT, len(octets)))
-            cells.append(octets)
-    body = b"".join(cells)
-    return _COLUMNS.pack(4 + len(body), len(columns)) + body
-
-
-def place_row(zone: int, owner: bytes, rdtype: int) -> bytes:
-    """Return a row of (zone, owner, type)."""
-    return (
-        _OWNED.pack(40 + len(owner), 3, _INT8, 8, zone, _BYTEA, len(owner))
-        + owner
-        + _INTEGER_COLUMN.pack(_INT4, 4, rdtype)
-    )
-
-
-def rrset_row(zone: int, owner: bytes, rdtype: int, ttl: int, *lists: Sequence[bytes]) -> bytes:
-    """Return a row of (zone, owner, type, ttl, and one `bytea[]` for each of *lists*)."""
-    parts = [owner, _TYPED.pack(_INT4, 4, rdtype, _INT4, 4, ttl)]
-    size = 52 + len(owner)
-    for values in lists:
-        if values:
-            cells = _cells(values)
-            parts.append(_LIST.pack(_BYTEAS, 20 + len(cells), 1, 0, _BYTEA, len(values), 1))
-            parts.append(cells)
-            size += 28 + len(cells)
-        else:
-            parts.append(_EMPTY)
-            size += len(_EMPTY)
-    return _OWNED.pack(size, 4 + len(lists), _INT8, 8, zone, _BYTEA, len(owner)) + b"".join(parts)
+def _column(kind: str, value: Any) -> bytes:
+    if kind == "q":
+        return _BIGINT_COLUMN.pack(_INT8, 8, value)
+    if kind == "i":
+        return _INTEGER_COLUMN.pack(_INT4, 4, value)
+    if kind == "b":
+        return _PAIR.pack(_BYTEA, len(value)) + bytes(value)
+    if kind == "t":
+        octets = value.encode()
+        return _PAIR.pack(_TEXT, len(octets)) + bytes(octets)
+    array = _array(_BYTEA, len(value), _cells(value))
+    return _PAIR.pack(_BYTEAS, len(array)) + array

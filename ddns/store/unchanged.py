@@ -7,6 +7,7 @@ psycopg's own way to write them takes many times as long. What comes together is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from ddns.dns.names import Name
 from ddns.store import notify
 from ddns.store.batch import Batch
 from ddns.store.line import Line, Parameter, Statement
-from ddns.store.packing import bigint, place_row, row, rrset_row, texts
+from ddns.store.packing import Rows, bigint, texts
 from ddns.store.requests import SKEW
 from ddns.zone import edition
 
@@ -34,7 +35,7 @@ COMMIT = Statement(
 class Basis(msgspec.Struct, frozen=True):
     """What a batch was judged by, besides its zones' records: it is written only if all of this still holds.
 
-    *zones* are given as (id, edition, serial, state of its home, stamp of the denials there), *keys* as (id of a
+    *zones* are given as (id, edition, serial, state and stamp as `Standing` has them), *keys* as (id of a
     credential, zone, stamp of it and of its grants there).
     """
 
@@ -53,9 +54,9 @@ async def commit(line: Line, batch: Batch, basis: Basis, follower: int) -> str:
 
 def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
     owners: dict[Name, bytes] = {}
-    new: list[bytes] = []
-    changed: list[bytes] = []
-    gone: list[bytes] = []
+    new: list[tuple[Any, ...]] = []
+    changed: list[tuple[Any, ...]] = []
+    gone: list[tuple[Any, ...]] = []
     for zone, change_set in batch.changes:
         for change in change_set.changes:
             owner = owners.get(change.name)
@@ -63,13 +64,13 @@ def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
                 owner = owners[change.name] = names.order_key(change.name)
             after = change.after
             if after is None:
-                gone.append(place_row(zone, owner, change.type))
+                gone.append((zone, owner, change.type))
             else:
-                packed = rrset_row(zone, owner, change.type, after.ttl, after.rdatas)
-                (new if change.before is None else changed).append(packed)
-    new_shown: list[bytes] = []
-    changed_shown: list[bytes] = []
-    steps: list[bytes] = []
+                row = zone, owner, change.type, after.ttl, after.rdatas
+                (new if change.before is None else changed).append(row)
+    new_shown: list[tuple[Any, ...]] = []
+    changed_shown: list[tuple[Any, ...]] = []
+    steps: list[tuple[Any, ...]] = []
     put = set()
     entries_of = {zone: count for zone, count, _, _ in batch.advanced}
     for step in batch.editions:
@@ -79,33 +80,42 @@ def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
             owner = owners.get(one.name)
             if owner is None:
                 owner = owners[one.name] = names.order_key(one.name)
-            packed = rrset_row(zone, owner, one.type, one.ttl, one.rdatas, one.sigs)
-            (changed_shown if (one.name, one.type) in there else new_shown).append(packed)
+            row_shown = zone, owner, one.type, one.ttl, one.rdatas, one.sigs
+            (changed_shown if (one.name, one.type) in there else new_shown).append(row_shown)
             put.add((zone, one.name, one.type))
-        steps.append(row(zone, entries_of[zone], step.to_serial, edition.pack(step.removed), edition.pack(step.added)))
+        steps.append((zone, entries_of[zone], step.to_serial, edition.pack(step.removed), edition.pack(step.added)))
     return [
         bigint(follower),
         bigint(min([expires for _, _, expires in batch.answered], default=0) + SKEW),
-        [row(*zone) for zone in basis.zones],
-        [row(*key) for key in basis.keys],
-        new,
-        changed,
-        gone,
-        new_shown,
-        changed_shown,
-        [
-            place_row(zone, names.order_key(name), rdtype)
-            for zone, name, rdtype in dict.fromkeys(batch.gone)
-            if (zone, name, rdtype) not in put
-        ],
-        steps,
-        [
-            row(one.zone, one.seq, one.principal, one.credential or 0, one.digest or b"", one.change.pack())
-            for one in batch.entries
-        ],
-        [
-            row(digest, stored.rcode, stored.ede, stored.text, stored.lease, expires)
-            for digest, stored, expires in batch.answered
-        ],
+        Rows(b"qqqtt", list(basis.zones)),
+        Rows(b"qqt", list(basis.keys)),
+        Rows(b"qbiiB", new),
+        Rows(b"qbiiB", changed),
+        Rows(b"qbi", gone),
+        Rows(b"qbiiBB", new_shown),
+        Rows(b"qbiiBB", changed_shown),
+        Rows(
+            b"qbi",
+            [
+                (zone, names.order_key(name), rdtype)
+                for zone, name, rdtype in dict.fromkeys(batch.gone)
+                if (zone, name, rdtype) not in put
+            ],
+        ),
+        Rows(b"qqqbb", steps),
+        Rows(
+            b"qqtqbb",
+            [
+                (one.zone, one.seq, one.principal, one.credential or 0, one.digest or b"", one.change.pack())
+                for one in batch.entries
+            ],
+        ),
+        Rows(
+            b"bqqtbq",
+            [
+                (digest, stored.rcode, stored.ede, stored.text, stored.lease, expires)
+                for digest, stored, expires in batch.answered
+            ],
+        ),
         texts(notify.payloads((one.zone, one.number) for one in batch.editions)),
     ]

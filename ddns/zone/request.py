@@ -12,7 +12,7 @@ import struct
 
 import msgspec
 
-from ddns.dns import names, records, wire
+from ddns.dns import names, records, twin, wire
 from ddns.dns.codes import COOKIE_SIZES, HEADER_SIZE, MAX_TTL, META_TYPES, Class, Ede, EdnsOption, Rcode, Type
 from ddns.dns.names import BadName, Name
 from ddns.dns.records import BadRdata, Rdata
@@ -150,6 +150,11 @@ def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
 
 def _walk(message: bytes, offset: int, count: int) -> list[_Row]:
     """Read *count* records from *offset* to the end of *message*. Raises `BadName` and `BadMessage`."""
+    rows = twin.walk(message, offset, count)
+    return _walk_slowly(message, offset, count) if rows is None else rows
+
+
+def _walk_slowly(message: bytes, offset: int, count: int) -> list[_Row]:
     rows = []
     size = len(message)
     read, skip, unpack = names.read, names.skip, _FIXED.unpack_from

@@ -138,8 +138,9 @@ class Listener:
         self.zones, self.keys, self.resyncs = [], [], 0
         self.feed = Feed(dsn, "ddns_server", self.zones.append, self.keys.append, self.resync)
 
-    async def resync(self):
+    async def resync(self, missed):
         self.resyncs += 1
+        assert missed or self.resyncs > 1
 
     async def __aenter__(self):
         self.feed.start()

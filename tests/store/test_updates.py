@@ -32,6 +32,7 @@ from ddns.net.subscriber import Subscriber
 from ddns.net.updates import EXPLAINED, LOOKED_UP, Updates
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, editions, journal, published, rrsets, zones
+from ddns.store.line import Line
 from ddns.store.pool import Pool
 from ddns.zone.limits import Limits
 
@@ -50,6 +51,7 @@ class Registry:
     def __init__(self, dsn_for, admin, tmp_path, heard=lambda _source, _good: None, **bounds) -> None:
         self.admin = admin
         self.pool = Pool(dsn_for("ddns_server"), "ddns_server", 2)
+        self.line = Line(dsn_for("ddns_server"), "ddns_server")
         self.table = Table()
         self.subscriber = Subscriber(self.table, self.pool, 0)
         self.signer = SignerClient(tmp_path / "no-signer.sock", 0.2)
@@ -59,7 +61,7 @@ class Registry:
             table=self.table,
             subscriber=self.subscriber,
             signer=self.signer,
-            keyring=Keyring(self.pool, SEALER, 1000, 1000),
+            keyring=Keyring(self.line, SEALER, 1000, 1000),
             identity=IDENTITY,
             limits=Limits(),
             bounds=UpdateLimits(**bounds),
@@ -126,6 +128,7 @@ class Registry:
     async def close(self) -> None:
         await self.updates.close()
         await self.subscriber.close()
+        self.line.close()
         await self.pool.close()
 
     def asked(self, owner: str, rdtype: str = "A") -> list[str]:

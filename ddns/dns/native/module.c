@@ -1,0 +1,24 @@
+/* The module ddns.dns._native: a table of functions, and nothing else. */
+#include "native.h"
+
+static PyMethodDef methods[] = {
+    {"read_name", (PyCFunction)(void (*)(void))native_read_name, METH_FASTCALL,
+     "read_name($module, wire, offset, /)\n--\n\nTwin of `ddns.dns.names.read`."},
+    {"order_key", native_order_key, METH_O, "order_key($module, name, /)\n--\n\nTwin of `ddns.dns.names.order_key`."},
+    {"walk", (PyCFunction)(void (*)(void))native_walk, METH_FASTCALL,
+     "walk($module, message, offset, count, /)\n--\n\nTwin of `ddns.zone.request`'s walk."},
+    {"find_trailer", native_find_trailer, METH_O,
+     "find_trailer($module, wire, /)\n--\n\nTwin of `ddns.auth.trailer.find`."},
+    {"pack_rows", (PyCFunction)(void (*)(void))native_pack_rows, METH_FASTCALL,
+     "pack_rows($module, kinds, rows, /)\n--\n\nTwin of `ddns.store.packing.rows_of`."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "ddns.dns._native",
+    .m_doc = "The native twin of what reads and writes the octets of updates: see ddns/dns/native/native.h.",
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&module); }

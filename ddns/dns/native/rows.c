@@ -1,0 +1,146 @@
+/* Rows as Postgres receives them: what ddns/store/packing.py does in Python. */
+#include "native.h"
+
+#include <string.h>
+
+enum { BYTEA = 17, BIGINT = 20, INTEGER = 23, TEXT = 25, BYTEAS = 1001 };
+#define MOST INT32_MAX /* octets of a parameter */
+
+/* Where octets go; at is NULL while they are only counted. */
+struct out {
+    uint8_t *at;
+    size_t size;
+};
+
+static void put(struct out *out, const void *octets, size_t size) {
+    if (out->at != NULL) {
+        memcpy(out->at + out->size, octets, size);
+    }
+    out->size += size;
+}
+
+static void put_number(struct out *out, uint64_t value, unsigned size) {
+    uint8_t octets[8];
+    for (unsigned place = 0; place < size; place++) {
+        octets[place] = (uint8_t)(value >> (8 * (size - 1 - place)));
+    }
+    put(out, octets, size);
+}
+
+static void put_head(struct out *out, uint32_t oid, size_t length) {
+    put_number(out, oid, 4);
+    put_number(out, length, 4);
+}
+
+/* Put a bytea[]. Return false where *values* is no tuple of bytes. */
+static bool put_list(struct out *out, PyObject *values) {
+    if (!PyTuple_CheckExact(values)) {
+        return false;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(values);
+    size_t size = count > 0 ? 20 : 12;
+    for (Py_ssize_t index = 0; index < count; index++) {
+        PyObject *value = PyTuple_GET_ITEM(values, index);
+        if (!PyBytes_CheckExact(value)) {
+            return false;
+        }
+        size += 4 + (size_t)PyBytes_GET_SIZE(value);
+    }
+    put_head(out, BYTEAS, size);
+    put_number(out, count > 0, 4); /* dimensions */
+    put_number(out, 0, 4);         /* no NULL */
+    put_number(out, BYTEA, 4);
+    if (count > 0) {
+        put_number(out, (uint64_t)count, 4);
+        put_number(out, 1, 4); /* where it begins to count */
+    }
+    for (Py_ssize_t index = 0; index < count; index++) {
+        PyObject *value = PyTuple_GET_ITEM(values, index);
+        put_number(out, (uint64_t)PyBytes_GET_SIZE(value), 4);
+        put(out, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value));
+    }
+    return true;
+}
+
+/* Put one column. Return false where *value* is not of its *kind*; an error may be set. */
+static bool put_column(struct out *out, char kind, PyObject *value) {
+    if (kind == 'q' || kind == 'i') {
+        if (!PyLong_Check(value)) {
+            return false;
+        }
+        long long number = PyLong_AsLongLong(value);
+        if ((number == -1 && PyErr_Occurred()) || (kind == 'i' && (number < INT32_MIN || number > INT32_MAX))) {
+            return false;
+        }
+        unsigned size = kind == 'q' ? 8 : 4;
+        put_head(out, kind == 'q' ? BIGINT : INTEGER, size);
+        put_number(out, (uint64_t)number, size);
+        return true;
+    }
+    if (kind == 'b' && PyBytes_Check(value)) {
+        put_head(out, BYTEA, (size_t)PyBytes_GET_SIZE(value));
+        put(out, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value));
+        return true;
+    }
+    if (kind == 't' && PyUnicode_Check(value)) {
+        Py_ssize_t size;
+        const char *octets = PyUnicode_AsUTF8AndSize(value, &size);
+        if (octets == NULL) {
+            return false;
+        }
+        put_head(out, TEXT, (size_t)size);
+        put(out, octets, (size_t)size);
+        return true;
+    }
+    return kind == 'B' && put_list(out, value);
+}
+
+/* Put one row: its length, the number of its columns, and each of them. */
+static bool put_row(struct out *out, const char *kinds, Py_ssize_t columns, PyObject *row) {
+    if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != columns) {
+        return false;
+    }
+    size_t start = out->size;
+    put_number(out, 0, 4);
+    put_number(out, (uint64_t)columns, 4);
+    for (Py_ssize_t index = 0; index < columns; index++) {
+        if (!put_column(out, kinds[index], PyTuple_GET_ITEM(row, index)) || out->size > MOST) {
+            return false;
+        }
+    }
+    struct out head = {out->at == NULL ? NULL : out->at + start, 0};
+    put_number(&head, out->size - start - 4, 4);
+    return true;
+}
+
+static bool put_rows(struct out *out, const char *kinds, Py_ssize_t columns, PyObject *rows) {
+    for (Py_ssize_t index = 0; index < PyList_GET_SIZE(rows); index++) {
+        if (!put_row(out, kinds, columns, PyList_GET_ITEM(rows, index))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+PyObject *native_pack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 2 || !PyBytes_CheckExact(args[0]) || !PyList_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "pack_rows takes the kinds of columns as bytes and a list of rows");
+        return NULL;
+    }
+    const char *kinds = PyBytes_AS_STRING(args[0]);
+    Py_ssize_t columns = PyBytes_GET_SIZE(args[0]);
+    struct out counted = {NULL, 0};
+    if (!put_rows(&counted, kinds, columns, args[1])) { /* nothing below this line can fail but for memory */
+        if (PyErr_Occurred()) {
+            PyErr_Clear();
+        }
+        Py_RETURN_NONE;
+    }
+    PyObject *packed = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)counted.size);
+    if (packed != NULL) {
+        struct out written = {(uint8_t *)PyBytes_AS_STRING(packed), 0};
+        put_rows(&written, kinds, columns, args[1]);
+    }
+    return packed;
+}

@@ -1,0 +1,30 @@
+"""The native helpers that read and write octets, where they were built; `DDNS_PURE=1` chooses Python without them.
+
+Each of them returns what its twin in Python returns, or None: then that one does it, and says what is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+__all__ = ["find_trailer", "is_pure", "order_key", "pack_rows", "read_name", "walk"]
+
+
+def is_pure() -> bool:
+    """Tell whether the environment asks for Python alone."""
+    return os.environ.get("DDNS_PURE", "") not in ("", "0")
+
+
+def _leave(*_: object) -> None:
+    """Leave it to Python."""
+
+
+if TYPE_CHECKING:
+    from ddns.dns._native import find_trailer, order_key, pack_rows, read_name, walk
+else:
+    find_trailer = order_key = pack_rows = read_name = walk = _leave
+    if not is_pure():
+        with contextlib.suppress(ImportError):
+            from ddns.dns._native import find_trailer, order_key, pack_rows, read_name, walk
