@@ -54,15 +54,18 @@ class Line:
         self._conn: Connection | None = None
         self._descriptor = -1
         self._prepared: dict[bytes, _Prepared] = {}
-        self._backends: set[int] = set()
+        self._backend = 0  # of the server, at the other end; 0: there is none
         self._results: list[PGresult] = []
         self._waiting: Prompt[list[PGresult]] | None = None
         self._room: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
 
     def owns(self, backend: int) -> bool:
-        """Tell whether the server process *backend* is or was at the other end."""
-        return backend in self._backends
+        """Tell whether the server process *backend* is at the other end: that of a connection that broke is not.
+
+        Its number may be that of a process which somebody else has.
+        """
+        return backend == self._backend
 
     async def run(self, statement: Statement, parameters: Sequence[Parameter]) -> bytes | None:
         """Run *statement* in a transaction of its own, and return the first cell of its result in binary.
@@ -94,7 +97,7 @@ class Line:
                 conn = await connect(self._dsn, self._role)
                 self._conn = conn
                 self._descriptor = conn.fileno()
-                self._backends.add(conn.info.backend_pid)
+                self._backend = conn.info.backend_pid
                 asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
             pgconn: PGconn = self._conn.pgconn
             prepared = self._prepared.get(statement.name)
@@ -175,6 +178,7 @@ class Line:
 
     def _let_go(self) -> None:
         conn, self._conn = self._conn, None
+        self._backend = 0
         self._prepared.clear()
         self._results = []
         if conn is not None:

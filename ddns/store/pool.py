@@ -75,13 +75,13 @@ class Pool:
         self._dsn = dsn
         self._role = role
         self._idle: list[Connection] = []
-        self._backends: set[int] = set()
+        self._backends: dict[Connection, int] = {}
         self._places = asyncio.Semaphore(size)
         self._open = False
 
     def owns(self, backend: int) -> bool:
         """Tell whether the server process *backend* is at the other end of one of these connections."""
-        return backend in self._backends
+        return backend in self._backends.values()
 
     async def open(self) -> None:
         """Make the first connection. Raises `psycopg.OperationalError`, and may then be called again."""
@@ -121,13 +121,12 @@ class Pool:
 
     async def _connect(self) -> Connection:
         conn = await connect(self._dsn, self._role)
-        self._backends.add(conn.info.backend_pid)
+        self._backends[conn] = conn.info.backend_pid
         return conn
 
     async def _close(self, conn: Connection) -> None:
-        # A closed connection cannot say any more which process it had; few are forgotten late.
-        if not conn.closed:
-            self._backends.discard(conn.info.backend_pid)
+        # Its number may soon be that of a process that somebody else has.
+        self._backends.pop(conn, None)
         await conn.close()
 
     async def _give_back(self, conn: Connection) -> None:

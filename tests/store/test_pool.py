@@ -11,6 +11,7 @@ from rows import n
 from ddns.postgres import OWNER
 from ddns.store import feed, notify, zones
 from ddns.store.feed import Feed
+from ddns.store.line import Line, Statement
 from ddns.store.pool import Pool, connect
 
 
@@ -227,3 +228,26 @@ async def test_the_feed_outlives_a_listener_that_fails(dsn_for, conn, caplog):
 @pytest.mark.parametrize("payload", ["", "7", "7:", ":1", "x:1", "7:x", "-:1", "7:1:2"])
 def test_tokens_that_do_not_parse_are_passed_over(payload):
     assert notify.read_zones(f"{payload} 8:9") == [(8, 9)]
+
+
+async def test_a_process_of_the_server_that_has_ended_is_nobodys(dsn_for, connected):
+    """Its number is soon another's, of whose commits we would not hear."""
+    owner = await connected("owner")
+    pool, line = Pool(dsn_for("ddns_server"), "ddns_server", 1), Line(dsn_for("ddns_server"), "ddns_server")
+    asked = Statement(b"which", b"SELECT pg_backend_pid()::bigint", ())
+    await pool.open()
+    async with pool.connection() as conn:
+        lent = await backend(conn)
+    own = int.from_bytes(await line.run(asked, []) or b"", "big")
+    assert pool.owns(lent)
+    assert line.owns(own)
+
+    await owner.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::integer[]) AS pid", [[lent, own]])
+    async with pool.connection() as conn:
+        assert pool.owns(await backend(conn))
+    await eventually(lambda: not line.owns(own))
+    again = int.from_bytes(await line.run(asked, []) or b"", "big")
+
+    assert (pool.owns(lent), line.owns(own), line.owns(again)) == (False, False, True)
+    line.close()
+    await pool.close()
