@@ -63,19 +63,21 @@ class Register:
             await self._read_some(conn, AHEAD)
             return
         if now - self._compared > STALE and self.is_complete:
-            self._mark = await zones.moment(conn)
+            mark = await zones.moment(conn)
             await self._read_all(conn)
+            self._mark = mark
             self._compared = now
             return
-        since, self._mark = self._mark, await zones.moment(conn)
+        mark = await zones.moment(conn)
         place = (0, 0)
         while True:
-            came, place = await zones.came(conn, since, place, PAGE)
+            came, place = await zones.came(conn, self._mark, place, PAGE)
             self._table.known_all(came)
             if len(came) < PAGE:
                 break
-        for zone in await zones.went(conn, since):
+        for zone in await zones.went(conn, self._mark):
             self._table.forget(zone)
+        self._mark = mark  # all until then is known; where this breaks off, the next time begins where it did
         self._compared = now
 
     async def rest(self) -> None:
