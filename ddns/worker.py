@@ -135,7 +135,9 @@ class Worker:
         self._rrl = Rrl(config.rrl, options.cookies)
         self._report = Report(self._rrl.counters, reactor().callLater)
         self._answerer = hot.answerer(self._table, self._rrl)
-        self._admission = Admission(self._update, config.admission, options.cookies, time.time, reactor().callLater)
+        self._admission = Admission(
+            self._update, config.admission, options.cookies, time.time, reactor().callLater, time.thread_time
+        )
         self._line = Line(config.dsn, "ddns_server")
         follower = secrets.randbits(63)
         self._updates = Updates(

@@ -5,7 +5,8 @@ update is judged while datagrams are read: each is put aside, questions are answ
 then `serve` gets as many as a turn has time for.
 
 First come streams and datagrams with a good DNS cookie, and in turn with them those from an address that has
-shown a good signature lately; then strangers, who together get a *share* of the worker's time. All
+shown a good signature lately; then strangers, who together get a *share* of the worker's time, and all of it that
+nobody else uses: after a power cut a whole country has new addresses. All
 are bounded, in all and for each sender, and within a class the senders take turns, so that one who floods
 waits for himself. A datagram for which there is no room is told to come by TCP, where nobody can claim
 another's address: that costs a few microseconds, and the answer is shorter than the update.
@@ -35,6 +36,7 @@ TURN = 0.004  # seconds of updates judged before the reactor looks at anything e
 CROWDED = 0.001  # the same while senders are sent away, so that reading keeps pace with them
 STRANGERS = 0.0005  # seconds of that for strangers
 SAVED = 0.25  # seconds for which strangers may save up their share, so that a quiet worker takes a burst at once
+IDLE = 9  # times the seconds in which the worker slept go to strangers: they leave a tenth of what nobody else wants
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
 _COME_BY_TCP = (FLAG_QR | Opcode.UPDATE << 11 | FLAG_TC | Rcode.REFUSED).to_bytes(2, "big") + bytes(8)
@@ -73,11 +75,18 @@ class _Message:
 class Admission:
     """The waiting room of one worker: what is `put` or `take`n there, *serve* gets.
 
-    *clock* is in seconds since 1970; *later* calls something after so many seconds.
+    *clock* is in seconds since 1970; *later* calls something after so many seconds; *busy* counts the seconds in which
+    this worker has run, by default all.
     """
 
     def __init__(
-        self, serve: Serve, limits: AdmissionLimits, cookies: Cookies | None, clock: Callable[[], float], later: Later
+        self,
+        serve: Serve,
+        limits: AdmissionLimits,
+        cookies: Cookies | None,
+        clock: Callable[[], float],
+        later: Later,
+        busy: Callable[[], float] | None = None,
     ) -> None:
         self._serve = serve
         self._limits = limits
@@ -92,6 +101,8 @@ class Admission:
         self._doubts = Buckets(limits.doubts, limits.doubts, limits.known)
         self._saved = limits.share * SAVED
         self._counted = clock()
+        self._busy = busy or clock
+        self._ran = self._busy()
         self._armed = False
         self._crowded = False
         self._sent_away = 0
@@ -180,8 +191,10 @@ class Admission:
         limits = self._limits
         start = clock()
         # A clock that was set gives nothing.
-        self._saved = min(self._saved + max(0.0, start - self._counted) * limits.share, limits.share * SAVED)
-        self._counted = start
+        elapsed, ran = max(0.0, start - self._counted), self._busy()
+        idle = max(0.0, elapsed - (ran - self._ran))
+        self._saved = min(self._saved + elapsed * limits.share + idle * IDLE, limits.share * SAVED)
+        self._counted, self._ran = start, ran
         second = self._second
         # Even after a turn that was full, strangers get what is theirs.
         stop = min(start + self._saved, start + STRANGERS)

@@ -22,12 +22,18 @@ class Room:
 
     def __init__(self, each: float = 0.0, **limits: object) -> None:
         self.now = START
+        self.idle = 0.0
         self.each = each
         self.served: list[tuple[str, bytes]] = []
         self.calls: list[float] = []
         self.replies: list[bytes] = []
-        self.admission = Admission(self.serve, AdmissionLimits(**limits), COOKIES, lambda: self.now, self.later)
+        self.admission = Admission(
+            self.serve, AdmissionLimits(**limits), COOKIES, lambda: self.now, self.later, self.busy
+        )
         self.pending: list = []
+
+    def busy(self) -> float:
+        return self.now - self.idle
 
     def serve(self, wire: bytes, asker: Asker, reply) -> None:
         self.now += self.each
@@ -127,6 +133,23 @@ def test_strangers_have_a_share_of_the_time():
         waiting.now += 0.001
         waiting.turn()
     assert any(host == "198.51.100.1" for host, _ in waiting.served)
+
+
+@pytest.mark.parametrize(("used", "least", "most"), [(0.0, 0.85, 1.0), (0.5, 0.4, 0.6), (0.95, 0.15, 0.25)])
+def test_strangers_get_the_time_that_nobody_else_uses(used, least, most):
+    """After a power cut all are strangers, and the worker has hardly anything else to do."""
+    waiting = Room(each=0.0001, share=0.2, waiting=100_000, per_source=100_000)
+    for _ in range(90_000):
+        waiting.datagram("198.51.100.1")
+    for _ in range(4000):
+        waiting.now += used * 0.0005
+        before = len(waiting.served)
+        waiting.turn()
+        rest = 0.0005 * (1 - used) - (len(waiting.served) - before) * waiting.each
+        waiting.now += max(0.0, rest)
+        waiting.idle += max(0.0, rest)
+
+    assert least <= len(waiting.served) * 0.0001 / (waiting.now - START) <= most
 
 
 @pytest.mark.parametrize("known", [False, True])
