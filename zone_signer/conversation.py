@@ -122,7 +122,9 @@ class Conversation(asyncio.Protocol):
         del exc
         self._desk.leave(self)
         self._desk.big.withdraw(self)
-        self._release()
+        if self._placed:  # whether its frame is whole or will never be
+            self._placed = False
+            self._desk.big.give()
         self._stop_timer()
         self._transport = None
         self.ended.set()
