@@ -16,6 +16,7 @@ from signing import NOW, POLICY, Running, Update, add, bare, ought, read, valida
 
 from ddns.dns.codes import Type
 from ddns.dns.names import from_text
+from ddns.dns.records import RRset
 from ddns.signing.client import SignerAway
 from ddns.store import published, zones
 from ddns.zone.jobs import MAX_FRAME, Batch, Node, SignJob
@@ -331,6 +332,25 @@ async def test_a_frame_that_does_not_end_is_not_waited_for_forever(running, monk
         reader, writer = await asyncio.open_unix_connection(running.path)
         writer.write(struct.pack("!I", 100) + b"only this")
         assert await reader.read() == b""
+        writer.close()
+
+
+async def test_big_frames_that_never_end_take_nobodys_place(running):
+    """Whoever is killed in the middle of one leaves its place to others."""
+    text = Node(from_text("www.a.test."), (), (RRset.of(from_text("www.a.test."), Type.TXT, 60, [b"\1x" * 1000]),))
+    frame = msgspec.msgpack.encode(Batch(7, (SignJob(1, ORIGIN, "nsec", 13, (text,) * 600, ()),)))
+    assert len(frame) > conversation.SMALL_FRAME
+    async with running:
+        for _ in range(2 * conversation.BIG_FRAMES):
+            _, writer = await asyncio.open_unix_connection(running.path)
+            writer.write(struct.pack("!I", len(frame)) + frame[:1000])
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.close()
+        reader, writer = await asyncio.open_unix_connection(running.path)
+        writer.write(struct.pack("!I", len(frame)) + frame)
+        async with asyncio.timeout(20):
+            assert len(await reader.readexactly(4)) == 4
         writer.close()
 
 
