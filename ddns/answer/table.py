@@ -190,14 +190,17 @@ class Table:
 
         What will not last as it is, is kept as far as it is about names that exist: see `ddns.answer.below`.
         """
+        if draft.lasting:
+            self._keep(question, answer, draft, edns=edns, do=do)
+        else:
+            self.below.learn(question[:-4], draft, answer, do=do)
         for image in draft.images:
             if image.octets != image.counted:
                 self.shelf.resize(image)  # it was unpacked for this
         if self.shelf.octets > self.shelf.most:
-            self.trim()
-        if not draft.lasting:
-            self.below.learn(question[:-4], draft, answer, do=do)
-            return
+            self.trim()  # at the end: what goes may be what this answer leans on, and then that is noted
+
+    def _keep(self, question: bytes, answer: Answer, draft: Draft, *, edns: bool, do: bool) -> None:
         room = self._room if edns else UDP_MIN_PAYLOAD
         if not answer.whole or answer.flags != FLAG_AA or HEADER_SIZE + len(question) + len(answer.body) > room:
             return
