@@ -115,6 +115,24 @@ def test_a_zone_that_is_forgotten_takes_the_answers_that_outlived_it_along():
     assert table.editions() == [(zone, 1) for zone in table.zone_ids() if table.image(zone) is not None]
 
 
+def test_an_answer_whose_zone_had_to_go_for_it_is_forgotten_with_the_next_edition():
+    """Both zones were asked for just now, and there is room for one that is unpacked, and for part of another."""
+    sizes = Table()
+    sizes.install(image(1))
+    packed_size = sizes.shelf.octets
+    ask(sizes, 1)
+    table = Table(memory=2 * (packed_size + sizes.shelf.octets + 100))
+    table.install(image(1))
+    table.install(image(2))
+    ask(table, 2)
+    ask(table, 1)
+    assert table.image(1) is None
+
+    assert table.patch(change(1, 2, b"\xc0\0\2\1", b"\xc0\0\2\2"))
+
+    assert table.lookup(query(names.to_text(home(1)[0]), do=True)) is None
+
+
 def test_remembered_answers_stay_below_the_bound():
     table = Table(memory=200_000)
     for number in range(1, 1000):
