@@ -35,9 +35,7 @@ async def work(dsn: str, key: Path, line: socket.socket) -> None:
     async with pool.connection() as conn:
         vault = settings.open_vault(key, await store.any_sealed(conn))
     desk = Desk(Signer(KeyRing(vault, KEYS), pool, Policy()))
-    line.setblocking(False)
-    _, conversation = await asyncio.get_running_loop().create_connection(lambda: Conversation(desk), sock=line)
-    await conversation.ended.wait()
+    await Conversation(desk, line).ended.wait()
     await desk.close()
     await pool.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
@@ -13,6 +14,9 @@ from zone_signer.helpers import Helpers
 from zone_signer.signer import Signer
 
 LONGEST_PATH = 107  # octets (unix(7))
+ACCEPT_AGAIN = 1.0  # seconds until connections are accepted again after that failed
+
+log = logging.getLogger("zone_signer")
 
 
 class SocketProblem(Exception):
@@ -26,15 +30,30 @@ class Service:
         self._path = path
         self._desk = Desk(signer, helpers)
         self._group = group
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
 
     async def start(self) -> None:
         """Begin to listen. Raises `SocketProblem`."""
-        sock = self._listen()
-        self._server = await asyncio.get_running_loop().create_unix_server(self._converse, sock=sock)
+        self._listener = self._listen()
+        self._accept_on()
 
-    def _converse(self) -> Conversation:
-        return Conversation(self._desk)
+    def _accept_on(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._listener is not None
+        try:
+            sock, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:  # such as too many open files
+            log.error("signer.cannot_accept reason=%s", error.strerror or error)  # noqa: TRY400 - it says enough
+            loop.remove_reader(self._listener.fileno())
+            loop.call_later(ACCEPT_AGAIN, self._accept_on)
+            return
+        Conversation(self._desk, sock)  # which the loop and the desk hold
 
     def _listen(self) -> socket.socket:
         path = str(self._path)
@@ -83,8 +102,10 @@ class Service:
 
     async def close(self) -> None:
         """Stop listening and end all connections; a server whose batch is lost commits it unsigned."""
-        if self._server is None:
+        listener, self._listener = self._listener, None
+        if listener is None:
             return
-        self._server.close()
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+        listener.close()
         self._path.unlink(missing_ok=True)
         await self._desk.close()

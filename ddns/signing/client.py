@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from ddns.store.prompt import Prompt
-from ddns.zone.jobs import Batch, Frames, FrameTooLong, Signed, SignedJob, SignJob, framed
+from ddns.zone.jobs import Batch, Frames, FrameTooLong, Signed, SignedJob, SignJob, framed, whole_frame
 
 RETRY_AFTER = 0.25  # seconds between two attempts to connect to a signer that is away
+READ = 256 * 1024  # octets that are read at once
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Signed)
@@ -39,102 +41,154 @@ class SignerClient:
 
     async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
         """Return the answers to *jobs*, in their order. Raises `SignerAway`."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._wait
         line = self._line
         if line is None or line.closed:
-            try:
-                async with asyncio.timeout_at(end):
-                    line = await self._connected(loop)
-            except (TimeoutError, OSError) as error:
-                raise SignerAway(str(error)) from error
+            line = self._connected()
         ident = next(self._ids)
-        answer = line.ask(ident, _ENCODER.encode(Batch(ident, tuple(jobs), self._bulk)))
-        timer = loop.call_at(end, line.late, ident)
         try:
-            return await answer
+            return await line.ask(ident, _ENCODER.encode(Batch(ident, tuple(jobs), self._bulk)))
         finally:
-            timer.cancel()
             line.forget(ident)
 
-    async def _connected(self, loop: asyncio.AbstractEventLoop) -> _Line:
+    def _connected(self) -> _Line:
+        """Connect, which a unix socket does at once or not at all. Raises `SignerAway`."""
+        loop = asyncio.get_running_loop()
         now = loop.time()
         if now < self._tried + RETRY_AFTER:
-            raise OSError("the signer is away")
+            raise SignerAway("the signer is away")
         self._tried = now
-        _, line = await loop.create_unix_connection(_Line, str(self._path))
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        try:
+            sock.connect(str(self._path))
+        except OSError as error:
+            sock.close()
+            raise SignerAway(error.strerror or str(error)) from error
         self._tried = -RETRY_AFTER
-        if self._line is not None and not self._line.closed:
-            line.hang_up()  # somebody else was quicker
-            return self._line
-        self._line = line
-        return line
+        self._line = _Line(loop, sock, self._wait)
+        return self._line
 
     async def close(self) -> None:
-        """End the connection and wait until it has ended."""
+        """End the connection."""
         if self._line is not None:
-            self._line.hang_up()
-            await self._line.ended
+            self._line.hang_up("it is closed")
 
 
-class _Line(asyncio.Protocol):
-    """A connection, and who waits for which answer."""
+class _Line:
+    """A connection, and who waits for which answer, for *wait* seconds at most.
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
+    All wait equally long, so that one timer is enough: it runs only while somebody waits, and looks who has waited
+    too long.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, wait: float) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._descriptor = sock.fileno()
+        self._wait = wait
+        self._buffer = memoryview(bytearray(READ))
         self._frames = Frames()
-        self._waiting: dict[int, Prompt[tuple[SignedJob, ...]]] = {}
+        self._unsent = bytearray()
+        self._waiting: dict[int, tuple[float, Prompt[tuple[SignedJob, ...]]]] = {}  # in the order of their ends
+        self._timer: asyncio.TimerHandle | None = None
         self.closed = False
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        loop.add_reader(self._descriptor, self._readable)
 
     def ask(self, ident: int, body: bytes) -> Prompt[tuple[SignedJob, ...]]:
         """Send the batch *ident*; what is returned gets its answer, or `SignerAway`."""
-        answer: Prompt[tuple[SignedJob, ...]] = Prompt(self._loop)
-        self._waiting[ident] = answer
-        assert self._transport is not None
-        self._transport.write(framed(body))
+        loop = self._loop
+        end = loop.time() + self._wait
+        answer: Prompt[tuple[SignedJob, ...]] = Prompt(loop)
+        self._waiting[ident] = end, answer
+        if self._timer is None:
+            self._timer = loop.call_at(end, self._look)
+        self._send(framed(body))
         return answer
 
     def forget(self, ident: int) -> None:
         """Wait for the answer to *ident* no more."""
         self._waiting.pop(ident, None)
 
-    def late(self, ident: int) -> None:
-        """Give up waiting for *ident*."""
-        waiting = self._waiting.pop(ident, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(SignerAway("the signer does not answer in time"))
+    def _look(self) -> None:
+        """Give up waiting for what is late."""
+        now = self._loop.time()
+        late = [ident for ident, (end, _) in self._waiting.items() if end <= now]
+        answers = [self._waiting.pop(ident)[1] for ident in late]
+        ends = (end for end, _ in self._waiting.values())
+        first = next(ends, None)
+        self._timer = None if first is None else self._loop.call_at(first, self._look)
+        for answer in answers:
+            _fail(answer, "the signer does not answer in time")
 
-    def data_received(self, data: bytes) -> None:
-        """Hand answers to those who wait for them."""
+    def _send(self, frame: bytes) -> None:
+        if self._unsent:
+            self._unsent += frame
+            return
         try:
-            for body in self._frames.feed(data):
-                signed = _DECODER.decode(body)
-                waiting = self._waiting.pop(signed.id, None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(signed.jobs)
-        except (FrameTooLong, msgspec.MsgspecError):
+            sent = self._sock.send(frame)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
             self.hang_up()
+            return
+        if sent < len(frame):
+            self._unsent += memoryview(frame)[sent:]
+            self._loop.add_writer(self._descriptor, self._writable)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell all who wait that there is no answer."""
-        del exc
-        self.closed = True
-        for waiting in list(self._waiting.values()):
-            if not waiting.done():
-                waiting.set_exception(SignerAway("the signer closed the connection"))
-        self._waiting.clear()
-        if not self.ended.done():
-            self.ended.set_result(None)
+    def _writable(self) -> None:
+        try:
+            sent = self._sock.send(self._unsent)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.hang_up()
+            return
+        del self._unsent[:sent]
+        if not self._unsent:
+            self._loop.remove_writer(self._descriptor)
 
-    def hang_up(self) -> None:
-        """End the connection now."""
+    def _readable(self) -> None:
+        """Hand answers to those who wait for them."""
+        buffer = self._buffer
+        try:
+            size = self._sock.recv_into(buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            size = 0
+        if not size:
+            self.hang_up()
+            return
+        try:
+            if not self._frames.wanted and whole_frame(buffer, size):
+                self._hand_over(_DECODER.decode(buffer[4:size]))
+                return
+            for body in self._frames.feed(bytes(buffer[:size])):
+                self._hand_over(_DECODER.decode(body))
+        except (FrameTooLong, msgspec.MsgspecError):
+            self.hang_up("the signer said something that is none of its answers")
+
+    def _hand_over(self, signed: Signed) -> None:
+        waiting = self._waiting.pop(signed.id, None)
+        if waiting is not None and not waiting[1].done():
+            waiting[1].set_result(signed.jobs)
+
+    def hang_up(self, reason: str = "the signer closed the connection") -> None:
+        """End the connection now, and tell all who wait that there is no answer."""
+        if self.closed:
+            return
         self.closed = True
-        if self._transport is not None:
-            self._transport.abort()
+        self._loop.remove_reader(self._descriptor)
+        if self._unsent:
+            self._loop.remove_writer(self._descriptor)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sock.close()
+        waiting, self._waiting = self._waiting, {}
+        for _, answer in waiting.values():
+            _fail(answer, reason)
+
+
+def _fail(answer: Prompt[tuple[SignedJob, ...]], reason: str) -> None:
+    if not answer.done():  # whoever waited was cancelled and has not gone on yet
+        answer.set_exception(SignerAway(reason))

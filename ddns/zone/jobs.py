@@ -107,6 +107,11 @@ def framed(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+def whole_frame(octets: memoryview, size: int) -> bool:
+    """Tell whether the first *size* of *octets* are exactly one frame."""
+    return size >= _HEAD and _LENGTH.unpack_from(octets)[0] == size - _HEAD
+
+
 class Frames:
     """Take octets as they arrive and give back whole frames."""
 
