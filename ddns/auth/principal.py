@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 
 import msgspec
@@ -154,4 +155,9 @@ class Principal(msgspec.Struct, frozen=True):
     @property
     def label(self) -> str:
         """Return how journals and people name it, such as `sig0:smith.homes.example.`."""
-        return f"{self.credential.kind}:{names.to_text(self.credential.name)}"
+        return _label(self.credential.kind, self.credential.name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _label(kind: str, name: Name) -> str:
+    return f"{kind}:{names.to_text(name)}"

@@ -24,7 +24,7 @@ from ddns.dns.refusal import Refusal
 from ddns.net.answers import Answer
 from ddns.net.commits import commit_enrolment, commit_updates
 from ddns.net.fair import FairQueue
-from ddns.net.judging import TOO_OLD, Committed, Verified, repeated, to_store
+from ddns.net.judging import DONE, TOO_OLD, Committed, Verified, repeated, to_store
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Attempt, Optimist
 from ddns.net.repeats import Repeats
@@ -287,7 +287,7 @@ class Batches:
         verified = request.verified
         if verified.zone is None:
             return
-        again = repeated(to_store(answer)) if stored else answer
+        again = repeated(to_store(answer)) if stored and answer is not DONE else answer
         if stored:
             self._repeats.remember(verified.digest, again, verified.expires)
         for one in self._repeats.end(verified.digest):

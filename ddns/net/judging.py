@@ -19,7 +19,7 @@ from ddns.dns.records import RRset, SignedRRset, soa_with_serial
 from ddns.dns.refusal import Refusal
 from ddns.homes import leases as leasing
 from ddns.net.answers import Answer
-from ddns.signing.publish import ZoneStep
+from ddns.signing.publish import Published, ZoneStep
 from ddns.store import journal, requests
 from ddns.store.zones import Zone
 from ddns.zone import update as updates
@@ -78,7 +78,7 @@ class ZoneWork:
     """
 
     def __init__(
-        self, zone: Zone, mentioned: Iterable[Name], found: Found, shown: Shown, everybody: tuple[Grant, ...]
+        self, zone: Zone, mentioned: Iterable[Name], found: Found, published: Published, everybody: tuple[Grant, ...]
     ) -> None:
         nodes = {name: found.get((zone.id, name), ()) for name in mentioned}
         if zone.edition:
@@ -89,21 +89,35 @@ class ZoneWork:
         self.everybody = everybody
         self.leases = Leases({})
         self.registered = 0
-        self._shown = shown
+        self._published = published
 
     def step(self) -> ZoneStep:
         """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
         view, origin = self.view, self.zone.origin
-        mine = list(dict.fromkeys(one.name for one in view.changes().changes))
+        changes = view.changes()
+        mine = list(dict.fromkeys([one.name for one in changes.changes]))
         between = {up for name in mine if name != origin for up in names.ancestors(name, origin)[:-1]}.difference(mine)
         return ZoneStep(
             self.zone,
-            tuple(Node(name, view.was(name), view.get(name)) for name in mine),
-            tuple((name, tuple(one.type for one in view.was(name))) for name in sorted(between)),
+            tuple([Node(name, view.was(name), view.get(name)) for name in mine]),
+            tuple([(name, tuple([one.type for one in view.was(name)])) for name in sorted(between)]),
             view.get(origin),
-            tuple(one for name in {*mine, origin} for one in self._shown.get((self.zone.id, name), ())),
-            len(self.entries),
+            accepted=len(self.entries),
+            published=self._published,
+            changes=changes,
         )
+
+
+def published_in(zone: int, shown: Shown) -> Published:
+    """Return how to find in *shown* what is published in *zone*."""
+
+    def find(name: Name, rdtype: int) -> SignedRRset | None:
+        for one in shown.get((zone, name), ()):
+            if one.type == rdtype:
+                return one
+        return None
+
+    return find
 
 
 def with_those_above(wanted: Iterable[tuple[int, Name, Iterable[Name]]]) -> dict[int, dict[Name, None]]:
@@ -130,7 +144,10 @@ class Judged(msgspec.Struct, frozen=True):
 
     def remembered(self) -> list[tuple[bytes, requests.Stored, int]]:
         """Return what a retransmission is to hear, as (digest, answer, expiry)."""
-        return [(digest, to_store(answer), one.expires) for digest, (one, answer) in self.fresh.items()]
+        return [
+            (digest, _STORED_DONE if answer is DONE else to_store(answer), one.expires)
+            for digest, (one, answer) in self.fresh.items()
+        ]
 
 
 def judge(
@@ -167,6 +184,9 @@ def done_by(work: Mapping[int, ZoneWork]) -> tuple[list[ZoneStep], list[journal.
 def to_store(answer: Answer) -> requests.Stored:
     """Return what a retransmission hears: the very same words."""
     return requests.Stored(answer.rcode, answer.ede, answer.extra_text, answer.lease)
+
+
+_STORED_DONE = to_store(DONE)
 
 
 def repeated(stored: requests.Stored | None) -> Answer:

@@ -18,17 +18,27 @@ import msgspec
 import psycopg
 from twisted.logger import Logger
 
-from ddns.answer.image import ZoneImage
-from ddns.answer.served import rdatas, signatures
+from ddns.answer.image import Node, ZoneImage
+from ddns.answer.served import find, rdatas, signatures
 from ddns.answer.table import Table
 from ddns.auth.principal import Credential
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset, soa_serial
-from ddns.net.judging import Committed, Found, Shown, Verified, ZoneWork, done_by, judge, with_those_above
+from ddns.net.judging import (
+    Committed,
+    Found,
+    Shown,
+    Verified,
+    ZoneWork,
+    done_by,
+    judge,
+    published_in,
+    with_those_above,
+)
 from ddns.net.keyring import Keyring
 from ddns.signing.client import SignerClient
-from ddns.signing.publish import sign
+from ddns.signing.publish import Published, sign
 from ddns.store import published, rrsets, standing, unchanged
 from ddns.store.line import Line, NotSent
 from ddns.store.pool import Pool
@@ -197,7 +207,7 @@ class Optimist:
                 continue
             if zone in read and zone in cold:
                 row = known.zone
-                work[zone] = _work(known, row.edition, row.serial, mentioned[zone], found, shown)
+                work[zone] = _work(known, row.edition, row.serial, mentioned[zone], found, published_in(zone, shown))
                 continue
             image = self._held(zone)
             if image is not None and image.ready:
@@ -261,32 +271,38 @@ class Optimist:
 
 
 def _work(
-    known: Standing, edition: int, serial: int, mentioned: Iterable[Name], found: Found, shown: Shown
+    known: Standing, edition: int, serial: int, mentioned: Iterable[Name], found: Found, published: Published
 ) -> ZoneWork:
     row = known.zone
     # Its head is not known; what counts from it begins at 0.
     zone = Zone(
         row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended
     )  # fmt: skip
-    return ZoneWork(zone, mentioned, found, shown, known.everybody)
+    return ZoneWork(zone, mentioned, found, published, known.everybody)
 
 
-def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Shown]:
-    """Return what *image* holds at the names *mentioned*: as it is stored, and as it is published."""
+def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Published]:
+    """Return what *image* holds at the names *mentioned*: as it is stored, and how to find what is published."""
     zone = image.zone_id
     found: Found = {}
-    shown: Shown = {}
+    nodes: dict[Name, Node] = {}
     for name in mentioned:
         node = image.nodes.get(name)
         if not node:
             continue
-        stored = []
-        published_here = []
-        for served in sorted(node, key=_BY_TYPE):
-            rdtype, ttl, records = served.type, served.ttl, tuple(rdatas(served))
-            published_here.append(SignedRRset(name, rdtype, ttl, records, signatures(served)))
-            if rdtype not in SIGNER_TYPES:
-                stored.append(RRset(name, rdtype, ttl, records))
-        found[zone, name] = tuple(stored)
-        shown[zone, name] = tuple(published_here)
-    return found, shown
+        nodes[name] = node
+        found[zone, name] = tuple(
+            [
+                RRset(name, served.type, served.ttl, tuple(rdatas(served)))
+                for served in sorted(node, key=_BY_TYPE)
+                if served.type not in SIGNER_TYPES
+            ]
+        )
+
+    def published(name: Name, rdtype: int) -> SignedRRset | None:
+        served = find(nodes.get(name, ()), rdtype)
+        if served is None:
+            return None
+        return SignedRRset(name, rdtype, served.ttl, tuple(rdatas(served)), signatures(served))
+
+    return found, published

@@ -7,7 +7,7 @@ marked: the signer's own loop publishes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -51,13 +51,18 @@ class _NoSigner:
 NO_SIGNER: Signs = _NoSigner()
 
 
+# Returns the RRset that is published at a name and of a type, None where there is none.
+Published = Callable[[Name, int], SignedRRset | None]
+
+
 class ZoneStep(msgspec.Struct, frozen=True):
     """What one commit does to one locked zone.
 
     *nodes* are the names that changed, each with all its records; *above* the names between them and the
     apex with their types (see `SignJob`); *apex* all records of the apex as they are now, unless the apex is
     among *nodes*. *old* are the published RRsets of those names and of the apex. *accepted* counts
-    the journal entries that this step stands for. *whole*: the zone is new.
+    the journal entries that this step stands for. *whole*: the zone is new. Who has *published* need not give *old*,
+    and who knows what differs between the nodes' before and after gives it as *changes*.
     """
 
     zone: Zone
@@ -67,6 +72,8 @@ class ZoneStep(msgspec.Struct, frozen=True):
     old: tuple[SignedRRset, ...] = ()
     accepted: int = 1
     whole: bool = False
+    published: Published | None = None
+    changes: ChangeSet | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -132,7 +139,12 @@ def _unsigned(nodes: tuple[Node, ...], zone: int) -> SignedJob:
 def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
     touched = {(one.name, one.type) for one in done.added} | set(done.gone)
     old = {(one.name, one.type): one for one in (*step.old, *done.old)}
-    removed = tuple(old[key] for key in sorted(touched) if key in old)
+    if step.published is not None:
+        for key in touched:
+            found = None if key in old else step.published(*key)
+            if found is not None:
+                old[key] = found
+    removed = tuple([old[key] for key in sorted(touched) if key in old])
     return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, removed, done.added)
 
 
@@ -202,7 +214,7 @@ async def sign(
             signed.append((zone.id, head, done.resign_at))
         advanced.append((zone.id, head, zone.edition + 1, serial))
 
-    changes = [(step.zone.id, changes_of(step.nodes)) for step in steps]
+    changes = [(step.zone.id, changes_of(step.nodes) if step.changes is None else step.changes) for step in steps]
     everything = batch.Batch(changes, gone, written, advanced, entries, answered)
     return Written(everything, tuple(pending), tuple(keys), tuple(signed), ds, is_away)
 

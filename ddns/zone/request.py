@@ -237,10 +237,12 @@ def _operations(
 ) -> tuple[tuple[Operation, ...], Refusal | None]:
     """Run the prescan of RFC 2136 §3.4.1 up to the first operation that it refuses."""
     good: list[Operation] = []
+    inside = origin  # the last name that was found to be in the zone
     for name, rdtype, rdclass, ttl, at, rdlength in rows:
         rdata = b""
-        if name != origin and not names.is_subdomain(name, origin):
+        if name is not inside and not names.is_subdomain(name, origin):
             return tuple(good), _outside(name, origin)
+        inside = name
         if rdtype in META_TYPES and (rdtype != _TYPE_ANY or rdclass != _ANY):
             return tuple(good), _bad(name, rdtype, "The update of", "names a type that is never data")
         if rdclass == _ANY:
