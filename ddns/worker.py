@@ -238,7 +238,8 @@ class Worker:
                 self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve_counted)
             elif sock.type == socket.SOCK_DGRAM:
                 reader = udp.reader(sock, self._answerer, self._serve_udp, self._rrl, self._admission)
-                reactor().addReader(reader)
+                # Not by the reactor, whose log context costs as much as a few answers, each time.
+                loop.add_reader(reader.fileno(), reader.doRead)
                 self._listening.append(reader)
             else:
                 serve = functools.partial(self._serve_stream, Transport.TCP)
@@ -253,7 +254,7 @@ class Worker:
         """Finish what was taken, then let go of everything."""
         for one in self._listening:
             if isinstance(one, udp.UdpReader):
-                reactor().removeReader(one)
+                loop.remove_reader(one.fileno())
             else:
                 one.close()
         if self._encrypted:
@@ -295,11 +296,11 @@ class Worker:
         self._serve(wire, asker, counted(reply, self._rrl.counters))
 
     def _serve(self, wire: bytes, asker: Asker, reply: Reply) -> None:
-        if self._subscriber.register.is_complete or not self._settle(wire, asker, reply):
+        if self._subscriber.register.is_complete or not self._settle(wire, asker, reply, self._serve_known):
             self._serve_known(wire, asker, reply)
 
-    def _settle(self, wire: bytes, asker: Asker, reply: Reply) -> bool:
-        """Have *wire* wait until it is known which zone it is about, where not all zones are known yet."""
+    def _settle(self, wire: bytes, asker: Asker, reply: Reply, serve: Callable[[bytes, Asker, Reply], None]) -> bool:
+        """Have *wire* wait for *serve* until it is known which zone it is about, where not all zones are known yet."""
         try:
             name = names.read(wire, HEADER_SIZE)[0]
         except names.BadName:
@@ -309,7 +310,7 @@ class Worker:
 
         def settled(done: bool) -> None:
             if done:
-                self._serve_known(wire, asker, reply)
+                serve(wire, asker, reply)
             else:
                 reply(self._responder.unavailable(wire, asker, "The zones cannot be read just now; ask again.") or b"")
 
@@ -330,6 +331,11 @@ class Worker:
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def _update(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+        # Datagrams come here from their own socket, past `_serve`.
+        if self._subscriber.register.is_complete or not self._settle(wire, asker, reply, self._update_known):
+            self._update_known(wire, asker, reply)
+
+    def _update_known(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         try:
             self._updates.receive(wire, asker, reply)
         except Exception:  # noqa: BLE001 - as in `_serve`
