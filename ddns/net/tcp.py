@@ -83,7 +83,7 @@ class TcpConnection:
         if self._unsent is not None:
             self._flush()
             return
-        while not (self._paused or self._ended or self._closing):
+        while self.seat is not None and not (self._paused or self._ended or self._closing):
             count = self._read()
             if count == READ:
                 self._ready_again(READING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import struct
 from typing import Any
@@ -63,6 +64,31 @@ def test_what_is_known_at_once_waits_for_nobody(begin):
 
     known = framed(ANSWER)
     assert client.socket.recv(65536) == known * 2 + framed(b"question") + known
+
+
+def test_nothing_is_read_from_who_has_the_number_of_a_connection_that_has_gone(begin):
+    """The client sends no more, and its connection ends while its last message is served."""
+    server = begin()
+    client = server.connect()
+    theirs, other = socket.socketpair()
+
+    def serve(_wire: bytes, _source: str, reply: Any) -> None:
+        number = client.ours._descriptor
+        reply.abort()
+        taken.append(os.dup2(theirs.fileno(), number))
+
+    taken: list[int] = []
+    server.listener.serve = serve
+    other.sendall(framed(KNOWN))
+    client.socket.sendall(framed(MESSAGE))
+    client.socket.shutdown(socket.SHUT_WR)
+    server.until(lambda: taken)
+
+    theirs.setblocking(False)
+    assert theirs.recv(100) == framed(KNOWN)
+    os.close(taken[0])
+    theirs.close()
+    other.close()
 
 
 def test_a_reply_is_sent_once(begin):
