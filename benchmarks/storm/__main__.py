@@ -22,6 +22,7 @@ import resource
 import sys
 import time
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -89,9 +90,11 @@ def storm(o: argparse.Namespace) -> dict[str, object]:
     os.sched_setaffinity(0, cpus)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    context = multiprocessing.get_context("spawn")
+    if o.warm:
+        _warm(context, server, o, cpus)
     wall, start = int(time.time()) + LEAD, time.monotonic() + LEAD
 
-    context = multiprocessing.get_context("spawn")
     messages: Queue[list[Message]] = context.Queue(max(int(AHEAD * rate / PIECE), 2))
     ours, theirs = context.Pipe()
     signing = (messages, o.homes, take, rate, generation, wall, cpus)
@@ -139,6 +142,21 @@ def storm(o: argparse.Namespace) -> dict[str, object]:
         "signing_cpu_s": round(sum(signing_cpu.values()) / 1e9, 2),
         "checked": len(gateways.sample), "faults": len(faults), "first_fault": faults[0] if faults else "",
     }  # fmt: skip
+
+
+def _warm(context: SpawnContext, server: tuple[str, int], o: argparse.Namespace, cpus: set[int]) -> None:
+    """Have the resolvers ask as they do every day: the power has failed in the homes, the server has been there."""
+    print(f"{o.warm:,.0f} s of questions before it begins", flush=True)
+    ours, theirs = context.Pipe()
+    asking = context.Process(
+        target=resolvers.run, args=(theirs, server, o.homes, o.questions, o.warm, time.monotonic() + 1, cpus)
+    )
+    asking.start()
+    with contextlib.suppress(EOFError, OSError):
+        while ours.poll(o.warm + ENDING) and not isinstance(ours.recv(), dict):
+            pass
+    asking.terminate()
+    asking.join(ENDING)
 
 
 def _last(teller: Teller, pipe: Connection, end: float) -> dict[str, object]:
@@ -194,11 +212,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, help="homes a second (default: all of them within the time)")
     parser.add_argument("--questions", type=float, default=20_000.0, metavar="A_SECOND")
+    parser.add_argument("--warm", type=float, default=60.0, help="seconds of questions before the storm (default: 60)")
     parser.add_argument("--pids", type=processes.read_pids, default=[], help="the server's: 12,34 or @FILE")
     parser.add_argument("--load-cpus", default="1", help="where the load runs (default: 1)")
     parser.add_argument("--json", type=Path, help="a file that gets the figures as one more line")
     o = parser.parse_args()
-    if o.homes < 1 or o.minutes <= 0 or (o.rate is not None and o.rate <= 0) or o.questions < 0:
+    if o.homes < 1 or o.minutes <= 0 or (o.rate is not None and o.rate <= 0) or min(o.questions, o.warm) < 0:
         parser.error("N, --minutes and --rate are more than 0")
     found = storm(o)
     print(lines(found))

@@ -44,7 +44,7 @@ def test_good_homes_are_done_wrong_clocks_are_told_the_time_and_wrong_keys_are_r
 
     script(
         service, "storm", "--server", f"127.0.0.1:{service.port}", "--homes", HOMES, "--minutes", 0.1, "--rate", 100,
-        "--questions", 100, "--load-cpus", "0,1", "--pids", service.process.pid, "--json", out,
+        "--warm", 1, "--questions", 100, "--load-cpus", "0,1", "--pids", service.process.pid, "--json", out,
     )  # fmt: skip
 
     found = json.loads(out.read_text())
