@@ -63,6 +63,7 @@ class TsigRecord(msgspec.Struct, frozen=True, gc=False):
     error: int
     other: bytes
     message: bytes
+    signed: bytes = b""  # the variables, where they have been made already
 
     @property
     def expires(self) -> int:
@@ -71,7 +72,7 @@ class TsigRecord(msgspec.Struct, frozen=True, gc=False):
 
     def variables(self) -> bytes:
         """Return the TSIG variables in canonical form (RFC 8945 §4.3.3)."""
-        return _variables(self.name, self.algorithm_name, self)
+        return self.signed or _variables(self.name, self.algorithm_name, self)
 
 
 class _Stamp(msgspec.Struct, frozen=True, gc=False):
@@ -125,6 +126,7 @@ def read(wire: bytes, at: trailer.Trailer) -> TsigRecord | Refusal:
     message = b"".join(
         (_COUNT.pack(original_id), wire[2:10], _COUNT.pack(additional - 1), wire[HEADER_SIZE : at.start])
     )
+    other = wire[offset:]
     return TsigRecord(
         name,
         algorithm,
@@ -134,8 +136,9 @@ def read(wire: bytes, at: trailer.Trailer) -> TsigRecord | Refusal:
         mac,
         original_id,
         error,
-        wire[offset:],
+        other,
         message,
+        name + _NAME_VARIABLES + algorithm + _LAST.pack(high, low, fudge, error, length) + other,
     )
 
 

@@ -110,12 +110,11 @@ class Admission:
         self._serving = False
         self._ended: list[Callable[[], None]] = []
 
-    def afterwards(self, call: Callable[[], None]) -> None:
-        """Have *call* done at the end of this `run`, or soon where none is under way."""
+    def afterwards(self, call: Callable[[], None]) -> bool:
+        """Have *call* done at the end of this `run`; False: none is under way."""
         if self._serving:
             self._ended.append(call)
-        else:
-            self._later(0, call)
+        return self._serving
 
     def heard(self, host: str, good: bool) -> None:
         """Remember that *host* has shown a good signature, or that somebody there showed another wrong one.

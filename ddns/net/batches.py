@@ -58,8 +58,8 @@ FAILED = Answer.of(
 )
 
 
-# Has something done when this turn's messages have been taken in, and before the loop looks for more.
-Afterwards = Callable[[Callable[[], None]], None]
+# Has something done when this turn's messages have been taken in, before the loop looks for more; False: not in a turn.
+Afterwards = Callable[[Callable[[], None]], bool]
 
 
 class UpdateLimits(msgspec.Struct, frozen=True):
@@ -174,9 +174,7 @@ class Batches:
         self._queue.add(request.credential.id, request)
         if not self._busy:
             self._busy = True
-            if self._afterwards is not None:
-                self._afterwards(self._begin)
-            else:
+            if self._afterwards is None or not self._afterwards(self._begin):
                 asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:

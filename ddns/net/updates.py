@@ -201,7 +201,12 @@ class Updates:
                 return
             update = parse(signature.message, self._limits)
         else:
-            if self._is_hopeless(signature, known, asker) and not self._explained.take(None, self._clock()):
+            tried, proved = sig0.candidates(signature, known), is_proved(asker)
+            if (
+                not proved
+                and self._is_hopeless(signature, tried, asker)
+                and not self._explained.take(None, self._clock())
+            ):
                 reply(come_by_tcp(wire))
                 return
             update = parse(signature.message, self._limits)
@@ -212,15 +217,14 @@ class Updates:
                     return
                 read = update if isinstance(update, Update) else None
                 octets = sig0_refused(wire, checked, read, self._options, asker)
-                reply(truncated(octets) if checked is verdicts.SIG0_RATIONED and not is_proved(asker) else octets)
+                reply(truncated(octets) if checked is verdicts.SIG0_RATIONED and not proved else octets)
                 self._log_refused(checked.code, signature.signer, source)
-                meant = next(iter(sig0.candidates(signature, known)), None)
-                self._note(Answer.of(checked), asker, signature, update, meant)
+                self._note(Answer.of(checked), asker, signature, update, tried[0] if tried else None)
 
             if isinstance(update, Refusal) or not (
-                is_proved(asker) and self._services.take(asker, signature, known, update, judged)
+                proved and self._services.take(asker, signature, known, update, judged)
             ):
-                judged(self._verify_sig0(signature, known, update, asker, now), None)
+                judged(self._verify_sig0(signature, tried, update, asker, now), None)
             return
         self._admit(wire, asker, signature, credential, update, reply, None)
 
@@ -253,7 +257,7 @@ class Updates:
     def _verify_sig0(
         self,
         signature: Sig0Record,
-        known: tuple[Credential, ...],
+        tried: tuple[Credential, ...],
         update: Update | Refusal,
         asker: Asker,
         now: int,
@@ -263,7 +267,6 @@ class Updates:
         That order keeps the costly step for those who could gain by it (CVE-2024-1975). What a key may do is told
         to nobody but its holder, so who has no right in the zone is verified too, and gets nothing back.
         """
-        tried = sig0.candidates(signature, known)
         if not tried:
             return sig0.unknown_key(signature)
         refusal = sig0.in_time(signature, now, self._sig0_policy)
@@ -286,11 +289,9 @@ class Updates:
             self._budget.refund(signature.signer, asker.source, moment, proved=proved)
         return checked
 
-    def _is_hopeless(self, signature: Sig0Record, known: tuple[Credential, ...], asker: Asker) -> bool:
+    def _is_hopeless(self, signature: Sig0Record, tried: tuple[Credential, ...], asker: Asker) -> bool:
         """Tell before the update is read whether it is a stranger's who would not get as far as a verification."""
-        if is_proved(asker):
-            return False
-        if not sig0.candidates(signature, known):
+        if not tried:
             return True
         if self._budget.could_spend(signature.signer, asker.source, self._clock()):
             return False
