@@ -353,7 +353,10 @@ class Worker:
 
         def loaded(done: bool) -> None:
             # A question may cross several zones (CNAME); each is loaded once, or its parts one after the other.
-            if done and turn < MOST_TURNS:
+            known = self._answerer.lookup(wire) if done and (self._table.is_plain(wire) or not wire[11]) else None
+            if known is not None:
+                reply(known)
+            elif done and turn < MOST_TURNS:
                 self._answer(wire, reply, asker, turn + 1)
             else:
                 reply(self._responder.unavailable(wire, asker, "The zone cannot be read just now; ask again.") or b"")

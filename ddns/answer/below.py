@@ -18,7 +18,7 @@ from hashlib import sha1
 from itertools import islice
 from typing import Any, TypeVar
 
-from ddns.answer import denial
+from ddns.answer import denial, direct
 from ddns.answer.answer import Answer, Referral, pack_spots, written
 from ddns.answer.compile import Draft
 from ddns.answer.image import Kind, ZoneImage
@@ -39,6 +39,7 @@ from ddns.dns.codes import (
 from ddns.dns.names import Name
 
 PIECES = 32_768  # ours: pieces a worker of each of the four kinds together, most below 600 octets
+_COUNTS = struct.Struct("!3H")  # ANCOUNT, NSCOUNT, ARCOUNT
 _FIXED = HEADER_SIZE + 4  # octets of a message before the records, without the question's name
 
 # How a piece becomes an answer.
@@ -126,13 +127,20 @@ class Below:
         if size > MAX_NAME or isinstance(image, int):
             return None
         image.used = True
+        signed = tail and datagram[-4]  # DO, in the OPT record's flags (RFC 3225 §3)
+        end = _FIXED + size
+        if image.direct is not None and rdtype in direct.TYPES:
+            straight = direct.find(image.direct, name, above, rdtype, signed=bool(signed))
+            if straight is not None:
+                counts = _COUNTS.pack(straight[0], 0, 1 if tail else 0)
+                if end + len(straight[1]) > limit:
+                    return None
+                return b"".join((datagram[:2], opening, counts, datagram[HEADER_SIZE:end], straight[1], tail))
         remembered = image.remembered
         mark = remembered.mark
         nodes = remembered.nodes
         if nodes is None:
             return None  # nothing was learned of this edition
-        signed = tail and datagram[-4]  # DO, in the OPT record's flags (RFC 3225 §3)
-        end = _FIXED + size
         node = nodes.get(name)
         if node is not None:
             said = (self.said_signed if signed else self.said_plain).get(name)

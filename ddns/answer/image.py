@@ -101,6 +101,7 @@ class ZoneImage:
 
     Packed *rrsets* (see `ddns.answer.packed`) are unpacked when they are first asked for: the names when one of them
     is, the chains when something is to be denied. Until then those attributes are not set, and `__getattr__` sets them.
+    *direct* are the same octets as long as no edition has changed the zone: see `ddns.answer.direct`.
     """
 
     __slots__ = (
@@ -110,6 +111,7 @@ class ZoneImage:
         "_packed",
         "bends",
         "counted",
+        "direct",
         "edition",
         "hashing",
         "nodes",
@@ -144,8 +146,9 @@ class ZoneImage:
         self.octets = BARE_OCTETS
         self.counted = 0
         self.used = False
+        self.direct: bytes | None = None
         if isinstance(rrsets, bytes):
-            self._packed = rrsets
+            self._packed = self.direct = rrsets
             self.octets += len(rrsets)
             return
         self.nodes = {origin: ()}
@@ -292,6 +295,7 @@ class ZoneImage:
 
     def patch(self, edition: Edition) -> Patch:
         """Apply *edition*, which must be the one after this image's."""
+        self.direct = None
         added = {(rrset.name, rrset.type) for rrset in edition.added}
         bent = False
         touched = [(rrset.name, rrset.type) for rrset in edition.added]

@@ -17,7 +17,8 @@ from ddns.answer.below import Below
 from ddns.answer.compile import Draft
 from ddns.answer.image import ZoneImage
 from ddns.answer.shelf import Shelf
-from ddns.dns.codes import CLASS_IN, FLAG_AA, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, Type
+from ddns.dns import names
+from ddns.dns.codes import CLASS_IN, FLAG_AA, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, EdnsOption, Type
 from ddns.dns.names import Name
 from ddns.dns.wire import Edns, opt
 from ddns.zone.edition import Edition
@@ -64,6 +65,7 @@ class Table:
     """
 
     __slots__ = (
+        "_agents",
         "_bare",
         "_by_zone",
         "_clients",
@@ -83,6 +85,7 @@ class Table:
         "_tails",
         "beginnings",
         "below",
+        "is_complete",
         "shelf",
         "zones",
     )
@@ -93,6 +96,8 @@ class Table:
         self._opt = opt(UDP_MAX_PAYLOAD, do=False, options=options)
         self._opt_do = opt(UDP_MAX_PAYLOAD, do=True, options=options)
         self._room = UDP_MAX_PAYLOAD - len(self._opt)  # for the octets of an answer before our OPT record
+        self._agents = [octets for code, octets in options if code == EdnsOption.REPORT_CHANNEL]
+        self.is_complete = True  # all zones are known
         self.below = Below()
         self.zones: dict[Name, ZoneImage | int] = {}  # a number is a zone that is known but not in memory
         self._origins: dict[int, Name] = {}
@@ -290,6 +295,10 @@ class Table:
         """Return the ids of the zones that are served here."""
         return set(self._origins)
 
+    def origin(self, zone_id: int) -> Name | None:
+        """Return the zone's apex where it is served here."""
+        return self._origins.get(zone_id)
+
     def some_ids(self, most: int) -> list[int]:
         """Return the ids of at most *most* zones that are served here."""
         return list(islice(self._origins, most))
@@ -349,10 +358,14 @@ class Table:
         zone_id = image.zone_id
         self.known(image.origin, zone_id)
         before = self.image(zone_id)
+        shown = self._shed.pop(zone_id, None)
         if before is not None:
             self.shelf.drop(before)
-        if self._shed.pop(zone_id, None) != image.edition:
+            shown = before.edition
+        if shown != image.edition:
             self._clear(zone_id)
+        if not self.is_complete or any(names.is_subdomain(agent, image.origin) for agent in self._agents):
+            image.direct = None  # a zone below may not be known yet; answers out of an agent's zone do not name it
         self.zones[image.origin] = image
         self.shelf.put(image)
         self.trim()

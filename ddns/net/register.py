@@ -34,6 +34,7 @@ class Register:
         # The apex up to which all zones are known, b"" before the first; None: all of them are.
         self._read: Name | None = b""
         self._settled: set[Name] = set()
+        table.is_complete = False
 
     @property
     def is_complete(self) -> bool:
@@ -108,6 +109,7 @@ class Register:
             self._table.known_all(page)
             if len(page) < PAGE:
                 self._read = None
+                self._table.is_complete = True
                 self._settled.clear()
             else:
                 self._read = page[-1][0]

@@ -79,6 +79,16 @@ class Pool:
         self._places = asyncio.Semaphore(size)
         self._open = False
 
+    @property
+    def dsn(self) -> str:
+        """Return which database this is."""
+        return self._dsn
+
+    @property
+    def role(self) -> str:
+        """Return as whom it is used."""
+        return self._role
+
     def owns(self, backend: int) -> bool:
         """Tell whether the server process *backend* is at the other end of one of these connections."""
         return backend in self._backends.values()

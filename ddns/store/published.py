@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.records import SignedRRset
+from ddns.store.line import Line, Statement
 from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged
 from ddns.store.pool import rows
 from ddns.store.rrsets import COPY_ROWS, STATEMENT_ROWS
@@ -89,32 +90,36 @@ SMALL = 500  # ours: RRsets of a zone that is read, sent and kept as one string 
 class Packed(msgspec.Struct, frozen=True, gc=False):
     """A zone as it is published: all its RRsets packed (see `ddns.answer.packed`), None where they are too many."""
 
-    origin: Name
     edition: int
     octets: bytes | None
 
 
-async def read_packed(conn: AsyncConnection[Any], zones: Iterable[int]) -> dict[int, Packed]:
-    """Return those of *zones* that there are, as they are at one moment."""
-    cursor = await conn.execute(
-        f"""
-        SELECT zones.id, zones.origin, zones.edition, CASE WHEN content.rrsets <= {SMALL} THEN content.packed END
-        FROM unnest(%(zones)s) AS wanted (zone)
-        JOIN zones ON zones.id = wanted.zone
-        CROSS JOIN LATERAL (
-            SELECT count(*) AS rrsets, coalesce(string_agg(int4send(octet_length(rrset)) || rrset, ''), '') AS packed
-            FROM (
-                SELECT {PACKED} AS rrset FROM published_rrsets AS shown
-                WHERE shown.zone = wanted.zone LIMIT {SMALL + 1}
-            ) AS rrsets
-        ) AS content
-        """,  # noqa: S608 - constants
-        {"zones": bigints(list(zones))},
-        prepare=True,
-        binary=True,
-    )
-    key = names.from_order_key
-    return {row[0]: Packed(key(row[1]), row[2], row[3]) for row in await cursor.fetchall()}
+READ_PACKED = Statement(
+    b"read_packed",
+    f"""
+    SELECT zones.id, zones.edition, CASE WHEN content.rrsets <= {SMALL} THEN content.packed END
+    FROM unnest($1) AS wanted (zone)
+    JOIN zones ON zones.id = wanted.zone
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS rrsets, coalesce(string_agg(int4send(octet_length(rrset)) || rrset, ''), '') AS packed
+        FROM (
+            SELECT {PACKED} AS rrset FROM published_rrsets AS shown
+            WHERE shown.zone = wanted.zone LIMIT {SMALL + 1}
+        ) AS rrsets
+    ) AS content
+    """.encode(),  # noqa: S608 - constants
+    ("bigint[]",),
+)
+
+
+async def read_packed(line: Line, zones: Iterable[int]) -> dict[int, Packed]:
+    """Return those of *zones* that there are, as they are at one moment. Raises as `Line.run`."""
+    result = await line.ask(READ_PACKED, [bigints(list(zones))])
+    cell, number = result.get_value, int.from_bytes
+    return {
+        number(cell(at, 0) or b"", "big"): Packed(number(cell(at, 1) or b"", "big"), cell(at, 2))
+        for at in range(result.ntuples)
+    }
 
 
 async def count(conn: AsyncConnection[Any], zone: int, most: int) -> int:

@@ -99,7 +99,6 @@ async def servers_day(house: House, _dsn_for: Any) -> None:
     subscriber, pool = worker.subscriber, worker.pool
     async with pool.connection() as conn:
         some = await zones.apexes(conn, [house.zone])
-        await published.read_packed(conn, [house.zone])
         window = Window(house.zone, craft.ORIGIN, 1, await published.read_zone(conn, house.zone))
         wanted = Wanted((craft.name("a"), craft.name("none")), (bytes(20), b"\xff" * 20))
         await pieces.read_nodes(conn, house.zone, wanted.names)

@@ -19,9 +19,10 @@ from ddns.answer.window import Window
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.records import SignedRRset
-from ddns.net import register, subscriber
+from ddns.net import loader, register
 from ddns.net.subscriber import Subscriber
 from ddns.store import editions, published, zones
+from ddns.store.line import Line
 from ddns.store.pool import Pool
 from ddns.zone.edition import Edition
 
@@ -70,7 +71,7 @@ async def homes(admin, count, first=1):
     return [await publish(admin, *home(number), denial="none") for number in range(first, first + count)]
 
 
-async def test_the_database_packs_a_zone_as_the_server_reads_it(admin, conn):
+async def test_the_database_packs_a_zone_as_the_server_reads_it(admin, conn, dsn_for):
     zero = names.prepend(b"a\0b", PARENT)
     hostile = [
         SignedRRset(zero, Type.TXT, 0, (b"\1x", b"\2yz"), (b"sig", b"sig2")),
@@ -80,10 +81,12 @@ async def test_the_database_packs_a_zone_as_the_server_reads_it(admin, conn):
     zone = await publish(admin, PARENT, [*registry(3, "nsec3").values(), *hostile[:2]])
     empty = await zones.insert(admin, names.from_text("empty.test."), "none", 13)
 
-    found = await published.read_packed(conn, [zone, empty, 999])
+    line = Line(dsn_for("ddns_server"), "ddns_server")
+    found = await published.read_packed(line, [zone, empty, 999])
+    line.close()
 
     assert set(found) == {zone, empty}
-    assert (found[zone].origin, found[zone].edition) == (PARENT, 1)
+    assert found[zone].edition == 1
     whole = ZoneImage(zone, PARENT, 1, await published.read_zone(conn, zone))
     image = ZoneImage(zone, PARENT, 1, found[zone].octets)
     assert {name: set(node) for name, node in image.nodes.items()} == {
@@ -95,7 +98,7 @@ async def test_the_database_packs_a_zone_as_the_server_reads_it(admin, conn):
     assert len(found[zone].octets) == sum(map(len, pieces))
     assert all(piece in found[zone].octets for piece in pieces)
     assert found[empty].octets == b""
-    assert not ZoneImage(empty, found[empty].origin, 0, b"").ready
+    assert not ZoneImage(empty, names.from_text("empty.test."), 0, found[empty].octets).ready
 
 
 async def test_a_zone_with_more_rrsets_than_one_string_may_hold_is_read_page_by_page(admin, dsn_for):
@@ -190,13 +193,94 @@ async def test_a_home_that_had_to_go_from_memory_is_read_again(admin, dsn_for):
 
 
 async def test_zones_that_are_warmed_up_do_not_push_out_each_other(admin, dsn_for, monkeypatch):
-    monkeypatch.setattr(subscriber, "LOAD_AT_ONCE", 4)
+    monkeypatch.setattr(loader, "LOAD_AT_ONCE", 4)
     made = await homes(admin, 60)
     async with Server(dsn_for, memory=100_000) as server:
         await server.subscriber.warm_up()
 
         assert server.table.image(made[0]) is not None
         assert server.table.shelf.octets <= 50_000
+
+
+async def test_zones_that_are_asked_for_together_are_read_together(admin, dsn_for, monkeypatch):
+    """A start under load: what is asked for while a statement runs is read by the next one, not one by one."""
+    monkeypatch.setattr(loader, "LOAD_AT_ONCE", 16)
+    statements = []
+    read_packed = published.read_packed
+
+    async def counting(line, ids):
+        statements.append(list(ids))
+        if len(statements) == 1:
+            ask(made[20:])
+        return await read_packed(line, ids)
+
+    def ask(zone_ids):
+        for zone in zone_ids:
+            for _ in range(2):
+                waiting.append(asyncio.get_running_loop().create_future())
+                assert server.subscriber.need(zone, waiting[-1].set_result)
+
+    monkeypatch.setattr(published, "read_packed", counting)
+    made = await homes(admin, 40)
+    waiting = []
+    async with Server(dsn_for) as server, asyncio.timeout(10):
+        ask(made[:20])
+        assert all(await asyncio.gather(*waiting[:40]))
+        assert all(await asyncio.gather(*waiting[40:]))
+
+        assert [len(ids) for ids in statements] == [16, 16, 8]
+        assert all(server.table.image(zone) is not None for zone in made)
+
+
+async def test_zones_ahead_fill_the_statements_of_those_that_are_asked_for(admin, dsn_for, monkeypatch):
+    monkeypatch.setattr(loader, "LOAD_AT_ONCE", 16)
+    statements = []
+    read_packed = published.read_packed
+
+    async def counting(line, ids):
+        statements.append(list(ids))
+        return await read_packed(line, ids)
+
+    monkeypatch.setattr(published, "read_packed", counting)
+    made = await homes(admin, 30)
+    async with Server(dsn_for) as server, asyncio.timeout(10):
+        told = asyncio.get_running_loop().create_future()
+        assert server.subscriber.need(made[-1], told.set_result)
+        await server.subscriber.warm_up()
+
+        assert await told
+        assert [len(ids) for ids in statements] == [16, 14]
+        assert statements[0][0] == made[-1]
+
+
+async def test_a_larger_zone_answers_through_a_window_while_it_is_loaded(admin, dsn_for, monkeypatch):
+    rrsets = registry(200, "nsec3")
+    zone = await publish(admin, PARENT, rrsets.values())
+    pages = asyncio.Event()
+    read_page = published.read_page
+
+    async def waiting(*args):
+        await pages.wait()
+        return await read_page(*args)
+
+    monkeypatch.setattr(published, "read_page", waiting)
+    before = rrsets[home(7)[0], int(Type.DS)]
+    after = SignedRRset(before.name, Type.DS, 300, (b"\0\7\x0d\2" + b"n" * 32,), before.sigs)
+    async with Server(dsn_for) as server, asyncio.timeout(10):
+        first = await server.ask("h000150.homes.test.", "DS")
+        assert isinstance(server.table.image(zone), Window)
+        # Meanwhile the zone goes on.
+        await published.publish(admin, [(zone, after)], ())
+        await editions.append(admin, [Edition(zone, 2, 1, 2, (before,), (after,))])
+        await zones.advance(admin, [(zone, 2, 2, 2)])
+        await server.subscriber.catch_up([zone])
+        pages.set()
+        while not server.table.image(zone).whole:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+        assert server.table.edition(zone) == 2
+        assert await server.ask("h000150.homes.test.", "DS") == first
+        assert b"n" * 32 in await server.ask("h000007.homes.test.", "DS")
 
 
 # ---- the list of zones -------------------------------------------------------------------------

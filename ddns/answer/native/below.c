@@ -68,10 +68,11 @@ static void clear_line(struct line *line) {
     }
 }
 
-/* Put the order key of the question's name into *out*: see ddns.dns.names.order_key. Return its octets. */
-static size_t order_key(const struct line *line, uint8_t out[ORDER_KEY_MAX]) {
+/* Put the order key of the name *up* labels above the question's into *out*: see ddns.dns.names.order_key. Return its
+ * octets. */
+static size_t order_key(const struct line *line, size_t up, uint8_t out[ORDER_KEY_MAX]) {
     size_t size = 0;
-    for (size_t i = line->labels; i-- > 0;) {
+    for (size_t i = line->labels; i-- > up;) {
         const uint8_t *label = line->name + line->at[i];
         for (size_t j = 1; j <= label[0]; j++) {
             out[size++] = label[j];
@@ -229,7 +230,7 @@ static int cover(struct below *below, PyObject *remembered, PyObject *closer, Py
 static int cover_plainly(struct below *below, PyObject *remembered, PyObject *nodes, const struct line *line,
                          PyObject *piece, size_t origin, size_t apex, struct body *body) {
     uint8_t key[ORDER_KEY_MAX];
-    size_t size = order_key(line, key);
+    size_t size = order_key(line, 0, key);
     PyObject *chain = below_attribute(below, remembered, BELOW_NSEC);
     PyObject *owner = chain == NULL ? NULL : below_at_or_before(below, chain, key, size);
     PyObject *node = owner == NULL || !PyBytes_CheckExact(owner) ? NULL : below_get(below, nodes, owner);
@@ -317,6 +318,21 @@ static Py_ssize_t answer_below(struct below *below, const struct question *quest
     return size;
 }
 
+/* Answer out of the octets of *image* as they came from the database, whose apex is *zone* labels up. Return as
+ * answer_question. */
+static Py_ssize_t answer_directly(struct below *below, const struct question *question, const struct line *line,
+                                  PyObject *image, size_t zone, uint8_t *out) {
+    PyObject *packed = below_attribute(below, image, BELOW_DIRECT);
+    Py_ssize_t size = packed == NULL ? -1 : 0;
+    if (packed != NULL && PyBytes_CheckExact(packed)) {
+        uint8_t key[ORDER_KEY_MAX];
+        size_t apex = order_key(line, zone, key), key_size = order_key(line, 0, key);
+        size = direct_answer(question, packed, key, key_size, apex, out);
+    }
+    Py_XDECREF(packed);
+    return size;
+}
+
 Py_ssize_t below_answer(struct below *below, const struct question *question, uint8_t *out) {
     const uint8_t *type = question->key + question->key_size - 4; /* and class */
     if (type[2] != 0 || type[3] != 1) {
@@ -344,7 +360,11 @@ Py_ssize_t below_answer(struct below *below, const struct question *question, ui
     zone -= image != NULL;
     Py_ssize_t size = 0;
     if (image != NULL && !PyLong_Check(image)) { /* a number is a zone that is not in memory */
-        PyObject *remembered = below_use(below, image) < 0 ? NULL : below_attribute(below, image, BELOW_REMEMBERED);
+        size = below_use(below, image);
+        if (size == 0 && direct_type((uint32_t)type[0] << 8 | type[1])) {
+            size = answer_directly(below, question, &line, image, zone, out);
+        }
+        PyObject *remembered = size != 0 ? NULL : below_attribute(below, image, BELOW_REMEMBERED);
         PyObject *mark = remembered == NULL ? NULL : below_attribute(below, remembered, BELOW_MARK);
         PyObject *nodes = mark == NULL ? NULL : below_attribute(below, remembered, BELOW_NODES);
         if (nodes == Py_None) { /* nothing was learned of this edition */

@@ -7,7 +7,7 @@ struct question;
 
 /* The attributes that are read, and the methods: below.c lists them in this order. */
 enum {
-    BELOW_REMEMBERED, BELOW_USED,                         /* of a ZoneImage */
+    BELOW_REMEMBERED, BELOW_USED, BELOW_DIRECT,           /* of a ZoneImage */
     BELOW_NODES, BELOW_NSEC, BELOW_NSEC3, BELOW_MARK,     /* of its Remembered */
     BELOW_FIRSTS, BELOW_KEYS, BELOW_VALUES,               /* of a Chain */
     BELOW_WIRE, BELOW_SPLIT, BELOW_SIGS, BELOW_TYPE,      /* of a Served */

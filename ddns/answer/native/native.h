@@ -9,7 +9,7 @@
  * drain.c   recvmmsg and sendmmsg          streams.c messages over TCP and TLS
  * below.c   names that have no entry       sha1.c    for their hashes in NSEC3
  * ahead.c   prefetching                    guard.c   cookies, response rate limiting, counters
- * objects.c what below.c reads of Python's objects
+ * objects.c what below.c reads of Python's objects          direct.c  zones as the database packed them
  */
 #ifndef DDNS_NATIVE_H
 #define DDNS_NATIVE_H
@@ -103,6 +103,14 @@ int take_form(struct question *question, PyObject *form);
  * it was spelled, *body*, the OPT record. Return its octets; 0 where it does not fit. */
 Py_ssize_t put_answer(const struct question *question, const uint8_t *counts, uint8_t rcode, const uint8_t *body,
                       size_t body_size, uint8_t *out);
+
+/* Return whether questions for *type* can be answered by direct_answer. */
+bool direct_type(uint32_t type);
+
+/* Answer *question*, whose name has the order key *key*, out of *packed*, the octets of a zone as ddns.answer.packed
+ * has them; *apex* is how long the order key of its apex is. As answer_question, but never -1. */
+Py_ssize_t direct_answer(const struct question *question, PyObject *packed, const uint8_t *key, size_t key_size,
+                         size_t apex, uint8_t *out);
 
 /* Return the peer's address as Python's socket module writes it, borrowed from *question*; NULL with an exception. */
 PyObject *question_host(struct question *question);

@@ -8,6 +8,7 @@ static const struct {
 } attributes[BELOW_NAMES] = {
     {"remembered", "ddns.answer.image", "ZoneImage"},
     {"used", "ddns.answer.image", "ZoneImage"},
+    {"direct", "ddns.answer.image", "ZoneImage"},
     {"nodes", "ddns.answer.image", "Remembered"},
     {"nsec", "ddns.answer.image", "Remembered"},
     {"nsec3", "ddns.answer.image", "Remembered"},

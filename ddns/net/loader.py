@@ -1,0 +1,216 @@
+"""Read zones into the table: those that questions wait for, and some ahead of the questions.
+
+Law: one statement is under way at a time. What is asked for meanwhile is the next one, so that a start under load
+costs a statement for a hundred zones and not one for each; what is left of its room is filled with zones ahead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
+
+from twisted.logger import Logger
+
+from ddns.answer.image import ZoneImage
+from ddns.answer.table import Table
+from ddns.answer.window import Window
+from ddns.dns.names import Name
+from ddns.store import editions, published, zones
+from ddns.store.line import Line
+from ddns.store.pool import Pool
+
+log = Logger(namespace="ddns.zones")
+
+LOAD_AT_ONCE = 128  # zones read in one statement
+TURN = 32  # zones that are put in their place, and whose questions are answered, in one turn of the reactor
+PAGE = 500  # RRsets of a larger zone that are read, and put in their place, in one turn
+FOLLOW_AT_ONCE = 64  # editions of a zone read at once before the whole zone is read again instead
+WHOLE = 512  # octets in memory that an RRset is taken for when it is decided whether a zone is held whole
+
+Waiter = Callable[[bool], None]
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
+class Loader:
+    """The zones on their way into *table*; *late* is called with zone and edition where one is behind when it comes."""
+
+    def __init__(self, table: Table, pool: Pool, spawn: Spawn, late: Callable[[int, int], None]) -> None:
+        self._table = table
+        self._pool = pool
+        self._line = Line(pool.dsn, pool.role)
+        self._spawn = spawn
+        self._late = late
+        self.waiting = 0  # how many wait
+        self._waiters: dict[int, list[Waiter]] = {}
+        self._wanted: dict[int, None] = {}
+        self._ahead: Iterator[int] = iter(())
+        self._warm: asyncio.Future[None] | None = None
+        # Zones that are being read, and which edition of them has been heard of meanwhile.
+        self._reading: dict[int, int] = {}
+        self._running = False
+        self._larger: dict[int, Name] = {}
+        self._loading_larger = False
+
+    def want(self, zone: int, waiter: Waiter) -> None:
+        """Have *zone* read, then call *waiter* with whether the database could be asked."""
+        self.waiting += 1
+        waiters = self._waiters.get(zone)
+        if waiters is None:
+            self._waiters[zone] = [waiter]
+            if zone not in self._reading:
+                self._wanted[zone] = None
+        else:
+            waiters.append(waiter)
+        self._run()
+
+    async def read_ahead(self, zone_ids: Iterable[int]) -> None:
+        """Read *zone_ids* where there is room for them, after those that somebody waits for."""
+        self._ahead = iter(zone_ids)
+        self._warm = asyncio.get_running_loop().create_future()
+        self._run()
+        await self._warm
+
+    def note(self, zone: int, edition: int) -> None:
+        """Hear that *edition* of *zone* has been published."""
+        if zone in self._reading:
+            self._reading[zone] = max(edition, self._reading[zone])
+
+    def close(self) -> None:
+        """End the connection."""
+        self._line.close()
+
+    def _run(self) -> None:
+        if not self._running:
+            self._running = True
+            self._spawn(self._load())
+
+    async def _load(self) -> None:
+        try:
+            while ids := self._next():
+                await self._load_some(ids)
+        finally:
+            self._running = False
+            self._ahead = iter(())
+            if self._warm is not None and not self._warm.done():
+                self._warm.set_result(None)
+
+    def _next(self) -> list[int]:
+        """Return the zones that are read next: those that are waited for, then some ahead, while there is room."""
+        ids = []
+        for zone in self._wanted:
+            ids.append(zone)
+            if len(ids) == LOAD_AT_ONCE:
+                break
+        for zone in ids:
+            del self._wanted[zone]
+        table = self._table
+        shelf = table.shelf
+        if len(ids) < LOAD_AT_ONCE and shelf.octets < shelf.most * 3 // 4:  # else others would have to go for them
+            for zone in self._ahead:
+                if table.edition(zone) is None and zone not in self._reading and zone not in self._waiters:
+                    ids.append(zone)
+                    if len(ids) == LOAD_AT_ONCE:
+                        break
+        return ids
+
+    async def _load_some(self, ids: list[int]) -> None:
+        """Load *ids* and tell those who wait; what one of them brings to memory another may not push out before."""
+        table, reading = self._table, self._reading
+        reading.update(dict.fromkeys(ids, 0))
+        rest = dict.fromkeys(ids)
+        try:
+            found = await published.read_packed(self._line, ids)
+            for count, zone in enumerate(ids, 1):
+                row, origin = found.get(zone), table.origin(zone)
+                if row is None or origin is None:
+                    table.forget(zone)
+                elif row.octets is None:
+                    del rest[zone]
+                    self._larger[zone] = origin
+                    continue
+                elif row.edition < reading[zone]:
+                    del rest[zone]
+                    self._again(zone)  # it was read just before somebody published the next edition
+                    continue
+                else:
+                    table.install(ZoneImage(zone, origin, row.edition, row.octets))
+                del rest[zone]
+                self._done(zone, found=True)
+                if not count % TURN:
+                    await asyncio.sleep(0)
+        except Exception:  # noqa: BLE001 - an outage: who waits gets SERVFAIL, the next question tries again
+            log.failure("zones.load failed zones={n}", n=len(rest))
+            self._ahead = iter(())
+            for zone in rest:
+                self._done(zone, found=False)
+        if self._larger and not self._loading_larger:
+            self._loading_larger = True
+            self._spawn(self._load_larger())
+
+    def _again(self, zone: int) -> None:
+        del self._reading[zone]
+        if zone in self._waiters:
+            self._wanted[zone] = None
+
+    def _done(self, zone: int, *, found: bool) -> None:
+        self._reading.pop(zone, None)
+        for waiter in self._waiters.pop(zone, ()):
+            self.waiting -= 1
+            waiter(found)
+
+    # -- zones that are read page by page
+
+    async def _load_larger(self) -> None:
+        try:
+            while self._larger:
+                zone, origin = self._larger.popitem()
+                try:
+                    await self._load_one(zone, origin)
+                except Exception:  # noqa: BLE001 - as above
+                    log.failure("zones.load failed zone={zone}", zone=zone)
+                    self._done(zone, found=False)
+                finally:
+                    self._reading.pop(zone, None)
+        finally:
+            self._loading_larger = False
+
+    async def _load_one(self, zone: int, origin: Name) -> None:
+        """Look at a zone through a window at once; load it then, where its part of the memory holds it.
+
+        Page by page, each in a turn of its own, and with what is published meanwhile.
+        """
+        async with self._pool.snapshot() as conn:
+            row = (await zones.get(conn, [zone])).get(zone)
+            if row is None:
+                self._table.forget(zone)
+                self._done(zone, found=True)
+                return
+            apex = (await published.read_names(conn, [(zone, origin)])).get((zone, origin), ())
+            self._install(Window(zone, origin, row.edition, apex, complete=row.denial != "none"))
+            heard = self._reading[zone]
+            self._done(zone, found=True)
+            most = self._table.shelf.room() // WHOLE
+            if await published.count(conn, zone, most) > most:
+                return
+            self._reading[zone] = heard
+            image = ZoneImage(zone, origin, row.edition, ())
+            page = await published.read_page(conn, zone, None, PAGE)
+            while page:
+                image.load(page)
+                page = await published.read_page(conn, zone, page[-1].name, PAGE)
+        while (newest := max(self._reading[zone], self._table.edition(zone) or 0)) > image.edition:
+            async with self._pool.connection() as conn:
+                steps = await editions.since(conn, zone, image.edition, FOLLOW_AT_ONCE)
+            if not steps or steps[0].number != image.edition + 1:
+                raise LookupError(f"the editions of zone {zone} behind {image.edition} are not there up to {newest}")
+            for step in steps:
+                image.patch(step)
+        self._install(image)
+        self._done(zone, found=True)
+
+    def _install(self, image: ZoneImage) -> None:
+        self._table.install(image)
+        heard = self._reading.get(image.zone_id, 0)
+        if image.edition < heard:
+            self._late(image.zone_id, heard)
