@@ -50,24 +50,22 @@ class VaultError(Exception):
 class SigningKey:
     """A private key that is ready to sign."""
 
-    __slots__ = ("_sign", "algorithm", "public", "tag")
+    __slots__ = ("algorithm", "public", "sign", "tag")
+
+    sign: Callable[[bytes], bytes]
+    """Return the signature over some octets as RFC 6605 §4 or RFC 8080 §4 lays it out."""
 
     def __init__(self, private: EllipticCurvePrivateKey | Ed25519PrivateKey, flags: int) -> None:
-        self._sign: Callable[[bytes], bytes]
         if isinstance(private, Ed25519PrivateKey):
             self.algorithm = int(Algorithm.ED25519)
             octets = private.public_key().public_bytes_raw()
-            self._sign = private.sign
+            self.sign = private.sign
         else:
             self.algorithm = int(Algorithm.ECDSAP256SHA256)
             octets = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
-            self._sign = _p256(private)
+            self.sign = _p256(private)
         self.public = keys.dnskey(flags, self.algorithm, octets)
         self.tag = keys.tag(self.public)
-
-    def sign(self, octets: bytes) -> bytes:
-        """Return the signature over *octets* as RFC 6605 §4 or RFC 8080 §4 lays it out."""
-        return self._sign(octets)
 
     def __repr__(self) -> str:
         return f"SigningKey(tag={self.tag})"

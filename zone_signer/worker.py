@@ -18,6 +18,7 @@ import psycopg
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.records import RRset
+from ddns.store.ear import Ear
 from ddns.store.pool import connect
 from zone_signer import keys as public
 from zone_signer import leases, publishing, refresh, renewal, store
@@ -94,10 +95,10 @@ class Worker:
     async def _listen(self, conn: Conn) -> None:
         async with await connect(self._dsn, ROLE) as listening:
             await listening.execute("LISTEN ddns_pending")
+            ear = Ear(listening)
             while True:
                 await self.sweep(conn)
-                async for _ in listening.notifies(timeout=TIMER, stop_after=1):
-                    pass
+                await ear.wait(TIMER)
 
     async def sweep(self, conn: Conn) -> Sweep:
         """Sign whatever is pending or due, until nothing is; place missing DS records; forget old editions."""

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, Notify, OperationalError
 
 from ddns.dns.names import Name
 from ddns.store import followers, notify
+from ddns.store.ear import Ear
 from ddns.store.pool import connect
 
 log = logging.getLogger(__name__)
@@ -89,11 +90,12 @@ class Feed:
 
     async def _listen(self, conn: AsyncConnection[Any]) -> None:
         clock = asyncio.get_running_loop().time
+        ear = Ear(conn)
         resync_at = clock() + RESYNC
         while True:
-            # It ends by itself when the time is over; to break off would lose what came in the same packet.
-            async for one in conn.notifies(timeout=max(resync_at - clock(), 0.0)):
-                self._tell(one)
+            while (left := resync_at - clock()) > 0:
+                for one in await ear.wait(left):
+                    self._tell(one)
             # A connection that is silently broken shows it here.
             await conn.execute("SELECT 1")
             await self._on_resync(False)

@@ -22,6 +22,7 @@ from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.net.keyring import Keyring
 from ddns.store import followers, notify, transfers
+from ddns.store.ear import Ear
 from ddns.store.pool import Connection, Pool, connect
 from ddns.store.transfers import Notice
 from ddns.transfers import notice
@@ -145,9 +146,9 @@ class Notifier:
 
     async def _watch(self, conn: Connection) -> None:
         """Follow until this process is the one that sends; then send until the connection breaks."""
+        ear = Ear(conn)
         while not await transfers.take_sending(conn):
-            heard = [one async for one in conn.notifies(timeout=FOLLOW)]
-            if heard:
+            if await ear.wait(FOLLOW):
                 await self._changed(conn)
         log.info("notify.sending")
         self._forget()
@@ -158,7 +159,7 @@ class Notifier:
         try:
             while not sending.done():
                 changed = False
-                async for one in conn.notifies(timeout=FOLLOW, stop_after=1):
+                for one in await ear.wait(FOLLOW):
                     if one.channel == notify.ZONES:
                         self._heard(notify.read_zones(one.payload))
                     else:
