@@ -39,6 +39,7 @@ CREATE TYPE commit_answer AS (digest bytea, rcode bigint, ede bigint, text text,
 # Each statement sees what was committed before it began: what is compared behind the lock is as it will be when this
 # is committed. A zone of which something was remembered otherwise, a key, or a request that was answered before ends it
 # with a word about that; then nothing is written. A row that should be there and is not is an exception.
+# Whoever looks for requests by a join has all of them read where there were none when the plan was made.
 COMMIT = """
 CREATE FUNCTION commit_updates(
     follower bigint, latest bigint, asked_zones commit_zone[], asked_keys commit_key[],
@@ -52,12 +53,10 @@ DECLARE
     heard boolean;
     rows bigint;
 BEGIN
-    -- Whoever enters among the followers waits for this to end, or it waits for that: `ddns.store.followers`. It comes
-    -- before all zones (they are sorted, and none is locked before the last one is there), so nobody who has to wait
-    -- for it holds any.
-    PERFORM FROM pg_advisory_xact_lock_shared(7953758699358282086),
-                 unnest(asked_zones) AS asked JOIN zones ON zones.id = asked.id
-    ORDER BY zones.id FOR NO KEY UPDATE OF zones;
+    -- Whoever enters among the followers waits for this to end, or it waits for that: `ddns.store.followers`. There is
+    -- no row to lock before the function was called, so nobody who has to wait for that lock holds a zone.
+    PERFORM FROM pg_advisory_xact_lock_shared(7953758699358282086), zones
+    WHERE zones.id = ANY (ARRAY(SELECT id FROM unnest(asked_zones))) ORDER BY zones.id FOR NO KEY UPDATE OF zones;
 
     SELECT coalesce(
         (SELECT 'zones ' || string_agg(asked.id::text, ' ')
@@ -81,7 +80,8 @@ BEGIN
                     SELECT ',' || string_agg(grants.xmin::text, ',' ORDER BY grants.id) FROM grants
                     WHERE grants.credential = asked.id AND grants.zone = asked.zone), '')) IS NOT TRUE),
         CASE WHEN latest < extract(epoch FROM clock_timestamp())
-               OR EXISTS (SELECT FROM unnest(answers) AS asked JOIN requests ON requests.digest = asked.digest)
+               OR EXISTS (SELECT FROM unnest(answers) AS asked
+                          WHERE (SELECT true FROM requests WHERE requests.digest = asked.digest))
              THEN 'requests' END
     ), EXISTS (SELECT FROM followers WHERE followers.worker <> follower) INTO otherwise, heard;
     IF otherwise IS NOT NULL THEN
