@@ -161,8 +161,11 @@ class Import:
             except BadLine as error:
                 self.report.refuse(number, str(error))
                 continue
-            if named.setdefault(one.name, one) is not one:
-                self.report.there += 1
+            first = named.setdefault(one.name, one)
+            if first is not one:
+                self.report.refuse(
+                    number, f"line {first.line} is {names.to_text(one.name)} already; take one of the two out"
+                )
         missing = await self._missing(lane.conn, list(named.values()))
         if missing:
             await self._make(lane, missing)

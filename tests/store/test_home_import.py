@@ -167,7 +167,10 @@ async def test_what_is_there_is_left_as_it_is(admin, conn, connected, running, b
 
         report = await bring(line("a"), line("c"), line("b"), line("c"), jobs=3)
 
-        assert (report.made, report.there, report.refused) == (1, 3, 0)
+        assert (report.made, report.there, report.refused) == (1, 2, 1)
+        assert [(one.line, one.reason) for one in report.reasons] == [
+            (4, "line 2 is c.homes.test. already; take one of the two out")
+        ]
         assert await rrsets.read_names(admin, [(zone.id, n("new.a.homes.test."))])
 
 
