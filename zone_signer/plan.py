@@ -34,7 +34,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     *sign* and *bare* are published anew, with and without signatures; *drop* is published no more; *old* is what
     stands published at all these places, as far as it was read. *wake* is when the earliest of the
-    signatures that stay falls due. *spread*: new signatures end at different times.
+    signatures that stay falls due. *spread*: new signatures end at different times; *together*: at one time, which is
+    another one in other zones, because all of a small zone is renewed in one go.
     """
 
     origin: Name
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
     old: tuple[SignedRRset, ...] = ()
     wake: int = NEVER
     spread: bool = False
+    together: bool = False
 
     def lines(self) -> Iterator[str]:
         """Yield the plan for people, a line for each RRset."""
@@ -177,7 +179,8 @@ def whole(
                 sign.append(rrset)
                 old.append(there)
         wake = min((due for due, _, _ in kept if due > horizon), default=NEVER)
-    return Plan(origin, tuple(sign), tuple(bare), drop, tuple(old), wake, spread=True)
+    together = len(wanted) <= policy.small
+    return Plan(origin, tuple(sign), tuple(bare), drop, tuple(old), wake, spread=True, together=together)
 
 
 def due_of(sigs: Sequence[Rdata], marks: frozenset[tuple[int, int]], policy: Policy, now: int) -> int | None:

@@ -38,11 +38,11 @@ def carry_out(plan: Plan, signatories: Sequence[Signatory], policy: Policy, now:
     added = [SignedRRset(one.name, one.type, one.ttl, one.rdatas) for one in plan.bare]
     earliest = plan.wake
     window, spread = policy.window, plan.spread
-    inception, expiration = window(plan.origin, 0, now, spread=False)
+    inception, expiration = window(plan.origin, 0, now, spread=spread and plan.together)
     first = expiration
     for one in plan.sign:
         name, rdtype, ttl, rdatas = one.name, one.type, one.ttl, one.rdatas
-        if spread:
+        if spread and not plan.together:
             inception, expiration = window(name, rdtype, now, spread=True)
             first = min(first, expiration)
         sigs = tuple([who.sign(name, rdtype, ttl, rdatas, inception, expiration) for who in signatories])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from signing import NOW, POLICY, read
+from signing import NOW, POLICY, read, vault
 
 from ddns.dns.codes import Type
 from ddns.dns.names import ancestors, from_text
@@ -17,7 +17,8 @@ from zone_signer.denial import chain_owner
 from zone_signer.leases import Lease
 from zone_signer.plan import BadZone
 from zone_signer.policy import DAY, HOUR, Policy, negative_ttl
-from zone_signer.sign import ClockBack, check_clock
+from zone_signer.rrsig import Signatory
+from zone_signer.sign import ClockBack, carry_out, check_clock
 
 ORIGIN = from_text("a.test.")
 ZONE = read(
@@ -178,6 +179,21 @@ def test_signatures_outlive_three_days_without_the_signer():
 def test_a_small_zone_is_renewed_in_one_go_and_a_big_one_in_slices():
     assert POLICY.horizon(NOW, 1000) == NOW + 2 * DAY
     assert POLICY.horizon(NOW, 1001) == NOW + 6 * HOUR
+
+
+def test_small_zones_that_are_signed_together_fall_due_evenly_over_two_days():
+    """However many records each has: a million homes must not come in the first hours."""
+    key, _ = vault().make(ORIGIN, 15)
+    slots = [0] * 8
+    for number in range(400):
+        origin = from_text(f"h{number}.test.")
+        zone = read(f"h{number}.test.", "www 60 A 192.0.2.1", "x 60 A 192.0.2.1")
+        plan = plans.whole(origin, "nsec3", zone, (key.public,), frozenset({(15, key.tag)}), {}, POLICY, NOW)
+        done = carry_out(plan, (Signatory(origin, key),), POLICY, NOW)
+        slots[(done.resign_at - POLICY.due(NOW + POLICY.validity - POLICY.jitter) - 1) // (POLICY.jitter // 8)] += 1
+
+    assert min(slots) > 20
+    assert max(slots) < 100
 
 
 @pytest.mark.parametrize(("ttl", "expected"), [(30, 30), (60, 60), (61, 60)])
