@@ -210,6 +210,8 @@ class Loader:
         self._done(zone, found=True)
 
     def _install(self, image: ZoneImage) -> None:
+        if self._table.origin(image.zone_id) != image.origin:
+            return  # it was removed while it was read
         self._table.install(image)
         heard = self._reading.get(image.zone_id, 0)
         if image.edition < heard:
