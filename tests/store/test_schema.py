@@ -153,3 +153,32 @@ def test_the_cure_that_a_user_without_the_roles_is_told_works(stranger, empty):
     schema.upgrade(stranger)
     schema.check(stranger)
     schema.downgrade(stranger)
+
+
+def test_what_an_update_writes_is_checked_by_domains(dsn):
+    """A CHECK of the table would be read and planned anew by each statement that writes there."""
+    with psycopg.connect(dsn) as conn:
+        checks = conn.execute(
+            """
+            SELECT conname FROM pg_constraint
+            WHERE contype = 'c' AND conrelid::regclass::text
+                  IN ('zones', 'rrsets', 'published_rrsets', 'journal', 'editions', 'requests')
+            """
+        ).fetchall()
+
+        assert checks == [("zone_that_is_its_own_parent",)]
+        for statement, constraint in (
+            ("UPDATE zones SET serial = 4294967296", "serial_beyond_32_bits"),
+            ("INSERT INTO zones (origin, denial, algorithm) VALUES ('', 'nsec5', 13)", "zone_with_unknown_denial"),
+            ("INSERT INTO zones (origin, denial, algorithm) VALUES ('', 'nsec', 5)", "zone_with_unknown_algorithm"),
+            (
+                "INSERT INTO journal (zone, seq, principal, change) VALUES (1, 0, '', '')",
+                "journal_entry_before_the_first",
+            ),
+        ):
+            conn.execute("SAVEPOINT before")
+            conn.execute("INSERT INTO zones (origin, denial, algorithm) VALUES ('x', 'nsec', 13)")
+            with pytest.raises(psycopg.errors.CheckViolation) as caught:
+                conn.execute(statement)
+            assert caught.value.diag.constraint_name == constraint
+            conn.execute("ROLLBACK TO before")
