@@ -202,7 +202,7 @@ class Flood(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 4096
     per_source: Annotated[int, Meta(ge=1, description="Unjudged updates of one address that wait.")] = 256
     strangers: Annotated[
-        float, Meta(gt=0, le=0.9, description="The part of its time that strangers get at least; they get what nobody else uses too.")
+        float, Meta(gt=0, le=0.9, description="The part of its time that strangers get, beside what nobody else uses.")
     ] = 0.2
     known: Annotated[int, Meta(ge=16, description="Addresses with a good signature that are remembered.")] = 65536
     doubts: Annotated[

@@ -76,7 +76,7 @@ from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.worker")
 
-GC_YOUNG = 20_000  # objects made before the collector looks; few of ours are in cycles
+GC_YOUNG = 200_000  # objects made before the collector looks; few of ours are in cycles, most are gone by then
 MOST_TURNS = 32  # times that one question waits for something to be read
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
 
@@ -136,8 +136,9 @@ class Worker:
         self._report = Report(self._rrl.counters, reactor().callLater)
         self._answerer = hot.answerer(self._table, self._rrl)
         self._admission = Admission(
-            self._update, config.admission, options.cookies, time.time, reactor().callLater, time.thread_time
-        )
+            self._update, config.admission, options.cookies, time.time, reactor().callLater, time.thread_time,
+            lambda: self._updates.has_room(),  # noqa: PLW0108 - it is made below
+        )  # fmt: skip
         self._line = Line(config.dsn, "ddns_server")
         follower = secrets.randbits(63)
         self._updates = Updates(

@@ -35,7 +35,9 @@ log = Logger(namespace="ddns.admission")
 TURN = 0.004  # seconds of updates judged before the reactor looks at anything else; what is judged shares a commit
 CROWDED = 0.001  # the same while senders are sent away, so that reading keeps pace with them
 STRANGERS = 0.0005  # seconds of that for strangers
+LEAST = 0.0002  # seconds that strangers must have saved up to be served before the worker sleeps
 SAVED = 0.25  # seconds for which strangers may save up their share, so that a quiet worker takes a burst at once
+PAUSE = 0.002  # seconds until it is looked again whether more may be judged
 IDLE = 9  # times the seconds in which the worker slept go to strangers: they leave a tenth of what nobody else wants
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
@@ -76,7 +78,8 @@ class Admission:
     """The waiting room of one worker: what is `put` or `take`n there, *serve* gets.
 
     *clock* is in seconds since 1970; *later* calls something after so many seconds; *busy* counts the seconds in which
-    this worker has run, by default all.
+    this worker has run, by default all; while it is not *ready*, because too much that is judged waits for its commit,
+    nobody is served: who waits here costs nothing, and who is judged in vain costs others their turn.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Admission:
         clock: Callable[[], float],
         later: Later,
         busy: Callable[[], float] | None = None,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._serve = serve
         self._limits = limits
@@ -102,6 +106,7 @@ class Admission:
         self._saved = limits.share * SAVED
         self._counted = clock()
         self._busy = busy or clock
+        self._ready = ready
         self._ran = self._busy()
         self._armed = False
         self._crowded = False
@@ -182,7 +187,8 @@ class Admission:
         end = now + (CROWDED if self._crowded else TURN)
         self._crowded = False
         proved, first = self._proved, self._first
-        while (proved or first) and clock() < end:
+        ready = self._ready
+        while (proved or first) and clock() < end and ready():
             for queue in (proved, first):
                 if queue:
                     message = queue.take()
@@ -197,11 +203,13 @@ class Admission:
         second = self._second
         # Even after a turn that was full, strangers get what is theirs.
         stop = min(start + self._saved, start + STRANGERS)
-        while second and clock() < stop:
+        while second and clock() < stop and ready():
             message = second.take()
             serve(message.wire, message.asker, message.reply)
         self._saved -= max(0.0, clock() - start)
-        if proved or first or (second and self._saved > 0):
+        if self and not ready():
+            self._arm(PAUSE)
+        elif proved or first or (second and self._saved > LEAST):
             self._arm(0)
         elif second:
             self._arm(STRANGERS)

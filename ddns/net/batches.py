@@ -43,6 +43,7 @@ log = Logger(namespace="ddns.updates")
 
 LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
 SHARED = 4  # updates that make a batch a shared one
+UNDER_WAY = 3  # batches of other zones at work while more than a batch waits: one is read, one signed, one committed
 
 
 AWAY = Answer.of(
@@ -143,6 +144,7 @@ class Batches:
         self._closing = False
         self._repeats: Repeats[Request] = Repeats()
         self._pruned = 0.0
+        self._under_way: dict[asyncio.Task[None], frozenset[int | None]] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -159,6 +161,10 @@ class Batches:
     def is_full(self, key: int) -> bool:
         """Tell whether there is no room for another update of the credential with the id *key*."""
         return self._queue.is_full(key)
+
+    def has_room(self) -> bool:
+        """Tell whether so few wait that more should be judged: a quarter of what may wait at most."""
+        return len(self._queue) < max(self._bounds.waiting // 4, 1)
 
     def add(self, request: Request) -> None:
         """Take *request*, whose `verified` is set, where `is_full` says that there is room."""
@@ -201,17 +207,41 @@ class Batches:
             self._task = self._rest = None
 
     async def _empty(self) -> None:
-        """Settle batch after batch until none waits."""
+        """Settle batch after batch until none waits and none is under way."""
         shared = False
-        while self._queue:
+        while self._queue or self._under_way:
+            if not self._queue:
+                await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+                continue
             if shared and len(self._queue) < self._bounds.at_once:
                 # Clients that wait for each answer send again at once; together they cost one commit, not two.
                 await asyncio.sleep(LINGER)
             batch = self._queue.take_many(self._bounds.at_once)
             shared = len(batch) >= SHARED
-            await self._settle(batch)
+            zones = frozenset(one.verified.zone for one in batch)
+            await self._until_free(zones)
+            if len(self._queue) < self._bounds.at_once or None in zones:
+                await self._settle(batch)
+            else:
+                task = asyncio.ensure_future(self._settle(batch))
+                self._under_way[task] = zones
+                task.add_done_callback(self._settled)
             if self._clock() >= self._pruned + self._bounds.prune_every:
                 await self._prune()
+
+    async def _until_free(self, zones: frozenset[int | None]) -> None:
+        """Wait until no batch under way has any of *zones*, and not too many are: what is judged must be the latest."""
+        while self._under_way and (
+            len(self._under_way) >= UNDER_WAY
+            or None in zones
+            or any(not zones.isdisjoint(theirs) for theirs in self._under_way.values())
+        ):
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("updates.batch_failed reason={reason}", reason=repr(task.exception()))
 
     async def _settle(self, batch: list[Request]) -> None:
         ordinary = [one for one in batch if one.verified.zone is not None]

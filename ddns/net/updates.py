@@ -141,6 +141,10 @@ class Updates:
 
     # -- admission
 
+    def has_room(self) -> bool:
+        """Tell whether more should be judged now: see `Batches.has_room`."""
+        return self._batches.has_room()
+
     def receive(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Take one UPDATE message; *reply* is called once."""
         if self._bounds.encrypted and not asker.transport.encrypted:

@@ -13,7 +13,7 @@ from ddns.dns.names import Name
 from ddns.store.packing import bigints, integers, octets, texts
 from ddns.store.pool import rows
 
-REMOVALS_KEPT = 7 * 86400  # seconds for which the database knows of a removed zone (migration 0009)
+REMOVALS_KEPT = 7 * 86400  # seconds for which the database knows of a removed zone (migration 0008)
 
 
 class Zone(msgspec.Struct, frozen=True):

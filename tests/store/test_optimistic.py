@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, contextmanager
 
 import craft
+import msgspec
 import pytest
 import signing
 from committing import ALL, FOLLOWER, NOBODY, SOME, House, read
@@ -18,6 +19,7 @@ from waiting import TEMPLATE
 from ddns.auth.principal import Grant
 from ddns.dns import names
 from ddns.dns.codes import Rcode
+from ddns.net.batches import UNDER_WAY
 from ddns.net.repeats import ALONG
 from ddns.store import credentials, followers, grants, homes, published, zones
 from ddns.store import signing as signing_rows
@@ -423,4 +425,44 @@ async def test_a_batch_of_many_homes_is_one_statement(house):
             (1, 1, 1)
         ]
         for zone, origin in list(zip(ids, origins, strict=True))[:4]:
+            assert signing.validate(origin, await published.read_zone(house.admin, zone), signing.NOW) > 3
+
+
+async def test_while_many_wait_batches_of_other_zones_are_under_way_together(house):
+    """And those of one zone one after the other, so that each is judged by the latest."""
+    origins = [names.from_text(f"h{number}.example.") for number in range(12)]
+    async with house:
+        ids = [await signing.add(house.admin, names.to_text(origin), "@ 60 A 192.0.2.1") for origin in origins]
+        await house.running.worker.sweep(house.admin)
+        cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
+        (key,) = await cursor.fetchone()
+        for zone, origin in zip(ids, origins, strict=True):
+            await grants.insert(house.admin, key, Grant(zone, origin, rule="zone"))
+        await house.worker.subscriber.resync()
+        house.worker.keyring.forget(None)
+        batches = house.worker.updates._batches
+        batches._bounds = msgspec.structs.replace(batches._bounds, at_once=3)
+        sign, working, most = house.signer.sign, 0, 0
+
+        async def counted(jobs):
+            nonlocal working, most
+            working += 1
+            most = max(most, working)
+            assert len({job.zone for job in jobs}) == len(jobs)
+            try:
+                return await sign(jobs)
+            finally:
+                working -= 1
+
+        house.signer.sign = counted
+        replies = await house.send(
+            *(house.signed_for(origin, ADDRESS[:-4] + bytes((198, 51, 100, turn)), 100 * turn + number)
+              for turn in (1, 2) for number, origin in enumerate(origins))
+        )  # fmt: skip
+
+        assert {reply.rcode() for reply in replies} == {Rcode.NOERROR}
+        assert 1 < most <= UNDER_WAY
+        rows = await zones.get(house.admin, ids)
+        assert {rows[zone].head for zone in ids} == {3}
+        for zone, origin in zip(ids, origins, strict=True):
             assert signing.validate(origin, await published.read_zone(house.admin, zone), signing.NOW) > 3

@@ -23,12 +23,19 @@ class Room:
     def __init__(self, each: float = 0.0, **limits: object) -> None:
         self.now = START
         self.idle = 0.0
+        self.ready = True
         self.each = each
         self.served: list[tuple[str, bytes]] = []
         self.calls: list[float] = []
         self.replies: list[bytes] = []
         self.admission = Admission(
-            self.serve, AdmissionLimits(**limits), COOKIES, lambda: self.now, self.later, self.busy
+            self.serve,
+            AdmissionLimits(**limits),
+            COOKIES,
+            lambda: self.now,
+            self.later,
+            self.busy,
+            lambda: self.ready,
         )
         self.pending: list = []
 
@@ -111,6 +118,22 @@ def test_a_turn_has_an_end_and_the_rest_is_served_later():
     while waiting.pending:
         waiting.pending.pop()()
     assert len(waiting.served) == 30
+
+
+def test_nobody_is_judged_while_too_much_waits_for_its_commit():
+    """Not even who has proved itself: it would be refused, and others would wait for nothing."""
+    waiting = Room()
+    waiting.stream("192.0.2.1")
+    waiting.datagram("198.51.100.1")
+    waiting.ready = False
+
+    waiting.pending.pop()()
+    assert waiting.served == []
+    assert waiting.calls[-1] == room.PAUSE
+
+    waiting.ready = True
+    waiting.pending.pop()()
+    assert [host for host, _ in waiting.served] == ["192.0.2.1", "198.51.100.1"]
 
 
 def test_strangers_have_a_share_of_the_time():

@@ -7,8 +7,8 @@ has old ones, which then are found once too often at worst. A column that is nev
 
 from ddns.migrations import execute
 
-revision = "0009"
-down_revision = "0008"
+revision = "0008"
+down_revision = "0007"
 
 UPGRADE = """
 ALTER TABLE zones ADD COLUMN born xid8 NOT NULL DEFAULT pg_current_xact_id();
