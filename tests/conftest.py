@@ -11,7 +11,6 @@ from ddns.aio import on_loop  # isort: skip
 
 import functools
 import inspect
-import itertools
 import os
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from databases import fresh_database
 from waiting import TEMPLATE, wait_for
 
 from ddns import schema
@@ -29,8 +29,6 @@ from ddns.store.pool import Connection, connect
 
 # What is tested is what is installed: programs that tests start must not import the checkout that they may stand in.
 os.environ["PYTHONSAFEPATH"] = "1"
-
-_numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,21 +74,13 @@ def postgres(scratch: Path) -> Iterator[LocalPostgres]:
 @pytest.fixture
 def empty_database(postgres: LocalPostgres) -> Iterator[str]:
     """The name of a fresh database without our schema."""
-    yield from _database(postgres, "template0")
+    yield from fresh_database(postgres, "template0")
 
 
 @pytest.fixture
 def database(postgres: LocalPostgres) -> Iterator[str]:
     """The name of a fresh, migrated database."""
-    yield from _database(postgres, TEMPLATE)
-
-
-def _database(postgres: LocalPostgres, template: str) -> Iterator[str]:
-    name = f"t{next(_numbers)}"
-    with psycopg.connect(postgres.dsn(OWNER, "postgres"), autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-        yield name
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    yield from fresh_database(postgres, TEMPLATE)
 
 
 @pytest.fixture

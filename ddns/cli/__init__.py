@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import click
 
 from ddns import __version__
-from ddns.answer.twin import TWIN
 
 DONE = 0
 FAILED = 1
@@ -65,8 +64,17 @@ class _Nouns(click.Group):
             formatter.write_dl([(noun, words) for noun, (_, words) in NOUNS.items()])
 
 
+def _tell_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        twin = import_module("ddns.answer.twin").TWIN  # asked for by this alone: it loads what is native
+        click.echo(f"ddns, version {__version__}, {twin}")
+        ctx.exit()
+
+
 @click.group(cls=_Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="ddns", message=f"%(prog)s, version %(version)s, {TWIN}")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_tell_version, help="Show the version."
+)
 def cli() -> None:
     """Give homes signed names that they can prove."""
 

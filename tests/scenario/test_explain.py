@@ -130,12 +130,13 @@ def test_rights_and_records_are_told_to_nobody_who_only_names_a_key(registry, zo
     assert "[tsig-signature-wrong]" in reason(answered(registry, shared)).text
 
 
-def latest(registry, *words, code=None):
-    """Return the latest refusal that fits as soon as it is written."""
+def latest(registry, *words, code=None, naming=""):
+    """Return the latest refusal that fits, and that names *naming*, as soon as it is written."""
 
     def found():
         listed = json.loads(registry.ddns("explain", "--json", "--limit", "1", *words))
-        return listed[0] if listed and code in (None, listed[0]["code"]) else None
+        fits = listed and code in (None, listed[0]["code"]) and naming in json.dumps(listed[0])
+        return listed[0] if fits else None
 
     return eventually(found)
 
@@ -146,7 +147,9 @@ def test_a_refusal_is_found_explained_and_cured_by_the_command_that_is_printed(r
     assert nsupdate(registry, tsig("narrow"), ZONE, *lines)[0] != 0
 
     number = str(
-        latest(registry, "--key", "narrow", "--zone", "example", "--since", "1h", code="name-not-granted")["number"]
+        latest(
+            registry, "--key", "narrow", "--zone", "example", "--since", "1h", code="name-not-granted", naming="cure-me"
+        )["number"]
     )
     before = registry.ddns("explain", number)
     command = next(line for line in before.splitlines() if line.startswith("  ddns grant add"))

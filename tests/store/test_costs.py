@@ -17,8 +17,8 @@ import craft
 import psycopg
 import pytest
 from committing import House
-from conftest import _database
 from cryptography.hazmat.primitives.asymmetric import ec
+from databases import fresh_database
 from signing import add
 from waiting import TEMPLATE
 
@@ -152,7 +152,7 @@ async def import_and_sign(house: House, dsn_for: Any) -> None:
 
 @pytest.mark.parametrize("short", [True, False])
 async def test_daily_work_reads_a_part_of_each_table_that_does_not_grow_with_the_crowd(postgres, tmp_path, short):
-    database = contextmanager(_database)
+    database = contextmanager(fresh_database)
     counted = []
     for work in ((), (updates, servers_day, import_and_sign)):
         with database(postgres, TEMPLATE) as name:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import signing
 from committing import ALL, FOLLOWER, NOBODY, SOME, House, read
-from conftest import _database
+from databases import fresh_database
 from waiting import TEMPLATE
 
 from ddns.auth.principal import Grant
@@ -47,7 +47,7 @@ async def two_houses(postgres, folder, denial: str) -> AsyncIterator[tuple[House
     def dsns(name):
         return lambda role: postgres.dsn("ddns_owner" if role == "owner" else role, name)
 
-    database = contextmanager(_database)
+    database = contextmanager(fresh_database)
     with database(postgres, TEMPLATE) as one, database(postgres, TEMPLATE) as other:
         async with (
             House(dsns(one), folder / "short", denial=denial) as short,

@@ -1,6 +1,6 @@
 """Run a fuzz target, or all of them, under atheris, which looks for octets that reach new code.
 
-    python tests/fuzz/run.py message --seconds 60
+    python tests/fuzz/campaign.py message --seconds 60
 
 The corpus that grows is kept in --corpus and can be used again. What fails is written there as `crash-…` and its octets
 are shown; keep them in tests/vectors/seeds/TARGET/WHAT-IT-SHOWED.hex when the fault is mended.
