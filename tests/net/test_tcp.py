@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from streaming import ANSWER, KNOWN, MESSAGE, Client, Server, framed
-from twins import TWINS
+from twins import TWINS, need_twin
 
 from ddns.net import tcp
 from ddns.net.streams import TURN
@@ -20,6 +20,7 @@ from ddns.net.streams import TURN
 @pytest.fixture(params=TWINS)
 def begin(request):
     """Return what makes a `Server` that is let go of at the end."""
+    need_twin(request.param)
     with contextlib.ExitStack() as stack:
 
         def made(**limits: Any) -> Server:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streaming import ANSWER, KNOWN, MESSAGE, Client, Server, framed
-from twins import TWINS
+from twins import TWINS, need_twin
 
 from ddns.net import certificate as certificates
 from ddns.net import hello
@@ -31,6 +31,7 @@ def made(tmp_path_factory):
 @pytest.fixture(params=TWINS)
 def begin(request, made):
     """Return what makes a `Server` for TLS that is let go of at the end."""
+    need_twin(request.param)
     with contextlib.ExitStack() as stack:
 
         def begin(**limits: Any) -> Server:

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from asking import query
-from twins import TWINS, answerer
+from twins import TWINS, answerer, need_twin
 from twisted.logger import globalLogPublisher
 
 from ddns.answer.answer import Answer
@@ -53,6 +53,7 @@ def remembering():
 @pytest.fixture(params=TWINS)
 def reading(request):
     """Return what makes a reader of either twin, whose table knows one answer, and the list of what it hands over."""
+    need_twin(request.param)
 
     @contextlib.contextmanager
     def make(host, rrl=None, admission=None, *, v6only=True):
