@@ -145,7 +145,7 @@ class Batches:
         self._repeats: Repeats[Request] = Repeats()
         self._pruned = 0.0
         self._under_way: dict[asyncio.Task[None], frozenset[int | None]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Finish what was taken."""
@@ -154,9 +154,10 @@ class Batches:
             self._begin()
         while self._task is not None:
             await asyncio.wait([self._task])
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        looking = list(self._looking)
+        for one in looking:
+            one.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
 
     def is_full(self, key: int) -> bool:
         """Tell whether there is no room for another update of the credential with the id *key*."""
@@ -268,7 +269,9 @@ class Batches:
                 self._fail(batch, AWAY, error)
                 # It may be committed, and nobody else would tell this worker.
                 zones = dict.fromkeys(one.verified.zone for one in batch if one.verified.zone is not None)
-                self._looking = asyncio.ensure_future(self._catch_up(list(zones)))
+                looking = asyncio.ensure_future(self._catch_up(list(zones)))
+                self._looking.add(looking)
+                looking.add_done_callback(self._looking.discard)
                 return
             log.failure("updates.optimist failed")
             tried = Attempt()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import craft
 import msgspec
+import psycopg
 import pytest
 import signing
 from committing import ALL, FOLLOWER, NOBODY, SOME, House, read
@@ -319,6 +320,48 @@ async def test_who_hears_nothing_of_its_commit_sends_it_again_and_it_is_done_onc
 
         assert (first.rcode(), second.rcode()) == (Rcode.SERVFAIL, Rcode.NOERROR)
         assert len((await house.rows())["journal"]) == 3
+
+
+async def test_what_batches_under_way_together_did_unheard_is_looked_up_for_each_and_nobody_looks_on_after_the_end(
+    house,
+):
+    """Each commits, and the answer to it is lost: SERVFAIL, and this worker finds out about both zones."""
+    async with house:
+        other = names.from_text("other.example.")
+        await signing.add(house.admin, names.to_text(other), "@ 60 A 192.0.2.1")
+        await house.running.worker.sweep(house.admin)
+        cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
+        (key,) = await cursor.fetchone()
+        (zone,) = await (
+            await house.admin.execute("SELECT id FROM zones WHERE origin = %s", [names.order_key(other)])
+        ).fetchone()
+        await grants.insert(house.admin, key, Grant(zone, other, rule="zone"))
+        house.worker.keyring.forget(None)
+        await house.worker.load(zone)
+        await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
+        batches = house.worker.updates._batches
+        batches._bounds = msgspec.structs.replace(batches._bounds, at_once=1)
+        run, both = house.line.run, asyncio.Barrier(2)
+
+        async def run_unheard(statement, parameters):
+            await run(statement, parameters)
+            if not await both.wait():
+                await house.admin.execute("LOCK TABLE zones IN ACCESS EXCLUSIVE MODE")  # until both have been counted
+            await both.wait()
+            raise psycopg.OperationalError("the connection is gone")
+
+        house.line.run = run_unheard
+        async with house.admin.transaction():
+            replies = await house.send(
+                house.signed(craft.add("second", 300, "A", "192.0.2.1"), ident=2),
+                house.signed_for(other, ADDRESS, 3),
+            )
+            looking = len(batches._looking)
+            await house.worker.updates.close()
+
+        assert [reply.rcode() for reply in replies] == [Rcode.SERVFAIL, Rcode.SERVFAIL]
+        assert looking == 2
+        assert not [one for one in asyncio.all_tasks() if "_catch_up" in repr(one)]
 
 
 async def test_only_other_followers_are_notified(house, connected):
