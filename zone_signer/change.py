@@ -2,7 +2,8 @@
 
 Law: `questions` says what must be known and is not, `learn` takes the answers, and when nothing is asked any more
 `plan` gives what `plan.whole` would give for the zone as a whole. Where records change but no name comes or goes, no
-type comes or goes and no cut moves, nothing is asked at all: that is the fast path, and most updates take it.
+type comes or goes and no cut moves, nothing is asked at all; servers send most of these as jobs of another kind, in
+few words (`ddns.zone.plain`).
 
 What is read is the committed state; the job's own names lie over it.
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ddns.dns import names
-from ddns.dns.codes import SIGNER_TYPES, Type
+from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
 from ddns.zone.jobs import SignJob
@@ -62,40 +63,6 @@ class _Touched(msgspec.Struct, frozen=True):
 
     before: tuple[RRset, ...]
     after: tuple[RRset, ...]
-
-
-_MOVING = frozenset({int(Type.NS), int(Type.DNAME), *map(int, SIGNER_TYPES)})
-_SOA = int(Type.SOA)
-
-
-def unmoved(job: SignJob) -> Plan | None:
-    """Return what `Change` would plan where a job changes the data of RRsets and nothing else; None: ask `Change`.
-
-    Nearly every update is like that. It may say None of any job: it is a short cut, and `Change` is the law.
-    """
-    for _, types in job.above:
-        if not _MOVING.isdisjoint(types):
-            return None
-    origin = job.origin
-    sign: list[RRset] = []
-    numbered = False
-    for name, before, after in [(node.name, node.before, node.after) for node in job.nodes]:
-        if len(before) != len(after):
-            return None
-        known = {one.type: one for one in before}
-        for one in after:
-            rdtype = one.type
-            was = known.pop(rdtype, None)
-            if was is None or (rdtype in _MOVING and (rdtype != Type.NS or name != origin)):
-                return None
-            if rdtype == _SOA:
-                if name != origin or negative_ttl(was) != negative_ttl(one):
-                    return None
-                numbered = True
-                sign.append(one)
-            elif was != one:
-                sign.append(one)
-    return Plan(origin, tuple(sign)) if numbered else None
 
 
 def _types(rrsets: Iterable[RRset]) -> tuple[int, ...]:

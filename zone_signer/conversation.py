@@ -17,9 +17,9 @@ from collections import deque
 
 import msgspec
 
-from ddns.zone.jobs import MAX_FRAME, Batch, Frames, FrameTooLong, Signed, SignedJob, framed, whole_frame
+from ddns.zone.jobs import MAX_FRAME, Batch, Done, Frames, FrameTooLong, Signed, SignJob, framed, whole_frame
 from zone_signer.helpers import Helpers
-from zone_signer.signer import Signer
+from zone_signer.signer import Signer, failed
 
 log = logging.getLogger("zone_signer")
 
@@ -34,10 +34,10 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Batch)
 
 
-def _answer(batch: Batch, jobs: tuple[SignedJob, ...]) -> bytes:
+def _answer(batch: Batch, jobs: tuple[Done, ...]) -> bytes:
     body = _ENCODER.encode(Signed(batch.id, jobs))
     if len(body) > MAX_FRAME:
-        long = tuple(SignedJob(job.zone, error="the answer is too long for a frame") for job in batch.jobs)
+        long = tuple(failed(job, "the answer is too long for a frame") for job in batch.jobs)
         body = _ENCODER.encode(Signed(batch.id, long))
     return body
 
@@ -232,12 +232,12 @@ class Conversation:
             jobs = await self._desk.signer.sign(batch.jobs)
         except Exception:
             log.exception("signer.bug")
-            jobs = tuple(SignedJob(job.zone, error="the signer failed; its log says where") for job in batch.jobs)
+            jobs = tuple(failed(job, "the signer failed; its log says where") for job in batch.jobs)
         self._finish(_answer(batch, jobs))
 
     async def _answer_by_helper(self, helpers: Helpers, batch: Batch, body: bytes) -> None:
         # A zone that is new is locked by nobody; the others keep people waiting.
-        answer = await helpers.sign(body, first=not all(job.whole for job in batch.jobs))
+        answer = await helpers.sign(body, first=not all(isinstance(job, SignJob) and job.whole for job in batch.jobs))
         if answer is None:
             self._refuse("no helper signs it")  # and so its asker knows that it is left to the signer's own loop
         else:

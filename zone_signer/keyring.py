@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from ddns.dns.names import Name
-from ddns.dns.records import Rdata
+from ddns.dns.records import Rdata, RRset
 from ddns.zone.jobs import SealedKey
 from zone_signer import keys
 from zone_signer.rrsig import Signatory
@@ -31,6 +31,20 @@ class ZoneKeys:
         self.marks = frozenset(who.mark for who in self.signatories)
         self.dnskeys: tuple[Rdata, ...] = tuple(key.public for key in opened)
         self.newest = newest
+
+    def sign(self, rrsets: Sequence[RRset], inception: int, expiration: int) -> tuple[tuple[Rdata, ...], ...]:
+        """Return the RRSIGs of each of *rrsets*, one by every key; times as in `Signatory.sign`."""
+        return tuple(
+            [
+                tuple(
+                    [
+                        who.sign(one.name, one.type, one.ttl, one.rdatas, inception, expiration)
+                        for who in self.signatories
+                    ]
+                )
+                for one in rrsets
+            ]
+        )
 
     def ds(self) -> tuple[Rdata, ...]:
         """Return the DS records that the parent ought to have."""

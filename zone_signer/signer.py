@@ -18,11 +18,12 @@ import msgspec
 import psycopg
 
 from ddns.dns import names
-from ddns.zone.jobs import SealedKey, SignedJob, SignJob
+from ddns.zone.jobs import Done, Job, PlainJob, PlainSigned, SealedKey, SignedJob, SignJob
+from ddns.zone.plain import moves
 from zone_signer import plan as plans
 from zone_signer import store
 from zone_signer.chain import BrokenChain
-from zone_signer.change import Change, Questions, unmoved
+from zone_signer.change import Change, Questions
 from zone_signer.denial import TYPES, NameTooLong
 from zone_signer.keyring import KeyRing, ZoneKeys
 from zone_signer.plan import BadZone, Plan
@@ -47,18 +48,23 @@ class Pool(Protocol):
 class _Task:
     """A job on its way: its keys, what it has worked out, and its answer."""
 
-    __slots__ = ("answer", "change", "job", "keys", "plan", "whole")
+    __slots__ = ("answer", "change", "job", "keys", "whole")
 
-    def __init__(self, job: SignJob) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
         self.keys: ZoneKeys | None = None
         self.change: Change | None = None
-        self.plan: Plan | None = None
-        self.whole = job.whole
-        self.answer: SignedJob | None = None
+        self.whole = isinstance(job, SignJob) and job.whole
+        self.answer: Done | None = None
 
     def fail(self, reason: str) -> None:
-        self.answer = SignedJob(self.job.zone, error=reason)
+        self.answer = failed(self.job, reason)
+
+
+def failed(job: Job, reason: str) -> Done:
+    """Return the answer to *job* that says in one sentence why it was not done."""
+    kind = PlainSigned if isinstance(job, PlainJob) else SignedJob
+    return kind(job.zone, error=reason)
 
 
 def _attempt(task: _Task, work: Callable[..., None], *arguments: object) -> None:
@@ -83,31 +89,41 @@ class Signer:
         self._policy = policy
         self._clock = clock
 
-    def at_once(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...] | None:
+    def at_once(self, jobs: Sequence[Job]) -> tuple[PlainSigned, ...] | None:
         """Answer *jobs* where all that is needed is remembered; None: `sign` must look further.
 
-        This is the way of nearly all updates: a signature for each RRset that changed and one for the SOA.
+        This is the way of nearly all updates: a signature for each RRset that changed and one for the SOA. It may be
+        called in any thread.
         """
         now = int(self._clock())
-        ready: list[tuple[SignJob, ZoneKeys, Plan]] = []
+        remembered = self._ring.get
+        ready: list[tuple[PlainJob, ZoneKeys]] = []
         for job in jobs:
-            if job.whole or job.denial not in TYPES:
+            if not isinstance(job, PlainJob):
                 return None
-            keys = self._ring.get(job.zone, job.origin)
+            keys = remembered(job.zone, job.origin)
             if keys is None or now < keys.newest:
                 return None
-            plan = unmoved(job)
-            if plan is None:
-                return None
-            ready.append((job, keys, plan))
-        return tuple([self._signed(*one, now) for one in ready])
+            ready.append((job, keys))
+        return tuple([self._plain(*one, now) for one in ready])
+
+    def _plain(self, job: PlainJob, keys: ZoneKeys, now: int) -> PlainSigned:
+        """Sign a job in which only data changed."""
+        origin, policy = job.origin, self._policy
+        for one in job.rrsets:
+            if moves(origin, one.name, one.type):
+                return PlainSigned(job.zone, error=f"type {one.type} is not signed without a look at the whole zone")
+        inception, expiration = policy.window(origin, 0, now, spread=False)
+        sigs = keys.sign(job.rrsets, inception, expiration)
+        keys.newest = max(keys.newest, inception)
+        return PlainSigned(job.zone, sigs, policy.due(expiration))
 
     def _signed(self, job: SignJob, keys: ZoneKeys, plan: Plan, now: int) -> SignedJob:
         done = carry_out(plan, keys.signatories, self._policy, now)
         keys.newest = max(keys.newest, now - self._policy.backdate)
         return SignedJob(job.zone, done.added, plan.drop, plan.old, resign_at=done.resign_at)
 
-    async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
+    async def sign(self, jobs: Sequence[Job]) -> tuple[Done, ...]:
         """Answer *jobs* in their order."""
         tasks = [_Task(job) for job in jobs]
         now = int(self._clock())
@@ -134,12 +150,12 @@ class Signer:
         for task in tasks:
             if task.answer is None:
                 _attempt(task, self._finish, task, now)
-        return tuple(task.answer or SignedJob(task.job.zone, error="the signer lost this job") for task in tasks)
+        return tuple(task.answer or failed(task.job, "the signer lost this job") for task in tasks)
 
     async def _find_keys(self, tasks: Sequence[_Task], now: int) -> None:
         unknown = []
         for task in tasks:
-            if task.job.denial not in TYPES:
+            if isinstance(task.job, SignJob) and task.job.denial not in TYPES:
                 task.fail(f"{names.to_text(task.job.origin)} is not to be signed")
             elif not task.whole:
                 task.keys = self._ring.get(task.job.zone, task.job.origin)
@@ -167,6 +183,9 @@ class Signer:
             return
         assert task.keys is not None
         check_clock(task.job.origin, task.keys.newest, now)
+        if isinstance(task.job, PlainJob):
+            task.answer = self._plain(task.job, task.keys, now)
+            return
         task.change = Change(task.job)
         asked = task.change.questions()
         if not asked:
@@ -175,30 +194,31 @@ class Signer:
     async def _read(self, tasks: Sequence[_Task]) -> None:
         """Read for all jobs together until none of them asks any more."""
         while True:
-            asking: list[tuple[_Task, Questions]] = []
+            asking: list[tuple[_Task, SignJob, Questions]] = []
             for task in tasks:
                 _attempt(task, self._ask, task, asking)
             if not asking:
                 return
             async with self._pool.connection() as conn:
-                answers = await store.answers(conn, [(task.job.zone, task.job.denial, asked) for task, asked in asking])
-            for (task, asked), answer in zip(asking, answers, strict=True):
+                answers = await store.answers(conn, [(job.zone, job.denial, asked) for _, job, asked in asking])
+            for (task, _, asked), answer in zip(asking, answers, strict=True):
                 assert task.change is not None
                 _attempt(task, task.change.learn, asked, answer)
 
     @staticmethod
-    def _ask(task: _Task, asking: list[tuple[_Task, Questions]]) -> None:
-        if task.whole or task.change is None:
+    def _ask(task: _Task, asking: list[tuple[_Task, SignJob, Questions]]) -> None:
+        if task.whole or task.change is None or not isinstance(task.job, SignJob):
             return
         asked = task.change.questions()
         if asked.everything:
             task.whole = True
         elif asked:
-            asking.append((task, asked))
+            asking.append((task, task.job, asked))
 
     async def _sign_whole(self, task: _Task, now: int) -> None:
         """Sign a zone that is entirely in the job, or one of which a change moves everything."""
         job = task.job
+        assert isinstance(job, SignJob)
         records = {}
         published: plans.Published = {}
         if not job.whole:
@@ -213,6 +233,7 @@ class Signer:
 
     def _whole(self, task: _Task, records: plans.Records, published: plans.Published, now: int) -> None:
         job = task.job
+        assert isinstance(job, SignJob)
         made: tuple[SealedKey, ...] = ()
         if job.whole:
             key, sealed = self._ring.vault.make(job.origin, job.algorithm)
@@ -230,6 +251,7 @@ class Signer:
         task.answer = SignedJob(job.zone, done.added, plan.drop, plan.old, made, ds, done.resign_at)
 
     def _finish(self, task: _Task, now: int) -> None:
+        assert isinstance(task.job, SignJob)
         assert task.change is not None
         assert task.keys is not None
         task.answer = self._signed(task.job, task.keys, task.change.plan(), now)

@@ -11,7 +11,21 @@ from pathlib import Path
 import msgspec
 
 from ddns.store.prompt import Prompt
-from ddns.zone.jobs import Batch, Frames, FrameTooLong, Signed, SignedJob, SignJob, framed, whole_frame
+from ddns.zone.jobs import (
+    Batch,
+    Done,
+    Frames,
+    FrameTooLong,
+    Job,
+    PlainJob,
+    PlainSigned,
+    Signed,
+    SignedJob,
+    SignJob,
+    framed,
+    whole_frame,
+)
+from ddns.zone.plain import complete, plain
 
 RETRY_AFTER = 0.25  # seconds between two attempts to connect to a signer that is away
 READ = 256 * 1024  # octets that are read at once
@@ -45,10 +59,14 @@ class SignerClient:
         if line is None or line.closed:
             line = self._connected()
         ident = next(self._ids)
+        asked = tuple([plain(job) or job for job in jobs])
         try:
-            return await line.ask(ident, _ENCODER.encode(Batch(ident, tuple(jobs), self._bulk)))
+            answers = await line.ask(ident, _ENCODER.encode(Batch(ident, asked, self._bulk)))
         finally:
             line.forget(ident)
+        if len(answers) != len(asked):
+            raise SignerAway("the signer answered something else than it was asked")
+        return tuple([_answer(*both) for both in zip(asked, answers, strict=True)])
 
     def _connected(self) -> _Line:
         """Connect, which a unix socket does at once or not at all. Raises `SignerAway`."""
@@ -74,6 +92,14 @@ class SignerClient:
             self._line.hang_up("it is closed")
 
 
+def _answer(job: Job, done: Done) -> SignedJob:
+    if isinstance(done, PlainSigned):
+        if not isinstance(job, PlainJob):
+            raise SignerAway("the signer answered something else than it was asked")
+        return complete(job, done)
+    return done
+
+
 class _Line:
     """A connection, and who waits for which answer, for *wait* seconds at most.
 
@@ -89,16 +115,16 @@ class _Line:
         self._buffer = memoryview(bytearray(READ))
         self._frames = Frames()
         self._unsent = bytearray()
-        self._waiting: dict[int, tuple[float, Prompt[tuple[SignedJob, ...]]]] = {}  # in the order of their ends
+        self._waiting: dict[int, tuple[float, Prompt[tuple[Done, ...]]]] = {}  # in the order of their ends
         self._timer: asyncio.TimerHandle | None = None
         self.closed = False
         loop.add_reader(self._descriptor, self._readable)
 
-    def ask(self, ident: int, body: bytes) -> Prompt[tuple[SignedJob, ...]]:
+    def ask(self, ident: int, body: bytes) -> Prompt[tuple[Done, ...]]:
         """Send the batch *ident*; what is returned gets its answer, or `SignerAway`."""
         loop = self._loop
         end = loop.time() + self._wait
-        answer: Prompt[tuple[SignedJob, ...]] = Prompt(loop)
+        answer: Prompt[tuple[Done, ...]] = Prompt(loop)
         self._waiting[ident] = end, answer
         if self._timer is None:
             self._timer = loop.call_at(end, self._look)
@@ -189,6 +215,6 @@ class _Line:
             _fail(answer, reason)
 
 
-def _fail(answer: Prompt[tuple[SignedJob, ...]], reason: str) -> None:
+def _fail(answer: Prompt[tuple[Done, ...]], reason: str) -> None:
     if not answer.done():  # whoever waited was cancelled and has not gone on yet
         answer.set_exception(SignerAway(reason))

@@ -24,7 +24,7 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     after: tuple[RRset, ...]
 
 
-class SignJob(msgspec.Struct, frozen=True, array_like=True):
+class SignJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """Sign what changed in one zone.
 
     *nodes* holds every name whose records changed, completely, and always the apex, whose SOA already
@@ -42,6 +42,17 @@ class SignJob(msgspec.Struct, frozen=True, array_like=True):
     whole: bool = False
 
 
+class PlainJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Sign *rrsets* of one zone, the SOA with its new serial among them, whose data is all that changed (`plain`)."""
+
+    zone: int
+    origin: Name
+    rrsets: tuple[RRset, ...]
+
+
+Job = SignJob | PlainJob
+
+
 class Batch(msgspec.Struct, frozen=True, array_like=True):
     """Jobs of different zones, answered together and in the same order.
 
@@ -49,7 +60,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """
 
     id: int
-    jobs: tuple[SignJob, ...]
+    jobs: tuple[Job, ...]
     bulk: bool = False
 
 
@@ -67,7 +78,7 @@ class SealedKey(msgspec.Struct, frozen=True, array_like=True):
         return f"SealedKey(id={self.id!r}, tag={self.tag})"
 
 
-class SignedJob(msgspec.Struct, frozen=True, array_like=True):
+class SignedJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """What the zone's next edition holds.
 
     *added* is published in place of what stood at each name and type; *gone* are names and types that
@@ -87,11 +98,23 @@ class SignedJob(msgspec.Struct, frozen=True, array_like=True):
     error: str = ""
 
 
+class PlainSigned(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The answer to a `PlainJob`: the *sigs* of each of its RRsets, in their order; the rest as in `SignedJob`."""
+
+    zone: int
+    sigs: tuple[tuple[Rdata, ...], ...] = ()
+    resign_at: int = 0
+    error: str = ""
+
+
+Done = SignedJob | PlainSigned
+
+
 class Signed(msgspec.Struct, frozen=True, array_like=True):
     """The answer to the batch of the same *id*."""
 
     id: int
-    jobs: tuple[SignedJob, ...]
+    jobs: tuple[Done, ...]
 
 
 _LENGTH = struct.Struct("!I")

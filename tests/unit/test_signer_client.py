@@ -46,8 +46,8 @@ class Listener:
         return [msgspec.msgpack.decode(one, type=Batch) for one in found]
 
 
-def answer(ident: int) -> bytes:
-    return framed(msgspec.msgpack.encode(Signed(ident, (ANSWER,))))
+def answer(ident: int, count: int = 1) -> bytes:
+    return framed(msgspec.msgpack.encode(Signed(ident, (ANSWER,) * count)))
 
 
 async def test_all_who_come_while_the_first_connects_are_served_over_one_connection(tmp_path):
@@ -69,12 +69,12 @@ async def test_answers_come_in_any_order_and_in_any_pieces(tmp_path):
         asked = [asyncio.ensure_future(client.sign([JOB] * number)) for number in (1, 2)]
         line = await listener.accept()
         first, second = await listener.batches(line, 2)
-        both = answer(second.id) + answer(first.id)
+        both = answer(second.id, 2) + answer(first.id)
         for octet in both:
             line.send(bytes((octet,)))
             await asyncio.sleep(0)
 
-        assert await asyncio.gather(*asked) == [(ANSWER,)] * 2
+        assert await asyncio.gather(*asked) == [(ANSWER,), (ANSWER,) * 2]
         await client.close()
         line.close()
 
