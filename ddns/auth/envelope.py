@@ -5,6 +5,7 @@ from __future__ import annotations
 from ddns.auth import sig0, trailer, tsig
 from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
+from ddns.dns import twin
 from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.refusal import Refusal
 
@@ -19,6 +20,10 @@ UNSIGNED = Refusal(
 
 def open_signed(wire: bytes) -> TsigRecord | Sig0Record | Refusal:
     """Cut the signature off *wire*, one TSIG or one SIG(0); what is signed is the record's *message*."""
+    return twin.open_signed(wire, TsigRecord, tsig.NAMED, Sig0Record) or _open_signed(wire)
+
+
+def _open_signed(wire: bytes) -> TsigRecord | Sig0Record | Refusal:
     found = trailer.find(wire)
     if found is None:
         return UNSIGNED

@@ -34,7 +34,8 @@ _HASHES = {
 ALGORITHMS = frozenset(_HASHES)
 _SIZES = {algorithm: hashlib.new(name, usedforsecurity=False).digest_size for algorithm, name in _HASHES.items()}
 _WIRE = {algorithm: names.from_text(algorithm) for algorithm in _HASHES}
-_FROM_WIRE = {name: algorithm for algorithm, name in _WIRE.items()}
+NAMED: dict[Name, str] = {name: algorithm for algorithm, name in _WIRE.items()}
+"""Algorithms as they are called in credentials, by the names that they have in messages."""
 
 _FIXED = struct.Struct("!HHIH")
 _OWNER = struct.Struct("!HI")  # class and TTL among the signed variables
@@ -130,7 +131,7 @@ def read(wire: bytes, at: trailer.Trailer) -> TsigRecord | Refusal:
     return TsigRecord(
         name,
         algorithm,
-        _FROM_WIRE.get(algorithm),
+        NAMED.get(algorithm),
         high << 32 | low,
         fudge,
         mac,

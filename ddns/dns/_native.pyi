@@ -1,5 +1,9 @@
 # The native helpers that read and write octets, in C: see `native/native.h`. They are optional; `twin` chooses.
 # Each returns None for what it leaves to its twin in Python.
+from typing import TypeVar
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 
 # Twin of `ddns.dns.names.read`.
 def read_name(wire: bytes, offset: int, /) -> tuple[bytes, int] | None: ...
@@ -13,6 +17,29 @@ def walk(message: bytes, offset: int, count: int, /) -> list[tuple[bytes, int, i
 
 # Twin of `ddns.auth.trailer.find`: the type, the start and the fixed part of the signature record.
 def find_trailer(wire: bytes, /) -> tuple[int, int, int] | None: ...
+
+# Twin of `ddns.auth.envelope.open_signed`, for what is well-formed: *tsig* and *sig0* are the types of the records
+# that it returns, *algorithms* has the name in credentials of each algorithm of TSIG.
+def open_signed(wire: bytes, tsig: type[_T], algorithms: dict[bytes, str], sig0: type[_U], /) -> _T | _U | None: ...
+
+# Twin of `ddns.zone.request.parse`, where there are no prerequisites and each operation is well-formed and of a
+# common type: ID, flags, the zone, the offset behind it, the operations, the names that they mention, what they write,
+# and the rows of the additional section. *records* and *ttl* are the most that is taken.
+def read_update(
+    message: bytes, operation: type[_T], records: int, ttl: int, /
+) -> (
+    tuple[
+        int,
+        int,
+        bytes,
+        int,
+        tuple[_T, ...],
+        tuple[bytes, ...],
+        tuple[tuple[bytes, int], ...],
+        list[tuple[bytes, int, int, int, int, int]],
+    ]
+    | None
+): ...
 
 # Twin of `ddns.store.packing.rows_of`: *kinds* has a letter for each column of *rows*.
 def pack_rows(kinds: bytes, rows: list[tuple[object, ...]], /) -> bytes | None: ...

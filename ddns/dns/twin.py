@@ -9,7 +9,16 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-__all__ = ["find_trailer", "is_pure", "order_key", "pack_rows", "read_name", "walk"]
+__all__ = [
+    "find_trailer",
+    "is_pure",
+    "open_signed",
+    "order_key",
+    "pack_rows",
+    "read_name",
+    "read_update",
+    "walk",
+]
 
 
 def is_pure() -> bool:
@@ -22,9 +31,9 @@ def _leave(*_: object) -> None:
 
 
 if TYPE_CHECKING:
-    from ddns.dns._native import find_trailer, order_key, pack_rows, read_name, walk
+    from ddns.dns._native import find_trailer, open_signed, order_key, pack_rows, read_name, read_update, walk
 else:
-    find_trailer = order_key = pack_rows = read_name = walk = _leave
+    find_trailer = open_signed = order_key = pack_rows = read_name = read_update = walk = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
-            from ddns.dns._native import find_trailer, order_key, pack_rows, read_name, walk
+            from ddns.dns._native import find_trailer, open_signed, order_key, pack_rows, read_name, read_update, walk

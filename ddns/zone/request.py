@@ -100,6 +100,19 @@ class Update(msgspec.Struct, frozen=True):
 
 def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
     """Read the UPDATE *message*, its TSIG or SIG(0) already cut off."""
+    plain = twin.read_update(message, Operation, limits.records_per_update, limits.ttl)
+    if plain is None:
+        return _parse(message, limits)
+    ident, flags, zone, end, operations, mentioned, writes, additional = plain
+    if not additional:
+        return Update(ident, flags, zone, end, (), operations, mentioned, writes)
+    options = _options(message, additional, 0)
+    if isinstance(options, Refusal):
+        return options
+    return Update(ident, flags, zone, end, (), operations, mentioned, writes, None, None, *options)
+
+
+def _parse(message: bytes, limits: Limits) -> Update | Refusal:
     if len(message) < HEADER_SIZE:
         return _malformed("the message is shorter than a header")
     ident, flags, zones, prerequisites, operations, additional = _HEADER.unpack_from(message)
@@ -108,12 +121,11 @@ def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
     try:
         zone = wire.question(message)
         rows = _walk(message, zone.end, prerequisites + operations + additional)
-        edns = _edns(message, rows, prerequisites + operations)
-        if edns is not None and edns.version:  # RFC 6891 §6.1.3
-            return Refusal("edns-version-unknown", Rcode.BADVERS, "Only version 0 of EDNS is spoken here.")
-        lease = _lease(edns)
     except (BadName, BadMessage) as reason:
         return _malformed(str(reason))
+    options = _options(message, rows, prerequisites + operations)
+    if isinstance(options, Refusal):
+        return options
     if zone.type != Type.SOA:  # RFC 2136 §3.1.1
         return _malformed("the type in its zone section must be SOA")
     if zone.rdclass != _IN:
@@ -143,9 +155,19 @@ def parse(message: bytes, limits: Limits = DEFAULT) -> Update | Refusal:
         tuple(dict.fromkeys([row[:2] for row in changes])),
         prerequisite_fault,
         fault,
-        edns,
-        lease,
+        *options,
     )
+
+
+def _options(message: bytes, rows: list[_Row], before: int) -> tuple[Edns | None, Asked | None] | Refusal:
+    """Return the OPT of the additional section, which *before* rows precede, and the lease that it asks for."""
+    try:
+        edns = _edns(message, rows, before)
+        if edns is not None and edns.version:  # RFC 6891 §6.1.3
+            return Refusal("edns-version-unknown", Rcode.BADVERS, "Only version 0 of EDNS is spoken here.")
+        return edns, _lease(edns)
+    except BadMessage as reason:
+        return _malformed(str(reason))
 
 
 def _walk(message: bytes, offset: int, count: int) -> list[_Row]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import struct
+
 import craft
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 from twins import need_native
 
-from ddns.auth import tsig
+from ddns.auth import sig0, tsig
+from ddns.auth.envelope import _open_signed, open_signed
 from ddns.auth.principal import Credential, Secret
 from ddns.auth.trailer import Trailer, _find, find
 from ddns.dns import names, twin
 from ddns.dns.names import BadName
 from ddns.dns.wire import BadMessage
 from ddns.store.packing import Rows, _pack_rows
-from ddns.zone.request import _walk, _walk_slowly
+from ddns.zone.limits import DEFAULT, Limits
+from ddns.zone.request import Operation, _parse, _walk, _walk_slowly, parse
 
 KEY = Credential(0, names.from_text("k.example."), "tsig", "hmac-sha256", secret=Secret(b"s" * 32))
 UPDATE = craft.message(
@@ -25,6 +30,20 @@ UPDATE = craft.message(
     craft.delete_record("@", "MX", "10 www"),
 )
 SIGNED = tsig.sign_request(UPDATE, KEY, 1_800_000_000)[0]
+SIGNED_BY_KEY = sig0.sign_request(
+    UPDATE, ed25519.Ed25519PrivateKey.from_private_bytes(b"k" * 32), names.from_text("k.example."), 1_800_000_000
+)
+OPT = bytes.fromhex("00 0029 04d0 00000000 000c 0002 0008 00001c20 00127500")
+PLAIN = craft.message(
+    craft.delete("www"),
+    craft.delete("WWW", "A"),
+    craft.delete_record("www", "TXT", "one two"),
+    craft.add("www", 300, "A", "192.0.2.1"),
+    craft.add("@", 300, "KEY", "512 3 15 " + "A" * 32 + " " + "A" * 11 + "="),
+    craft.add("_443._tcp.www", 300, "TLSA", "3 1 1 " + "ab" * 32),
+    additional=[OPT],
+)
+FEW = Limits(records_per_update=4, ttl=200)
 
 
 def said(read, *args):
@@ -40,6 +59,9 @@ def same(octets: bytes, offset: int, count: int) -> None:
     assert said(names.read, octets, offset) == said(names._read, octets, offset)
     assert said(_walk, octets, offset, count) == said(_walk_slowly, octets, offset, count)
     assert find(octets) == _find(octets)
+    assert open_signed(octets) == _open_signed(octets)
+    for limits in (DEFAULT, FEW):
+        assert parse(octets, limits) == _parse(octets, limits)
 
 
 def test_they_run_where_they_were_built():
@@ -48,9 +70,15 @@ def test_they_run_where_they_were_built():
     assert twin.walk(UPDATE, 12 + len(craft.ORIGIN) + 4, 4) == _walk_slowly(UPDATE, 12 + len(craft.ORIGIN) + 4, 4)
     assert isinstance(find(SIGNED), Trailer)
     assert twin.find_trailer(SIGNED) is not None
+    for signed, kind in ((SIGNED, tsig.TsigRecord), (SIGNED_BY_KEY, sig0.Sig0Record)):
+        assert isinstance(twin.open_signed(signed, tsig.TsigRecord, tsig.NAMED, sig0.Sig0Record), kind)
+    assert twin.read_update(PLAIN, Operation, 6, 300) is not None
+    assert twin.read_update(PLAIN, Operation, 5, 300) is None
+    assert twin.read_update(PLAIN, Operation, 6, 299) is None
+    assert twin.read_update(UPDATE, Operation, 6, 300) is None
 
 
-@pytest.mark.parametrize("message", [UPDATE, SIGNED])
+@pytest.mark.parametrize("message", [UPDATE, PLAIN, SIGNED, SIGNED_BY_KEY])
 def test_a_message_is_read_alike_however_it_is_cut_or_changed(message):
     end = 12 + len(craft.ORIGIN) + 4
     for at in range(len(message)):
@@ -65,6 +93,28 @@ def test_a_message_is_read_alike_however_it_is_cut_or_changed(message):
 def test_any_octets_are_read_alike(octets, offset, count):
     same(octets, offset, count)
     same(bytes(4) + octets, offset, count)
+
+
+NAMES = st.sampled_from([craft.ORIGIN, craft.name("www"), craft.name("a.b"), names.from_text("example."), b"\xc0\x0c",
+                         b"\3WwW\xc0\x0c", b"\3www\xc0\x12"])  # fmt: skip
+RECORDS = st.builds(
+    lambda owner, kind, rdclass, ttl, data: owner + struct.pack("!HHIH", kind, rdclass, ttl, len(data)) + data,
+    NAMES,
+    st.sampled_from([0, 1, 2, 5, 6, 16, 25, 28, 41, 46, 52, 127, 128, 255, 256]),
+    st.sampled_from([1, 3, 254, 255]),
+    st.sampled_from([0, 0, 60, 2**31 - 1, 2**31]),
+    st.sampled_from([b"", b"\0\0\0\1", bytes(16), b"\1a", b"\2a", b"\3\1\1" + bytes(32), b"\3\1\2" + bytes(64)]),
+)
+
+
+@given(
+    st.lists(RECORDS, max_size=2), st.lists(RECORDS, max_size=6), st.lists(st.one_of(RECORDS, st.just(OPT)), max_size=2)
+)
+def test_updates_are_read_alike(needs, operations, additional):
+    message = craft.message(*operations, needs=needs, additional=additional)
+
+    same(message, 12 + len(craft.ORIGIN) + 4, len(needs) + len(operations) + len(additional))
+    same(tsig.sign_request(message, KEY, 1_800_000_000)[0], 0, 0)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=63), max_size=8))

@@ -1,9 +1,10 @@
-/* The native helpers of reading and writing octets: what names.py, walk.py and rows.py do in Python, in C.
+/* The native helpers of reading and writing octets: what their twins in ddns do in Python, in C.
  *
- * They hold no data and call no Python code. What they do not fully understand they leave to their twins in Python,
+ * They hold no data and call no Python code but the constructors of values that they are given. What they do not fully understand they leave to their twins in Python,
  * which say what is wrong with it: None says so everywhere.
  *
- * names.c  names of messages    walk.c  records of messages    rows.c  rows of Postgres    module.c  the table of functions
+ * names.c   names of messages       walk.c     records of messages    signed.c   TSIG and SIG(0)
+ * request.c updates as values       rows.c     rows of Postgres       module.c   the table of functions
  */
 #ifndef DDNS_DNS_NATIVE_H
 #define DDNS_DNS_NATIVE_H
@@ -26,12 +27,45 @@ size_t name_read(const uint8_t *wire, size_t size, size_t offset, uint8_t out[NA
 /* Return where the name of the message at offset ends, no pointer followed; 0: Python. */
 size_t name_skip(const uint8_t *wire, size_t size, size_t offset);
 
+/* Types of records that mean something here. */
+enum { A = 1, SOA = 6, TXT = 16, SIG = 24, KEY = 25, AAAA = 28, OPT = 41, TLSA = 52, TSIG = 250, ANY_TYPE = 255 };
+enum { IN = 1, NONE = 254, ANY = 255 }; /* classes */
+
+/* A record of a message: its data has length octets and stands at data. */
+struct record {
+    size_t data;
+    unsigned type, class_, length;
+    uint32_t ttl;
+};
+
+/* The owner that was read last, as bytes (owned, NULL at first), and how the message spells it. */
+struct owner {
+    PyObject *name;
+    size_t start, size;
+};
+
+/* Read the record at *offset, and move on behind it. Where it spells its owner as *owner does, that is its owner.
+ * Return false where Python has to, or with an exception. */
+bool record_read(const uint8_t *wire, size_t size, size_t *offset, struct owner *owner, struct record *record);
+
+/* Return the *count* records at offset, behind which the message ends, as a list of (owner, type, class, ttl, offset of
+ * the data, its length). NULL: Python has to, or an exception is set. */
+PyObject *record_rows(const uint8_t *wire, size_t size, size_t offset, size_t count, struct owner *owner);
+
+/* Find the signature record, the last of all: return its type, where it starts, and where its type stands. 0: Python. */
+unsigned trailer_find(const uint8_t *wire, size_t size, size_t *start, size_t *fixed);
+
+/* Return *found*, or None where that is NULL and no exception is set. */
+PyObject *or_none(PyObject *found);
+
 static inline unsigned two_octets(const uint8_t *at) { return (unsigned)at[0] << 8 | at[1]; }
 
 PyObject *native_read_name(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_order_key(PyObject *module, PyObject *name);
 PyObject *native_walk(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_find_trailer(PyObject *module, PyObject *wire);
+PyObject *native_open_signed(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_read_update(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_pack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif
