@@ -17,9 +17,10 @@ class Latencies:
         self.counts = array("q", counts or bytes(8 * BUCKETS))
         self.greatest = 0.0
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float, number: int = 1) -> None:
+        """Count *number* that took so long."""
         at = int(STEP * math.log(seconds * 1e6)) if seconds > 1e-6 else 0
-        self.counts[min(at, BUCKETS - 1)] += 1
+        self.counts[min(at, BUCKETS - 1)] += number
         self.greatest = max(self.greatest, seconds)
 
     def merge(self, other: Latencies) -> None:

@@ -5,25 +5,27 @@ their own keys by SIG(0), each from an address that the server has not seen, whi
 The gateways follow the agent's own rules. One in a hundred has a clock that says 1970 and must first be told the time,
 one has a wrong key and must be refused. --rate is how many come a second; what it leaves of N stays away.
 
-Three processes on --load-cpus: one makes and signs messages some seconds ahead, one is the gateways, one the
-resolvers. Prints how many good updates were confirmed in time, how long they and the answers took, what was lost, and
-the CPU time of the server's processes (--pids) and of the load. Nothing is left behind; the homes keep the addresses.
+All messages and questions are made, and the messages signed, before it begins. Then there are two processes on
+--load-cpus: the gateways and the resolvers, who send and hear many datagrams in one system call. Prints how many good
+updates were confirmed in time, how long they and the answers took, what was lost, and the CPU time of the server's
+processes (--pids) and of the load. A million homes and ten minutes need 2 GiB. Nothing is left behind; the homes keep
+the addresses.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
-import queue
 import resource
 import sys
 import time
+from collections import Counter
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
-from multiprocessing.queues import Queue
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -32,9 +34,10 @@ import processes
 from latency import Latencies
 from storm import check, presign, resolvers
 from storm.gateways import Gateways
-from storm.presign import AHEAD, CLOCK, GOOD, KEY, PIECE, Message
+from storm.presign import CLOCK, GOOD, KEY, Message
 
-LEAD = 3  # seconds from now to the start: the first messages are ready then
+LEAD = 1.0  # seconds from now to the start
+MADE = 25_000.0  # messages and questions that are made in a second, roughly: signatures are good for minutes
 SPARE = 0.98  # part of the time in which the homes come, so that the last one too has time to be done
 TELL = 10.0  # seconds between two lines
 ENDING = 15.0  # seconds that the helpers get to end
@@ -47,15 +50,24 @@ class Teller:
         self._gateways, self._pipe, self._start, self._every = gateways, pipe, start, every
         self._next = start + every
         self.last: object = None
+        self._asked = False
         print("    s     begun      done   open  again   p50 / p99 ms   questions   p50 / p99 ms", flush=True)
 
     def __call__(self) -> None:
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + self._every
-        gateways = self._gateways
+        if self.last is None:  # nobody waits for the resolvers: they say it when they look
+            if not self._asked:
+                self._asked = True
+                with contextlib.suppress(OSError):
+                    self._pipe.send(True)
+            if not self._pipe.poll():
+                return
         asked, since = self._resolvers()
+        self._asked = False
+        self._next = max(self._next + self._every, now)
+        gateways = self._gateways
         print(
             f"{now - self._start:5.0f} {sum(gateways.begun.values()):9,} {sum(gateways.done.values()):9,} "
             f"{gateways.open:6,} {gateways.again:6,} {_pair(gateways.since):>14} {asked:11,} {_pair(since):>14}",
@@ -66,7 +78,6 @@ class Teller:
     def _resolvers(self) -> tuple[int, Latencies]:
         with contextlib.suppress(OSError, EOFError):
             if self.last is None:
-                self._pipe.send(True)
                 found = self._pipe.recv()
                 if found is not None:
                     return found
@@ -91,42 +102,37 @@ def storm(o: argparse.Namespace) -> dict[str, object]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     context = multiprocessing.get_context("spawn")
-    if o.warm:
-        _warm(context, server, o, cpus)
-    wall, start = int(time.time()) + LEAD, time.monotonic() + LEAD
-
-    messages: Queue[list[Message]] = context.Queue(max(int(AHEAD * rate / PIECE), 2))
     ours, theirs = context.Pipe()
-    signing = (messages, o.homes, take, rate, generation, wall, cpus)
-    asking = (theirs, server, o.homes, o.questions, seconds, start, cpus)
-    helpers = [context.Process(target=presign.run, args=signing), context.Process(target=resolvers.run, args=asking)]
-
-    def source() -> list[Message] | None:
-        with contextlib.suppress(queue.Empty):
-            return messages.get_nowait()
-        return None
-
+    asking = (theirs, server, o.homes, o.questions, (o.warm, seconds), cpus)
+    helper = context.Process(target=resolvers.run, args=asking)
     print(f"{take:,} of {o.homes:,} homes come back, {rate:,.0f} a second; {o.questions:,.0f} questions a second")
-    for helper in helpers:
-        helper.start()
+    helper.start()
+    messages = _messages(context, o, take, rate, generation, cpus)
+    ours.recv()
+    if o.warm:
+        print(f"{o.warm:,.0f} s of questions before it begins", flush=True)
+    ours.send(time.monotonic())
+    ours.recv()
+    ours.recv()
+    gc.freeze()
+    start = time.monotonic() + LEAD
+    ours.send(start)
     gateways = Gateways(server, generation, hard - 200)
     teller = Teller(gateways, ours, start, min(TELL, seconds / 4))
     try:
         time.sleep(max(0.0, start - time.monotonic()))
         before, own = processes.cpu(o.pids), time.process_time()
-        took = gateways.run(source, start, seconds, teller)
+        took = gateways.run(messages, start, seconds, teller)
         in_time = {kind: gateways.done[kind] for kind in (GOOD, CLOCK, KEY)}
         used, own = processes.cpu_between(before, processes.cpu(o.pids)), time.process_time() - own
-        signing_cpu = processes.cpu([helpers[0].pid or 0])
         asked = _last(teller, ours, start + seconds)
     finally:
         gateways.close()
-        for helper in helpers:
-            helper.terminate()
-            helper.join(ENDING)
-        messages.cancel_join_thread()
+        helper.terminate()
+        helper.join(ENDING)
     faults = [text for number in gateways.sample if (text := check.fault(server, number, generation))]
-    expected = [sum(presign.kind_of(number) == kind for number in presign.order(o.homes, take)) for kind in range(3)]
+    kinds = Counter(kind for _, _, kind, _ in messages)
+    expected = [kinds[kind] for kind in range(3)]
     waits = asked.pop("waits")
     assert isinstance(waits, Latencies)
     return {
@@ -139,24 +145,21 @@ def storm(o: argparse.Namespace) -> dict[str, object]:
         "unproved_time": gateways.unproved_time, "held_back": gateways.held_back,
         "behind_ms": round(1000 * gateways.behind, 1), "questions": {**asked, **waits.summary()},
         "server_cpu_s": round(used, 2), "gateways_cpu_s": round(own, 2),
-        "signing_cpu_s": round(sum(signing_cpu.values()) / 1e9, 2),
         "checked": len(gateways.sample), "faults": len(faults), "first_fault": faults[0] if faults else "",
     }  # fmt: skip
 
 
-def _warm(context: SpawnContext, server: tuple[str, int], o: argparse.Namespace, cpus: set[int]) -> None:
-    """Have the resolvers ask as they do every day: the power has failed in the homes, the server has been there."""
-    print(f"{o.warm:,.0f} s of questions before it begins", flush=True)
-    ours, theirs = context.Pipe()
-    asking = context.Process(
-        target=resolvers.run, args=(theirs, server, o.homes, o.questions, o.warm, time.monotonic() + 1, cpus)
-    )
-    asking.start()
-    with contextlib.suppress(EOFError, OSError):
-        while ours.poll(o.warm + ENDING) and not isinstance(ours.recv(), dict):
-            pass
-    asking.terminate()
-    asking.join(ENDING)
+def _messages(
+    context: SpawnContext, o: argparse.Namespace, take: int, rate: float, generation: int, cpus: set[int]
+) -> list[Message]:
+    """Return all messages in the order in which they are due, signed for about then."""
+    begun = int(time.time() + o.warm + LEAD + take / (MADE * len(cpus)))
+    tasks = presign.tasks(o.homes, take, rate, generation, begun)
+    out: list[Message] = []
+    with context.Pool(len(cpus), os.sched_setaffinity, (0, cpus)) as pool:
+        for piece in pool.imap(presign.make, tasks):
+            out += piece
+    return out
 
 
 def _last(teller: Teller, pipe: Connection, end: float) -> dict[str, object]:
@@ -196,8 +199,7 @@ def lines(found: dict[str, object]) -> str:
             ),
             (
                 f"CPU: server {float(str(found['server_cpu_s'])) / seconds:.2f} of a core; load: gateways "
-                f"{float(str(found['gateways_cpu_s'])) / seconds:.2f}, signing "
-                f"{float(str(found['signing_cpu_s'])) / seconds:.2f}, resolvers {questions['cpu_s'] / seconds:.2f}; "
+                f"{float(str(found['gateways_cpu_s'])) / seconds:.2f}, resolvers {questions['cpu_s'] / seconds:.2f}; "
                 f"the load was {found['behind_ms']} ms late at most"
             ),
             f"looked up afterwards: {found['checked']} homes, {found['faults']} wrong {found['first_fault']}",

@@ -3,7 +3,8 @@
 Law: the rules are the agent's own (`ddns.gateway.retry`, `ddns.gateway.client`): UDP, again with the same octets, every
 third try by TCP, TCP at once where the answer is truncated, a late answer counts, a fresh signature each minute, and
 where the clock is wrong the time that the registry proves. Each home has an address of its own that the server has
-never seen. Nothing waits for anybody: homes come when they are due, however slow the server is.
+never seen; by UDP they share a socket, for TCP each has its own. Nothing waits for anybody: homes come when they are
+due, however slow the server is.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import random
 import select
 import socket
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 import homes
 from latency import Latencies
 from storm import presign
+from storm.datagrams import SLOTS, Datagrams, address_of
 from storm.presign import CLOCK, GOOD, KEY, Message
 
 from ddns.auth import tsig
@@ -32,23 +34,25 @@ from ddns.gateway import reply, retry, update
 from ddns.gateway.client import is_temporary
 from ddns.gateway.reply import Reply, Request
 
+FIRST_ADDRESS = 127 << 24 | 16 << 16  # below those of the homes
 FIRST, ASKING, AGAIN = range(3)  # what a home is about: its update, what time it is, its update with that time
 TURN = 64  # homes that come, and tries that are made, before answers are looked at again
+TICK = 0.002  # seconds for which what is due by UDP may gather
+ROOM = 640  # octets kept for a message that leaves
 EVENTS = 256  # answers looked at before the clock is
 SAMPLE = 50  # homes whose new addresses are looked up in the end
 
 
-def address(number: int) -> str:
-    """Return the home's own address on loopback."""
-    spread = number + (16 << 16)
-    return f"127.{spread >> 16 & 255}.{spread >> 8 & 255}.{spread & 255}"
+def address(number: int) -> bytes:
+    """Return the four octets of the home's own address on loopback."""
+    return (FIRST_ADDRESS + number).to_bytes(4, "big")
 
 
 class Home:
     """One home on its way."""
 
     __slots__ = (
-        "began", "coming", "datagrams", "going", "kind", "message", "number", "over", "pauses", "request", "signed_at",
+        "began", "coming", "going", "kind", "message", "number", "over", "pauses", "request", "signed_at",
         "stage", "stream", "streaming", "turn",
     )  # fmt: skip
 
@@ -59,7 +63,6 @@ class Home:
         self.turn = 0
         self.over = False
         self.streaming = False  # by TCP from now on
-        self.datagrams: socket.socket | None = None
         self.stream: socket.socket | None = None
         self.going = self.coming = b""
         self.request: Request | None = None  # of the question for the time
@@ -75,6 +78,14 @@ class Gateways:
     def __init__(self, server: tuple[str, int], generation: int, most: int) -> None:
         self._server, self._generation, self._most = server, generation, most
         self._epoll = select.epoll()
+        self._datagrams = Datagrams(server)
+        self._epoll.register(self._datagrams.fileno(), select.EPOLLIN)
+        self._leaving = bytearray(SLOTS * ROOM)
+        self._base = address_of(self._leaving)
+        self._slot = 0  # how many leave next
+        for slot in range(SLOTS):
+            self._datagrams.tail(slot, 0, 0)
+        self._on_the_way: dict[int, Home] = {}
         self._by_fd: dict[int, tuple[Home, socket.socket]] = {}
         self._timers: list[tuple[float, int, Home, int]] = []
         self._order = itertools.count()
@@ -96,35 +107,28 @@ class Gateways:
     @property
     def open(self) -> int:
         """Return how many homes are on their way."""
-        return sum(self.begun.values()) - sum(self.done.values()) - sum(self.refused.values())
+        return len(self._on_the_way)
 
-    def run(
-        self, source: Callable[[], list[Message] | None], start: float, seconds: float, tell: Callable[[], None]
-    ) -> float:
+    def run(self, messages: Sequence[Message], start: float, seconds: float, tell: Callable[[], None]) -> float:
         """Return the seconds that it took; *start* is of the monotonic clock, *tell* is called once in a while.
 
-        *source* gives the next messages, none where there are none yet, and an empty list at the end.
+        The kernel wakes this program for answers; what is due is looked at each `TICK`, and leaves together.
         """
-        waiting: deque[Message] = deque()
-        ended = False
+        came, number = 0, len(messages)
         while (now := time.monotonic()) < start + seconds:
-            while not ended and len(waiting) < TURN:
-                piece = source()
-                if piece is None:
+            for _ in range(TURN):
+                if came == number or start + messages[came][0] > now:
                     break
-                ended = not piece
-                waiting.extend(piece)
-            came = 0
-            while waiting and start + waiting[0][0] <= now and came < TURN:
                 if len(self._by_fd) >= self._most:
                     self.held_back += 1
                     break
-                when, number, kind, octets = waiting.popleft()
+                when, home_number, kind, octets = messages[came]
+                came += 1
                 self.behind = max(self.behind, now - start - when)
-                home = Home(number, kind, octets, start + when, retry.waits(self._dice.random))
+                home = Home(home_number, kind, octets, start + when, retry.waits(self._dice.random))
+                self._on_the_way[home_number] = home
                 self.begun[kind] += 1
                 self._send(home, now)
-                came += 1
             for _ in range(TURN):
                 if not self._timers or self._timers[0][0] > now:
                     break
@@ -132,13 +136,19 @@ class Gateways:
                 if not home.over and home.turn == turn:
                     self.again += 1
                     self._send(home, now)
-            opened = self.open
-            self.most_open = max(self.most_open, opened)
-            if ended and not waiting and not opened:
+            self._flush()
+            self.most_open = max(self.most_open, len(self._on_the_way))
+            if came == number and not self._on_the_way:
                 break
-            due = min(start + waiting[0][0] if waiting else now + 0.01, self._timers[0][0] if self._timers else now + 1)
-            for fd, events in self._epoll.poll(max(0.0, min(due - now, 0.05)), EVENTS):
-                self._ready(fd, events)
+            due = min(
+                start + messages[came][0] if came < number else now + TICK,
+                self._timers[0][0] if self._timers else now + TICK,
+            )
+            for fd, events in self._epoll.poll(TICK if due > now else 0, EVENTS):
+                if fd == self._datagrams.fileno():
+                    self._hear()
+                else:
+                    self._ready(fd, events)
             tell()
         return time.monotonic() - start
 
@@ -146,6 +156,7 @@ class Gateways:
         """Give up whoever is still on the way."""
         for home, _ in list(self._by_fd.values()):
             self._end(home)
+        self._datagrams.close()
         self._epoll.close()
 
     # -- tries ----------------------------------------------------------------------------------------------
@@ -161,11 +172,19 @@ class Gateways:
             if home.streaming or turn % 3 == 2:
                 self._connect(home)
                 return
-            if home.datagrams is None:
-                home.datagrams = self._socket(home, socket.SOCK_DGRAM)
-                home.datagrams.connect(self._server)
-                self._watch(home, home.datagrams, select.EPOLLIN)
-            home.datagrams.send(home.message)
+            if self._slot == SLOTS:
+                self._flush()
+            slot, size = self._slot, len(home.message)
+            self._leaving[slot * ROOM : slot * ROOM + size] = home.message
+            self._datagrams.put(slot, self._base + slot * ROOM, size)
+            self._datagrams.source(slot, address(home.number))
+            self._slot = slot + 1
+
+    def _flush(self) -> None:
+        """Send what has gathered; what the kernel has no room for is lost, as on the way."""
+        if self._slot:
+            self._datagrams.send(0, self._slot)
+            self._slot = 0
 
     def _sign(self, home: Home, now: int) -> None:
         message = presign.wire(
@@ -190,12 +209,11 @@ class Gateways:
 
     # -- sockets --------------------------------------------------------------------------------------------
 
-    def _socket(self, home: Home, kind: int) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, kind)
-        sock.setblocking(False)
-        if kind == socket.SOCK_STREAM:  # the kernel picks the port when it knows both ends
-            sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
-        sock.bind((address(home.number), 0))
+    def _socket(self, home: Home) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        # The kernel picks the port when it knows both ends.
+        sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+        sock.bind((socket.inet_ntoa(address(home.number)), 0))
         return sock
 
     def _watch(self, home: Home, sock: socket.socket, events: int) -> None:
@@ -212,22 +230,30 @@ class Gateways:
             self._unwatch(home.stream)
         self.streams += 1
         home.going, home.coming = len(home.message).to_bytes(2, "big") + home.message, b""
-        home.stream = self._socket(home, socket.SOCK_STREAM)
+        home.stream = self._socket(home)
         with contextlib.suppress(BlockingIOError):
             home.stream.connect(self._server)
         self._watch(home, home.stream, select.EPOLLOUT)
 
     def _drop(self, home: Home) -> None:
-        for sock in (home.datagrams, home.stream):
-            if sock is not None:
-                self._unwatch(sock)
-        home.datagrams = home.stream = None
+        if home.stream is not None:
+            self._unwatch(home.stream)
+        home.stream = None
 
     def _end(self, home: Home) -> None:
         home.over = True
+        self._on_the_way.pop(home.number, None)
         self._drop(home)
 
     # -- answers --------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        datagrams = self._datagrams
+        for slot in range(datagrams.receive()):
+            octets, host = datagrams.answer(slot)
+            home = self._on_the_way.get(int.from_bytes(host, "big") - FIRST_ADDRESS)
+            if home is not None:
+                self._read(home, octets, datagram=True)
 
     def _ready(self, fd: int, events: int) -> None:
         found = self._by_fd.get(fd)
@@ -235,9 +261,7 @@ class Gateways:
             return
         home, sock = found
         try:
-            if sock is home.datagrams:
-                self._read(home, sock.recv(4096), datagram=True)
-            elif events & select.EPOLLOUT:
+            if events & select.EPOLLOUT:
                 sock.send(home.going)
                 self._epoll.modify(sock, select.EPOLLIN)
             else:

@@ -1,4 +1,4 @@
-"""The homes' messages, made and signed some seconds before they are sent, in a process of their own.
+"""The homes' messages, made and signed before the storm begins: what signing costs is not taken from the server.
 
 A home's message is what `ddns gateway publish` sends. One home in a hundred has a clock that says 1970, one a key that
 is not its home's: half of these do not name the enrolled key, half name it and are signed by another.
@@ -6,10 +6,7 @@ is not its home's: half of these do not name the enrolled key, half name it and 
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Iterator
-from multiprocessing.queues import Queue
 
 import homes
 
@@ -20,13 +17,14 @@ from ddns.gateway.state import Device
 
 GOOD, CLOCK, KEY = range(3)
 ODD = 100  # of so many homes one has a wrong clock and one a wrong key
-PIECE = 50  # messages that go through the queue together
-AHEAD = 5.0  # seconds of messages that wait to be sent
+PIECE = 500  # messages that are made together
 STEP = 2_654_435_761  # a prime: homes come in an order that has nothing to do with their names
 STRANGER = 1 << 40  # added to a home's number, the number of a key that is nobody's
 WRONG_DAY = 86_400  # what a clock says that knows nothing: the second of January 1970
 
 Message = tuple[float, int, int, bytes]  # seconds after the start, the home, its kind, the octets
+# Homes there are, how many come, the first of a piece, its size, homes a second, generation, start (since 1970).
+Task = tuple[int, int, int, int, float, int, int]
 
 
 def kind_of(number: int) -> int:
@@ -62,34 +60,22 @@ def first_message(number: int, generation: int, dice: random.Random, now: int) -
     return sig0.sign_request(message, homes.private_key(number + STRANGER), name, now)
 
 
-def order(count: int, take: int) -> Iterator[int]:
-    """Yield *take* of the homes 1 to *count*, none twice, neighbours far apart."""
-    for at in range(take):
-        yield at * STEP % count + 1
+def home(at: int, count: int) -> int:
+    """Return which of the homes 1 to *count* comes as number *at*: none twice, neighbours far apart."""
+    return at * STEP % count + 1
 
 
-def arrivals(count: int, take: int, rate: float, dice: random.Random) -> Iterator[tuple[float, int]]:
-    """Yield when each home comes back, in seconds: by chance, but *rate* in every second."""
-    for at, number in enumerate(order(count, take)):
-        yield (at + dice.random()) / rate, number
+def make(task: Task) -> list[Message]:
+    """Return some of the messages, signed for the moments at which they are due."""
+    count, take, first, size, rate, generation, start = task
+    dice = random.Random(generation << 32 | first)
+    out = []
+    for at in range(first, min(first + size, take)):
+        when, number = (at + dice.random()) / rate, home(at, count)
+        out.append((when, number, kind_of(number), first_message(number, generation, dice, start + int(when))))
+    return out
 
 
-def run(
-    out: Queue[list[Message]], count: int, take: int, rate: float, generation: int, start: int, cpus: set[int]
-) -> None:
-    """Put all messages into *out*, signed for the moment at which they are due; *start* in seconds since 1970.
-
-    The queue's bound keeps this process `AHEAD` of the clock and no more. An empty piece is the end.
-    """
-    os.sched_setaffinity(0, cpus)
-    os.nice(5)  # it has time; who measures has none
-    dice = random.Random(generation)
-    piece: list[Message] = []
-    for when, number in arrivals(count, take, rate, dice):
-        piece.append((when, number, kind_of(number), first_message(number, generation, dice, start + int(when))))
-        if len(piece) == PIECE:
-            out.put(piece)
-            piece = []
-    if piece:
-        out.put(piece)
-    out.put([])
+def tasks(count: int, take: int, rate: float, generation: int, start: int) -> list[Task]:
+    """Return what `make` makes all messages of, in their order."""
+    return [(count, take, first, PIECE, rate, generation, start) for first in range(0, take, PIECE)]

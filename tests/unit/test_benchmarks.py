@@ -4,6 +4,7 @@ import base64
 import json
 import math
 import random
+import socket
 from collections import Counter
 
 import flame
@@ -12,10 +13,12 @@ from latency import Latencies
 from make_homes import CHUNK, by_rank, import_lines, tasks, zipf
 from run.results import newest, table
 from storm import presign
+from storm.datagrams import Datagrams, address_of
 from storm.gateways import address
+from storm.resolvers import STRIDE, questions
 
 from ddns.auth import keys, sig0
-from ddns.dns import names
+from ddns.dns import names, wire
 
 
 def test_homes_are_those_of_the_comparison_harness():
@@ -63,10 +66,14 @@ def test_wanted_names_are_wanted_as_often_as_their_rank_says():
 def test_every_home_comes_back_once_and_in_time():
     """In no order that its name gives away."""
 
-    come = list(presign.arrivals(1000, 1000, 50.0, random.Random(1)))
+    homes_count = 1100
+    come = [one for task in presign.tasks(homes_count, 1050, 50.0, 1, 1_900_000_000) for one in presign.make(task)]
 
-    assert sorted(number for _, number in come) == list(range(1, 1001))
-    assert all(at / 50 <= when < (at + 1) / 50 for at, (when, _) in enumerate(come))
+    assert len({number for _, number, _, _ in come}) == 1050
+    assert {number for _, number, _, _ in come} <= set(range(1, homes_count + 1))
+    assert all(at / 50 <= when < (at + 1) / 50 for at, (when, _, _, _) in enumerate(come))
+    record = sig0.cut(next(octets for when, _, kind, octets in come if when > 15 and kind == presign.GOOD))
+    assert sig0.in_time(record, 1_900_000_015) is None
 
 
 def test_one_home_in_a_hundred_has_a_wrong_clock_and_one_a_wrong_key():
@@ -106,7 +113,46 @@ def test_homes_of_one_storm_have_addresses_of_their_own():
     seen = {address(number) for number in range(1, 1_000_001, 997)}
 
     assert len(seen) == len(range(1, 1_000_001, 997))
-    assert all(16 <= int(one.split(".")[1]) < 32 for one in seen)
+    assert all(one[0] == 127 and 16 <= one[1] < 32 for one in seen)
+
+
+def test_datagrams_leave_from_many_addresses_and_answers_are_told_apart():
+    """One socket stands for all senders: who is asked sees another address for each, and its answers find them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        datagrams = Datagrams(server.getsockname())
+        texts = bytearray(b"headtail")
+        for slot in range(3):
+            datagrams.source(slot, address(slot + 1))
+            datagrams.put(slot, address_of(texts), slot + 1)
+            datagrams.tail(slot, address_of(texts) + 4, 4)
+
+        sent = datagrams.send(0, 3)
+        heard = [server.recvfrom(100) for _ in range(3)]
+        for octets, peer in heard:
+            server.sendto(octets.upper(), peer)
+        came = datagrams.receive()
+
+        assert (sent, came) == (3, 3)
+        assert [octets for octets, _ in heard] == [b"htail", b"hetail", b"heatail"]
+        assert [socket.inet_aton(peer[0]) for _, peer in heard] == [address(1), address(2), address(3)]
+        assert [datagrams.answer(slot) for slot in range(3)] == [
+            (b"HTAIL", address(1)), (b"HETAIL", address(2)), (b"HEATAIL", address(3)),
+        ]  # fmt: skip
+        assert (datagrams.column(2, 3), datagrams.hosts(3, 3)) == (b"ATA", bytes((1, 2, 3)))
+        datagrams.close()
+
+
+def test_questions_are_made_ahead_and_their_numbers_say_who_asks_with_which_id():
+    """Each is a question that parses, about a home or a name beside one."""
+    made = questions(1000, 70, random.Random(1))
+
+    seen = [bytes(made[at * STRIDE : at * STRIDE + made[at * STRIDE + STRIDE - 1]]) for at in range(70)]
+
+    assert [int.from_bytes(one[:2], "big") for one in seen] == [at // 32 for at in range(70)]
+    assert all(wire.question(one).end == len(one) for one in seen)
+    assert all(b"\5homes\7example\0" in one for one in seen)
 
 
 def line(what, who, value, unit="a CPU s", row="hot", run=1):
