@@ -1,19 +1,23 @@
 """What is said at the signer's socket: frames of `ddns.zone.jobs` in, frames out. Bounded, and it trusts no length.
 
-One connection is answered batch by batch, in order; while a batch is at work nothing more is read from it. A small
-batch whose keys are remembered is answered as it arrives, in the same turn of the loop and without a task; a
-bulk batch is a helper's.
+Law: one connection is answered batch by batch, in order; while a batch is at work nothing more is read from it. A small
+batch whose keys are remembered is answered in the connection's own thread, others in the loop's, and a bulk batch by a
+helper.
 
-The socket is read by a callback of the loop's own and not through a transport: an update alone waits for a few hundred
-octets each way, and what lies in between is run with cold caches.
+The thread blocks in the kernel until something arrives: an update alone waits for a few hundred octets each way, and a
+loop's turn between them is more than half of what is run besides signing, with caches that have gone cold.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
-from collections import deque
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
 
 import msgspec
 
@@ -27,11 +31,15 @@ MAX_CONNECTIONS = 64  # a server's worker has one
 SMALL_FRAME = 1024 * 1024  # octets; of bigger frames only a few are in memory at a time
 BIG_FRAMES = 2
 FRAME_TIMEOUT = 30.0  # seconds for a frame to arrive once it has begun
-AT_ONCE = 64  # jobs that are answered in one turn: about 5 ms
-READ = 256 * 1024  # octets that are read at once
+AT_ONCE = 64  # jobs that are answered in the connection's thread: about 5 ms
+READ = 256 * 1024  # octets that are read at once; each connection has a buffer of so many
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Batch)
+
+
+class _Refused(Exception):
+    """What ends a connection; the message says why."""
 
 
 def _answer(batch: Batch, jobs: tuple[Done, ...]) -> bytes:
@@ -42,42 +50,16 @@ def _answer(batch: Batch, jobs: tuple[Done, ...]) -> bytes:
     return body
 
 
-class _Slots:
-    """Places for frames that are big; who finds none is called when one is free, in turn."""
-
-    def __init__(self, free: int) -> None:
-        self._free = free
-        self._waiting: deque[Conversation] = deque()
-
-    def take(self, connection: Conversation) -> bool:
-        """Take a place, or wait for one."""
-        if self._free:
-            self._free -= 1
-            return True
-        self._waiting.append(connection)
-        return False
-
-    def give(self) -> None:
-        """Give a place back; the next who waits has it."""
-        if self._waiting:
-            self._waiting.popleft().placed()
-        else:
-            self._free += 1
-
-    def withdraw(self, connection: Conversation) -> None:
-        """Forget that *connection* waits."""
-        if connection in self._waiting:
-            self._waiting.remove(connection)
-
-
 class Desk:
-    """Who answers, and all that is asked of it at a time: *signer*, and *helpers* for what nobody waits for."""
+    """Who answers, and all that is asked of it at a time: *signer*, and *helpers* for what nobody waits for.
+
+    It belongs to the loop; of what is here only `signer.at_once` and `big` are for threads.
+    """
 
     def __init__(self, signer: Signer, helpers: Helpers | None = None) -> None:
         self.signer = signer
         self.helpers = helpers
-        self.big = _Slots(BIG_FRAMES)
-        self.buffer = memoryview(bytearray(READ))  # of whoever reads just now
+        self.big = threading.BoundedSemaphore(BIG_FRAMES)  # places for frames that are big
         self._conversations: set[Conversation] = set()
 
     def admit(self, conversation: Conversation) -> bool:
@@ -94,222 +76,149 @@ class Desk:
 
     async def close(self) -> None:
         """End all conversations and what is at work for them, and the helpers."""
-        working = [work for one in list(self._conversations) if (work := one.end()) is not None]
+        ending = list(self._conversations)
+        working = [work for one in ending if (work := one.end()) is not None]
         await asyncio.gather(*working, return_exceptions=True)
+        for one in ending:
+            await one.ended.wait()
         if self.helpers is not None:
             await self.helpers.close()
 
 
 class Conversation:
-    """One server at the socket *sock*: its frames, and the batch that is at work."""
+    """One server at the socket *sock*: its frames, and the batch that is at work. Made in the loop's thread."""
 
     def __init__(self, desk: Desk, sock: socket.socket) -> None:
         self._desk = desk
         self._sock = sock
-        self._descriptor = sock.fileno()
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
-        self._arrived: deque[bytes] = deque()  # batches that came while another was at work
-        self._unsent = bytearray()
-        self._work: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._reading = False
-        self._placed = False  # a big frame of this connection has its place
-        self._held = False  # it waits for one, and nothing is read
-        self._ending = False  # the other side sends no more
+        self._work: asyncio.Task[bytes | None] | None = None
+        self._ending = False
         self.ended = asyncio.Event()
-        sock.setblocking(False)
+        sock.setblocking(True)
         if desk.admit(self):
-            self._flow()
+            threading.Thread(target=self._run, name="conversation", daemon=True).start()
         else:
-            self._end()
+            sock.close()
+            self.ended.set()
 
-    def _end(self) -> None:
-        """Give back what this connection holds; work for nobody ends."""
-        if self.ended.is_set():
-            return
-        self.ended.set()
-        self._read(on=False)
-        if self._unsent:
-            self._loop.remove_writer(self._descriptor)
-        self._stop_timer()
-        self._sock.close()
-        self._desk.leave(self)
-        self._desk.big.withdraw(self)
-        if self._placed:  # whether its frame is whole or will never be
-            self._placed = False
-            self._desk.big.give()
+    def end(self) -> asyncio.Task[bytes | None] | None:
+        """Have the connection end; return what is at work for it and ends as well. For the loop's thread."""
+        self._ending = True
+        with contextlib.suppress(OSError):  # it has ended by itself
+            self._sock.shutdown(socket.SHUT_RDWR)
         if self._work is not None:
             self._work.cancel()
-
-    def end(self) -> asyncio.Task[None] | None:
-        """End the connection; return what is at work for it and ends as well."""
-        self._end()
         return self._work
 
-    def _readable(self) -> None:
-        buffer = self._desk.buffer
+    def _left(self) -> None:
+        self._sock.close()
+        self._desk.leave(self)
+        self.ended.set()
+
+    # -- in the thread
+
+    def _run(self) -> None:
         try:
-            size = self._sock.recv_into(buffer)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._end()
-            return
-        if not self._frames.wanted and whole_frame(buffer, size):
-            body = buffer[4:size]  # the way that nearly all come, which leaves everything as it was
-            batch = self._at_once(body)
-            if batch is not None:
-                self._later(batch, bytes(body))
-                self._flow()
-        elif size:
-            self._received(bytes(buffer[:size]))
-        else:
-            self._ending = True  # what is at work is still answered
-            self._next()
-            self._flow()
+            self._talk()
+        except (_Refused, FrameTooLong) as error:
+            log.warning("signer.connection_ended reason=%s", error)
+        except (OSError, CancelledError):
+            pass  # it is broken, or we are ending
+        except Exception:
+            log.exception("signer.bug")
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and everything with it
+            self._loop.call_soon_threadsafe(self._left)
 
-    def _received(self, octets: bytes) -> None:
-        """Take octets, and answer what is whole."""
+    def _talk(self) -> None:
+        """Answer batch after batch, until the other side sends no more."""
+        buffer = memoryview(bytearray(READ))
+        receive = self._sock.recv_into
+        while size := receive(buffer):
+            if whole_frame(buffer, size):  # the way that nearly all come
+                self._reply(buffer[4:size])
+            else:
+                for body in self._received(buffer, size):
+                    self._reply(body)
+
+    def _received(self, buffer: memoryview, size: int) -> Iterator[bytes]:
+        """Yield frames, *size* octets of which are in *buffer*, until none has begun. Raises `_Refused`."""
+        frames = self._frames
+        end = time.monotonic() + FRAME_TIMEOUT
+        placed = False
         try:
-            arrived = self._frames.feed(octets)
-        except FrameTooLong as error:
-            self._refuse(str(error))
-            return
-        if arrived:
-            self._arrived.extend(arrived)
-            self._stop_timer()
-        wanted = self._frames.wanted
-        if wanted > SMALL_FRAME and not self._placed and not self._held:
-            self._placed = self._desk.big.take(self)
-            self._held = not self._placed
-        self._next()
-        self._flow()
+            while True:
+                arrived = frames.feed(bytes(buffer[:size]))
+                yield from arrived
+                if not frames.wanted:
+                    return
+                if arrived:
+                    end = time.monotonic() + FRAME_TIMEOUT
+                if (frames.wanted > SMALL_FRAME) is not placed:
+                    if placed:
+                        self._desk.big.release()
+                    else:
+                        self._desk.big.acquire()  # whoever has one gives it back within the time for a frame
+                        end = time.monotonic() + FRAME_TIMEOUT
+                    placed = not placed
+                self._sock.settimeout(max(end - time.monotonic(), 0.001))
+                try:
+                    size = self._sock.recv_into(buffer)
+                except TimeoutError:
+                    raise _Refused("a frame does not end") from None
+                if not size:
+                    raise _Refused("it ended within a frame")
+        finally:
+            if placed:
+                self._desk.big.release()
+            self._sock.settimeout(None)
 
-    def placed(self) -> None:
-        """Go on with a big frame, which has its place now."""
-        self._placed, self._held = True, False
-        self._flow()
-
-    def _at_once(self, body: bytes | memoryview) -> Batch | None:
-        """Answer a batch in this turn; one that takes longer is returned."""
+    def _reply(self, body: bytes | memoryview) -> None:
+        """Answer one batch. Raises `_Refused`."""
         try:
             batch = _DECODER.decode(body)
         except msgspec.MsgspecError as error:
-            self._refuse(str(error))
-            return None
+            raise _Refused(str(error)) from None
+        self._sock.sendall(framed(self._at_once(batch) or self._later(batch, bytes(body))))
+
+    def _at_once(self, batch: Batch) -> bytes | None:
+        """Return the answer to a batch that needs nothing else; None to one that takes longer."""
         if (batch.bulk and self._desk.helpers is not None) or len(batch.jobs) > AT_ONCE:
-            return batch
+            return None
         try:
             jobs = self._desk.signer.at_once(batch.jobs)
         except Exception:
             log.exception("signer.bug")  # and job by job it is told which it is
-            return batch
-        if jobs is None:
-            return batch
-        self._reply(_answer(batch, jobs))
-        return None
+            return None
+        return None if jobs is None else _answer(batch, jobs)
 
-    def _later(self, batch: Batch, body: bytes) -> None:
-        helpers = self._desk.helpers
-        if batch.bulk and helpers is not None:
-            self._work = asyncio.ensure_future(self._answer_by_helper(helpers, batch, body))
-        else:
-            self._work = asyncio.ensure_future(self._answer_later(batch))
-
-    def _next(self) -> None:
-        """Answer what has arrived, until something takes longer."""
-        while self._arrived and self._work is None and not self._unsent and not self.ended.is_set():
-            body = self._arrived.popleft()
-            batch = self._at_once(body)
-            if batch is not None:
-                self._later(batch, body)
-        if self._ending and self._work is None and not self._arrived and not self._unsent:
-            self._end()
-
-    async def _answer_later(self, batch: Batch) -> None:
-        try:
-            jobs = await self._desk.signer.sign(batch.jobs)
-        except Exception:
-            log.exception("signer.bug")
-            jobs = tuple(failed(job, "the signer failed; its log says where") for job in batch.jobs)
-        self._finish(_answer(batch, jobs))
-
-    async def _answer_by_helper(self, helpers: Helpers, batch: Batch, body: bytes) -> None:
-        # A zone that is new is locked by nobody; the others keep people waiting.
-        answer = await helpers.sign(body, first=not all(isinstance(job, SignJob) and job.whole for job in batch.jobs))
+    def _later(self, batch: Batch, body: bytes) -> bytes:
+        """Have the loop answer *batch*, and wait for that. Raises `_Refused`, and `CancelledError` where we end."""
+        done: Future[bytes | None] = asyncio.run_coroutine_threadsafe(self._in_loop(batch, body), self._loop)
+        answer = done.result()
         if answer is None:
-            self._refuse("no helper signs it")  # and so its asker knows that it is left to the signer's own loop
-        else:
-            self._finish(answer)
+            # And so its asker knows that it is left to the signer's own loop.
+            raise _Refused("no helper signs it")
+        return answer
 
-    def _finish(self, answer: bytes) -> None:
-        """Send the answer of what took longer, and go on."""
-        self._work = None
-        if not self.ended.is_set():
-            self._reply(answer)
-            self._next()
-            self._flow()
+    # -- in the loop
 
-    def _reply(self, answer: bytes) -> None:
-        if self._placed and not self._arrived:
-            self._release()
-        frame = framed(answer)
+    async def _in_loop(self, batch: Batch, body: bytes) -> bytes | None:
+        if self._ending:
+            raise asyncio.CancelledError
+        self._work = asyncio.current_task()
         try:
-            sent = self._sock.send(frame)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._end()
-            return
-        if sent < len(frame):
-            self._unsent += memoryview(frame)[sent:]
-            self._loop.add_writer(self._descriptor, self._writable)
-            self._flow()
-
-    def _writable(self) -> None:
-        try:
-            sent = self._sock.send(self._unsent)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._end()
-            return
-        del self._unsent[:sent]
-        if not self._unsent:
-            self._loop.remove_writer(self._descriptor)
-            self._next()
-            self._flow()
-
-    def _release(self) -> None:
-        if self._placed and self._frames.wanted <= SMALL_FRAME:
-            self._placed = False
-            self._desk.big.give()
-
-    def _flow(self) -> None:
-        """Read on only while nothing is at work and nothing waits; a frame that has begun has its time then."""
-        if self.ended.is_set():
-            return
-        # Who does not read the answers is asked for no more questions.
-        busy = self._work is not None or self._held or self._ending or bool(self._unsent)
-        self._read(on=not busy)
-        if busy or not self._frames.wanted:
-            self._stop_timer()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(FRAME_TIMEOUT, self._refuse, "it does not end")
-
-    def _read(self, *, on: bool) -> None:
-        if on and not self._reading:
-            self._loop.add_reader(self._descriptor, self._readable)
-        elif self._reading and not on:
-            self._loop.remove_reader(self._descriptor)
-        self._reading = on
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _refuse(self, reason: str) -> None:
-        log.warning("signer.connection_ended reason=%s", reason)
-        self._end()
+            helpers = self._desk.helpers
+            if batch.bulk and helpers is not None:
+                # A zone that is new is locked by nobody; the others keep people waiting.
+                first = not all(isinstance(job, SignJob) and job.whole for job in batch.jobs)
+                return await helpers.sign(body, first=first)
+            try:
+                jobs = await self._desk.signer.sign(batch.jobs)
+            except Exception:
+                log.exception("signer.bug")
+                jobs = tuple(failed(job, "the signer failed; its log says where") for job in batch.jobs)
+            return _answer(batch, jobs)
+        finally:
+            self._work = None
