@@ -24,6 +24,7 @@ from ddns.demo.screen import Broken
 from ddns.program import program
 
 PORTS = (5300, 5301, 5302, 5303)  # tried first, because they are easy to type
+OTHER_PORTS = range(10_000, 32_768)  # below those that the kernel gives to clients, who may come before the service
 START_TIMEOUT = 90.0  # seconds; a first start makes the database
 STOP_TIMEOUT = 30.0
 COMMAND_TIMEOUT = 60.0
@@ -171,9 +172,8 @@ def _has_ipv6() -> bool:
 
 def _free_port(addresses: list[str]) -> int:
     """Return a port that nobody uses, UDP and TCP, on all *addresses*. Raises `Broken`."""
-    for port in (*PORTS, *([0] * 50)):
+    for port in (*PORTS, *(secrets.choice(OTHER_PORTS) for _ in range(50))):
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            found = port
             for address in addresses:
                 for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
                     sock = stack.enter_context(
@@ -181,7 +181,6 @@ def _free_port(addresses: list[str]) -> int:
                     )
                     if kind == socket.SOCK_STREAM:
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    sock.bind((address, found))
-                    found = sock.getsockname()[1]
-            return found
+                    sock.bind((address, port))
+            return port
     raise Broken("There is no free port on the loopback addresses.")

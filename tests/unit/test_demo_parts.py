@@ -12,6 +12,7 @@ from pathlib import Path
 import dns.message
 import dns.rrset
 import pytest
+from ports import free_port
 from rich.console import Console
 
 from ddns.demo import registry
@@ -98,17 +99,24 @@ def test_a_step_that_does_not_hold_is_crossed_out_with_its_reason():
     assert "should not happen: KeyError" in text
 
 
-def test_a_port_in_use_is_not_chosen():
-    """TCP or UDP, IPv4 or IPv6: taken is taken."""
+def test_a_port_in_use_is_not_chosen(monkeypatch):
+    """TCP or UDP: taken is taken."""
+    ports = free_port(), free_port()
+    monkeypatch.setattr(registry, "PORTS", ports)
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        assert registry._free_port(["127.0.0.1"]) == ports[0]
         with socket.socket(socket.AF_INET, kind) as taken:
-            try:
-                taken.bind(("127.0.0.1", registry.PORTS[0]))
-                if kind == socket.SOCK_STREAM:
-                    taken.listen()
-            except OSError:
-                pass  # somebody else holds it: just as well
-            assert registry._free_port(["127.0.0.1"]) != registry.PORTS[0]
+            taken.bind(("127.0.0.1", ports[0]))
+            if kind == socket.SOCK_STREAM:
+                taken.listen()
+            assert registry._free_port(["127.0.0.1"]) == ports[1]
+
+
+def test_where_all_wanted_ports_are_in_use_another_is_found_outside_of_clients_ports(monkeypatch):
+    """What the kernel gives to clients may be somebody's before the registry takes it."""
+    monkeypatch.setattr(registry, "PORTS", ())
+    for _ in range(20):
+        assert registry._free_port(["127.0.0.1"]) in registry.OTHER_PORTS
 
 
 def test_the_folder_has_a_path_short_enough_for_sockets(monkeypatch, tmp_path):
