@@ -7,8 +7,9 @@ import dns.exception
 import dns.message
 import dns.query
 import pytest
+from ports import free_port
 from registry import SECRETS, SIGNED, ZONE_FILE, Registry, unbound_settings
-from service import eventually, free_port, has_ipv6
+from service import eventually, has_ipv6
 from tools import need
 
 # A name makes it sign its answers to SIG(0); the rest it says to those who ask.

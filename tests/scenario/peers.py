@@ -15,7 +15,7 @@ from pathlib import Path
 import dns.exception
 import dns.message
 import dns.query
-from service import free_port
+from ports import free_port
 from tools import need
 
 PROGRAMS = {"nsd": ("nsd", "-v"), "bind": ("named", "-v"), "knot": ("knotd", "-V")}

@@ -8,7 +8,7 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.zone
-from service import free_port
+from ports import free_port
 from tools import need
 
 

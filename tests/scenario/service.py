@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -19,30 +18,13 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import psycopg
+from ports import free_port
 
 from ddns import postgres
 from ddns.dns import names
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
-
-
-def free_port():
-    """Return a port that is free for UDP and TCP, outside the range from which clients' sockets get theirs.
-
-    Test processes that run side by side draw from ranges of their own: what is free must stay so until it is used.
-    """
-    first = 10_000 + 5_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4)
-    while True:
-        port = random.randrange(first, first + 5_000)
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket() as tcp,
-        ):
-            udp.bind(("127.0.0.1", port))
-            tcp.bind(("127.0.0.1", port))
-            return port
 
 
 def has_ipv6():

@@ -17,10 +17,11 @@ import dns.query
 import dns.rcode
 import pytest
 from messages import IN, question, record, update
+from ports import free_port
 from quic_client import framed, talk
 from registry import SECRETS, SIGNED, Registry, change, run
 from registry import A as TYPE_A
-from service import eventually, free_port
+from service import eventually
 from tools import need
 
 from ddns.net import certificate as certificates

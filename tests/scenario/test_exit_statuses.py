@@ -8,7 +8,8 @@ import threading
 import messages
 import pytest
 from messages import KeyFile, question, record
-from service import Service, free_port
+from ports import free_port
+from service import Service
 from test_gateway import WRONG_CLOCK, Home
 
 DONE, FAILED, USAGE, REFUSED, UNREACHABLE, KEY, CLOCK, LATER, UNPROVED = range(9)

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
+from ports import free_port
 from registry import anchor
-from service import free_port
 
 from ddns.verifier import chain
 

@@ -12,7 +12,8 @@ import dns.rcode
 import dns.tsigkeyring
 import dns.update
 import pytest
-from service import eventually, free_port
+from ports import free_port
+from service import eventually
 from tools import need
 
 ZONE = "twin.example."

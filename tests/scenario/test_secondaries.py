@@ -14,9 +14,10 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.zone
 import pytest
+from ports import free_port
 from registry import SECRETS, ZONE_FILE, change, run
 from secondaries import Secondary
-from service import Service, eventually, free_port
+from service import Service, eventually
 from test_random_updates import VERIFIERS, random_change
 from tools import need
 

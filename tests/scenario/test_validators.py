@@ -8,8 +8,8 @@ import dns.message
 import dns.query
 import dns.rcode
 import pytest
+from ports import free_port
 from registry import SIGNED, anchor, full, nsupdate, run, tsig, unbound_settings
-from service import free_port
 from tools import need
 
 

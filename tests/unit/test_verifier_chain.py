@@ -14,6 +14,7 @@ import dns.rdatatype
 import dns.rrset
 import dns.zone
 import pytest
+from ports import free_port, servers_on
 
 from ddns.verifier import chain
 from ddns.verifier.chain import Anchor, Failure, Proof, Server
@@ -66,12 +67,8 @@ class Responder:
     def __init__(self, zones):
         self.zones = zones
         self.twist = lambda answer: None
-        self.udp = socketserver.UDPServer(("127.0.0.1", 0), self._handler(stream=False))
-        self.port = self.udp.server_address[1]
-        self.tcp = socketserver.TCPServer(("127.0.0.1", self.port), self._handler(stream=True), bind_and_activate=False)
-        self.tcp.allow_reuse_address = True
-        self.tcp.server_bind()
-        self.tcp.server_activate()
+        self.port = free_port()
+        self.udp, self.tcp = servers_on(self.port, self._handler(stream=False), self._handler(stream=True))
         self.threads = [threading.Thread(target=one.serve_forever, args=(0.05,)) for one in (self.udp, self.tcp)]
         for thread in self.threads:
             thread.start()
@@ -140,7 +137,7 @@ def responder(signed):
 def ask(signed, responder):
     def ask(name, rdtype, *, anchor=None, now=None):
         anchor = anchor or Anchor.from_text("homes.test", *signed[2])
-        return chain.validate(Server("127.0.0.1", responder.port, 1.0), anchor, name, rdtype, now=now)
+        return chain.validate(Server("127.0.0.1", responder.port, 20.0), anchor, name, rdtype, now=now)
 
     return ask
 
