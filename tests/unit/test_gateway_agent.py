@@ -1,11 +1,14 @@
 """The agent against a registry made of dnspython and real sockets: what it sends, and what it says about it."""
 
+import contextlib
 import itertools
 import json
+import select
 import socketserver
 import struct
 import threading
 import time
+import types
 
 import click.testing
 import dns.edns
@@ -18,6 +21,7 @@ import dns.rrset
 import dns.tsig
 import dns.tsigkeyring
 import pytest
+from ports import free_port, servers_on
 
 from ddns import cli
 from ddns.auth import sig0
@@ -39,23 +43,15 @@ class Registry:
     """Takes updates; `script` says for each one what happens to it: a function of the request, or None for silence."""
 
     def __init__(self):
+        self.ahead = 0  # seconds, of its clock
         self.script = []
         self.heard = []
         self.identity = None
-        self.udp, self.tcp = self._servers()
-        self.port = self.udp.server_address[1]
+        self.port = free_port()
+        self.udp, self.tcp = servers_on(self.port, self._handler(stream=False), self._handler(stream=True))
         self.threads = [threading.Thread(target=one.serve_forever, args=(0.02,)) for one in (self.udp, self.tcp)]
         for thread in self.threads:
             thread.start()
-
-    def _servers(self):
-        """Return a server for UDP and one for TCP on a port that was free for both."""
-        while True:
-            udp = socketserver.UDPServer(("127.0.0.1", 0), self._handler(stream=False))
-            try:
-                return udp, socketserver.TCPServer(udp.server_address, self._handler(stream=True))
-            except OSError:
-                udp.server_close()
 
     def close(self):
         for one in (self.udp, self.tcp):
@@ -84,7 +80,8 @@ class Registry:
 
     def answers(self, octets, transport):
         if not octets[2] >> 3 & 15:
-            return [self.about_itself(octets)]
+            with clock_ahead(self.ahead):
+                return [self.about_itself(octets)]
         self.heard.append((transport, octets))
         step = self.script.pop(0) if self.script else ok
         if step is None:
@@ -105,6 +102,14 @@ class Registry:
         if value:
             answer.answer.append(dns.rrset.from_text(question.name, 300, "IN", question.rdtype, str(value)))
         return answer.to_wire()
+
+
+@contextlib.contextmanager
+def clock_ahead(seconds):
+    """Have dnspython sign and verify by a clock that is wrong, and nobody else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dns.message, "time", types.SimpleNamespace(time=lambda: time.time() + seconds))
+        yield
 
 
 def respond(octets, rcode="NOERROR", *, ede=None, signed=True, error=0, other=b""):
@@ -139,16 +144,28 @@ def registry():
 def run(tmp_path, monkeypatch):
     """Run `ddns gateway` and return its exit status and all that it said."""
     monkeypatch.setenv("DDNS_GATEWAY", str(tmp_path / "gateway"))
-    monkeypatch.setattr(retry, "FIRST_WAIT", 0.1)
-    monkeypatch.setattr(client, "DOUBT", 0.05)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 10.0)  # the registry answers in time, however slow this machine is
+    monkeypatch.setattr(client, "DOUBT", 10.0)
 
-    def run(*words, wait=3, text=None):
+    def run(*words, wait=60, text=None):
         options = [] if words[0] == "status" else ["--wait", str(wait)]
         result = click.testing.CliRunner().invoke(_Command(), ["gateway", *words, *options], input=text)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.exit_code, result.output.strip()
 
     return run
+
+
+@pytest.fixture
+def hasty(run, monkeypatch):
+    """Have the agent ask again soon."""
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.1)
+
+
+@pytest.fixture
+def trusting(run, monkeypatch):
+    """Have the agent believe soon that no better answer comes."""
+    monkeypatch.setattr(client, "DOUBT", 0.05)
 
 
 class _Command(click.Command):
@@ -212,7 +229,7 @@ def test_another_homes_invitation_needs_another_folder(run, enrolled):
     assert "--home" in said
 
 
-def test_lost_datagrams_are_sent_again_with_the_same_octets(run, registry):
+def test_lost_datagrams_are_sent_again_with_the_same_octets(run, registry, hasty):
     """The registry can find its answer to the first one."""
     registry.script = [None, None]
 
@@ -220,7 +237,7 @@ def test_lost_datagrams_are_sent_again_with_the_same_octets(run, registry):
 
     assert status == 0
     assert len({octets for _, octets in registry.heard}) == 1
-    assert [transport for transport, _ in registry.heard] == ["udp", "udp", "tcp"]
+    assert [transport for transport, _ in registry.heard][:3] == ["udp", "udp", "tcp"]
 
 
 def test_waits_double_and_none_of_them_is_exact():
@@ -231,11 +248,13 @@ def test_waits_double_and_none_of_them_is_exact():
     assert longest == [wait * 1.5 for wait in shortest]
 
 
-def test_an_answer_that_comes_after_the_next_try_counts(run, enrolled):
+def test_an_answer_that_comes_after_the_next_try_counts(run, enrolled, hasty):
     """A registry that is slow because all homes ask at once is not asked for ever."""
 
-    def late(_, octets):
-        time.sleep(0.25)
+    tried_again = []
+
+    def late(registry, octets):
+        tried_again.extend(select.select([registry.udp], [], [], 60)[0])
         return respond(octets)
 
     enrolled.script = [late] + [None] * 100
@@ -243,10 +262,10 @@ def test_an_answer_that_comes_after_the_next_try_counts(run, enrolled):
     status, _ = run("publish", "cam", "--address", "192.0.2.1")
 
     assert status == 0
-    assert len(enrolled.heard) > 1
+    assert tried_again
 
 
-def test_who_asks_for_long_signs_anew_and_asks_for_the_same(run, enrolled, monkeypatch):
+def test_who_asks_for_long_signs_anew_and_asks_for_the_same(run, enrolled, hasty, monkeypatch):
     """An old signature would be refused for its time; the registry sees another message with the same wish."""
     monkeypatch.setattr(retry, "SIGN_ANEW", 0.05)
     enrolled.script = [None, None]
@@ -254,7 +273,7 @@ def test_who_asks_for_long_signs_anew_and_asks_for_the_same(run, enrolled, monke
     assert run("publish", "cam", "--address", "192.0.2.1")[0] == 0
 
     octets = [octets for _, octets in enrolled.heard]
-    assert len(set(octets)) == 3
+    assert len(set(octets)) == len(octets) >= 3
     assert len({sig0.cut(one).message for one in octets}) == 1
 
 
@@ -280,7 +299,7 @@ def test_an_unsigned_noerror_is_not_believed(run, registry):
 
     registry.script = [forge] * 100
 
-    status, said = run("enrol", registry.line(), wait=1)
+    status, said = run("enrol", registry.line(), wait=2)
 
     assert status == Status.UNPROVED
     assert "it is not signed" in said
@@ -315,7 +334,7 @@ def complain(octets, error):
 
 
 @pytest.mark.parametrize(("error", "words"), [(17, "does not accept this key"), (16, "signature wrong")])
-def test_a_spent_or_damaged_invitation_is_said_so(run, registry, error, words):
+def test_a_spent_or_damaged_invitation_is_said_so(run, registry, trusting, error, words):
     """BADKEY and BADSIG come unsigned; after them the agent asks whether its key is known, and it is not."""
     registry.script = [lambda _, octets: complain(octets, error)] + [lambda _, octets: respond(octets, "NOTAUTH")] * 9
 
@@ -326,7 +345,7 @@ def test_a_spent_or_damaged_invitation_is_said_so(run, registry, error, words):
     assert json.loads(run("status", "--json")[1])["enrolled_at"] is None
 
 
-def test_an_enrolment_whose_answer_got_lost_is_found_done(run, registry):
+def test_an_enrolment_whose_answer_got_lost_is_found_done(run, registry, trusting):
     """The invitation is spent, but the registry takes the key's word: the home is ours."""
     registry.script = [lambda _, octets: complain(octets, 17), ok]
 
@@ -340,6 +359,7 @@ def test_an_enrolment_whose_answer_got_lost_is_found_done(run, registry):
 def test_a_wrong_clock_is_forgiven_once_with_the_registrys_proved_time(run, registry):
     """A box that booted in 1970 can enrol: BADTIME carries the registry's time, and its TSIG proves it."""
     theirs = int(time.time()) + 5000
+    registry.ahead = 5000
 
     def bad_time(_, octets):
         other = struct.pack("!HI", theirs >> 32, theirs & 0xFFFFFFFF)
@@ -347,9 +367,8 @@ def test_a_wrong_clock_is_forgiven_once_with_the_registrys_proved_time(run, regi
 
     def at_their_time(_, octets):
         request = dns.message.from_wire(octets, keyring=lambda *_: False)
-        assert abs(request.tsig[0].time_signed - theirs) <= 2
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(dns.message.time, "time", lambda: theirs)
+        assert 0 <= request.tsig[0].time_signed - theirs < 60
+        with clock_ahead(5000):
             return respond(octets)
 
     registry.script = [bad_time, at_their_time]
@@ -421,7 +440,7 @@ def test_a_refusal_is_said_with_the_registrys_own_words_and_no_success(run, enro
     assert run("status")[0] == Status.REFUSED
 
 
-def test_a_registry_that_says_later_is_asked_again(run, enrolled):
+def test_a_registry_that_says_later_is_asked_again(run, enrolled, hasty):
     """SERVFAIL, and REFUSED with the extended error "blocked", pass."""
     enrolled.script = [
         lambda _, octets: respond(octets, "SERVFAIL"),
@@ -429,14 +448,14 @@ def test_a_registry_that_says_later_is_asked_again(run, enrolled):
     ]
 
     assert run("publish", "cam", "--address", "192.0.2.1")[0] == 0
-    assert len(enrolled.heard) == 3
+    assert len(enrolled.heard) >= 3
 
 
 def test_a_registry_that_keeps_saying_later_is_not_a_success(run, enrolled):
     """Its words are passed on."""
     enrolled.script = [lambda _, octets: respond(octets, "SERVFAIL", ede=(14, "The database is away"))] * 99
 
-    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=1)
+    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=2)
 
     assert status == Status.LATER
     assert "SERVFAIL" in said
@@ -464,7 +483,7 @@ def test_the_registrys_code_tells_the_exit_status(run, enrolled, rcode, code, st
     """Where it gives one that is known; else the numbers do."""
     enrolled.script = [lambda _, octets: respond(octets, rcode, ede=(0, f"Because. [{code}]"))] * 99
 
-    assert run("publish", "cam", "--address", "192.0.2.1", wait=1)[0] == status
+    assert run("publish", "cam", "--address", "192.0.2.1", wait=2)[0] == status
 
 
 @pytest.mark.parametrize(
@@ -494,7 +513,7 @@ def test_a_refusal_of_an_enrolment_counts_where_it_is_signed(run, registry, answ
 
     registry.script = [step] * 99
 
-    assert run("enrol", registry.line(), wait=1)[0] == status
+    assert run("enrol", registry.line(), wait=2)[0] == status
 
 
 def forged(octets):
@@ -508,7 +527,7 @@ def forged(octets):
     return made.to_wire()
 
 
-def test_a_key_that_is_not_known_is_its_own_exit_status(run, enrolled):
+def test_a_key_that_is_not_known_is_its_own_exit_status(run, enrolled, trusting):
     """NOTAUTH with the number of BADKEY, or without EDNS just NOTAUTH."""
     enrolled.script = [lambda _, octets: respond(octets, "BADKEY"), lambda _, octets: respond(octets, "NOTAUTH")]
 
@@ -533,7 +552,7 @@ def inception(octets):
     return sig0.cut(octets).inception
 
 
-def test_a_clock_that_the_registry_finds_wrong_is_corrected_by_what_it_proves(run, enrolled):
+def test_a_clock_that_the_registry_finds_wrong_is_corrected_by_what_it_proves(run, enrolled, trusting):
     """SIG(0) has no signed time: it is asked for with the spent invitation's key, and the update signed again."""
     ahead = int(time.time()) + 10**6
     enrolled.script = [badtime, told(ahead), ok]
@@ -551,7 +570,7 @@ def test_a_clock_that_the_registry_finds_wrong_is_corrected_by_what_it_proves(ru
 
 
 @pytest.mark.parametrize("why", ["unsigned", "long ago", "no key"])
-def test_a_time_that_is_not_proved_or_lies_before_the_last_one_is_not_believed(run, enrolled, tmp_path, why):
+def test_a_time_that_is_not_proved_or_lies_before_the_last_one_is_not_believed(run, enrolled, trusting, tmp_path, why):
     """The gateway says that its clock is wrong, as it did before, and signs nothing for another time."""
     enrolled.script = [
         badtime,
@@ -637,7 +656,7 @@ def test_from_a_registry_that_signs_an_unsigned_noerror_is_not_believed(run, sig
     """Nor one with another key's signature, nor the answer to another request; the true one still is."""
     signing.script = [forge] * 99
 
-    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=1)
+    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=2)
 
     assert status == Status.UNPROVED
     assert "signed" in said
@@ -676,11 +695,11 @@ def test_a_silent_registry_is_said_so_in_time(run, enrolled):
     enrolled.script = [None] * 99
     started = time.monotonic()
 
-    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=1)
+    status, said = run("publish", "cam", "--address", "192.0.2.1", wait=2)
 
     assert status == Status.UNREACHABLE
     assert "could not be reached" in said
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < client.WAIT
 
 
 def test_after_a_lost_answer_the_next_attempt_clears_all_that_may_stand_there(run, enrolled, tmp_path):
@@ -688,7 +707,7 @@ def test_after_a_lost_answer_the_next_attempt_clears_all_that_may_stand_there(ru
     enrolled.script = [None] * 99
     certificate = tmp_path / "key.pem"
     certificate.write_text(PUBLIC_KEY)
-    run("publish", "cam", "--tls", f"443={certificate}", wait=1)
+    run("publish", "cam", "--tls", f"443={certificate}", wait=2)
     enrolled.script = []
 
     run("publish", "cam", "--tls", f"8443={certificate}", "--address", "192.0.2.1")
