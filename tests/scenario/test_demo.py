@@ -34,19 +34,25 @@ def family(folder):
 @contextlib.contextmanager
 def serving(*words, **more):
     """Run the demo until its last step is done; yield the process and what it has said so far."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ddns.cli", "demo", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment(PYTHONUNBUFFERED="1", **more),
-        text=True,
-    ) as process:
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "keeps serving" in line:
-                break
+    # Tests that run in the background of a shell are started with SIGINT ignored, which children would inherit.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ddns.cli", "demo", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(PYTHONUNBUFFERED="1", **more),
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         try:
+            said = ""
+            for line in process.stdout:
+                said += line
+                if "keeps serving" in line:
+                    break
             assert "keeps serving" in said, said
             yield process, said
         finally:
