@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
+from ddns.dns import twin
 from ddns.dns.codes import CLASS_IN, Type
 from ddns.dns.names import Name
-from ddns.dns.records import Rdata
+from ddns.dns.records import Rdata, RRset, SignedRRset
 
 QUESTION_POINTER = b"\xc0\x0c"  # RFC 1035 §4.1.4: the question's name starts at offset 12
 HASHED_LABEL = 33  # octets of an NSEC3 owner's first label with its length: SHA-1 in base32hex (RFC 5155 §3)
 
 _FIXED = struct.Struct("!HHI")
 _LENGTH = struct.Struct("!H")
+_BY_TYPE = attrgetter("type")
 _RDATA = 12  # octets of owner pointer, type, class, TTL and RDLENGTH
 
 
@@ -47,6 +50,11 @@ class Served(msgspec.Struct, frozen=True, gc=False):
 
 def serve(rdtype: int, ttl: int, records: Iterable[Rdata], sigs: tuple[Rdata, ...] = ()) -> Served:
     """Return the RRset of *rdtype* with these RDATA and RRSIG RDATA as it lies in memory."""
+    packed = twin.serve(rdtype, ttl, records, sigs)
+    return _serve(rdtype, ttl, records, sigs) if packed is None else Served(rdtype, packed[0], len(sigs), packed[1])
+
+
+def _serve(rdtype: int, ttl: int, records: Iterable[Rdata], sigs: tuple[Rdata, ...]) -> Served:
     fixed = QUESTION_POINTER + _FIXED.pack(rdtype, CLASS_IN, ttl)
     wire = b"".join([fixed + _LENGTH.pack(len(rdata)) + rdata for rdata in records])
     split = len(wire)
@@ -71,6 +79,31 @@ def rdatas(served: Served) -> list[Rdata]:
 def signatures(served: Served) -> tuple[Rdata, ...]:
     """Return the RDATA of the RRSIGs."""
     return tuple(_walk(served.wire, served.split, len(served.wire)))
+
+
+def published(name: Name, served: Served) -> SignedRRset:
+    """Return *served*, an RRset of *name*, as it is published."""
+    return twin.published(SignedRRset, name, served) or _published(name, served)
+
+
+def _published(name: Name, served: Served) -> SignedRRset:
+    return SignedRRset(name, served.type, served.ttl, tuple(rdatas(served)), signatures(served))
+
+
+def stored(name: Name, node: tuple[Served, ...], others: frozenset[int]) -> tuple[RRset, ...]:
+    """Return the RRsets of *node*, those of *name*, by type and without signatures; *others* are types left out."""
+    found = twin.stored(RRset, name, node, others)
+    return _stored(name, node, others) if found is None else found
+
+
+def _stored(name: Name, node: tuple[Served, ...], others: frozenset[int]) -> tuple[RRset, ...]:
+    return tuple(
+        [
+            RRset(name, served.type, served.ttl, tuple(rdatas(served)))
+            for served in sorted(node, key=_BY_TYPE)
+            if served.type not in others
+        ]
+    )
 
 
 def only_signatures(served: Served) -> Served:

@@ -1,5 +1,6 @@
 # The native helpers that read and write octets, in C: see `native/native.h`. They are optional; `twin` chooses.
 # Each returns None for what it leaves to its twin in Python.
+from collections.abc import Iterable
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -40,6 +41,17 @@ def read_update(
     ]
     | None
 ): ...
+
+# Twin of `ddns.answer.served.stored`: *rrset* is the type of what it returns, *others* are the types left out.
+def stored(
+    rrset: type[_T], name: bytes, node: tuple[object, ...], others: frozenset[int], /
+) -> tuple[_T, ...] | None: ...
+
+# Twin of `ddns.answer.served.published`.
+def published(rrset: type[_T], name: bytes, served: object, /) -> _T | None: ...
+
+# Twin of `ddns.answer.served.serve`: where the signatures begin, and the octets.
+def serve(rdtype: int, ttl: int, records: Iterable[bytes], sigs: tuple[bytes, ...], /) -> tuple[int, bytes] | None: ...
 
 # Twin of `ddns.store.packing.rows_of`: *kinds* has a letter for each column of *rows*.
 def pack_rows(kinds: bytes, rows: list[tuple[object, ...]], /) -> bytes | None: ...

@@ -15,8 +15,11 @@ __all__ = [
     "open_signed",
     "order_key",
     "pack_rows",
+    "published",
     "read_name",
     "read_update",
+    "serve",
+    "stored",
     "walk",
 ]
 
@@ -31,9 +34,33 @@ def _leave(*_: object) -> None:
 
 
 if TYPE_CHECKING:
-    from ddns.dns._native import find_trailer, open_signed, order_key, pack_rows, read_name, read_update, walk
+    from ddns.dns._native import (
+        find_trailer,
+        open_signed,
+        order_key,
+        pack_rows,
+        published,
+        read_name,
+        read_update,
+        serve,
+        stored,
+        walk,
+    )
 else:
-    find_trailer = open_signed = order_key = pack_rows = read_name = read_update = walk = _leave
+    find_trailer = open_signed = order_key = pack_rows = published = read_name = read_update = serve = stored = walk = (
+        _leave
+    )
     if not is_pure():
         with contextlib.suppress(ImportError):
-            from ddns.dns._native import find_trailer, open_signed, order_key, pack_rows, read_name, read_update, walk
+            from ddns.dns._native import (
+                find_trailer,
+                open_signed,
+                order_key,
+                pack_rows,
+                published,
+                read_name,
+                read_update,
+                serve,
+                stored,
+                walk,
+            )

@@ -12,19 +12,19 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 
 import msgspec
 import psycopg
 from twisted.logger import Logger
 
 from ddns.answer.image import Node, ZoneImage
-from ddns.answer.served import find, rdatas, signatures
+from ddns.answer.served import find, rdatas, stored
+from ddns.answer.served import published as served_as
 from ddns.answer.table import Table
 from ddns.auth.principal import Credential
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset, soa_serial
+from ddns.dns.records import SignedRRset, soa_serial
 from ddns.net.judging import (
     Committed,
     Found,
@@ -51,8 +51,6 @@ log = Logger(namespace="ddns.updates")
 
 KNOWN = 32_768  # zones whose standing is remembered; some 500 octets each
 PATIENCE = 64  # batches for which a zone that was not as it was remembered is left to the careful way, at most
-
-_BY_TYPE = attrgetter("type")
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -291,18 +289,10 @@ def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Publis
         if not node:
             continue
         nodes[name] = node
-        found[zone, name] = tuple(
-            [
-                RRset(name, served.type, served.ttl, tuple(rdatas(served)))
-                for served in sorted(node, key=_BY_TYPE)
-                if served.type not in SIGNER_TYPES
-            ]
-        )
+        found[zone, name] = stored(name, node, SIGNER_TYPES)
 
-    def published(name: Name, rdtype: int) -> SignedRRset | None:
+    def shown(name: Name, rdtype: int) -> SignedRRset | None:
         served = find(nodes.get(name, ()), rdtype)
-        if served is None:
-            return None
-        return SignedRRset(name, rdtype, served.ttl, tuple(rdatas(served)), signatures(served))
+        return None if served is None else served_as(name, served)
 
-    return found, published
+    return found, shown

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twins import need_native
 
+from ddns.answer import served
 from ddns.auth import sig0, tsig
 from ddns.auth.envelope import _open_signed, open_signed
 from ddns.auth.principal import Credential, Secret
 from ddns.auth.trailer import Trailer, _find, find
 from ddns.dns import names, twin
 from ddns.dns.names import BadName
+from ddns.dns.records import RRset, SignedRRset
 from ddns.dns.wire import BadMessage
 from ddns.store.packing import Rows, _pack_rows
 from ddns.zone.limits import DEFAULT, Limits
@@ -158,3 +160,53 @@ def test_a_row_of_other_values_is_left_to_python(kinds, row):
     need_native()
 
     assert twin.pack_rows(kinds, [row]) is None
+
+
+DATA = st.lists(st.binary(max_size=40), min_size=1, max_size=3).map(tuple)
+SERVED = st.builds(
+    served._serve, st.integers(0, 65535), st.integers(0, 2**32 - 1), DATA, st.one_of(st.just(()), DATA)
+)  # fmt: skip
+
+
+@given(st.integers(0, 65535), st.integers(0, 2**32 - 1), DATA, st.one_of(st.just(()), DATA))
+def test_rrsets_lie_in_memory_alike(kind, ttl, data, sigs):
+    assert served.serve(kind, ttl, data, sigs) == served._serve(kind, ttl, data, sigs)
+    assert served.serve(kind, ttl, iter(data), sigs) == served._serve(kind, ttl, data, sigs)
+
+
+@given(st.lists(SERVED, max_size=70).map(tuple), st.frozensets(st.integers(0, 65535)))
+def test_what_is_stored_is_read_alike_out_of_memory(node, others):
+    assert served.stored(craft.ORIGIN, node, others) == served._stored(craft.ORIGIN, node, others)
+    for one in node:
+        assert served.published(craft.ORIGIN, one) == served._published(craft.ORIGIN, one)
+    some = frozenset({one.type for one in node[::2]})
+    assert served.stored(craft.ORIGIN, node, some) == served._stored(craft.ORIGIN, node, some)
+
+
+def test_an_rrset_is_read_where_the_native_helpers_were_built():
+    need_native()
+    one = served._serve(1, 300, (b"abcd", b"efgh"), (b"signed",))
+
+    assert twin.serve(1, 300, (b"abcd", b"efgh"), (b"signed",)) == (one.split, one.wire)
+    assert twin.stored(RRset, b"\0", (one,), frozenset()) == (RRset(b"\0", 1, 300, (b"abcd", b"efgh")),)
+    assert twin.published(SignedRRset, b"\0", one) == SignedRRset(b"\0", 1, 300, (b"abcd", b"efgh"), (b"signed",))
+
+
+@pytest.mark.parametrize("cut", range(40))
+@pytest.mark.parametrize("split", [-1, 1, 15, 17, 2**40])
+def test_octets_that_are_no_rrset_are_left_to_python(cut, split):
+    need_native()
+    odd = served.Served(1, split, 1, served._serve(1, 300, (b"abcd",), (b"signed",)).wire[:cut])
+
+    assert twin.published(SignedRRset, b"\0", odd) is None
+
+
+@pytest.mark.parametrize(
+    "args",
+    [(-1, 0, (b"",), ()), (65536, 0, (b"",), ()), (1, -1, (b"",), ()), (1, 2**32, (b"",), ()), (1, 2**64, (b"",), ()),
+     (1, 0, (), ()), (1, 0, (1,), ()), (1, 0, (b"",), (b"a" * 65536,))],
+)  # fmt: skip
+def test_what_is_no_rrset_is_left_to_python(args):
+    need_native()
+
+    assert twin.serve(*args) is None

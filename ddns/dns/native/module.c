@@ -13,16 +13,30 @@ static PyMethodDef methods[] = {
      "open_signed($module, wire, tsig, algorithms, sig0, /)\n--\n\nTwin of `ddns.auth.envelope.open_signed`."},
     {"read_update", (PyCFunction)(void (*)(void))native_read_update, METH_FASTCALL,
      "read_update($module, message, operation, records, ttl, /)\n--\n\nTwin of `ddns.zone.request.parse`."},
+    {"stored", (PyCFunction)(void (*)(void))native_stored, METH_FASTCALL,
+     "stored($module, rrset, name, node, others, /)\n--\n\nTwin of `ddns.answer.served.stored`."},
+    {"published", (PyCFunction)(void (*)(void))native_published, METH_FASTCALL,
+     "published($module, rrset, name, served, /)\n--\n\nTwin of `ddns.answer.served.published`."},
+    {"serve", (PyCFunction)(void (*)(void))native_serve, METH_FASTCALL,
+     "serve($module, rdtype, ttl, records, sigs, /)\n--\n\nTwin of `ddns.answer.served.serve`."},
     {"pack_rows", (PyCFunction)(void (*)(void))native_pack_rows, METH_FASTCALL,
      "pack_rows($module, kinds, rows, /)\n--\n\nTwin of `ddns.store.packing.rows_of`."},
     {NULL, NULL, 0, NULL},
 };
+
+static int prepare(PyObject *module) {
+    (void)module;
+    return served_prepare();
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)prepare}, {0, NULL}};
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "ddns.dns._native",
     .m_doc = "The native twin of what reads and writes the octets of updates: see ddns/dns/native/native.h.",
     .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&module); }

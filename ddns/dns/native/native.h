@@ -4,7 +4,8 @@
  * which say what is wrong with it: None says so everywhere.
  *
  * names.c   names of messages       walk.c     records of messages    signed.c   TSIG and SIG(0)
- * request.c updates as values       rows.c     rows of Postgres       module.c   the table of functions
+ * request.c updates as values       served.c   RRsets in memory       rows.c     rows of Postgres
+ * module.c  the table of functions
  */
 #ifndef DDNS_DNS_NATIVE_H
 #define DDNS_DNS_NATIVE_H
@@ -55,6 +56,9 @@ PyObject *record_rows(const uint8_t *wire, size_t size, size_t offset, size_t co
 /* Find the signature record, the last of all: return its type, where it starts, and where its type stands. 0: Python. */
 unsigned trailer_find(const uint8_t *wire, size_t size, size_t *start, size_t *fixed);
 
+/* Intern the names of the attributes that served.c reads. Return 0; -1 with an exception. */
+int served_prepare(void);
+
 /* Return *found*, or None where that is NULL and no exception is set. */
 PyObject *or_none(PyObject *found);
 
@@ -66,6 +70,9 @@ PyObject *native_walk(PyObject *module, PyObject *const *args, Py_ssize_t count)
 PyObject *native_find_trailer(PyObject *module, PyObject *wire);
 PyObject *native_open_signed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_read_update(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_stored(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_published(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_serve(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_pack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif
