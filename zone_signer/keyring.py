@@ -33,18 +33,8 @@ class ZoneKeys:
         self.newest = newest
 
     def sign(self, rrsets: Sequence[RRset], inception: int, expiration: int) -> tuple[tuple[Rdata, ...], ...]:
-        """Return the RRSIGs of each of *rrsets*, one by every key; times as in `Signatory.sign`."""
-        return tuple(
-            [
-                tuple(
-                    [
-                        who.sign(one.name, one.type, one.ttl, one.rdatas, inception, expiration)
-                        for who in self.signatories
-                    ]
-                )
-                for one in rrsets
-            ]
-        )
+        """Return the RRSIGs of each of *rrsets*, one by every key; times in seconds since 1970."""
+        return tuple(zip(*[who.sign_each(rrsets, inception, expiration) for who in self.signatories], strict=True))
 
     def ds(self) -> tuple[Rdata, ...]:
         """Return the DS records that the parent ought to have."""

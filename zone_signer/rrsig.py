@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
 
 from ddns.dns.names import Name
-from ddns.dns.records import Rdata
+from ddns.dns.records import Rdata, RRset
 from zone_signer import canon
 
 _HEAD = struct.Struct("!HBBIII")  # RFC 4034 §3.1: covered, algorithm, labels, original TTL, expiration, inception
@@ -55,6 +56,20 @@ class Signatory:
         labels = canon.labels(name)
         head = _HEAD.pack(rdtype, self._algorithm, labels, ttl, expiration & _WRAP, inception & _WRAP) + self._tail
         return head + self._sign(head + canon.wire(name, rdtype, ttl, rdatas))
+
+    def sign_each(self, rrsets: Iterable[RRset], inception: int, expiration: int) -> list[Rdata]:
+        """Return the RRSIG RDATA over each of *rrsets*; what those of one name share is made once."""
+        pack, sign, wire, tail, algorithm = _HEAD.pack, self._sign, canon.wire, self._tail, self._algorithm
+        inception, expiration = inception & _WRAP, expiration & _WRAP
+        owner, labels = b"", 0
+        made = []
+        for one in rrsets:
+            name, rdtype, ttl = one.name, one.type, one.ttl
+            if name != owner:
+                owner, labels = name, canon.labels(name)
+            head = pack(rdtype, algorithm, labels, ttl, expiration, inception) + tail
+            made.append(head + sign(head + wire(name, rdtype, ttl, one.rdatas)))
+        return made
 
 
 class Made(msgspec.Struct, frozen=True, gc=False):

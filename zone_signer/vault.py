@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -40,7 +41,7 @@ _MASTER = 32  # octets of the master key
 _ID = 8
 _NONCE = 12
 _SCALAR = 32  # octets of a private key, of either algorithm
-_SHA256 = ECDSA(hashes.SHA256())
+_PREHASHED = ECDSA(Prehashed(hashes.SHA256()))
 
 
 class VaultError(Exception):
@@ -75,11 +76,12 @@ class SigningKey:
 
 
 def _p256(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
-    raw = private.sign
+    raw, sha256 = private.sign, hashlib.sha256
 
     def sign(octets: bytes) -> bytes:
+        # Whoever gives the digest saves OpenSSL the search for its implementation with every signature.
         # SEQUENCE of two INTEGERs in DER; 72 octets at most, so that every length is one octet (RFC 3279 §2.2.3).
-        der = raw(octets, _SHA256)
+        der = raw(sha256(octets).digest(), _PREHASHED)
         middle = 4 + der[3]
         r, s = der[4:middle], der[middle + 2 :]
         return r[-_SCALAR:].rjust(_SCALAR, b"\0") + s[-_SCALAR:].rjust(_SCALAR, b"\0")
