@@ -37,6 +37,7 @@ class Chapter(StrEnum):
     LIMITS = "Limits"
     ENROLMENT = "Enrolment"
     SERVICES = "Service registration"
+    TLSA = "TLSA records"
     TRANSFERS = "Transfers"
     QUESTIONS = "Questions"
     OUTAGES = "Outages and rations"
@@ -319,6 +320,24 @@ _ROWS = [
             "home-exists", "YXDOMAIN", Ede.PROHIBITED, Turn.POLICY,
             "the home's name has been given already",
             "ask for another name",
+        ),
+    ),
+    *_rows(
+        Chapter.TLSA,
+        (
+            "tlsa-not-safe-yet", "REFUSED", Ede.PROHIBITED, Turn.LATER,
+            "what would be left is not in every cache yet, so that clients would refuse the server",
+            "add the next key's record beside the old one; take the old one away at the time that the sentence says",
+        ),
+        (
+            "tlsa-usage", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the record's usage is not one that the zone takes (RFC 7218 §2.1)",
+            "3 1 1 for a key of its own, 2 1 1 for a CA of the home's own",
+        ),
+        (
+            "tlsa-malformed", "REFUSED", Ede.INVALID_DATA, Turn.FORM,
+            "the data is not as long as its matching type makes it (RFC 6698 §2.1.3)",
+            "32 octets for SHA-256, 64 for SHA-512",
         ),
     ),
     *_rows(

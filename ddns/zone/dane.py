@@ -1,0 +1,289 @@
+"""How a TLSA record comes and goes so that no client ever holds one that lies (RFC 7671 §8.1). Pure.
+
+Law: a key may be used by a server from when every cache that holds the RRset holds one with that key's record, and not
+before. So a record that is added beside others, or while caches remember others, is *published*; it is *safe* when all
+servers were seen with it and twice the TTL has passed since; and the last record that every cache has is not taken away
+before another is safe. Taking all of them away says nothing false to anybody; it is remembered for as long as caches
+may hold what was there, and so is a TTL that was longer.
+
+A record without a `Pin` is established: whoever has the RRset has it. What is *retiring* stands there still, and its
+key is not used any more, by the word of whoever used it. An engine knows digests, not keys: that a server has stopped
+using a key only its owner can say. What plain clients do without saying that they want to be guarded is not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from ddns.dns import names
+from ddns.dns.codes import Ede, Rcode
+from ddns.dns.names import Name
+from ddns.dns.records import Rdata, RRset
+from ddns.dns.refusal import Refusal
+
+MARGIN = 5  # seconds more, for clocks that are not quite the same
+HEAD = 3  # octets before the data: usage, selector, matching type (RFC 6698 §2.1)
+SHOWN_OCTETS = 8  # of a record's data; enough to tell its owner which one
+USAGES = {0: "PKIX-TA", 1: "PKIX-EE", 2: "DANE-TA", 3: "DANE-EE"}  # RFC 7218 §2.1
+_SIZES = {1: 32, 2: 64}  # octets of SHA-256 and SHA-512 (RFC 6698 §2.1.3)
+
+
+class Phase(StrEnum):
+    """Where a record is; established ones have no phase."""
+
+    PUBLISHED = "published"  # it stands there; some caches may hold an RRset without it
+    SAFE = "safe"  # no cache does: its key may be used
+    RETIRING = "retiring"  # it stands there still; nobody uses its key
+    FADING = "fading"  # no record of its own: caches may hold the RRset as it was before
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """What is known of one record (*rdata*), or where that is empty, of what caches may still hold of the RRset.
+
+    *since* (seconds since 1970) is when its phase began, by the change that made the zone's *serial* (None until that
+    is known); *ttl* (seconds) is the longest of any RRset that caches may hold instead; *seen_at* is when the last of
+    the zone's servers was seen with that serial.
+    """
+
+    rdata: Rdata
+    phase: Phase
+    since: int
+    serial: int | None
+    ttl: int
+    seen_at: int | None = None
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a zone demands: *strict* guards what plain clients do too; *usages* are those of RFC 7218 §2.1."""
+
+    strict: bool = False
+    usages: frozenset[int] = frozenset({2, 3})
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of a change: the *pins* from now on, and the records (*gone*) that have none any more.
+
+    With a *refusal* nothing changes. *note* is one sentence for the owner where the change has a price.
+    """
+
+    pins: tuple[Pin, ...]
+    gone: tuple[Rdata, ...] = ()
+    refusal: Refusal | None = None
+    note: str = ""
+
+
+def judge(
+    owner: Name,
+    before: RRset | None,
+    after: RRset | None,
+    pins: Sequence[Pin],
+    rule: Rule,
+    *,
+    managed: bool,
+    revoke: frozenset[bytes],
+    now: int,
+) -> Verdict:
+    """Judge the change of *owner*'s TLSA RRset from *before* to *after*, given its *pins*.
+
+    *managed*: who changes it wants to be guarded; *revoke* holds the data (RFC 6698 §2.1.4) of records that may go at
+    once, because their keys are not to be trusted. New pins have no serial yet: `numbered` gives it to them.
+    """
+    known = _standing(before, pins)
+    was = frozenset(() if before is None else before.rdatas)
+    new = frozenset(() if after is None else after.rdatas)
+    for rdata in sorted(new - was):
+        refusal = _malformed(owner, rdata) or _unwanted(owner, rdata, rule)
+        if refusal is not None:
+            return Verdict(tuple(pins), refusal=refusal)
+    guarded = managed or rule.strict
+    if not guarded and not known:
+        return Verdict((), _dropped(pins, {}))
+    fading = known.pop(b"", None)
+    taken = was - new
+    if guarded and new and {one for one in taken if one[HEAD:] not in revoke} & _held(was, known):
+        left = _held(new & was, known)
+        if not left:
+            return Verdict(tuple(pins), refusal=_too_early(owner, known))
+    ttl = max(rrset.ttl for rrset in (before, after) if rrset is not None) if was or new else 0
+    out = {rdata: pin for rdata, pin in known.items() if rdata in new}
+    if was or fading is not None:
+        longest = max(ttl, 0 if fading is None else fading.ttl)
+        for rdata in new - was:
+            out[rdata] = Pin(rdata, Phase.PUBLISHED, now, None, longest)
+    if before is not None and (after is None or after.ttl < before.ttl):
+        longest = max(before.ttl, 0 if fading is None else fading.ttl)
+        fading = Pin(b"", Phase.FADING, now, None, longest)
+    if fading is not None:
+        out[b""] = fading
+    out = _rested(new, out)
+    return Verdict(tuple(out.values()), _dropped(pins, out), note=_note(owner, before, new, known, revoke))
+
+
+def deployed(owner: Name, rrset: RRset, pins: Sequence[Pin], kept: frozenset[bytes], now: int) -> Verdict:
+    """Take the owner's word that from now on only keys are used whose records have their data in *kept*.
+
+    All other records retire: `due` says when they may be taken away. Refused where no record that is kept is safe.
+    """
+    known = _standing(rrset, pins)
+    staying = frozenset(one for one in rrset.rdatas if one[HEAD:] in kept)
+    if not any(one not in known or known[one].phase != Phase.PUBLISHED for one in staying):
+        return Verdict(tuple(pins), refusal=_too_early(owner, known))
+    out = {b"": known[b""]} if b"" in known else {}
+    for rdata in rrset.rdatas:
+        there = known.get(rdata)
+        if rdata not in staying:
+            retires = there is not None and there.phase == Phase.RETIRING
+            out[rdata] = there if there is not None and retires else Pin(rdata, Phase.RETIRING, now, None, rrset.ttl)
+        elif there is not None and there.phase == Phase.PUBLISHED:
+            out[rdata] = there
+    return Verdict(tuple(out.values()), _dropped(pins, out))
+
+
+def settle(pins: Sequence[Pin], seen: Callable[[int], int | None], now: int) -> tuple[Pin, ...]:
+    """Return the pins as they are at *now*; one that is missing has become established, or is forgotten.
+
+    *seen* says of a serial when the last of the zone's servers was seen with it or a newer one, None: not yet.
+    """
+    out = []
+    for pin in pins:
+        one = pin
+        if one.seen_at is None and one.serial is not None and one.phase in (Phase.PUBLISHED, Phase.FADING):
+            at = seen(one.serial)
+            if at is not None:
+                one = msgspec.structs.replace(one, seen_at=max(at, one.since))
+        at = safe_at(one)
+        if at is not None and at <= now:
+            if one.phase == Phase.FADING:
+                continue
+            if one.phase == Phase.PUBLISHED:
+                one = msgspec.structs.replace(one, phase=Phase.SAFE)
+            if one.phase == Phase.SAFE and now >= at + 2 * one.ttl:
+                continue
+        out.append(one)
+    return tuple(out)
+
+
+def safe_at(pin: Pin) -> int | None:
+    """Return from when on no cache holds an RRset without the record (RFC 7671 §8.1), in seconds; None until seen."""
+    return None if pin.seen_at is None else pin.seen_at + 2 * pin.ttl + MARGIN
+
+
+def due(rrset: RRset | None, pins: Sequence[Pin], now: int) -> frozenset[Rdata]:
+    """Return the records whose time to retire is over: twice the TTL after nobody used their keys any more.
+
+    The last records that do not retire are never among them, and where there are none, none is.
+    """
+    known = _standing(rrset, pins)
+    return frozenset(
+        one.rdata for one in known.values() if one.phase == Phase.RETIRING and now >= one.since + 2 * one.ttl
+    )
+
+
+def numbered(pins: Sequence[Pin], serial: int) -> tuple[Pin, ...]:
+    """Return *pins* with the zone's *serial* where they had none, that is, where the change that made it made them."""
+    return tuple(pin if pin.serial is not None else msgspec.structs.replace(pin, serial=serial) for pin in pins)
+
+
+def describe(owner: Name, rrset: RRset | None, pins: Sequence[Pin]) -> bytes:
+    """Return what a client is told of *owner*'s records: MessagePack of the owner and (data, phase, safe from) rows.
+
+    Of the data there are the first octets; "established" is a phase here; the time is None until it is known.
+    """
+    known = _standing(rrset, pins)
+    rows = []
+    for rdata in () if rrset is None else rrset.rdatas:
+        pin = known.get(rdata)
+        phase = "established" if pin is None else str(pin.phase)
+        rows.append((rdata[HEAD : HEAD + SHOWN_OCTETS], phase, None if pin is None else safe_at(pin)))
+    return msgspec.msgpack.encode((owner, rows))
+
+
+def _standing(rrset: RRset | None, pins: Sequence[Pin]) -> dict[Rdata, Pin]:
+    """Return the pins of what stands there: a lease may have ended a record that a roll is about.
+
+    Where only records are left that retire, somebody has taken the others away; then they retire no more.
+    """
+    there = frozenset(() if rrset is None else rrset.rdatas)
+    return _rested(there, {pin.rdata: pin for pin in pins if not pin.rdata or pin.rdata in there})
+
+
+def _rested(there: frozenset[Rdata], pins: dict[Rdata, Pin]) -> dict[Rdata, Pin]:
+    """Return *pins* without what has come to rest with the records that are *there*."""
+    phases = {rdata: pin.phase for rdata, pin in pins.items() if rdata}
+    if there and all(phases.get(rdata) == Phase.RETIRING for rdata in there):
+        return {rdata: pin for rdata, pin in pins.items() if not rdata}
+    if all(phases.get(rdata) == Phase.SAFE for rdata in there):
+        return {rdata: pin for rdata, pin in pins.items() if not rdata}
+    return pins
+
+
+def _held(rdatas: frozenset[Rdata], pins: dict[Rdata, Pin]) -> frozenset[Rdata]:
+    """Return those of *rdatas* that every cache with the RRset holds and that are there to stay."""
+    return frozenset(one for one in rdatas if one not in pins or pins[one].phase == Phase.SAFE)
+
+
+def _dropped(pins: Sequence[Pin], left: dict[Rdata, Pin]) -> tuple[Rdata, ...]:
+    return tuple(pin.rdata for pin in pins if pin.rdata not in left)
+
+
+def _malformed(owner: Name, rdata: Rdata) -> Refusal | None:
+    """Refuse data that cannot be what its matching type says (RFC 6698 §2.1.3, §2.1.4)."""
+    size = _SIZES.get(rdata[2]) if len(rdata) > HEAD else 1
+    if len(rdata) > HEAD and (size is None or len(rdata) == HEAD + size):
+        return None
+    return Refusal(
+        "tlsa-malformed",
+        Rcode.REFUSED,
+        f"A TLSA record of {names.to_text(owner)} has {max(len(rdata) - HEAD, 0)} octets of data, and "
+        f"{'its matching type has ' + str(size) if size else 'needs some'}; give the whole digest.",
+        Ede.INVALID_DATA,
+    )
+
+
+def _unwanted(owner: Name, rdata: Rdata, rule: Rule) -> Refusal | None:
+    usage = rdata[0]
+    if usage in rule.usages:
+        return None
+    wanted = " or ".join(f"{one} ({USAGES[one]})" for one in sorted(rule.usages, reverse=True) if one in USAGES)
+    return Refusal(
+        "tlsa-usage",
+        Rcode.REFUSED,
+        f"TLSA records of {names.to_text(owner)} may have usage {wanted}, not {usage}; publish one of these.",
+        Ede.PROHIBITED,
+    )
+
+
+def _too_early(owner: Name, pins: dict[Rdata, Pin]) -> Refusal:
+    """Refuse to take away, or to do without, what caches need."""
+    times = [safe_at(pin) for pin in pins.values() if pin.phase == Phase.PUBLISHED]
+    known = [at for at in times if at is not None]
+    if known and len(known) == len(times):
+        cure = f"wait until {datetime.fromtimestamp(min(known), UTC):%Y-%m-%d %H:%M:%S} UTC"
+    elif times:
+        cure = "wait until every server of the zone has the new one, and twice its TTL"
+    else:
+        cure = "add the next key's record first"
+    return Refusal(
+        "tlsa-not-safe-yet",
+        Rcode.REFUSED,
+        f"Caches may still hold no other TLSA record of {names.to_text(owner)} than the old one; {cure}.",
+        Ede.PROHIBITED,
+    )
+
+
+def _note(
+    owner: Name, before: RRset | None, new: frozenset[Rdata], pins: dict[Rdata, Pin], revoke: frozenset[bytes]
+) -> str:
+    """Say what it costs that records were revoked, where no record is left that caches have."""
+    was = frozenset(() if before is None else before.rdatas)
+    if before is None or _held(new & was, pins) or not any(one[HEAD:] in revoke for one in was - new):
+        return ""
+    text = names.to_text(owner)
+    for_how_long = f"for up to {before.ttl} s after every server of the zone has this change"
+    if not new:
+        return f"Clients now find no TLSA record of {text}; those that remember the old ones use them {for_how_long}."
+    return f"Clients that ask for {text} now trust the new keys alone; others may trust the old ones {for_how_long}."
