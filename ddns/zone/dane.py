@@ -102,25 +102,17 @@ def judge(
     guarded = managed or rule.strict
     if not guarded and not known:
         return Verdict((), _dropped(pins, {}))
-    fading = known.pop(b"", None)
-    taken = was - new
-    if guarded and new and {one for one in taken if one[HEAD:] not in revoke} & _held(was, known):
-        left = _held(new & was, known)
-        if not left:
-            return Verdict(tuple(pins), refusal=_too_early(owner, known))
-    ttl = max(rrset.ttl for rrset in (before, after) if rrset is not None) if was or new else 0
-    out = {rdata: pin for rdata, pin in known.items() if rdata in new}
-    if was or fading is not None:
-        longest = max(ttl, 0 if fading is None else fading.ttl)
-        for rdata in new - was:
-            out[rdata] = Pin(rdata, Phase.PUBLISHED, now, None, longest)
-    if before is not None and (after is None or after.ttl < before.ttl):
-        longest = max(before.ttl, 0 if fading is None else fading.ttl)
-        fading = Pin(b"", Phase.FADING, now, None, longest)
-    if fading is not None:
-        out[b""] = fading
-    out = _rested(new, out)
+    taken = frozenset(one for one in was - new if one[HEAD:] not in revoke)
+    if guarded and new and _held(taken, known) and not _held(new & was, known):
+        return Verdict(tuple(pins), refusal=_too_early(owner, known))
+    out = _followed(before, after, known, now)
     return Verdict(tuple(out.values()), _dropped(pins, out), note=_note(owner, before, new, known, revoke))
+
+
+def lapsed(before: RRset | None, after: RRset | None, pins: Sequence[Pin], now: int) -> Verdict:
+    """Follow a change that nobody asked for, such as the end of a lease; caches hold what was all the same."""
+    out = _followed(before, after, _standing(before, pins), now)
+    return Verdict(tuple(out.values()), _dropped(pins, out))
 
 
 def deployed(owner: Name, rrset: RRset, pins: Sequence[Pin], kept: frozenset[bytes], now: int) -> Verdict:
@@ -200,6 +192,22 @@ def describe(owner: Name, rrset: RRset | None, pins: Sequence[Pin]) -> bytes:
         phase = "established" if pin is None else str(pin.phase)
         rows.append((rdata[HEAD : HEAD + SHOWN_OCTETS], phase, None if pin is None else safe_at(pin)))
     return msgspec.msgpack.encode((owner, rows))
+
+
+def _followed(before: RRset | None, after: RRset | None, pins: dict[Rdata, Pin], now: int) -> dict[Rdata, Pin]:
+    """Return the pins that there are when *after* stands where *before* stood."""
+    was = frozenset(() if before is None else before.rdatas)
+    new = frozenset(() if after is None else after.rdatas)
+    fading = pins.get(b"")
+    ttls = [rrset.ttl for rrset in (before, after) if rrset is not None]
+    remembered = 0 if fading is None else fading.ttl
+    out = {rdata: pin for rdata, pin in pins.items() if rdata in new}
+    if was or fading is not None:
+        longest = max(remembered, *ttls, 0)
+        out |= {rdata: Pin(rdata, Phase.PUBLISHED, now, None, longest) for rdata in sorted(new - was)}
+    if before is not None and (after is None or after.ttl < before.ttl):
+        fading = Pin(b"", Phase.FADING, now, None, max(before.ttl, remembered))
+    return _rested(new, out if fading is None else out | {b"": fading})
 
 
 def _standing(rrset: RRset | None, pins: Sequence[Pin]) -> dict[Rdata, Pin]:

@@ -202,6 +202,15 @@ def test_a_lease_that_ends_the_new_record_ends_its_roll():
     assert published(NEW, serial=None, since=NOW + 9) in verdict.pins
 
 
+def test_what_a_lease_ends_is_remembered_like_what_its_owner_takes_away():
+    """Caches do not know of leases."""
+    gone = dane.lapsed(rrset(NEW), None, [published()], NOW)
+    shorter = dane.lapsed(rrset(OLD, ttl=600), rrset(OLD, ttl=20), [], NOW)
+
+    assert gone == dane.Verdict((Pin(b"", Phase.FADING, NOW, None, 300),), (NEW,))
+    assert shorter.pins == (Pin(b"", Phase.FADING, NOW, None, 600),)
+
+
 @pytest.mark.parametrize("usage", range(5))
 def test_only_usages_of_the_zone_are_taken(usage):
     """DANE-EE and DANE-TA are by default; what is there already is left alone."""
