@@ -334,11 +334,6 @@ _ROWS = [
             "the record's usage is not one that the zone takes (RFC 7218 §2.1)",
             "3 1 1 for a key of its own, 2 1 1 for a CA of the home's own",
         ),
-        (
-            "tlsa-malformed", "REFUSED", Ede.INVALID_DATA, Turn.FORM,
-            "the data is not as long as its matching type makes it (RFC 6698 §2.1.3)",
-            "32 octets for SHA-256, 64 for SHA-512",
-        ),
     ),
     *_rows(
         Chapter.TRANSFERS,

@@ -29,7 +29,6 @@ MARGIN = 5  # seconds more, for clocks that are not quite the same
 HEAD = 3  # octets before the data: usage, selector, matching type (RFC 6698 §2.1)
 SHOWN_OCTETS = 8  # of a record's data; enough to tell its owner which one
 USAGES = {0: "PKIX-TA", 1: "PKIX-EE", 2: "DANE-TA", 3: "DANE-EE"}  # RFC 7218 §2.1
-_SIZES = {1: 32, 2: 64}  # octets of SHA-256 and SHA-512 (RFC 6698 §2.1.3)
 
 
 class Phase(StrEnum):
@@ -96,7 +95,7 @@ def judge(
     was = frozenset(() if before is None else before.rdatas)
     new = frozenset(() if after is None else after.rdatas)
     for rdata in sorted(new - was):
-        refusal = _malformed(owner, rdata) or _unwanted(owner, rdata, rule)
+        refusal = _unwanted(owner, rdata, rule)
         if refusal is not None:
             return Verdict(tuple(pins), refusal=refusal)
     guarded = managed or rule.strict
@@ -236,20 +235,6 @@ def _held(rdatas: frozenset[Rdata], pins: dict[Rdata, Pin]) -> frozenset[Rdata]:
 
 def _dropped(pins: Sequence[Pin], left: dict[Rdata, Pin]) -> tuple[Rdata, ...]:
     return tuple(pin.rdata for pin in pins if pin.rdata not in left)
-
-
-def _malformed(owner: Name, rdata: Rdata) -> Refusal | None:
-    """Refuse data that cannot be what its matching type says (RFC 6698 §2.1.3, §2.1.4)."""
-    size = _SIZES.get(rdata[2]) if len(rdata) > HEAD else 1
-    if len(rdata) > HEAD and (size is None or len(rdata) == HEAD + size):
-        return None
-    return Refusal(
-        "tlsa-malformed",
-        Rcode.REFUSED,
-        f"A TLSA record of {names.to_text(owner)} has {max(len(rdata) - HEAD, 0)} octets of data, and "
-        f"{'its matching type has ' + str(size) if size else 'needs some'}; give the whole digest.",
-        Ede.INVALID_DATA,
-    )
 
 
 def _unwanted(owner: Name, rdata: Rdata, rule: Rule) -> Refusal | None:

@@ -221,20 +221,6 @@ def test_only_usages_of_the_zone_are_taken(usage):
     assert judge(rrset(odd), rrset(odd, NEW), managed=False).refusal is None
 
 
-@pytest.mark.parametrize(("kind", "size"), [(1, 31), (1, 33), (2, 32), (0, 0)])
-def test_data_of_a_length_that_no_digest_has_is_refused(kind, size):
-    """RFC 6698 §2.1.3: SHA-256 has 32 octets, SHA-512 has 64."""
-    verdict = judge(None, rrset(bytes((3, 1, kind)) + bytes(size)))
-
-    assert verdict.refusal.code == "tlsa-malformed"
-
-
-def test_whole_keys_and_matching_types_that_are_not_known_may_have_any_length():
-    """RFC 6698 §2.1.4; what a client does not know it leaves out."""
-    for kind in (0, 9):
-        assert judge(None, rrset(bytes((3, 1, kind)) + bytes(91))).refusal is None
-
-
 def test_a_client_is_told_where_each_record_is():
     """The first octets of the data, the phase, and from when on it is safe."""
     pins = [published(seen_at=NOW), Pin(b"", Phase.FADING, NOW, 7, 300)]
