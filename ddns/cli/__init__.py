@@ -30,6 +30,7 @@ NOUNS = {
     "transfer": ("ddns.cli.transfer", "Say which secondaries may have which zone, and see how far they are."),
     "home": ("ddns.cli.home", "Invite homes and look after them."),
     "gateway": ("ddns.cli.gateway", "Speak for a home: enrol it and publish its devices."),
+    "verify-device": ("ddns.cli.verify_device", "Tell whether a device is who its registry says."),
     "explain": ("ddns.cli.explain", "Say why an update was refused, and what cures it."),
     "apply": ("ddns.cli.apply", "Bring zones, keys and grants to what a file says."),
     "config": ("ddns.cli.config", "Check and show the settings."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 
 import dns.dnssec
 import dns.exception
@@ -32,11 +33,15 @@ DIGESTS = (DSDigest.SHA256, DSDigest.SHA384)  # RFC 8624 §3.3: what a validator
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The one server that is asked; *timeout* is in seconds for each question."""
+    """The one server that is asked; *timeout* is in seconds for each question.
+
+    A *resolver* is asked to find what it does not have, and to keep its own opinion of signatures to itself.
+    """
 
     address: str
     port: int = 53
     timeout: float = 3.0
+    resolver: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +78,30 @@ class Proof:
     until: int
 
 
+class Why(StrEnum):
+    """What kind of failure it is."""
+
+    BOGUS = "bogus"  # what came cannot be true: altered, expired, signed by another key
+    UNSIGNED = "unsigned"  # what came has no signature, so that nobody can tell
+    MISSING = "missing"  # the server says that there is none
+    SILENT = "silent"  # the server does not answer, or cannot
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The RRset is not proved: why, in one *sentence*, and the *steps* that held before."""
+    """The RRset is not proved: *why*, in one *sentence*, and the *steps* that held before."""
 
     sentence: str
     steps: tuple[Step, ...] = ()
+    why: Why = Why.BOGUS
 
 
 class _Broken(Exception):
     """The chain breaks here; the message is the sentence."""
+
+    def __init__(self, sentence: str, why: Why = Why.BOGUS) -> None:
+        super().__init__(sentence)
+        self.why = why
 
 
 def validate(server: Server, anchor: Anchor, name: str, rdtype: str, *, now: float | None = None) -> Proof | Failure:
@@ -91,12 +110,14 @@ def validate(server: Server, anchor: Anchor, name: str, rdtype: str, *, now: flo
     try:
         rrset = walk.down(dns.name.from_text(name), dns.rdatatype.from_text(rdtype))
     except _Broken as broken:
-        return Failure(str(broken), tuple(walk.steps))
+        return Failure(str(broken), tuple(walk.steps), broken.why)
     except dns.exception.Timeout:
-        return Failure(f"The server {server.address} port {server.port} did not answer in time.", tuple(walk.steps))
+        sentence = f"The server {server.address} port {server.port} did not answer in time."
+        return Failure(sentence, tuple(walk.steps), Why.SILENT)
     except (OSError, dns.exception.DNSException) as error:
         reason = str(error) or type(error).__name__
-        return Failure(f"The server {server.address} port {server.port}: {reason}.", tuple(walk.steps))
+        sentence = f"The server {server.address} port {server.port}: {reason}."
+        return Failure(sentence, tuple(walk.steps), Why.SILENT)
     return Proof(rrset, tuple(walk.steps), walk.until)
 
 
@@ -129,7 +150,8 @@ class _Walk:
         rrset, sigs = self._find(name, rdtype)
         if rrset is None:
             raise _Broken(
-                f"{_text(name)} has no {rdtype.name} record at {self.server.address} port {self.server.port}."
+                f"{_text(name)} has no {rdtype.name} record at {self.server.address} port {self.server.port}.",
+                Why.MISSING,
             )
         self._check(rrset, sigs, zone, keys, f"{_text(zone)} signed the {rdtype.name} of {_text(name)}")
         rrset.ttl = min(rrset.ttl, max(0, self.until - int(self.now)))  # RFC 4035 §5.3.3
@@ -162,7 +184,7 @@ class _Walk:
         what = f"the {rrset.rdtype.name} of {_text(rrset.name)}"
         signatures = [sig for sig in sigs or () if isinstance(sig, RRSIG)]
         if not signatures:
-            raise _Broken(f"There is no signature over {what}.")
+            raise _Broken(f"There is no signature over {what}.", Why.UNSIGNED)
         reason = ""
         for sig in signatures:
             if sig.labels < len(rrset.name) - 1 - int(rrset.name.is_wild()):
@@ -201,7 +223,10 @@ class _Walk:
     ) -> tuple[dns.rrset.RRset | None, dns.rrset.RRset | None]:
         """Ask for an RRset and its signatures, over UDP and then TCP where it is truncated."""
         question = dns.message.make_query(name, rdtype, want_dnssec=True, payload=PAYLOAD)
-        question.flags &= ~dns.flags.RD
+        if self.server.resolver:
+            question.flags |= dns.flags.CD  # what it finds bogus is to be seen here, and judged here
+        else:
+            question.flags &= ~dns.flags.RD
         reply, _ = dns.query.udp_with_fallback(
             question,
             self.server.address,
@@ -211,7 +236,8 @@ class _Walk:
             ignore_errors=True,  # a forged datagram that does not fit must not end the walk
         )
         if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            raise _Broken(f"The server answered {dns.rcode.to_text(reply.rcode())} for {_text(name)} {rdtype.name}.")
+            said = dns.rcode.to_text(reply.rcode())
+            raise _Broken(f"The server answered {said} for {_text(name)} {rdtype.name}.", Why.SILENT)
         rrset = reply.get_rrset(reply.answer, name, dns.rdataclass.IN, rdtype)
         sigs = reply.get_rrset(reply.answer, name, dns.rdataclass.IN, dns.rdatatype.RRSIG, rdtype)
         return rrset, sigs

@@ -117,7 +117,7 @@ def test_every_selector_and_matching_type_of_dane_ee_is_known(tmp_path, kind):
     assert dane.match(octets, tlsa(f"{kind} {value.hex()}")).trusted
 
 
-@pytest.mark.parametrize("kind", ["0 1 1", "1 1 1", "2 1 1", "3 9 1", "3 1 9"])
+@pytest.mark.parametrize("kind", ["0 1 1", "1 1 1", "3 9 1", "3 1 9"])
 def test_a_record_that_asks_for_an_authority_or_is_not_known_decides_nothing(tmp_path, kind):
     """The right digest under a usage that is not DANE-EE is no trust (RFC 6698 §4.1: unusable)."""
     made, _ = certificate(tmp_path)
@@ -134,3 +134,31 @@ def test_a_peer_that_speaks_no_tls_is_refused_in_a_sentence():
         port = listener.getsockname()[1]
 
     assert not dane.connect("127.0.0.1", port, "cam", tlsa(f"3 1 1 {'00' * 32}"), timeout=1).trusted
+
+
+def test_of_two_digests_only_the_stronger_counts(tmp_path):
+    """RFC 7671 §9: who breaks SHA-256 gains nothing where SHA-512 is there, and both must be rolled."""
+    made, _ = certificate(tmp_path)
+    octets, key = made.public_bytes(Encoding.DER), spki(made)
+    weak, strong = hashlib.sha256(key).hexdigest(), hashlib.sha512(key).hexdigest()
+
+    both = dane.match(octets, tlsa(f"3 1 1 {weak}", f"3 1 2 {strong}"))
+    forged = dane.match(octets, tlsa(f"3 1 1 {weak}", f"3 1 2 {'00' * 64}"))
+
+    assert both.trusted
+    assert not forged.trusted
+    assert [(one.usable, one.matches) for one in both.records] == [(False, False), (True, True)]
+
+
+def test_a_peer_shows_its_whole_chain(tmp_path):
+    """What a CA's record is compared with comes out of the handshake."""
+    made, pem = certificate(tmp_path)
+    other, more = certificate(tmp_path / "other") if (tmp_path / "other").mkdir() is None else (None, None)
+    pem.write_bytes(pem.read_bytes() + more.read_bytes().split(b"-----BEGIN PRIVATE")[0])
+
+    with serving(pem) as (port, _):
+        verdict = dane.connect("127.0.0.1", port, "whoever", tlsa(f"2 1 1 {hashlib.sha256(spki(other)).hexdigest()}"))
+
+    assert verdict.sentence.startswith("The CA in the TLSA of")
+    assert "it did not issue the peer's certificate" in verdict.sentence
+    assert made != other
