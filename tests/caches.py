@@ -1,0 +1,52 @@
+"""What every cache in the world may hold, by brute force: the judge of rolls. It knows nothing of phases.
+
+A version of an RRset may be in a cache from its publication until its TTL has passed since the last server stopped to
+show it. A resolver may hold any DS RRset, any DNSKEY RRset and any signatures of the same moment together. The set of
+what may be held only grows when something is published, so that it is enough to look at those moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+NEVER = 1 << 60
+Key = tuple[str, int]  # its name and algorithm
+
+
+class Caches:
+    """The versions of a zone's DS RRset, its DNSKEY RRset and its signatures that some cache may hold.
+
+    A version of kind `ds` or `data` is the set of keys that are named or have signed, one of kind `dnskey` the set of
+    keys that are in it and the set of those that signed it.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[str, list[list]] = {"ds": [], "dnskey": [], "data": []}
+
+    def publish(self, kind: str, version: frozenset | tuple[frozenset, frozenset], at: int, ttl: int, lag: int) -> None:
+        """Publish a version at *at*; the last server shows it *lag* seconds later."""
+        shown = self._shown[kind]
+        if shown:
+            last = shown[-1]
+            last[2] = max(at + lag, last[1]) + last[3]
+        shown.append([version, at, NEVER, ttl])
+
+    def held(self, kind: str, at: int) -> Iterator:
+        """Yield what caches may hold at *at*."""
+        yield from {version for version, begin, end, _ in self._shown[kind] if begin <= at < end}
+
+    def bogus(self, at: int) -> list[str]:
+        """Return what is wrong with any combination that a resolver may hold at *at*."""
+        out = []
+        for ds, (dnskeys, signers), data in product(*(self.held(kind, at) for kind in ("ds", "dnskey", "data"))):
+            if not ds:
+                continue  # insecure, whatever else is held
+            for algorithm in {algorithm for _, algorithm in ds}:
+                if not any(key[1] == algorithm for key in ds & dnskeys & signers):
+                    out.append(f"no key of {sorted(ds)} in {sorted(dnskeys)} signed by {sorted(signers)}, {algorithm}")
+                if not any(key[1] == algorithm for key in dnskeys & data):
+                    out.append(f"no key of {sorted(dnskeys)} made one of the signatures of {sorted(data)}, {algorithm}")
+            lacking = {algorithm for _, algorithm in dnskeys} - {algorithm for _, algorithm in data}
+            out += [f"a key of algorithm {one} in {sorted(dnskeys)}, no signature in {sorted(data)}" for one in lacking]
+        return out
