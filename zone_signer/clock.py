@@ -1,0 +1,70 @@
+"""Whether the clock can be believed: a signer whose clock is wrong signs nothing. Pure; readings come in.
+
+Law: time never goes back behind what was signed, and never leaps. Signatures made by a clock that is fast are not yet
+valid, or hide the keys of years from the machine; made by one that is slow they have expired. A refusal ends by itself
+when the clock is right again, or when somebody says `zone-signer clock accept`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SLACK = 1  # seconds that a clock which is slewed may lie behind its own high-water mark
+ACCEPT = 3600  # seconds for which `zone-signer clock accept` holds
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What the clocks show at one moment, in seconds: the system's and the database's since 1970, the monotonic one.
+
+    *synchronized* is what the kernel says of its clock (adjtimex); None where it does not say.
+    """
+
+    system: float
+    monotonic: float
+    database: float
+    synchronized: bool | None
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """The time to sign by, in seconds since 1970; None where the clock is *refused*, for a reason in one sentence."""
+
+    now: int | None
+    refused: str = ""
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How far clocks may lie *apart*, one may *jump* in a process, and a start may lie behind the last: seconds."""
+
+    apart: int = 60
+    jump: int = 300
+    gap: int = 259_200
+
+
+def judge(reading: Reading, last: Reading | None, high: int, accepted: int, bounds: Bounds) -> Trust:
+    """Tell what time it is, or why the clock is not believed.
+
+    *last* is this process's reading before, None at its start. *high* is the latest time that any signer has signed
+    by, 0 where none has. *accepted* is until when, by the clock itself, a person has taken the clock for right; who
+    writes that down puts *high* to that person's time too, or an old leap is refused again when it ends.
+    """
+    now = int(reading.system)
+    if now <= accepted <= now + ACCEPT:
+        return Trust(now)
+    if reading.system < high - SLACK:
+        return Trust(None, f"the clock is {high - now} s behind the last time that was signed by; set it right")
+    apart = reading.system - reading.database
+    if abs(apart) > bounds.apart:
+        word = "ahead of" if apart > 0 else "behind"
+        return Trust(None, f"the clock is {abs(int(apart))} s {word} that of the database; set the wrong one right")
+    if last is not None:
+        leap = (reading.system - last.system) - (reading.monotonic - last.monotonic)
+        if abs(leap) > bounds.jump:
+            word = "forward" if leap > 0 else "back"
+            return Trust(None, f"the clock jumped {abs(int(leap))} s {word}; {_ACCEPTING}")
+    elif high and reading.system - high > bounds.gap and not reading.synchronized:
+        sentence = f"the clock is {now - high} s ahead of the last time that was signed by, and nothing says that it is"
+        return Trust(None, f"{sentence} synchronized; {_ACCEPTING}")
+    return Trust(now)
+
+
+_ACCEPTING = "set it right, or where it is right say: zone-signer clock accept"
