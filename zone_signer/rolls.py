@@ -13,7 +13,7 @@ DS at all, ours or not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -22,7 +22,7 @@ from zone_signer import beginning, choosing, seen, settling
 from zone_signer.goal import Goal, Order
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyview import KeyView, Motion
-from zone_signer.phase import MOVING, Phase, Record, Role
+from zone_signer.phase import MOVING, STRAY, Phase, Record, Role
 from zone_signer.stage import Facts, Move, NewKey, Noticed, Refused, Step, Wait, anchored, unsigned
 
 __all__ = [
@@ -49,6 +49,7 @@ def step(
         return Step(moves=begun.moves, denial=begun.denial, wake=now)
     waits, wake = settling.waits(facts, keys, orders, policy, now)
     waits += tuple(_held(facts, keys, goal, begun.forbidden, moving=bool(waits)))
+    waits += tuple(_lost(facts, keys))
     due = [at for at in (wake, choosing.next_end(keys, goal, policy), _next_purge(keys, policy)) if at is not None]
     if any(one.until is None for one in waits) or (facts.crowded and due):
         due.append(now + settling.LOOK_MOST)
@@ -89,6 +90,20 @@ def _held(facts: Facts, keys: Sequence[KeyView], goal: Goal, forbidden: Sequence
         who = f"you: mend what the parent of {facts.name} shows; zone-signer keys {facts.name} shows what it ought to"
         return [Wait(key.id, key.tag, Record.DS, None, "; ".join(forbidden), who, stuck=True)]
     return []
+
+
+def _lost(facts: Facts, keys: Sequence[KeyView]) -> Iterator[Wait]:
+    """Yield a wait for each key that no vault opens: the zone is signed no more, and not even CDS can be."""
+    for key in keys:
+        if key.id not in facts.lost:
+            continue
+        what = f"no vault opens key {key.tag}: what it signed is valid until its signatures end, and no longer"
+        who = (
+            f"you: put its master key or token back; where it is lost for good, zone-signer insecure {facts.name} --yes"
+        )
+        if key.ds in STRAY:
+            who += f", and have the parent take away: {settling.ds_text(facts, key)}"
+        yield Wait(key.id, key.tag, Record.DNSKEY, None, what, who, stuck=True)
 
 
 def advanced(

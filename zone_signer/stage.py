@@ -28,7 +28,8 @@ class Facts(msgspec.Struct, frozen=True):
     all RRsets had the signatures of today's signers, None while slices of it are under way.
     *serial* is the published one. *fresh*: nothing was ever published. *secondaries* and *parents* are the sightings of
     the servers that count; for a zone with *parent* those of the registry's secondaries are its parents'.
-    *crowded*: so many zones under that parent move that no roll of a policy begins.
+    *crowded*: so many zones under that parent move that no roll of a policy begins. *lost*: ids of keys in use that
+    no vault opens.
 
     The sightings must be read after the zone's row was locked, or a server could seem to be ahead of us.
     """
@@ -49,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True):
     parent_serial: int = 0
     ds_ttl: int | None = None
     crowded: bool = False
+    lost: tuple[str, ...] = ()
 
     @property
     def wants_ds(self) -> bool:

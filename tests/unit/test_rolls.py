@@ -527,6 +527,16 @@ def test_a_wait_for_the_parent_names_the_record_from_the_start():
     assert wait.until is None
 
 
+def test_a_key_that_no_vault_opens_is_told_with_what_to_do():
+    lost = key("a", "ooo")
+
+    (wait,) = do(lost, lost=("a",)).waits
+
+    assert wait.stuck
+    assert "zone-signer insecure a.test. --yes" in wait.who
+    assert public.ds(ORIGIN, lost.rdata)[4:].hex().upper() in wait.who
+
+
 def test_what_waits_is_looked_at_ever_more_seldom():
     views = [key("a", "ooo", stays=False), moving(key("b", "rhh"), D, NOW, serial=5)]
 
