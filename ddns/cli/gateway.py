@@ -6,6 +6,7 @@ import ipaddress
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ import click
 import msgspec
 
 from ddns.cli import Failure
+from ddns.dns import names
 from ddns.dns.names import BadName
-from ddns.gateway import agent, pin, state
+from ddns.gateway import agent, pin, records, state
 from ddns.gateway.client import WAIT
 from ddns.gateway.invitation import BadInvitation, Invitation
 from ddns.gateway.key import BadKey
 from ddns.gateway.outcome import Status
 from ddns.gateway.pin import BadPin
-from ddns.gateway.state import BadState, Device, Entry, Outcome, Pin, State
+from ddns.gateway.records import BadRecord
+from ddns.gateway.state import BadState, Device, Entry, Kept, Outcome, Pin, Record, State
 
 LONGEST_LEASE = 31_536_000  # seconds; the registry grants what it will
 LONGEST_ATTEMPT = 86400  # seconds; what is published a day later is no news
+MOST_DATA = 72  # characters of a record's data that are shown
 LONGEST_TTL = 86400  # seconds; a home that moves should not be found at its old address for longer
 
 _EPILOG = (
@@ -35,7 +39,7 @@ _EPILOG = (
 
 @click.group(epilog=_EPILOG)
 def command() -> None:
-    """Speak for a home: enrol it with its registry and publish its devices."""
+    """Speak for a home: enrol it with its registry and publish its devices and keys."""
 
 
 def _default_folder() -> Path:
@@ -171,6 +175,117 @@ def _changed(
     )
 
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_SOURCES = (
+    click.option("--ssh", type=_FILE, multiple=True, help="SSHFP of the public host keys in this file."),
+    click.option("--ipsec", type=_FILE, help="IPSECKEY of the public key or certificate in this file."),
+    click.option("--via", default="", metavar="GATEWAY", help="With --ipsec: whom to speak to, if not NAME itself."),
+    click.option(
+        "--precedence",
+        type=click.IntRange(0, 255),
+        default=10,
+        show_default=True,
+        help="With --ipsec: of several gateways the lowest is tried first.",
+    ),
+    click.option(
+        "--openpgp",
+        type=(_FILE, str),
+        multiple=True,
+        metavar="FILE ADDRESS",
+        help="OPENPGPKEY of a mail address in NAME.",
+    ),
+    click.option(
+        "--smime", type=(_FILE, str), multiple=True, metavar="CERT ADDRESS", help="SMIMEA of a mail address in NAME."
+    ),
+    click.option("--https", multiple=True, metavar="TEXT", help="HTTPS, such as '1 . alpn=h2,h3'."),
+    click.option("--svcb", multiple=True, metavar="TEXT", help="SVCB, such as '1 dns alpn=dot port=853'."),
+    click.option("--caa", multiple=True, metavar="TEXT", help="CAA, such as '0 issue \"letsencrypt.org\"'."),
+)
+
+
+def _sources(deed: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which records are meant."""
+    for option in reversed(_SOURCES):
+        deed = option(deed)
+    return deed
+
+
+@command.group(epilog=_EPILOG)
+def record() -> None:
+    """Publish SSH, IPsec, OpenPGP and S/MIME keys, services, and who may issue certificates."""
+
+
+@record.command(epilog=_EPILOG)
+@click.argument("name")
+@_sources
+@click.option(
+    "--ttl",
+    type=click.IntRange(0, LONGEST_TTL),
+    default=3600,
+    show_default=True,
+    help="Seconds that others may remember it.",
+)
+@_home
+@_wait
+def add(name: str, ttl: int, folder: Path, wait: float, **sources: Any) -> None:
+    """Add records at NAME, such as `cam`, or `@` for the home itself; what else there is stays."""
+    _record(lambda known: _made(known, name, ttl, sources), folder, wait, remove=False)
+
+
+@record.command(epilog=_EPILOG)
+@click.argument("name")
+@_sources
+@click.option("--type", "kind", metavar="TYPE", help="All records of this type that this gateway has added at NAME.")
+@_home
+@_wait
+def remove(name: str, kind: str | None, folder: Path, wait: float, **sources: Any) -> None:
+    """Take away records at NAME: those that the same options of `add` would make, or all of one type."""
+
+    def chosen(known: State) -> list[Record]:
+        if kind is None:
+            return _made(known, name, 0, sources)
+        owner = agent.own_name(name, names.from_text(known.home))
+        found = [
+            one.record
+            for one in known.records
+            if one.record.type == kind.upper() and names.is_subdomain(names.from_text(one.record.owner), owner)
+        ]
+        if not found:
+            raise BadRecord(f"this gateway has added no {kind.upper()} record at {names.to_text(owner)}")
+        return found
+
+    _record(chosen, folder, wait, remove=True)
+
+
+def _made(known: State, name: str, ttl: int, sources: dict[str, Any]) -> list[Record]:
+    """Return the records that the options say. Raises `BadName` and `BadRecord`."""
+    home = names.from_text(known.home)
+    owner = agent.own_name(name, home)
+    made = [one for path in sources["ssh"] for one in records.ssh(owner, path, ttl)]
+    if sources["ipsec"] is not None:
+        made += records.ipsec(owner, sources["ipsec"], ttl, gateway=sources["via"], precedence=sources["precedence"])
+    for path, address in sources["openpgp"]:
+        made += records.openpgp(owner, path, address, ttl)
+    for path, address in sources["smime"]:
+        made += records.smime(owner, path, address, ttl)
+    for kind, number in records.SPELLED.items():
+        for text in sources[kind]:
+            made += records.said(owner, number, text, home, ttl)
+    if not made:
+        raise click.UsageError("say which records: --ssh, --ipsec, --openpgp, --smime, --https, --svcb or --caa")
+    return made
+
+
+def _record(chosen: Callable[[State], list[Record]], folder: Path, wait: float, *, remove: bool) -> None:
+    try:
+        outcome = agent.record(folder, chosen, remove=remove, wait=wait)
+    except (BadName, BadRecord, agent.NotEnrolled) as error:
+        raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
+    except (BadState, BadKey, OSError) as error:
+        raise _here(error) from None
+    _say(outcome)
+
+
 @command.command(epilog=_EPILOG)
 @_home
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -205,16 +320,21 @@ def _lines(known: State) -> list[str]:
         if entry.wanted is not None:
             lines += [f"  {address}" for address in entry.wanted.addresses]
             lines += [f"  TLSA port {one.port}: 3 1 1 {one.digest}" for one in entry.wanted.pins]
+    for kept in known.records:
+        data = kept.record.data
+        shown = data if len(data) <= MOST_DATA else f"{data[: MOST_DATA - 1]}…"
+        lines += ["", f"{kept.record.owner} {kept.record.type}  {_standing(kept)}", f"  {shown}"]
     return lines
 
 
-def _standing(entry: Entry) -> str:
+def _standing(entry: Entry | Kept) -> str:
     if entry.outcome is None:
         return "not published yet: the last attempt was interrupted"
     if entry.outcome.status == Status.DONE:
-        until = "" if entry.until is None else f", leased until {_when(entry.until)}"
+        end = entry.until if isinstance(entry, Entry) else None
+        until = "" if end is None else f", leased until {_when(end)}"
         return f"published {_when(entry.outcome.at)}{until}"
-    wish = "to be removed" if entry.wanted is None else "not published"
+    wish = "not published" if entry.wanted else "to be removed"
     return f"{wish}: {entry.outcome.sentence}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,14 +18,14 @@ from ddns.auth.principal import Credential, Secret
 from ddns.dns import names
 from ddns.dns.codes import Rcode
 from ddns.dns.names import Name
-from ddns.gateway import client, clock, reply, server, state, update
+from ddns.gateway import client, clock, records, reply, server, state, update
 from ddns.gateway.client import Unreachable
 from ddns.gateway.clock import Clock
 from ddns.gateway.invitation import Invitation
 from ddns.gateway.key import GatewayKey
 from ddns.gateway.outcome import Status, judge
 from ddns.gateway.reply import Reply, Request, Unproved
-from ddns.gateway.state import Device, Entry, Outcome, State
+from ddns.gateway.state import Device, Entry, Kept, Outcome, Record, State
 
 DOT_PORT = 853  # where updates go over TLS if the registry wants that (RFC 7858 §3.1)
 CLEARTEXT = "update-cleartext"  # the registry's code for that
@@ -99,26 +99,15 @@ def publish(
     """
     ticking = Clock(system)
     with state.held(folder):
-        known = state.read(folder)
-        if known is None or known.enrolled_at is None:
-            raise NotEnrolled("this gateway has no home yet; run `ddns gateway enrol` with an invitation first")
+        known = _enrolled(folder)
         zone = names.from_text(known.home)
         owner = own_name(name, zone)
         text = names.to_text(owner)
         entry = known.devices.get(text, Entry())
         wanted = change(entry.wanted)
         state.write(folder, _with(known, text, Entry(wanted, _union(entry.published, wanted))))
-        key = GatewayKey.load(folder, known.key)
         message = update.publish(zone, owner, wanted, entry.published, ident=_ident(), nonce=_nonce())
-        answer = _signed_exchange(known, key, zone, message, wait, ticking)
-        if _wants_tls(answer) and not known.tls:
-            encrypted = msgspec.structs.replace(known, tls=DOT_PORT)
-            again = _signed_exchange(encrypted, key, zone, message, wait, ticking)
-            if not isinstance(again, Unreachable):
-                known, answer = encrypted, again
-        if isinstance(answer, Reply) and answer.error == Rcode.BADTIME and _ask_time(folder, known, wait, ticking):
-            answer = _signed_exchange(known, key, zone, message, wait, ticking)
-            known = msgspec.structs.replace(known, proved_at=ticking.now)
+        known, answer = _ask(folder, known, zone, message, wait, ticking)
         status, sentence = judge(answer, known.host, known.port, ticking.system)
         if status == Status.DONE and isinstance(answer, Reply):
             until = ticking.now + answer.lease if answer.lease else None
@@ -131,11 +120,46 @@ def publish(
         return outcome
 
 
+def record(
+    folder: Path,
+    choose: Callable[[State], Sequence[Record]],
+    *,
+    remove: bool,
+    wait: float = client.WAIT,
+    system: Callable[[], float] = time.time,
+) -> Outcome:
+    """Publish the records that *choose* makes, or take them away, all in one update; what else there is stays.
+
+    Raises `NotEnrolled`, and whatever *choose* raises.
+    """
+    ticking = Clock(system)
+    with state.held(folder):
+        known = _enrolled(folder)
+        chosen = choose(known)
+        zone = names.from_text(known.home)
+        on_wire = [(*records.wire(one), one.ttl) for one in chosen]
+        state.write(folder, _with_records(known, [Kept(one, wanted=not remove) for one in chosen]))
+        added = [] if remove else [(name, rdtype, ttl, rdata) for name, rdtype, rdata, ttl in on_wire]
+        removed = [one[:3] for one in on_wire] if remove else []
+        message = update.records(zone, added, removed, ident=_ident(), nonce=_nonce())
+        known, answer = _ask(folder, known, zone, message, wait, ticking)
+        status, sentence = judge(answer, known.host, known.port, ticking.system)
+        if status == Status.DONE:
+            what = ", ".join(dict.fromkeys(f"{one.owner} {one.type}" for one in chosen))
+            sentence = f"{what} is {'published no more' if remove else 'published'}."
+        outcome = _outcome(ticking, status, sentence)
+        gone = remove and status == Status.DONE
+        kept = [Kept(one, wanted=not remove, outcome=outcome) for one in chosen]
+        state.write(folder, _with_records(known, kept, gone=gone))
+        return outcome
+
+
 def standing(known: State) -> Status:
     """Return DONE where everything that is wanted is published, else how the last attempt ended."""
     if known.enrolled_at is None:
         return Status.FAILED
-    for entry in known.devices.values():
+    entries: list[Entry | Kept] = [*known.devices.values(), *known.records]
+    for entry in entries:
         if entry.outcome is None:
             return Status.FAILED
         if entry.outcome.status != Status.DONE:
@@ -154,6 +178,34 @@ def own_name(text: str, home: Name) -> Name:
             raise names.BadName(f"{text} is not in {names.to_text(home)}, which is all that this gateway speaks for")
         return whole
     return names.from_text(text, home)
+
+
+def _enrolled(folder: Path) -> State:
+    """Return the state of a gateway that has a home. Raises `NotEnrolled`."""
+    known = state.read(folder)
+    if known is None or known.enrolled_at is None:
+        raise NotEnrolled("this gateway has no home yet; run `ddns gateway enrol` with an invitation first")
+    return known
+
+
+def _ask(
+    folder: Path, known: State, zone: Name, message: bytes, wait: float, ticking: Clock
+) -> tuple[State, Reply | Unproved | Unreachable]:
+    """Send *message* signed, by TLS where that is asked for, with the registry's time where ours is wrong.
+
+    Return the answer, and the state with what was learned on the way.
+    """
+    key = GatewayKey.load(folder, known.key)
+    answer = _signed_exchange(known, key, zone, message, wait, ticking)
+    if _wants_tls(answer) and not known.tls:
+        encrypted = msgspec.structs.replace(known, tls=DOT_PORT)
+        again = _signed_exchange(encrypted, key, zone, message, wait, ticking)
+        if not isinstance(again, Unreachable):
+            known, answer = encrypted, again
+    if isinstance(answer, Reply) and answer.error == Rcode.BADTIME and _ask_time(folder, known, wait, ticking):
+        answer = _signed_exchange(known, key, zone, message, wait, ticking)
+        known = msgspec.structs.replace(known, proved_at=ticking.now)
+    return known, answer
 
 
 def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock) -> Reply | Unproved | Unreachable:
@@ -265,6 +317,19 @@ def _with(known: State, name: str, entry: Entry | None) -> State:
     if entry is not None:
         devices[name] = entry
     return msgspec.structs.replace(known, devices=dict(sorted(devices.items())))
+
+
+def _with_records(known: State, changed: Sequence[Kept], *, gone: bool = False) -> State:
+    """Return *known* with the records *changed* as they are now, or without them where they have *gone*."""
+    mine = {_identity(one.record) for one in changed}
+    kept = [one for one in known.records if _identity(one.record) not in mine]
+    kept += [] if gone else changed
+    return msgspec.structs.replace(known, records=tuple(sorted(kept, key=lambda one: _identity(one.record))))
+
+
+def _identity(one: Record) -> tuple[str, str, str]:
+    """Return what makes a record this one: a TTL does not (RFC 2136 §1.1)."""
+    return one.owner, one.type, one.data
 
 
 def _tag(known: State) -> int:

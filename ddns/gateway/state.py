@@ -63,6 +63,23 @@ class Entry(msgspec.Struct, frozen=True):
     until: int | None = None
 
 
+class Record(msgspec.Struct, frozen=True):
+    """A record beside those of devices, spelled as a master file has it: *owner* in full, *ttl* in seconds."""
+
+    owner: str
+    type: str
+    data: str
+    ttl: int = 3600
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A record that is *wanted* or is to go, and how the last attempt ended; what is gone is not kept."""
+
+    record: Record
+    wanted: bool = True
+    outcome: Outcome | None = None
+
+
 class State(msgspec.Struct, frozen=True):
     """The gateway's state; names in presentation form, *key* the stem of the key's files.
 
@@ -81,6 +98,7 @@ class State(msgspec.Struct, frozen=True):
     proved_at: int = 0
     server: str = ""
     tls: int = 0
+    records: tuple[Kept, ...] = ()
     version: int = VERSION
 
 

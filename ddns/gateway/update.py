@@ -1,4 +1,4 @@
-"""The two UPDATE messages that a gateway sends (RFC 2136), as wire octets still to be signed.
+"""The UPDATE messages that a gateway sends (RFC 2136), as wire octets still to be signed.
 
 Owner names are written as their own labels and a pointer to the zone section's name, so that an
 address, a TLSA record and a P-256 SIG(0) fit into 512 octets. Every message carries an OPT record: it
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Iterable
 
 from ddns.dns import names, wire
 from ddns.dns.codes import CLASS_IN, HEADER_SIZE, UDP_MAX_PAYLOAD, Class, Opcode, Type
@@ -57,6 +58,23 @@ def publish(
     return _message(zone, rows, ident, nonce, ((UPDATE_LEASE, lease.to_bytes(4, "big")),) if lease else ())
 
 
+def records(
+    zone: Name,
+    added: Iterable[tuple[Name, int, int, bytes]],
+    removed: Iterable[tuple[Name, int, bytes]],
+    *,
+    ident: int,
+    nonce: bytes,
+) -> bytes:
+    """Return the message that adds some records to *zone*, as (owner, type, TTL, RDATA), and takes others away.
+
+    What is not named stays.
+    """
+    rows = [_remove(zone, name, rdtype, rdata) for name, rdtype, rdata in removed]
+    rows += [_add(zone, name, rdtype, ttl, rdata) for name, rdtype, ttl, rdata in added]
+    return _message(zone, rows, ident, nonce)
+
+
 def tlsa_name(name: Name, port: int) -> Name:
     """Return where the TLSA records of a TCP *port* of *name* stand (RFC 6698 §3). Raises `BadName`."""
     return names.prepend(f"_{port}".encode(), names.prepend(b"_tcp", name))
@@ -78,6 +96,11 @@ def _owner(zone: Name, name: Name) -> bytes:
 def _add(zone: Name, name: Name, rdtype: int, ttl: int, rdata: bytes) -> bytes:
     """RFC 2136 §2.5.1: add to an RRset."""
     return _owner(zone, name) + struct.pack("!HHIH", rdtype, CLASS_IN, ttl, len(rdata)) + rdata
+
+
+def _remove(zone: Name, name: Name, rdtype: int, rdata: bytes) -> bytes:
+    """RFC 2136 §2.5.4: delete one record."""
+    return _owner(zone, name) + struct.pack("!HHIH", rdtype, Class.NONE, 0, len(rdata)) + rdata
 
 
 def _clear(zone: Name, name: Name, rdtype: int) -> bytes:

@@ -56,6 +56,16 @@ def test_removing_a_name_only_clears():
     ]
 
 
+def test_records_are_added_and_deleted_one_by_one():
+    """What is not named stays (RFC 2136 §2.5.1 and §2.5.4)."""
+    caa = b"\x00\x05issue;"
+
+    octets = update.records(ZONE, [(CAM, 257, 60, caa)], [(ZONE, 257, caa)], ident=7, nonce=b"12345678")
+
+    rows = [f"{rrset}" for rrset in dns.message.from_wire(octets).update]
+    assert rows == ['smith.homes.example. 0 NONE CAA 0 issue ";"', 'cam.smith.homes.example. 60 IN CAA 0 issue ";"']
+
+
 def test_enrolling_adds_the_key_at_the_home_below_the_registrys_zone():
     """One KEY record, flags 512, protocol 3, algorithm 13."""
     key = GatewayKey.make(ZONE)
