@@ -166,9 +166,11 @@ def safe_at(pin: Pin) -> int | None:
 def due(rrset: RRset | None, pins: Sequence[Pin], now: int) -> frozenset[Rdata]:
     """Return the records whose time to retire is over: twice the TTL after nobody used their keys any more.
 
-    The last records that do not retire are never among them, and where there are none, none is.
+    None is, unless what would be left has a record that every cache holds.
     """
     known = _standing(rrset, pins)
+    if rrset is None or not _held(frozenset(rrset.rdatas), known):
+        return frozenset()
     return frozenset(
         one.rdata for one in known.values() if one.phase == Phase.RETIRING and now >= one.since + 2 * one.ttl
     )

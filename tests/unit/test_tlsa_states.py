@@ -195,6 +195,14 @@ def test_the_last_record_never_retires():
     assert judge(rrset(OLD, NEW), rrset(OLD), [retiring]).refusal is not None
 
 
+def test_nothing_retires_beside_what_caches_do_not_have_yet():
+    """A plain client took away what was used, and added something else."""
+    pins = [Pin(OLD, Phase.RETIRING, NOW, 7, 300), published()]
+
+    assert dane.due(rrset(OLD, NEW), pins, NOW + 10**6) == frozenset()
+    assert dane.due(rrset(OLD, NEW), [pins[0], safe()], NOW + 10**6) == {OLD}
+
+
 def test_a_lease_that_ends_the_new_record_ends_its_roll():
     """What counts is what stands there, not what is remembered of it."""
     verdict = judge(rrset(OLD), rrset(OLD, NEW), [safe(seen_at=NOW)], now=NOW + 9)
