@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import re
 import ssl
@@ -50,12 +51,15 @@ class _Place(click.ParamType[tuple[str, int]]):
         if isinstance(value, tuple):
             return value[0], value[1]
         found = re.fullmatch(r"\[(?P<six>[^]]+)](?::(?P<port6>\d+))?|(?P<four>[^:]+)(?::(?P<port4>\d+))?", str(value))
-        if found is None:
-            return str(value), 53  # an IPv6 address without a port
-        port = int(found["port6"] or found["port4"] or 53)
+        address = str(value) if found is None else found["six"] or found["four"]
+        port = 53 if found is None else int(found["port6"] or found["port4"] or 53)
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            self.fail(f"{address!r} is no address; a name would have to be believed first", param, ctx)
         if not 0 < port <= 65535:
             self.fail(f"{port} is no port", param, ctx)
-        return found["six"] or found["four"], port
+        return address, port
 
 
 @click.command(

@@ -277,6 +277,14 @@ def test_the_registry_says_how_sure_it_is_of_the_key(registry, publish, verify, 
     registry.ddns("key", "assurance", f"gw.{ZONE}", "manual")
 
 
+@pytest.mark.parametrize("place", ["ns1.example", "192.0.2.1:0", "192.0.2.1:99999", "[::1", "[ns1]:53"])
+def test_whom_to_ask_is_said_by_an_address(registry, anchors, place):
+    """A name would have to be looked up by somebody who is believed."""
+    said = registry.ddns("verify-device", f"vhand.{ZONE}", "--anchor", anchors[0], "--server", place, status=2)
+
+    assert "is no" in said
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "a. DS 1 13 2 00\nb. DS 1 13 2 00\n", "a. DS 1 13 2 0011\n"])
 def test_an_anchor_that_cannot_be_read_is_wrong_usage(verify, anchors, text):
     """It must be one zone's, and whole."""

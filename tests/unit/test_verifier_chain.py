@@ -10,14 +10,16 @@ import time
 import dns.flags
 import dns.message
 import dns.name
+import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import dns.zone
 import pytest
 from ports import free_port, servers_on
 
-from ddns.verifier import chain
-from ddns.verifier.chain import Anchor, Failure, Proof, Server
+from ddns.verifier import chain, device
+from ddns.verifier.chain import Anchor, Failure, Proof, Server, Why
+from ddns.verifier.device import Standing
 
 pytestmark = pytest.mark.skipif(not shutil.which("dnssec-signzone"), reason="BIND's dnssec-signzone is not here")
 
@@ -286,3 +288,31 @@ def test_a_silent_server_is_a_failure_and_not_an_exception(signed):
         verdict = chain.validate(server, Anchor.from_text("homes.test", *signed[2]), "ns.homes.test", "A")
 
     assert "did not answer" in verdict.sentence
+
+
+def test_a_failure_says_of_which_kind_it_is(ask, responder, signed):
+    """What is altered is another matter than what is not there, not signed, or not said."""
+    kinds = [ask("nothing.smith.homes.test", "A").why]
+    for rdtype in (dns.rdatatype.RRSIG, dns.rdatatype.DS):
+        responder.twist = lambda answer, rdtype=rdtype: drop(answer, rdtype)
+        kinds.append(ask("cam.smith.homes.test", "A").why)
+    responder.twist = lambda answer: answer.set_rcode(dns.rcode.SERVFAIL)
+    kinds.append(ask("cam.smith.homes.test", "A").why)
+    anchor = Anchor.from_text("homes.test", *signed[2])
+    kinds.append(chain.validate(Server("127.0.0.1", free_port(), 0.2), anchor, "cam.smith.homes.test", "A").why)
+
+    assert kinds == [Why.MISSING, Why.UNSIGNED, Why.BOGUS, Why.SILENT, Why.SILENT]
+
+
+def test_a_device_without_signatures_is_insecure_and_with_wrong_ones_untrusted(responder, signed):
+    """And where nobody answers, nothing is known about it."""
+    anchor = Anchor.from_text("homes.test", *signed[2])
+    standings = []
+    for rdtype in (dns.rdatatype.RRSIG, dns.rdatatype.DS):
+        responder.twist = lambda answer, rdtype=rdtype: drop(answer, rdtype)
+        found = device.server(Server("127.0.0.1", responder.port, 20.0), anchor, "cam.smith.homes.test.")
+        standings.append(found.standing)
+    away = device.server(Server("127.0.0.1", free_port(), 0.2), anchor, "cam.smith.homes.test.")
+
+    assert standings == [Standing.INSECURE, Standing.UNTRUSTED]
+    assert (away.standing, away.connected, away.records) == (Standing.UNKNOWN, False, ())
