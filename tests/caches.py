@@ -1,13 +1,12 @@
 """What every cache in the world may hold, by brute force: the judge of rolls. It knows nothing of phases.
 
-A version of an RRset may be in a cache from its publication until its TTL has passed since the last server stopped to
-show it. A resolver may hold any DS RRset, any DNSKEY RRset and any signatures of the same moment together. The set of
-what may be held only grows when something is published, so that it is enough to look at those moments.
+A version of an RRset may be in a cache from when a server shows it until its TTL has passed since the last one stopped
+to. A resolver may hold any DS RRset, any DNSKEY RRset and any signatures of the same moment together. The set of what
+may be held only grows when a server begins to show something, so that it is enough to look at those moments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 NEVER = 1 << 60
@@ -22,19 +21,36 @@ class Caches:
     """
 
     def __init__(self) -> None:
-        self._shown: dict[str, list[list]] = {"ds": [], "dnskey": [], "data": []}
+        self._shown: dict[tuple[str, str], list[list]] = {}
 
-    def publish(self, kind: str, version: frozenset | tuple[frozenset, frozenset], at: int, ttl: int, lag: int) -> None:
-        """Publish a version at *at*; the last server shows it *lag* seconds later."""
-        shown = self._shown[kind]
+    def publish(
+        self,
+        kind: str,
+        version: frozenset | tuple[frozenset, frozenset],
+        at: int,
+        ttl: int,
+        lag: int = 0,
+        server: str = "",
+    ) -> None:
+        """Have *server* show a version from *at* on, and the one before for *lag* seconds more beside it."""
+        shown = self._shown.setdefault((kind, server), [])
+        if server and shown and shown[-1][1] >= at:
+            shown.pop()  # it never came to show that one
         if shown:
             last = shown[-1]
-            last[2] = max(at + lag, last[1]) + last[3]
+            end = max(at + lag, last[1]) + last[3]
+            last[2] = end if last[2] == NEVER else max(last[2], end)
         shown.append([version, at, NEVER, ttl])
 
-    def held(self, kind: str, at: int) -> Iterator:
-        """Yield what caches may hold at *at*."""
-        yield from {version for version, begin, end, _ in self._shown[kind] if begin <= at < end}
+    def held(self, kind: str, at: int) -> set:
+        """Return what caches may hold at *at*."""
+        return {
+            version
+            for (of, _), shown in self._shown.items()
+            if of == kind
+            for version, begin, end, _ in shown
+            if begin <= at < end
+        }
 
     def bogus(self, at: int) -> list[str]:
         """Return what is wrong with any combination that a resolver may hold at *at*."""

@@ -52,9 +52,9 @@ class Server:
 class World:
     """One zone, its secondaries, its parent and all caches.
 
-    *here*: the parent is our registry. *adopts* is how long a parent elsewhere takes to do what CDS say (None: never).
-    *every* is how often the watcher looks, *slicing* how long it takes to sign the zone anew. *exact*: the watcher is
-    told the second in which a server changes.
+    *here*: the parent is our registry. *adopts* is how long a parent elsewhere takes to read CDS (None: never), and
+    *pipeline* how long then to publish what they said. *every* is how often the watcher looks, *slicing* how long it
+    takes to sign the zone anew. *exact*: the watcher is told the second in which a server changes.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class World:
         here: bool = False,
         parent_signed: bool = True,
         adopts: int | None = 3600,
+        pipeline: int = 0,
         every: int = 60,
         slicing: int = 0,
         max_ttl: int = 3600,
@@ -85,6 +86,7 @@ class World:
         self.caches = Caches()
         self.denial = "nsec3" if signed else "none"
         self._here, self._adopts, self._every, self._slicing = here, adopts, every, slicing
+        self._pipeline = pipeline
         self._lags = [Server(f"ns{number}.", lag) for number, lag in enumerate(lags)]
         self._parents = [Server(f"parent{number}.", lag) for number, lag in enumerate(parent_lags)]
         self._looked: dict[str, Sighting] = {}
@@ -103,9 +105,10 @@ class World:
         self._open(signed=signed)
 
     def _open(self, *, signed: bool) -> None:
-        if not signed:
-            self.caches.publish("dnskey", (frozenset(), frozenset()), START - 1, self.policy.signatures.dnskey_ttl, 0)
-            self.caches.publish("data", frozenset(), START - 1, self.facts.max_ttl, 0)
+        for name in [] if signed else ["", *(server.name for server in self._lags)]:
+            nothing = frozenset(), frozenset()
+            self.caches.publish("dnskey", nothing, START - 1, self.policy.signatures.dnskey_ttl, server=name)
+            self.caches.publish("data", frozenset(), START - 1, self.facts.max_ttl, server=name)
         for server in self._lags:
             server.take(1, START - 1_000_000)
         self._turn()
@@ -113,8 +116,8 @@ class World:
             self._publish(self.facts.serial)
         ds = frozenset(self._named(self._set.ds)) if not self._here or self.facts.parent_signed else frozenset()
         self._parent_ds = ds
-        self.caches.publish("ds", ds, START - 1, self.policy.ds_ttl, 0)
         for server in self._parents:
+            self.caches.publish("ds", ds, START - 1, self.policy.ds_ttl, server=server.name)
             server.take((1, ds), START - 1_000_000)
         self.facts = replace(self.facts, fresh=False)
 
@@ -172,11 +175,10 @@ class World:
         self.wish = taken.wish or self.wish
         self.denial = taken.denial or self.denial
         made = tuple(newborn(new, *self._make(new.role, new.algorithm), self.facts, self.now) for new in taken.make)
-        visible = taken.visible()
         self.keys = advanced(self.keys, taken, self.facts, self.now, made)
         if self.facts.fresh:
             self._set = self._keyset()
-        if visible:
+        if taken.visible() or not self._keyset().same_zone(self._set):
             self._show()
 
     def _make(self, role: Role, algorithm: int) -> tuple[str, int, bytes]:
@@ -216,34 +218,51 @@ class World:
         self._publish(serial)
 
     def _publish(self, serial: int) -> None:
-        whole = max([server.would_take(self.now + self._slicing) - self.now for server in self._lags], default=0)
-        lag = max([server.take(serial, self.now) - self.now for server in self._lags], default=0)
         named = {key.id: (key.id, key.algorithm) for key in self.keys}
         dnskeys = frozenset(named[key.id] for key in self.keys if key.rdata in self._set.dnskeys)
         signers = frozenset(named[one] for one in self._set.apex)
         zone = frozenset(named[one] for one in self._set.zone)
-        self.caches.publish("dnskey", (dnskeys, signers), self.now, self.policy.signatures.dnskey_ttl, lag)
-        self.caches.publish("data", zone, self.now, self.facts.max_ttl, max(whole, self._slicing))
+        whole = self.now + self._slicing
+        shown = [("", self.now, self._slicing)]
+        for server in self._lags:
+            at = server.take(serial, self.now)
+            shown.append((server.name, at, server.would_take(whole) - at))
+        for name, at, slicing in shown:
+            self.caches.publish("dnskey", (dnskeys, signers), at, self.policy.signatures.dnskey_ttl, server=name)
+            self.caches.publish("data", zone, at, self.facts.max_ttl, slicing, name)
+        self._judge([at for _, at, _ in shown])
+
+    def _judge(self, times: Sequence[int]) -> None:
+        """Look for what is bogus now, and have it looked for at each of *times* to come."""
         self.problems += [f"{self.now - START}: {one}" for one in self.caches.bogus(self.now)]
+        self._events += [(at, lambda: None) for at in set(times) if at > self.now]
 
     def _named(self, records: Sequence[bytes]) -> list[tuple[str, int]]:
         return [(key.id, key.algorithm) for key in self.keys if public.ds(builders.ORIGIN, key.rdata) in records]
 
     def _adopt(self) -> None:
         """Do what the CDS say, as a parent elsewhere."""
-        if self._set.cds:
-            wanted = frozenset() if self._set.cds == (DELETE_CDS,) else frozenset(self._named(self._set.cds))
-            if wanted != self._parent_ds:
-                self._parent_shows(wanted)
+        if not self._set.cds:
+            return
+        wanted = frozenset() if self._set.cds == (DELETE_CDS,) else frozenset(self._named(self._set.cds))
+        if self._pipeline:
+            self._events.append((self.now + self._pipeline, lambda: self._parent_shows(wanted)))
+        else:
+            self._parent_shows(wanted)
 
     def _parent_shows(self, ds: frozenset) -> None:
+        if ds == self._parent_ds:
+            return
         self._parent_ds = ds
         self._changed = self.now
         serial = self.facts.parent_serial + 1
         self.facts = replace(self.facts, parent_serial=serial)
-        lag = max(server.take((serial, ds), self.now) - self.now for server in self._parents)
-        self.caches.publish("ds", ds, self.now, self.policy.ds_ttl, lag)
-        self.problems += [f"{self.now - START}: {one}" for one in self.caches.bogus(self.now)]
+        times = []
+        for server in self._parents:
+            at = server.take((serial, ds), self.now)
+            times.append(at)
+            self.caches.publish("ds", ds, at, self.policy.ds_ttl, server=server.name)
+        self._judge(times)
 
     # What is seen
 

@@ -49,7 +49,17 @@ class _Situation(msgspec.Struct, frozen=True):
         return [key for key in self.keys if key.algorithm == algorithm]
 
     def begin(self, key: KeyView, record: Record, after: Phase, why: str) -> Move:
-        return Move(key.id, record, key.phase(record), after, ttl_of(self.facts, record, self.policy), why)
+        ttl = ttl_of(self.facts, record, self.policy)
+        if record is Record.DS and after is UNRETENTIVE and not self.facts.parent and not _was_shown(key):
+            # The parent was asked for it and may be about to publish it: that nobody shows it proves nothing yet.
+            ttl += self.policy.patience
+        return Move(key.id, record, key.phase(record), after, ttl, why)
+
+
+def _was_shown(key: KeyView) -> bool:
+    """Tell whether every server of the parent has shown the DS of *key* at some time."""
+    motion = key.motions.get(Record.DS)
+    return key.ds is OMNIPRESENT or (motion is not None and motion.seen_at is not None)
 
 
 _Group = tuple[Move, ...]
@@ -179,9 +189,7 @@ def _take_ds(now: _Situation) -> Iterator[_Group]:
         return
     facts = now.facts
     elsewhere = () if facts.parent or now.policy.parent_check == "manual" else facts.parents
-    standing = any(
-        key.stays and key.ds is OMNIPRESENT and not seen.ds_denied(elsewhere, facts.origin, key) for key in now.keys
-    )
+    standing = any(key.stays and key.ds is OMNIPRESENT for key in now.keys)
     for key in now.keys:
         if key.stays or key.ds not in SHOWN:
             continue

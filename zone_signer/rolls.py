@@ -5,10 +5,11 @@ A step does one thing: it chooses keys, or writes down what has settled, or begi
 again, in the same transaction, until it has made something visible or only waits. A zone whose step is carried out
 twice, late, or by another signer ends the same.
 
-Where this differs from how it was planned: the law of swaps is kept by judging steps, not states (`safety`, S5);
+Where this differs from what one might expect: the law of swaps is kept by judging steps, not states (`safety`, S5);
 a motion's sighting is written down by a step of its own (`Noticed`); a record that moves without a motion gets one;
-what a parent shows unasked counts as shown; and before a zone loses its signatures no server of the parent may show any
-DS at all, ours or not.
+what a parent elsewhere shows counts against what was believed; a DS that it was asked for and never showed is gone only
+when the policy's patience has passed, for it may be on its way; and before a zone loses its signatures no server of the
+parent may show any DS at all, ours or not.
 """
 
 from __future__ import annotations

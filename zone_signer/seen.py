@@ -84,6 +84,11 @@ def ds_gone(sightings: Sequence[Sighting], origin: Name, key: KeyView, since: in
     return _judge(sightings, since, lacks) if sightings else Seen(None, ("nobody has asked the parent yet",))
 
 
+def ds_shown_by(sightings: Iterable[Sighting], origin: Name, key: KeyView) -> tuple[str, ...]:
+    """Return the servers of the parent whose last answer has a DS of *key*."""
+    return tuple(one.server for one in sightings if any(is_ds_of(origin, key, rdata) for rdata in one.ds or ()))
+
+
 def ds_denied(sightings: Iterable[Sighting], origin: Name, key: KeyView) -> tuple[str, ...]:
     """Return the servers of the parent whose last answer has no DS of *key*."""
     return tuple(

@@ -4,6 +4,9 @@ Law: a motion settles its TTL and a safety after the last server had shown it, a
 §3.2.1 (Ipub = Dprp + TTLkey, Iret = Dsgn + Dprp + TTLsig), §3.3.1 and §3.3.2 (DprpP + TTLds). Their propagation delays
 are not configured but observed. What was seen once is written down (`Noticed`), so that a server that is asked again
 does not put the end off, and one that fails afterwards does not undo it.
+
+A parent elsewhere has a will of its own. Where its servers come to show the contrary of what is believed of a DS, that
+is begun anew; and while a DS there settles, it is looked at every hour.
 """
 
 from __future__ import annotations
@@ -44,9 +47,12 @@ class _Moving(msgspec.Struct, frozen=True):
 
 def settle(facts: Facts, keys: Sequence[KeyView], orders: Sequence[Order], policy: KeyPolicy, now: int) -> Step | None:
     """Return the step that writes down what was observed and what has settled; None where there is nothing new."""
-    moves = list(_unwritten(facts, keys, policy)) + list(_unasked(facts, keys, policy))
+    moves = [*_unwritten(facts, keys, policy), *_contradicted(facts, keys, policy)]
+    anew = {(move.key, move.record) for move in moves}
     noticed: list[Noticed] = []
     for one in _moving(facts, keys, orders, policy):
+        if (one.key.id, one.record) in anew:
+            continue
         if one.seen.at is not None and one.motion.seen_at is None:
             noticed.append(Noticed(one.key.id, one.record, one.seen.at, _evidence(one, orders)))
         if one.due is not None and one.due <= now:
@@ -75,6 +81,8 @@ def waits(
                 what = f"some cache may hold it until {shown_time(one.due)} UTC"
             out.append(Wait(one.key.id, one.key.tag, one.record, one.due, what, NOBODY, stuck=False))
             wake.append(one.due)
+            if one.record is Record.DS and not facts.parent:
+                wake.append(now + LOOK_MOST)
             continue
         age = now - one.motion.since
         stuck = age > policy.patience
@@ -188,20 +196,34 @@ def _unwritten(facts: Facts, keys: Sequence[KeyView], policy: KeyPolicy) -> Iter
                 yield Move(key.id, record, phase, phase, ttl_of(facts, record, policy), why)
 
 
-def _unasked(facts: Facts, keys: Sequence[KeyView], policy: KeyPolicy) -> Iterator[Move]:
-    """Yield a move for each DS that a parent elsewhere shows although nobody asked it to: a fact, not a decision."""
+def _contradicted(facts: Facts, keys: Sequence[KeyView], policy: KeyPolicy) -> Iterator[Move]:
+    """Yield a move for each DS of which a parent elsewhere shows the contrary of what is believed.
+
+    These are facts, not decisions: it publishes a DS that nobody asked for, or one that was gone, or has none any more
+    that was everywhere. One server is enough to hold what is shown, and all are needed to believe that it is not.
+    """
     if facts.parent or policy.parent_check == "manual":
         return
+    ttl = ttl_of(facts, Record.DS, policy)
     for key in keys:
-        if key.ds is not Phase.HIDDEN or not key.is_living or not key.rdata:
+        if not key.is_living or not key.is_sep or not key.rdata:
             continue
-        showing = [
-            one.server for one in facts.parents if any(seen.is_ds_of(facts.origin, key, ds) for ds in one.ds or ())
-        ]
-        if showing:
-            ttl = ttl_of(facts, Record.DS, policy)
-            why, evidence = "the parent shows it although nobody asked it to", ", ".join(showing)
-            yield Move(key.id, Record.DS, Phase.HIDDEN, Phase.RUMOURED, ttl, why, evidence)
+        motion = key.motions.get(Record.DS)
+        seen_at = None if motion is None else motion.seen_at
+        later = [one for one in facts.parents if seen_at is None or (one.answered or 0) > seen_at]
+        shown = ", ".join(seen.ds_shown_by(later, facts.origin, key))
+        denied = "" if shown else ", ".join(seen.ds_denied(later, facts.origin, key))
+        if key.ds is Phase.HIDDEN and shown:
+            why = "the parent shows it although nobody asked it to"
+            yield Move(key.id, Record.DS, key.ds, Phase.RUMOURED, ttl, why, shown)
+        elif key.ds is Phase.OMNIPRESENT and key.stays and denied:
+            yield Move(key.id, Record.DS, key.ds, Phase.RUMOURED, ttl, "the parent shows it no longer", denied)
+        elif motion is None or seen_at is None:
+            continue
+        elif key.ds is Phase.UNRETENTIVE and shown:
+            yield Move(key.id, Record.DS, key.ds, key.ds, max(ttl, motion.ttl), "the parent shows it again", shown)
+        elif key.ds is Phase.RUMOURED and denied:
+            yield Move(key.id, Record.DS, key.ds, key.ds, max(ttl, motion.ttl), "the parent shows it no longer", denied)
 
 
 def _witnesses(

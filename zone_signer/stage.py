@@ -156,7 +156,11 @@ class Step(msgspec.Struct, frozen=True):
     refused: tuple[Refused, ...] = ()
 
     def visible(self) -> bool:
-        """Tell whether the zone or its DS look different afterwards."""
+        """Tell whether what is published of a key, a signature or a DS is another afterwards.
+
+        CDS and CDNSKEY come and go with a DS that begins or ends to move, too: whoever carries out a step compares
+        the `keyset.KeySet` before and after it.
+        """
         return self.resign or any((one.before in SHOWN) != (one.after in SHOWN) for one in self.moves)
 
     def does(self) -> bool:

@@ -63,21 +63,23 @@ happenings = st.lists(
 @st.composite
 def worlds(draw):
     here = draw(st.booleans())
+    kept = draw(policies)
     world = World(
-        draw(policies),
+        kept,
         algorithm=draw(st.sampled_from([13, 15])),
         lags=draw(st.lists(lags(), max_size=3)),
-        parent_lags=draw(st.lists(lags(), min_size=1, max_size=2)),
+        # A parent's first server shows at once what it publishes; who changes nowhere else unseen cannot be waited for.
+        parent_lags=[lambda _: 0, *draw(st.lists(lags(), max_size=1))],
         here=here,
         parent_signed=not here or draw(st.sampled_from([True, True, False])),
         adopts=draw(st.sampled_from([0, 60, DAY, 30 * DAY])),
+        pipeline=draw(st.sampled_from([0, 3600, DAY // 2])) if kept.parent_check == "auto" else 0,
         every=draw(st.sampled_from([0, 60, 3600])),
         slicing=draw(st.sampled_from([0, 0, 1, DAY])),
         max_ttl=draw(ttls),
         signed=draw(st.sampled_from([True, True, True, False])),
     )
     # TTLs and the way to ask the parent are the world's; the rest of a policy may change at any time.
-    kept = world.policy
     for when, kind, role, policy, algorithm in draw(happenings):
         changed = replace(policy, ds_ttl=kept.ds_ttl, parent_check=kept.parent_check)
         world.at(when, lambda kind=kind, role=role, new=changed, to=algorithm: _happen(world, kind, role, new, to))
@@ -176,9 +178,28 @@ def test_the_judge_finds_a_roll_that_does_not_wait_for_a_secondary(monkeypatch):
 def test_the_judge_finds_a_roll_that_does_not_wait_for_the_parent(monkeypatch):
     monkeypatch.setattr(seen, "ds_shown", lambda _, __, ___, since: Seen(since))
     monkeypatch.setattr(seen, "ds_gone", lambda _, __, ___, since: Seen(since))
-    monkeypatch.setattr(seen, "ds_denied", lambda *_: ())
+    monkeypatch.setattr(settling, "_contradicted", lambda *_: iter(()))
 
     assert _rolled(_split(), adopts=30 * DAY).problems
+
+
+def _called_back(policy: KeyPolicy) -> World:
+    """Return a world in which a new algorithm is called back while the parent is about to publish its DS."""
+    world = World(policy, adopts=60, pipeline=DAY // 2)
+    world.run(5 * DAY)
+    world.algorithm = 15
+    world.run(7500)
+    world.algorithm = 13
+    world.run(30 * DAY)
+    return world
+
+
+def test_a_ds_that_is_on_its_way_when_it_is_called_back_finds_its_key_and_without_patience_the_judge_finds_it_bogus():
+    patient = _called_back(_split(ds_ttl=60))
+
+    assert patient.problems == []
+    assert {(key.algorithm, key.label()) for key in patient.staying()} == {(13, "active")}
+    assert _called_back(_split(ds_ttl=60, patience=0)).problems
 
 
 @pytest.mark.parametrize(

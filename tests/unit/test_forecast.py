@@ -43,7 +43,13 @@ def test_a_zsk_that_ends_is_replaced_in_the_order_of_rfc_7583_and_nobody_else_ne
 
 def test_what_comes_after_the_parent_had_to_act_is_not_sure():
     planned = forecast(
-        facts(parents=(parent(),)), [key("a", "ooo")], GOAL, POLICY, NOW, NOW + 30 * DAY, orders=[order("roll")]
+        facts(parents=(parent(key("a", "ooo")),)),
+        [key("a", "ooo")],
+        GOAL,
+        POLICY,
+        NOW,
+        NOW + 30 * DAY,
+        orders=[order("roll")],
     )
 
     sure = [one.action for one in planned if one.sure]

@@ -83,11 +83,11 @@ def test_the_old_ds_goes_then_and_the_old_key_last():
     assert do(key("a", "hhh", stays=False), new).destroy == ("a",)
 
 
-def test_the_old_ds_stays_while_a_server_of_the_parent_lacks_the_new_one():
+def test_the_old_ds_stays_where_the_parent_has_taken_the_new_one_away():
     old, new = key("a", "oho", stays=False), key("b", "ooo")
 
-    assert moves(old, new, parents=(parent(old, new), parent(old, server="b.nic."))) == []
-    assert moves(old, new, parents=(parent(old, new), parent(old, new, server="b.nic."))) == [("a", S, O, U)]
+    assert moves(old, new, parents=(parent(old), parent(old, server="b.nic."))) == [("b", S, O, R)]
+    assert moves(old, new, parents=(parent(old), parent(old, new, server="b.nic."))) == [("a", S, O, U)]
 
 
 def test_a_zsk_signs_when_every_cache_has_it_whatever_the_ds_do():
@@ -278,6 +278,39 @@ def test_a_ds_that_the_parent_shows_unasked_counts_as_shown():
     (move,) = do(old, new, parents=(parent(old, new),)).moves
 
     assert (move.key, move.record, move.before, move.after) == ("b", S, H, R)
+
+
+@pytest.mark.parametrize(
+    ("view", "others", "again"),
+    [
+        (moving(key("b", "ohu", stays=False), S, seen_at=NOW - 5), (parent(key("b", "hhh")), parent(server="b.")), U),
+        (moving(key("b", "ohu", stays=False), S, seen_at=NOW), (parent(key("b", "hhh")),), None),
+        (moving(key("b", "ohr"), S, seen_at=NOW - 5), (parent(), parent(server="b.")), R),
+        (moving(key("b", "ohr"), S, seen_at=NOW - 5), (parent(), parent(key("b", "hhh"), server="b.")), None),
+    ],
+)
+def test_a_ds_begins_anew_where_the_parent_comes_to_show_the_contrary(view, others, again):
+    other = key("a", "ooo", stays=not view.stays)
+
+    taken = do(
+        view, other, now=NOW + 9999, parents=tuple(replace(one, ds=(*one.ds, *parent(other).ds)) for one in others)
+    )
+
+    mine = [(one.before, one.after) for one in taken.moves if one.key == "b"]
+    assert (mine == [(again, again)]) is (again is not None)
+
+
+def test_a_ds_that_was_never_shown_may_be_on_its_way_for_as_long_as_the_policy_is_patient():
+    old = key("a", "ooo")
+
+    (unseen,) = do(old, moving(key("b", "ohr", stays=False), S)).moves
+    (shown,) = do(old, moving(key("b", "ohr", stays=False), S, seen_at=NOW)).moves
+    here = {"parent": REGISTRY, "ds_ttl": 300}
+    (ours,) = do(old, moving(key("b", "ohr", stays=False), S), parents=(secondary(4),), parent_serial=5, **here).moves
+
+    assert (unseen.after, unseen.ttl) == (U, 300 + POLICY.patience)
+    assert (shown.after, shown.ttl) == (U, 300)
+    assert (ours.after, ours.ttl) == (U, 300)
 
 
 def test_a_record_that_moves_without_a_motion_gets_one_from_now_on():

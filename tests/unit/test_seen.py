@@ -90,5 +90,6 @@ def test_the_ttl_is_the_greatest_that_the_parent_said_or_the_default():
 
 def test_servers_that_deny_a_ds_or_show_a_strange_one_or_are_ahead_are_told():
     assert seen.ds_denied((parent(KEY), parent(server="b.nic."), parent(answered=None)), ORIGIN, KEY) == ("b.nic.",)
+    assert seen.ds_shown_by((parent(KEY), parent(server="b.nic.")), ORIGIN, KEY) == ("a.nic.test. 192.0.2.9:53",)
     assert seen.strangers((parent(KEY, OTHER),), ORIGIN, [KEY]) == tuple(parent(OTHER).ds)
     assert seen.ahead((secondary(5), secondary(6, server="ns3."), secondary(None)), 5) == ("ns3.",)
