@@ -66,12 +66,6 @@ class Facts(msgspec.Struct, frozen=True):
         """Return the zone whose servers must show *record*; 0 for a parent elsewhere."""
         return self.parent if record is Record.DS else self.zone
 
-    def published(self, record: Record) -> int | None:
-        """Return the serial under which *record* is published now; None at a parent elsewhere."""
-        if record is not Record.DS:
-            return self.serial
-        return self.parent_serial if self.parent else None
-
 
 class Move(msgspec.Struct, frozen=True):
     """One record of one key goes from one phase to another; *ttl* is that of its motion, *evidence* what was observed.
