@@ -14,7 +14,7 @@ __all__ = [
     "is_pure",
     "open_signed",
     "order_key",
-    "pack_rows",
+    "pack_parameters",
     "published",
     "read_name",
     "read_update",
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         find_trailer,
         open_signed,
         order_key,
-        pack_rows,
+        pack_parameters,
         published,
         read_name,
         read_update,
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
         walk,
     )
 else:
-    find_trailer = open_signed = order_key = pack_rows = published = read_name = read_update = serve = stored = walk = (
-        _leave
-    )
+    find_trailer = open_signed = order_key = pack_parameters = published = read_name = read_update = serve = stored = (
+        walk
+    ) = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
             from ddns.dns._native import (
                 find_trailer,
                 open_signed,
                 order_key,
-                pack_rows,
+                pack_parameters,
                 published,
                 read_name,
                 read_update,

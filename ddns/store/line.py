@@ -15,15 +15,11 @@ import psycopg
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
-from ddns.store.packing import Rows
+from ddns.store.packing import Parameter, packed
 from ddns.store.pool import Connection, connect
 from ddns.store.prompt import Prompt
 
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
-
-
-# A value as the server receives it, or the rows of an array of a composite type.
-Parameter = bytes | Rows
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -79,33 +75,34 @@ class Line:
     async def ask(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
         """Run *statement* as `run` does, and return all of its result, in binary."""
         async with self._turn:
-            pgconn, prepared = await self._ready(statement)
-            packed = [
-                one.packed(element) if isinstance(one, Rows) else one
-                for one, element in zip(parameters, prepared.elements, strict=True)
-            ]
-            pgconn.send_query_prepared(statement.name, packed, prepared.formats, Format.BINARY)
+            # What is prepared is so on the connection that is there.
+            conn, prepared = self._conn, self._prepared.get(statement.name)
+            if conn is None or prepared is None:
+                conn, prepared = await self._ready(statement)
+            pgconn: PGconn = conn.pgconn
+            pgconn.send_query_prepared(
+                statement.name, packed(list(parameters), prepared.elements), prepared.formats, Format.BINARY
+            )
             return await self._result(pgconn)
 
     def close(self) -> None:
         """End the connection; what is under way is given up."""
         self._let_go()
 
-    async def _ready(self, statement: Statement) -> tuple[PGconn, _Prepared]:
+    async def _ready(self, statement: Statement) -> tuple[Connection, _Prepared]:
         try:
-            if self._conn is None:
-                conn = await connect(self._dsn, self._role)
-                self._conn = conn
+            conn = self._conn
+            if conn is None:
+                conn = self._conn = await connect(self._dsn, self._role)
                 self._descriptor = conn.fileno()
                 self._backend = conn.info.backend_pid
                 asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
-            pgconn: PGconn = self._conn.pgconn
             prepared = self._prepared.get(statement.name)
             if prepared is None:
-                prepared = self._prepared[statement.name] = await self._prepare(pgconn, statement)
+                prepared = self._prepared[statement.name] = await self._prepare(conn.pgconn, statement)
         except (OSError, psycopg.Error) as error:
             raise NotSent(str(error).strip()) from error
-        return pgconn, prepared
+        return conn, prepared
 
     async def _prepare(self, pgconn: PGconn, statement: Statement) -> _Prepared:
         oids, elements = [], []
@@ -125,7 +122,8 @@ class Line:
     async def _result(self, pgconn: PGconn) -> PGresult:
         """Wait for the end of what was sent, and return its result. Raises `psycopg.Error`."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting = Prompt[list[PGresult]](loop)
+        waiting: Prompt[list[PGresult]] = Prompt(loop)
+        self._waiting = waiting
         try:
             while not waiting.done() and pgconn.flush():
                 await self._writable(loop, pgconn.socket)

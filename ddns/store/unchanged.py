@@ -11,12 +11,10 @@ from typing import Any
 
 import msgspec
 
-from ddns.dns import names
-from ddns.dns.names import Name
 from ddns.store import notify
 from ddns.store.batch import Batch
-from ddns.store.line import Line, Parameter, Statement
-from ddns.store.packing import Rows, bigint, texts
+from ddns.store.line import Line, Statement
+from ddns.store.packing import Parameter, texts
 from ddns.store.requests import SKEW
 from ddns.zone import edition
 
@@ -53,69 +51,60 @@ async def commit(line: Line, batch: Batch, basis: Basis, follower: int) -> str:
 
 
 def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
-    owners: dict[Name, bytes] = {}
     new: list[tuple[Any, ...]] = []
     changed: list[tuple[Any, ...]] = []
     gone: list[tuple[Any, ...]] = []
     for zone, change_set in batch.changes:
         for change in change_set.changes:
-            owner = owners.get(change.name)
-            if owner is None:
-                owner = owners[change.name] = names.order_key(change.name)
             after = change.after
             if after is None:
-                gone.append((zone, owner, change.type))
+                gone.append((zone, change.name, change.type))
             else:
-                row = zone, owner, change.type, after.ttl, after.rdatas
+                row = zone, change.name, change.type, after.ttl, after.rdatas
                 (new if change.before is None else changed).append(row)
     new_shown: list[tuple[Any, ...]] = []
     changed_shown: list[tuple[Any, ...]] = []
+    gone_shown: list[tuple[Any, ...]] = []
     steps: list[tuple[Any, ...]] = []
-    put = set()
     entries_of = {zone: count for zone, count, _, _ in batch.advanced}
     for step in batch.editions:
         zone = step.zone
-        there = {(one.name, one.type) for one in step.removed}
-        for one in step.added:
-            owner = owners.get(one.name)
-            if owner is None:
-                owner = owners[one.name] = names.order_key(one.name)
-            row_shown = zone, owner, one.type, one.ttl, one.rdatas, one.sigs
-            (changed_shown if (one.name, one.type) in there else new_shown).append(row_shown)
-            put.add((zone, one.name, one.type))
+        rows = [(zone, one.name, one.type, one.ttl, one.rdatas, one.sigs) for one in step.added]
+        if not batch.gone and len(rows) == len(step.removed):
+            changed_shown += rows  # what leaves is in place of nothing else
+        else:
+            there = {(one.name, one.type) for one in step.removed}
+            for row_shown in rows:
+                (changed_shown if row_shown[1:3] in there else new_shown).append(row_shown)
         steps.append((zone, entries_of[zone], step.to_serial, edition.pack(step.removed), edition.pack(step.added)))
+    if batch.gone:
+        put = {row_shown[:3] for row_shown in (*new_shown, *changed_shown)}
+        gone_shown = [place for place in dict.fromkeys(batch.gone) if place not in put]
     return [
-        bigint(follower),
-        bigint(min([expires for _, _, expires in batch.answered], default=0) + SKEW),
-        Rows(b"qqqtt", list(basis.zones)),
-        Rows(b"qqt", list(basis.keys)),
-        Rows(b"qbiiB", new),
-        Rows(b"qbiiB", changed),
-        Rows(b"qbi", gone),
-        Rows(b"qbiiBB", new_shown),
-        Rows(b"qbiiBB", changed_shown),
-        Rows(
-            b"qbi",
-            [
-                (zone, names.order_key(name), rdtype)
-                for zone, name, rdtype in dict.fromkeys(batch.gone)
-                if (zone, name, rdtype) not in put
-            ],
-        ),
-        Rows(b"qqqbb", steps),
-        Rows(
+        follower,
+        min([expires for _, _, expires in batch.answered], default=0) + SKEW,
+        (b"qqqtt", list(basis.zones)),
+        (b"qqt", list(basis.keys)),
+        (b"qniiB", new),
+        (b"qniiB", changed),
+        (b"qni", gone),
+        (b"qniiBB", new_shown),
+        (b"qniiBB", changed_shown),
+        (b"qni", gone_shown),
+        (b"qqqbb", steps),
+        (
             b"qqtqbb",
             [
                 (one.zone, one.seq, one.principal, one.credential or 0, one.digest or b"", one.change.pack())
                 for one in batch.entries
             ],
         ),
-        Rows(
+        (
             b"bqqtbq",
             [
                 (digest, stored.rcode, stored.ede, stored.text, stored.lease, expires)
                 for digest, stored, expires in batch.answered
             ],
         ),
-        texts(notify.payloads((one.zone, one.number) for one in batch.editions)),
+        texts(notify.payloads([(one.zone, one.number) for one in batch.editions])),
     ]

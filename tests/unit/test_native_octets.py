@@ -20,7 +20,7 @@ from ddns.dns import names, twin
 from ddns.dns.names import BadName
 from ddns.dns.records import RRset, SignedRRset
 from ddns.dns.wire import BadMessage
-from ddns.store.packing import Rows, _pack_rows
+from ddns.store.packing import _packed, packed
 from ddns.zone.limits import DEFAULT, Limits
 from ddns.zone.request import Operation, _parse, _walk, _walk_slowly, parse
 
@@ -137,29 +137,50 @@ VALUES = {
     "q": st.integers(-(2**63), 2**63 - 1),
     "i": st.integers(-(2**31), 2**31 - 1),
     "b": st.binary(max_size=40),
+    "n": st.lists(st.binary(min_size=1, max_size=63), max_size=3).map(
+        lambda labels: b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    ),
     "t": st.text(st.characters(codec="utf-8"), max_size=20),
     "B": st.lists(st.binary(max_size=9), max_size=4).map(tuple),
 }
 
 
 @given(st.data())
-def test_rows_are_packed_alike(data):
-    kinds = data.draw(st.text(sorted(VALUES), max_size=7))
-    rows = data.draw(st.lists(st.tuples(*(VALUES[kind] for kind in kinds)), max_size=5))
+def test_parameters_are_packed_alike(data):
+    """Octets, numbers, and arrays of any rows."""
+    parameters = [data.draw(VALUES["b"]), data.draw(VALUES["q"])]
+    for _ in range(data.draw(st.integers(0, 3))):
+        kinds = data.draw(st.text(sorted(VALUES), max_size=7))
+        rows = data.draw(st.lists(st.tuples(*(VALUES[kind] for kind in kinds)), max_size=5))
+        parameters.append((kinds.encode(), rows))
+    elements = tuple(range(len(parameters)))
 
-    assert twin.pack_rows(kinds.encode(), rows) in (None, _pack_rows(kinds.encode(), rows))
-    assert Rows(kinds.encode(), rows).packed(77)[8:12] == (77).to_bytes(4, "big")
+    assert twin.pack_parameters(parameters, elements) in (None, _packed(parameters, elements))
+    assert packed(parameters, elements)[:1] == parameters[:1]
+    assert [one[8:12] for one in packed(parameters, elements)[2:]] == [
+        number.to_bytes(4, "big") for number in elements[2:]
+    ]
 
 
 @pytest.mark.parametrize(
     ("kinds", "row"),
     [(b"q", (2**63,)), (b"i", (2**31,)), (b"b", ("text",)), (b"t", (b"octets",)), (b"t", ("\ud800",)), (b"qq", (1,)),
-     (b"B", ([b"a"],)), (b"B", ((1,),)), (b"x", (1,)), (b"q", (None,))],
+     (b"B", ([b"a"],)), (b"B", ((1,),)), (b"x", (1,)), (b"q", (None,)), (b"n", ("a",)), (b"n", (b"",)),
+     (b"n", (b"\x01a",)), (b"n", (b"\x01a" * 128 + b"\0",))],
 )  # fmt: skip
 def test_a_row_of_other_values_is_left_to_python(kinds, row):
     need_native()
 
-    assert twin.pack_rows(kinds, [row]) is None
+    assert twin.pack_parameters([(kinds, [row])], (7,)) is None
+
+
+@pytest.mark.parametrize("parameter", [2**63, None, "text", (b"q",), (b"q", ((1,),)), (b"q", [(1,)], 1)])
+def test_a_parameter_that_is_none_is_left_to_python(parameter):
+    need_native()
+
+    assert twin.pack_parameters([b"", parameter], (0, 7)) is None
+    assert twin.pack_parameters([b""], (0, 7)) is None
+    assert twin.pack_parameters([b""], (2**32,)) is None
 
 
 DATA = st.lists(st.binary(max_size=40), min_size=1, max_size=3).map(tuple)

@@ -19,8 +19,8 @@ static PyMethodDef methods[] = {
      "published($module, rrset, name, served, /)\n--\n\nTwin of `ddns.answer.served.published`."},
     {"serve", (PyCFunction)(void (*)(void))native_serve, METH_FASTCALL,
      "serve($module, rdtype, ttl, records, sigs, /)\n--\n\nTwin of `ddns.answer.served.serve`."},
-    {"pack_rows", (PyCFunction)(void (*)(void))native_pack_rows, METH_FASTCALL,
-     "pack_rows($module, kinds, rows, /)\n--\n\nTwin of `ddns.store.packing.rows_of`."},
+    {"pack_parameters", (PyCFunction)(void (*)(void))native_pack_parameters, METH_FASTCALL,
+     "pack_parameters($module, parameters, elements, /)\n--\n\nTwin of `ddns.store.packing.packed`."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -19,6 +19,7 @@
 #define MESSAGE_MAX 65535  /* octets of a message, so that no sum below can overflow */
 #define NAME_MAX_SIZE 255  /* octets of a name with its root label, RFC 1035 section 2.3.4 */
 #define LABEL_MAX_SIZE 63
+#define ORDER_MAX_SIZE (3 * NAME_MAX_SIZE) /* octets of a name's place in the canonical order, at most */
 #define HOPS_MAX 64        /* MAX_POINTER_HOPS in ddns.dns.codes */
 #define FIXED_SIZE 10      /* octets of a record between its owner and its data, RFC 1035 section 3.2.1 */
 
@@ -62,6 +63,10 @@ int served_prepare(void);
 /* Return *found*, or None where that is NULL and no exception is set. */
 PyObject *or_none(PyObject *found);
 
+/* Write the place of a name in the canonical order to the end of out, from *begin on: the labels from the root down, each
+ * ended by two zero octets; a zero octet inside becomes 0x00 0x01. Return false where it is no name: Python. */
+bool name_order(const uint8_t *wire, size_t size, uint8_t out[ORDER_MAX_SIZE], size_t *begin);
+
 static inline unsigned two_octets(const uint8_t *at) { return (unsigned)at[0] << 8 | at[1]; }
 
 PyObject *native_read_name(PyObject *module, PyObject *const *args, Py_ssize_t count);
@@ -73,6 +78,6 @@ PyObject *native_read_update(PyObject *module, PyObject *const *args, Py_ssize_t
 PyObject *native_stored(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_published(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_serve(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *native_pack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_pack_parameters(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif

@@ -82,6 +82,16 @@ static bool put_column(struct out *out, char kind, PyObject *value) {
         put(out, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value));
         return true;
     }
+    if (kind == 'n' && PyBytes_CheckExact(value)) {
+        uint8_t octets[ORDER_MAX_SIZE];
+        size_t begin;
+        if (!name_order((const uint8_t *)PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value), octets, &begin)) {
+            return false;
+        }
+        put_head(out, BYTEA, sizeof octets - begin);
+        put(out, octets + begin, sizeof octets - begin);
+        return true;
+    }
     if (kind == 't' && PyUnicode_Check(value)) {
         Py_ssize_t size;
         const char *octets = PyUnicode_AsUTF8AndSize(value, &size);
@@ -122,25 +132,79 @@ static bool put_rows(struct out *out, const char *kinds, Py_ssize_t columns, PyO
     return true;
 }
 
-PyObject *native_pack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    (void)module;
-    if (count != 2 || !PyBytes_CheckExact(args[0]) || !PyList_CheckExact(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "pack_rows takes the kinds of columns as bytes and a list of rows");
+/* Put an array of a composite type with the oid *element*. Return false where the rows are not of their kinds. */
+static bool put_array(struct out *out, uint32_t element, const char *kinds, Py_ssize_t columns, PyObject *rows) {
+    Py_ssize_t count = PyList_GET_SIZE(rows);
+    put_number(out, count > 0, 4); /* dimensions */
+    put_number(out, 0, 4);         /* no NULL */
+    put_number(out, element, 4);
+    if (count > 0) {
+        put_number(out, (uint64_t)count, 4);
+        put_number(out, 1, 4); /* where it begins to count */
+    }
+    return put_rows(out, kinds, columns, rows);
+}
+
+/* Return *parameter* as Postgres receives it: octets as they are, a number as a bigint, a pair of kinds and rows as an
+ * array. NULL, and maybe an error: Python. */
+static PyObject *pack(PyObject *parameter, uint32_t element) {
+    if (PyBytes_Check(parameter)) {
+        return Py_NewRef(parameter);
+    }
+    if (PyLong_CheckExact(parameter)) {
+        long long number = PyLong_AsLongLong(parameter);
+        if (number == -1 && PyErr_Occurred()) {
+            return NULL;
+        }
+        uint8_t octets[8];
+        struct out out = {octets, 0};
+        put_number(&out, (uint64_t)number, sizeof octets);
+        return PyBytes_FromStringAndSize((const char *)octets, sizeof octets);
+    }
+    if (!PyTuple_CheckExact(parameter) || PyTuple_GET_SIZE(parameter) != 2) {
         return NULL;
     }
-    const char *kinds = PyBytes_AS_STRING(args[0]);
-    Py_ssize_t columns = PyBytes_GET_SIZE(args[0]);
+    PyObject *letters = PyTuple_GET_ITEM(parameter, 0), *rows = PyTuple_GET_ITEM(parameter, 1);
+    if (!PyBytes_CheckExact(letters) || !PyList_CheckExact(rows)) {
+        return NULL;
+    }
+    const char *kinds = PyBytes_AS_STRING(letters);
+    Py_ssize_t columns = PyBytes_GET_SIZE(letters);
     struct out counted = {NULL, 0};
-    if (!put_rows(&counted, kinds, columns, args[1])) { /* nothing below this line can fail but for memory */
-        if (PyErr_Occurred()) {
-            PyErr_Clear();
-        }
-        Py_RETURN_NONE;
+    if (!put_array(&counted, element, kinds, columns, rows)) { /* nothing below this line can fail but for memory */
+        return NULL;
     }
     PyObject *packed = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)counted.size);
     if (packed != NULL) {
         struct out written = {(uint8_t *)PyBytes_AS_STRING(packed), 0};
-        put_rows(&written, kinds, columns, args[1]);
+        put_array(&written, element, kinds, columns, rows);
     }
     return packed;
+}
+
+PyObject *native_pack_parameters(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 2 || !PyList_CheckExact(args[0]) || !PyTuple_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "pack_parameters takes a list of parameters and a tuple of oids");
+        return NULL;
+    }
+    Py_ssize_t parameters = PyList_GET_SIZE(args[0]);
+    if (PyTuple_GET_SIZE(args[1]) != parameters) {
+        Py_RETURN_NONE;
+    }
+    PyObject *out = PyList_New(parameters);
+    for (Py_ssize_t index = 0; out != NULL && index < parameters; index++) {
+        long long element = PyLong_AsLongLong(PyTuple_GET_ITEM(args[1], index));
+        PyObject *packed = element < 0 || element > UINT32_MAX ? NULL : pack(PyList_GET_ITEM(args[0], index), (uint32_t)element);
+        if (packed == NULL) {
+            Py_CLEAR(out);
+        } else {
+            PyList_SET_ITEM(out, index, packed);
+        }
+    }
+    if (out == NULL) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    return out;
 }
