@@ -201,7 +201,7 @@ class Batches:
                 self._busy = False
                 if self._closing:
                     return
-                rest = self._rest = Prompt[None](loop)
+                rest = self._rest = Prompt(loop)
                 await rest
         finally:
             self._busy = False
@@ -219,7 +219,7 @@ class Batches:
                 await asyncio.sleep(LINGER)
             batch = self._queue.take_many(self._bounds.at_once)
             shared = len(batch) >= SHARED
-            zones = frozenset(one.verified.zone for one in batch)
+            zones = frozenset([one.verified.zone for one in batch])
             await self._until_free(zones)
             if len(self._queue) < self._bounds.at_once or None in zones:
                 await self._settle(batch)

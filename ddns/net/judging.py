@@ -15,7 +15,7 @@ from ddns.auth.principal import Credential, Grant, Principal
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset, soa_with_serial
+from ddns.dns.records import RRset, SignedRRset, soa_serial, soa_with_serial
 from ddns.dns.refusal import Refusal
 from ddns.homes import leases as leasing
 from ddns.net.answers import Answer
@@ -82,7 +82,7 @@ class ZoneWork:
     ) -> None:
         nodes = {name: found.get((zone.id, name), ()) for name in mentioned}
         if zone.edition:
-            nodes[zone.origin] = tuple(_at_serial(one, zone.serial) for one in nodes[zone.origin])
+            nodes[zone.origin] = _at_serial(nodes[zone.origin], zone.serial)
         self.zone = zone
         self.view = View(nodes)
         self.entries: list[journal.Entry] = []
@@ -95,12 +95,18 @@ class ZoneWork:
         """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
         view, origin = self.view, self.zone.origin
         changes = view.changes()
-        mine = list(dict.fromkeys([one.name for one in changes.changes]))
-        between = {up for name in mine if name != origin for up in names.ancestors(name, origin)[:-1]}.difference(mine)
+        mine = dict.fromkeys([one.name for one in changes.changes])
+        apex = len(origin)
+        between = set()
+        for name in mine:
+            up = names.parent(name) if len(name) > apex else name
+            while len(up) > apex:
+                between.add(up)
+                up = names.parent(up)
         return ZoneStep(
             self.zone,
             tuple([Node(name, view.was(name), view.get(name)) for name in mine]),
-            tuple([(name, tuple([one.type for one in view.was(name)])) for name in sorted(between)]),
+            tuple([(up, tuple([one.type for one in view.was(up)])) for up in sorted(between) if up not in mine]),
             view.get(origin),
             accepted=len(self.entries),
             published=self._published,
@@ -196,11 +202,15 @@ def repeated(stored: requests.Stored | None) -> Answer:
     return TOO_OLD
 
 
-def _at_serial(rrset: RRset, serial: int) -> RRset:
-    """Return *rrset*, where it is a SOA with the serial that the world sees."""
-    if rrset.type != Type.SOA:
-        return rrset
-    return RRset(rrset.name, rrset.type, rrset.ttl, (soa_with_serial(rrset.rdatas[0], serial),))
+def _at_serial(apex: tuple[RRset, ...], serial: int) -> tuple[RRset, ...]:
+    """Return the RRsets of the *apex*, the SOA with the serial that the world sees."""
+    for one in apex:
+        if one.type == Type.SOA:
+            if soa_serial(one.rdatas[0]) == serial:
+                break
+            shown = RRset(one.name, one.type, one.ttl, (soa_with_serial(one.rdatas[0], serial),))
+            return tuple([shown if other is one else other for other in apex])
+    return apex
 
 
 def _judge(

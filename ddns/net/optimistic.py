@@ -18,13 +18,13 @@ import psycopg
 from twisted.logger import Logger
 
 from ddns.answer.image import Node, ZoneImage
-from ddns.answer.served import find, rdatas, stored
+from ddns.answer.served import find, stored
 from ddns.answer.served import published as served_as
 from ddns.answer.table import Table
 from ddns.auth.principal import Credential
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
-from ddns.dns.records import SignedRRset, soa_serial
+from ddns.dns.records import RRset, SignedRRset, soa_serial
 from ddns.net.judging import (
     Committed,
     Found,
@@ -178,14 +178,15 @@ class Optimist:
 
     async def _look(self, batch: Sequence[Verified], zones: Sequence[int]) -> dict[int, ZoneWork]:
         """Return the zones that are ready, from memory, and from the database where memory has nothing."""
-        unknown = [zone for zone in zones if not self._remembers(zone)]
-        cold = [zone for zone in zones if self._held(zone) is None]
-        read = dict.fromkeys((*unknown, *cold))
-        chosen = frozenset(zones)
+        images = {zone: self._held(zone) for zone in zones}
+        cold = [zone for zone, image in images.items() if image is None]
+        read = dict.fromkeys([*[zone for zone in zones if not self._remembers(zone)], *cold])
         mentioned = with_those_above(
-            (one.zone, one.update.zone, one.update.names)
-            for one in batch
-            if one.zone in chosen and one.zone is not None
+            [
+                (one.zone, one.update.zone, one.update.names)
+                for one in batch
+                if one.zone in images and one.zone is not None
+            ]
         )
         found: Found = {}
         shown: Shown = {}
@@ -198,6 +199,7 @@ class Optimist:
                 )
             for zone in read:
                 self._remember(zone, standings.get(zone))
+            images = {zone: self._held(zone) for zone in zones}
         work: dict[int, ZoneWork] = {}
         for zone in zones:
             known = self._zones[zone].standing
@@ -207,12 +209,10 @@ class Optimist:
                 row = known.zone
                 work[zone] = _work(known, row.edition, row.serial, mentioned[zone], found, published_in(zone, shown))
                 continue
-            image = self._held(zone)
+            image = images[zone]
             if image is not None and image.ready:
-                soa = image.rrset(image.origin, Type.SOA)
-                assert soa is not None
                 here = _records(image, mentioned[zone])
-                work[zone] = _work(known, image.edition, soa_serial(rdatas(soa)[0]), mentioned[zone], *here)
+                work[zone] = _work(known, image.edition, _serial(here[0][zone, image.origin]), mentioned[zone], *here)
         return work
 
     def _held(self, zone: int) -> ZoneImage | None:
@@ -266,6 +266,10 @@ class Optimist:
             for one in batch:
                 if one.credential.id in ids:
                     self._keyring.forget(one.credential.name)
+
+
+def _serial(apex: Iterable[RRset]) -> int:
+    return next(soa_serial(one.rdatas[0]) for one in apex if one.type == Type.SOA)
 
 
 def _work(
