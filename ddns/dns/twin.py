@@ -20,6 +20,8 @@ __all__ = [
     "read_update",
     "serve",
     "stored",
+    "tsig_put",
+    "tsig_signed",
     "walk",
 ]
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
         read_update,
         serve,
         stored,
+        tsig_put,
+        tsig_signed,
         walk,
     )
 else:
@@ -62,5 +66,7 @@ else:
                 read_update,
                 serve,
                 stored,
+                tsig_put,
+                tsig_signed,
                 walk,
             )

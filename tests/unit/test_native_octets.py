@@ -231,3 +231,44 @@ def test_what_is_no_rrset_is_left_to_python(args):
     need_native()
 
     assert twin.serve(*args) is None
+
+
+@given(
+    st.binary(max_size=70),
+    st.binary(min_size=12, max_size=80),
+    st.sampled_from([b"\0", craft.ORIGIN]),
+    st.binary(max_size=255),
+    st.integers(0, 2**48 - 1),
+    st.integers(0, 65535),
+    st.integers(0, 65535),
+    st.binary(max_size=9),
+)
+def test_signatures_are_put_alike(mac, wire, name, algorithm, time, fudge, error, other):
+    stamp = tsig._Stamp(time, fudge, error, other)
+    signed = mac + wire + tsig._variables(name, algorithm, stamp)
+
+    assert twin.tsig_signed(mac, wire, name, algorithm, time, fudge, error, other) in (None, signed)
+    assert tsig._octets(mac, wire, name, algorithm, stamp) == signed
+    if wire[10:12] != b"\xff\xff":
+        assert tsig._append(wire, name, algorithm, mac, stamp) == tsig._append_slowly(wire, name, algorithm, mac, stamp)
+
+
+@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("other", [None, -1, 2**64, "text", b"a" * 65536])
+def test_a_signature_of_other_values_is_left_to_python(place, other):
+    need_native()
+    args = [b"mac", bytes(12), b"\0", b"\0", 1, 2, 3, b""]
+    assert twin.tsig_put(*args) is not None
+    assert twin.tsig_signed(*args) is not None
+
+    args[place] = other
+
+    assert twin.tsig_put(*args) is None
+    assert twin.tsig_signed(*args) is None
+
+
+def test_a_message_with_room_for_no_record_is_left_to_python():
+    need_native()
+
+    assert twin.tsig_put(b"mac", bytes(10) + b"\xff\xff", b"\0", b"\0", 1, 2, 3, b"") is None
+    assert twin.tsig_put(b"mac", bytes(11), b"\0", b"\0", 1, 2, 3, b"") is None
