@@ -53,6 +53,15 @@ def published(rrset: type[_T], name: bytes, served: object, /) -> _T | None: ...
 # Twin of `ddns.answer.served.serve`: where the signatures begin, and the octets.
 def serve(rdtype: int, ttl: int, records: Iterable[bytes], sigs: tuple[bytes, ...], /) -> tuple[int, bytes] | None: ...
 
+# Twins of `ddns.auth.tsig`: the octets that are signed, with *prefix* before the message, and the message with the
+# record behind it.
+def tsig_signed(
+    prefix: bytes, wire: bytes, name: bytes, algorithm: bytes, time: int, fudge: int, error: int, other: bytes, /
+) -> bytes | None: ...
+def tsig_put(
+    mac: bytes, wire: bytes, name: bytes, algorithm: bytes, time: int, fudge: int, error: int, other: bytes, /
+) -> bytes | None: ...
+
 # Twin of `ddns.store.packing.packed`: *elements* are the oids of the composite types of which there are arrays.
 def pack_parameters(
     parameters: list[bytes | int | tuple[bytes, list[tuple[object, ...]]]], elements: tuple[int, ...], /

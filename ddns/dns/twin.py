@@ -51,9 +51,8 @@ if TYPE_CHECKING:
         walk,
     )
 else:
-    find_trailer = open_signed = order_key = pack_parameters = published = read_name = read_update = serve = stored = (
-        walk
-    ) = _leave
+    find_trailer = open_signed = order_key = pack_parameters = published = read_name = _leave
+    read_update = serve = stored = tsig_put = tsig_signed = walk = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
             from ddns.dns._native import (

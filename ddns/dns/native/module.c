@@ -19,6 +19,12 @@ static PyMethodDef methods[] = {
      "published($module, rrset, name, served, /)\n--\n\nTwin of `ddns.answer.served.published`."},
     {"serve", (PyCFunction)(void (*)(void))native_serve, METH_FASTCALL,
      "serve($module, rdtype, ttl, records, sigs, /)\n--\n\nTwin of `ddns.answer.served.serve`."},
+    {"tsig_signed", (PyCFunction)(void (*)(void))native_tsig_signed, METH_FASTCALL,
+     "tsig_signed($module, prefix, wire, name, algorithm, time, fudge, error, other, /)\n--\n\n"
+     "Twin of what `ddns.auth.tsig` signs."},
+    {"tsig_put", (PyCFunction)(void (*)(void))native_tsig_put, METH_FASTCALL,
+     "tsig_put($module, mac, wire, name, algorithm, time, fudge, error, other, /)\n--\n\n"
+     "Twin of how `ddns.auth.tsig` appends its record."},
     {"pack_parameters", (PyCFunction)(void (*)(void))native_pack_parameters, METH_FASTCALL,
      "pack_parameters($module, parameters, elements, /)\n--\n\nTwin of `ddns.store.packing.packed`."},
     {NULL, NULL, 0, NULL},
