@@ -23,14 +23,18 @@ CAPACITY = 20_000  # zones
 class ZoneKeys:
     """The keys that sign one zone. *newest* is the newest inception that is known, in seconds since 1970."""
 
-    __slots__ = ("dnskeys", "marks", "newest", "origin", "signatories")
+    __slots__ = ("dnskeys", "newest", "origin", "signatories")
 
     def __init__(self, origin: Name, opened: Sequence[SigningKey], newest: int = 0) -> None:
         self.origin = origin
-        self.signatories = tuple(Signatory(origin, key) for key in opened)
-        self.marks = frozenset(who.mark for who in self.signatories)
-        self.dnskeys: tuple[Rdata, ...] = tuple(key.public for key in opened)
+        self.signatories = tuple([Signatory(origin, key) for key in opened])
+        self.dnskeys: tuple[Rdata, ...] = tuple([key.public for key in opened])
         self.newest = newest
+
+    @property
+    def marks(self) -> frozenset[tuple[int, int]]:
+        """Return algorithm and tag of each key: what tells whose a signature is."""
+        return frozenset(who.mark for who in self.signatories)
 
     def sign(self, rrsets: Sequence[RRset], inception: int, expiration: int) -> tuple[tuple[Rdata, ...], ...]:
         """Return the RRSIGs of each of *rrsets*, one by every key; times in seconds since 1970."""
