@@ -21,7 +21,6 @@ from ddns.answer.image import Node, ZoneImage
 from ddns.answer.served import find, stored
 from ddns.answer.served import published as served_as
 from ddns.answer.table import Table
-from ddns.auth.principal import Credential
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset, soa_serial
@@ -40,6 +39,7 @@ from ddns.net.keyring import Keyring
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import Published, sign
 from ddns.store import published, rrsets, standing, unchanged
+from ddns.store.credentials import Stamped
 from ddns.store.line import Line, NotSent
 from ddns.store.pool import Pool
 from ddns.store.standing import Standing
@@ -121,7 +121,7 @@ class Optimist:
         judged = judge(
             [batch[place] for place in taken],
             {},
-            lambda one: keys[one.credential.id, one.zone or 0][0],
+            lambda one: keys[one.credential.id].within(one.zone or 0),
             work,
             self._limits,
             self._terms,
@@ -133,16 +133,8 @@ class Optimist:
                 for zone in written.pending:
                     self._zones[zone].doubt()
             return Attempt(unsigned=written.away)
-        basis = unchanged.Basis(
-            [
-                (item.zone.id, item.zone.edition, item.zone.serial, known.state, known.stamp)
-                for item, known in ((item, self._zones[zone].standing) for zone, item in work.items())
-                if known is not None
-            ],
-            [(credential, zone, stamp) for (credential, zone), (_, stamp) in keys.items()],
-        )
         try:
-            changed = await unchanged.commit(self._line, written.batch, basis, self._follower)
+            changed = await unchanged.commit(self._line, written.batch, self._basis(work, keys), self._follower)
         except NotSent:
             return Attempt()
         except psycopg.OperationalError:
@@ -238,21 +230,32 @@ class Optimist:
         else:
             known.doubt()
 
-    def _keys(
-        self, batch: Sequence[Verified], work: dict[int, ZoneWork]
-    ) -> dict[tuple[int, int], tuple[Credential, str]]:
-        """Return the keys of *batch* in the zones of *work*; a zone with a key that is not known leaves *work*."""
-        keys: dict[tuple[int, int], tuple[Credential, str]] = {}
+    def _keys(self, batch: Sequence[Verified], work: dict[int, ZoneWork]) -> dict[int, Stamped]:
+        """Return the keys of *batch*, by their ids; a zone with a key that is not known leaves *work*."""
+        keys: dict[int, Stamped] = {}
         for one in batch:
-            zone, key = one.zone, one.credential.id
-            if zone is None or zone not in work or (key, zone) in keys:
+            key = one.credential.id
+            if one.zone not in work or key in keys:
                 continue
             known = self._keyring.stamped(key)
             if known is None:
-                del work[zone]
+                del work[one.zone]
             else:
-                keys[key, zone] = known.within(zone)
-        return {pair: known for pair, known in keys.items() if pair[1] in work}
+                keys[key] = known
+        return keys
+
+    def _basis(self, work: dict[int, ZoneWork], keys: dict[int, Stamped]) -> unchanged.Basis:
+        """Return what *work* is judged by."""
+        stood: list[tuple[int, int, int, str]] = []
+        registries: dict[tuple[int, int], None] = {}  # some zones may remember more of one than others
+        for zone, item in work.items():
+            known = self._zones[zone].standing
+            if known is None:
+                continue
+            stood.append((zone, item.zone.edition, item.zone.serial, known.state))
+            if known.zone.parent is not None:
+                registries[known.zone.parent, known.registry] = None
+        return unchanged.Basis(stood, list(registries), [(key, one.stamp) for key, one in keys.items()])
 
     def _doubt(self, changed: str, batch: Sequence[Verified]) -> None:
         """Forget what has *changed*, as `commit_updates` names it."""
@@ -262,6 +265,10 @@ class Optimist:
             for zone in ids:
                 if zone in self._zones:
                     self._zones[zone].doubt()
+        elif what == "registries":
+            for known in self._zones.values():
+                if known.standing is not None and known.standing.zone.parent in ids:
+                    known.standing = None  # it is read again: others of the registry have not changed for that
         elif what == "keys":
             for one in batch:
                 if one.credential.id in ids:

@@ -29,46 +29,42 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Stamped:
-    """A credential as it was read, and the stamps of its row and of its grants' rows: `commit_updates` compares them.
+    """A credential as it was read, and the *stamp* of its row, which `commit_updates` compares.
 
-    A stamp is the row's `xmin`, which no other version of any row has.
+    That is the row's `xmin`, which no other version of it has. Whoever changes its grants touches the row, too.
     """
 
-    __slots__ = ("_grants", "_own", "_zones", "credential")
+    __slots__ = ("_zones", "credential", "stamp")
 
-    def __init__(self, credential: Credential, own: str, grants: tuple[str, ...]) -> None:
+    def __init__(self, credential: Credential, stamp: str) -> None:
         self.credential = credential
-        self._own = own
-        self._grants = grants
-        self._zones: dict[int, tuple[Credential, str]] | None = None
+        self.stamp = stamp
+        self._zones: dict[int, Credential] | None = None
 
-    def within(self, zone: int) -> tuple[Credential, str]:
-        """Return the credential with its grants in *zone* alone, and the stamps of what that was read from."""
+    def within(self, zone: int) -> Credential:
+        """Return the credential with its grants in *zone* alone."""
         if self._zones is None and all(one.zone == zone for one in self.credential.grants):
-            self._zones = {zone: (self.credential, ",".join((self._own, *self._grants)))}  # as most keys have it
+            self._zones = {zone: self.credential}  # as most keys have it
         if self._zones is None:
-            by_zone: dict[int, tuple[list[Grant], list[str]]] = {}
-            for grant, stamp in zip(self.credential.grants, self._grants, strict=True):
-                granted, stamps = by_zone.setdefault(grant.zone, ([], [self._own]))
-                granted.append(grant)
-                stamps.append(stamp)
+            by_zone: dict[int, list[Grant]] = {}
+            for grant in self.credential.grants:
+                by_zone.setdefault(grant.zone, []).append(grant)
             self._zones = {
-                number: (msgspec.structs.replace(self.credential, grants=tuple(granted)), ",".join(stamps))
-                for number, (granted, stamps) in by_zone.items()
+                number: msgspec.structs.replace(self.credential, grants=tuple(granted))
+                for number, granted in by_zone.items()
             }
-        found = self._zones.get(zone)
-        return (self.credential, self._own) if found is None else found
+        return self._zones.get(zone, self.credential)
 
 
 _SELECT = f"""
 SELECT credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
        credentials.public, credentials.secret, credentials.home, credentials.invitation, credentials.assurance,
-       credentials.xmin::text, grants.xmin::text,
+       credentials.xmin::text, grants.credential,
        {stored_grants.COLUMNS}
 FROM credentials
 LEFT JOIN grants ON grants.credential = credentials.id
 """  # noqa: S608 - constants
-_OWN = 10  # columns of a row that are the credential's own; its stamp and the grant's follow
+_OWN = 10  # columns of a row that are the credential's own; its stamp and whether there is a grant follow
 
 
 def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) -> list[Credential]:
@@ -135,15 +131,10 @@ async def stamped(
 
 def _stamped(rows: Sequence[Sequence[Any]], open_secret: OpenSecret) -> dict[Name, tuple[Stamped, ...]]:
     """Return *rows* of `_SELECT` as values by name."""
-    stamps: dict[int, tuple[str, list[str]]] = {}
-    for row in rows:
-        mine = stamps.setdefault(row[0], (row[_OWN], []))[1]
-        if row[_OWN + 1] is not None:
-            mine.append(row[_OWN + 1])
+    stamps = {row[0]: row[_OWN] for row in rows}
     found: dict[Name, list[Stamped]] = {}
     for one in _credentials(rows, open_secret):
-        own, granted = stamps[one.id]
-        found.setdefault(one.name, []).append(Stamped(one, own, tuple(granted)))
+        found.setdefault(one.name, []).append(Stamped(one, stamps[one.id]))
     return {name: tuple(credentials) for name, credentials in found.items()}
 
 

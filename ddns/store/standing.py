@@ -1,7 +1,6 @@
 """How zones stand apart from their records: what an update is judged by, and what shows whether that has changed.
 
-Law: stamps are read before what they stand for. If a stamp still holds at the commit, so does all that was read
-after it.
+Law: it is read before what it stands for. If a state still holds at the commit, so does all that was read after it.
 """
 
 from __future__ import annotations
@@ -21,15 +20,16 @@ from ddns.store.zones import Zone
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """A zone's row, the denials for everybody, which the *stamp* stands for, and the *state*.
+    """A zone's row, the denials for everybody, and the *state* that stands for both.
 
-    That is how the zone is signed and how its home stands, in words: what else of the row an update is judged by.
+    It says how the zone is signed, and counts what is not in the row: its rules, its home, leases, what waits to be
+    signed. *registry* does so for the rules of the zone's parent, 0 where there is none.
     """
 
     zone: Zone
     everybody: tuple[Grant, ...]
     state: str
-    stamp: str
+    registry: int
 
     @property
     def ready(self) -> bool:
@@ -41,31 +41,25 @@ class Standing(msgspec.Struct, frozen=True):
 async def read(conn: AsyncConnection[Any], ids: Iterable[int]) -> dict[int, Standing]:
     """Return how the zones *ids* stand; one that is no more is not in the result. *conn* is in a pipeline."""
     wanted = list(ids)
-    stamps, found, everybody = await asyncio.gather(
-        _stamps(conn, wanted), zones.get(conn, wanted), grants.for_everybody(conn, wanted)
+    states, found, everybody = await asyncio.gather(
+        _states(conn, wanted), zones.get(conn, wanted), grants.for_everybody(conn, wanted)
     )
     return {
-        zone: Standing(row, everybody.get(zone, ()), *stamps[zone]) for zone, row in found.items() if zone in stamps
+        zone: Standing(row, everybody.get(zone, ()), *states[zone]) for zone, row in found.items() if zone in states
     }
 
 
-async def _stamps(conn: AsyncConnection[Any], ids: list[int]) -> dict[int, tuple[str, str]]:
+async def _states(conn: AsyncConnection[Any], ids: list[int]) -> dict[int, tuple[str, int]]:
     cursor = await conn.execute(
         """
-        SELECT zones.id, concat_ws(' ', zones.denial, zones.algorithm, homes.state), coalesce((
-            SELECT string_agg(stamp, ',' ORDER BY id) FROM (
-                SELECT id, xmin::text AS stamp FROM grants
-                WHERE grants.credential IS NULL AND NOT grants.homes AND grants.zone = zones.id
-                UNION ALL
-                SELECT id, xmin::text FROM grants
-                WHERE grants.credential IS NULL AND grants.homes AND grants.zone = zones.parent
-            ) AS denials), '')
+        SELECT zones.id, concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis),
+               coalesce(registries.basis, 0)
         FROM zones
-        LEFT JOIN homes ON homes.zone = zones.id
+        LEFT JOIN zones AS registries ON registries.id = zones.parent
         WHERE zones.id = ANY (%(ids)s)
         """,
         {"ids": bigints(ids)},
         prepare=True,
         binary=True,
     )
-    return {zone: (state, stamp) for zone, state, stamp in await rows(cursor)}
+    return {zone: (state, registry) for zone, state, registry in await rows(cursor)}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import psycopg
 
 from ddns.store import notify
 from ddns.store.batch import Batch
@@ -20,25 +21,29 @@ from ddns.zone import edition
 
 COMMIT = Statement(
     b"commit_updates",
-    b"SELECT commit_updates($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    b"SELECT commit_updates($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     (
-        *("bigint", "bigint", "commit_zone[]", "commit_key[]"),
+        *("bigint", "bigint", "commit_zone[]", "commit_registry[]", "commit_key[]"),
         *("commit_rrset[]", "commit_rrset[]", "commit_place[]"),
         *("commit_shown[]", "commit_shown[]", "commit_place[]"),
         *("commit_step[]", "commit_entry[]", "commit_answer[]", "text[]"),
     ),
 )
 
+ANSWERED_TWICE = "request_answered_twice"  # the constraint
+OTHERWISE = "DD001"  # the condition (SQLSTATE) whose message says what has changed
+
 
 class Basis(msgspec.Struct, frozen=True):
     """What a batch was judged by, besides its zones' records: it is written only if all of this still holds.
 
-    *zones* are given as (id, edition, serial, state and stamp as `Standing` has them), *keys* as (id of a
-    credential, zone, stamp of it and of its grants there).
+    *zones* are given as (id, edition, serial, state as `Standing` has it), *registries* as (id, what it says of that),
+    *keys* as (id of a credential, its stamp).
     """
 
-    zones: Sequence[tuple[int, int, int, str, str]]
-    keys: Sequence[tuple[int, int, str]]
+    zones: Sequence[tuple[int, int, int, str]]
+    registries: Sequence[tuple[int, int]]
+    keys: Sequence[tuple[int, str]]
 
 
 async def commit(line: Line, batch: Batch, basis: Basis, follower: int) -> str:
@@ -47,7 +52,16 @@ async def commit(line: Line, batch: Batch, basis: Basis, follower: int) -> str:
     Heads in *batch* count from where each zone stands, so do the places of its journal's entries. *follower* is the
     number by which this process follows editions: it needs no notification.
     """
-    return (await line.run(COMMIT, _parameters(batch, basis, follower)) or b"").decode()
+    try:
+        return (await line.run(COMMIT, _parameters(batch, basis, follower)) or b"").decode()
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name != ANSWERED_TWICE:
+            raise
+        return "requests"
+    except psycopg.DatabaseError as error:
+        if error.sqlstate != OTHERWISE:
+            raise
+        return error.diag.message_primary or ""
 
 
 def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
@@ -66,6 +80,7 @@ def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
     changed_shown: list[tuple[Any, ...]] = []
     gone_shown: list[tuple[Any, ...]] = []
     steps: list[tuple[Any, ...]] = []
+    stays = {row[0]: row for row in basis.zones}
     entries_of = {zone: count for zone, count, _, _ in batch.advanced}
     for step in batch.editions:
         zone = step.zone
@@ -76,22 +91,25 @@ def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
             there = {(one.name, one.type) for one in step.removed}
             for row_shown in rows:
                 (changed_shown if row_shown[1:3] in there else new_shown).append(row_shown)
-        steps.append((zone, entries_of[zone], step.to_serial, edition.pack(step.removed), edition.pack(step.added)))
+        _, number, serial, state = stays.pop(zone)
+        packed = edition.pack(step.removed), edition.pack(step.added)
+        steps.append((zone, number, serial, step.to_serial, state, entries_of[zone], *packed))
     if batch.gone:
         put = {row_shown[:3] for row_shown in (*new_shown, *changed_shown)}
         gone_shown = [place for place in dict.fromkeys(batch.gone) if place not in put]
     return [
         follower,
         min([expires for _, _, expires in batch.answered], default=0) + SKEW,
-        (b"qqqtt", list(basis.zones)),
-        (b"qqt", list(basis.keys)),
+        (b"qqqt", list(stays.values())),
+        (b"qq", list(basis.registries)),
+        (b"qt", list(basis.keys)),
         (b"qniiB", new),
         (b"qniiB", changed),
         (b"qni", gone),
         (b"qniiBB", new_shown),
         (b"qniiBB", changed_shown),
         (b"qni", gone_shown),
-        (b"qqqbb", steps),
+        (b"qqqqtqbb", steps),
         (
             b"qqtqbb",
             [
