@@ -29,6 +29,7 @@ from zone_signer import keys as public
 from zone_signer import leases, renewal, settings, store
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import KeyRing
+from zone_signer.lookup import Lookup
 from zone_signer.policy import Policy
 from zone_signer.publishing import MOST_EDITIONS
 from zone_signer.service import Service, SocketProblem
@@ -114,7 +115,8 @@ async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, mos
     pool = Pool(dsn, ROLE, POOL)
     await pool.open()
     helpers = Helpers(program("zone_signer.helper", str(key)), {**os.environ, "DDNS_DSN": dsn}, most_helpers)
-    service = Service(path, Signer(ring, pool, Policy()), group, helpers)
+    lookup = Lookup(dsn, ROLE)
+    service = Service(path, Signer(ring, pool, Policy(), lookup=lookup), group, helpers)
     await service.start()
     working = asyncio.create_task(Worker(dsn, ring, Policy(), editions=editions).run())
     stopped = asyncio.create_task(stopping.wait())
@@ -133,6 +135,7 @@ async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, mos
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await service.close()
+        lookup.close()
         await pool.close()
 
 
