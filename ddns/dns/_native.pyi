@@ -62,6 +62,20 @@ def tsig_put(
     mac: bytes, wire: bytes, name: bytes, algorithm: bytes, time: int, fudge: int, error: int, other: bytes, /
 ) -> bytes | None: ...
 
+# Twin of `ddns.zone.update.apply`, where all operations are of plain types and at the one name whose RRsets are
+# *before*, not the zone's *origin*; *rrset* and *change* are types of values, the numbers are those of `Limits`.
+def apply(
+    operations: tuple[object, ...],
+    before: tuple[_T, ...],
+    origin: bytes,
+    rrset: type[_T],
+    change: type[_U],
+    types: int,
+    records: int,
+    octets: int,
+    /,
+) -> tuple[_U, ...] | None: ...
+
 # Twin of `ddns.store.packing.packed`: *elements* are the oids of the composite types of which there are arrays.
 def pack_parameters(
     parameters: list[bytes | int | tuple[bytes, list[tuple[object, ...]]]], elements: tuple[int, ...], /

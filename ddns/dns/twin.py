@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "apply",
     "find_trailer",
     "is_pure",
     "open_signed",
@@ -37,6 +38,7 @@ def _leave(*_: object) -> None:
 
 if TYPE_CHECKING:
     from ddns.dns._native import (
+        apply,
         find_trailer,
         open_signed,
         order_key,
@@ -51,11 +53,12 @@ if TYPE_CHECKING:
         walk,
     )
 else:
-    find_trailer = open_signed = order_key = pack_parameters = published = read_name = _leave
+    apply = find_trailer = open_signed = order_key = pack_parameters = published = read_name = _leave
     read_update = serve = stored = tsig_put = tsig_signed = walk = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
             from ddns.dns._native import (
+                apply,
                 find_trailer,
                 open_signed,
                 order_key,

@@ -25,6 +25,9 @@ static PyMethodDef methods[] = {
     {"tsig_put", (PyCFunction)(void (*)(void))native_tsig_put, METH_FASTCALL,
      "tsig_put($module, mac, wire, name, algorithm, time, fudge, error, other, /)\n--\n\n"
      "Twin of how `ddns.auth.tsig` appends its record."},
+    {"apply", (PyCFunction)(void (*)(void))native_apply, METH_FASTCALL,
+     "apply($module, operations, before, origin, rrset, change, types, records, octets, /)\n--\n\n"
+     "Twin of `ddns.zone.update.apply`."},
     {"pack_parameters", (PyCFunction)(void (*)(void))native_pack_parameters, METH_FASTCALL,
      "pack_parameters($module, parameters, elements, /)\n--\n\nTwin of `ddns.store.packing.packed`."},
     {NULL, NULL, 0, NULL},
@@ -32,7 +35,7 @@ static PyMethodDef methods[] = {
 
 static int prepare(PyObject *module) {
     (void)module;
-    return served_prepare();
+    return served_prepare() < 0 || apply_prepare() < 0 ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)prepare}, {0, NULL}};

@@ -5,7 +5,7 @@
  *
  * names.c   names of messages       walk.c     records of messages    signed.c   TSIG and SIG(0)
  * request.c updates as values       served.c   RRsets in memory       rows.c     rows of Postgres
- * module.c  the table of functions
+ * apply.c   updates of one name      module.c   the table of functions
  */
 #ifndef DDNS_DNS_NATIVE_H
 #define DDNS_DNS_NATIVE_H
@@ -30,7 +30,7 @@ size_t name_read(const uint8_t *wire, size_t size, size_t offset, uint8_t out[NA
 size_t name_skip(const uint8_t *wire, size_t size, size_t offset);
 
 /* Types of records that mean something here. */
-enum { A = 1, SOA = 6, TXT = 16, SIG = 24, KEY = 25, AAAA = 28, OPT = 41, TLSA = 52, TSIG = 250, ANY_TYPE = 255 };
+enum { A = 1, CNAME = 5, SOA = 6, TXT = 16, SIG = 24, KEY = 25, AAAA = 28, OPT = 41, TLSA = 52, TSIG = 250, ANY_TYPE = 255 };
 enum { IN = 1, NONE = 254, ANY = 255 }; /* classes */
 
 /* A record of a message: its data has length octets and stands at data. */
@@ -57,8 +57,12 @@ PyObject *record_rows(const uint8_t *wire, size_t size, size_t offset, size_t co
 /* Find the signature record, the last of all: return its type, where it starts, and where its type stands. 0: Python. */
 unsigned trailer_find(const uint8_t *wire, size_t size, size_t *start, size_t *fixed);
 
-/* Intern the names of the attributes that served.c reads. Return 0; -1 with an exception. */
+/* Return whether data of this type is taken as it stands, and no rules of its own hold for it (RFC 2136 section 3.4.2). */
+bool is_plain_type(unsigned long type);
+
+/* Intern the names of the attributes that served.c and apply.c read. Return 0; -1 with an exception. */
 int served_prepare(void);
+int apply_prepare(void);
 
 /* Return *found*, or None where that is NULL and no exception is set. */
 PyObject *or_none(PyObject *found);
@@ -80,6 +84,7 @@ PyObject *native_published(PyObject *module, PyObject *const *args, Py_ssize_t c
 PyObject *native_serve(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_tsig_signed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_tsig_put(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_apply(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_pack_parameters(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif
