@@ -18,6 +18,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from ddns.store.packing import Parameter, packed
 from ddns.store.pool import Connection, connect
 from ddns.store.prompt import Prompt
+from ddns.turns import watch
 
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
@@ -96,7 +97,7 @@ class Line:
                 conn = self._conn = await connect(self._dsn, self._role)
                 self._descriptor = conn.fileno()
                 self._backend = conn.info.backend_pid
-                asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
+                watch(asyncio.get_running_loop(), self._descriptor, self._readable)
             prepared = self._prepared.get(statement.name)
             if prepared is None:
                 prepared = self._prepared[statement.name] = await self._prepare(conn.pgconn, statement)
