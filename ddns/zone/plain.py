@@ -13,14 +13,14 @@ from ddns.dns.records import RRset, SignedRRset, soa_minimum
 from ddns.zone.jobs import PlainJob, PlainSigned, SignedJob, SignJob
 
 # A record of one of these moves cuts, or is the signer's own.
-_MOVING = frozenset({int(Type.NS), int(Type.DNAME), *map(int, SIGNER_TYPES)})
+MOVING = frozenset({int(Type.NS), int(Type.DNAME), *map(int, SIGNER_TYPES)})
 _NS = int(Type.NS)
 _SOA = int(Type.SOA)
 
 
 def moves(origin: Name, name: Name, rdtype: int) -> bool:
     """Tell whether more than one signature depends on an RRset, or it is none that a server may have signed."""
-    return rdtype in _MOVING and (rdtype != _NS or name != origin)
+    return rdtype in MOVING and (rdtype != _NS or name != origin)
 
 
 def plain(job: SignJob) -> PlainJob | None:
@@ -28,7 +28,7 @@ def plain(job: SignJob) -> PlainJob | None:
     if job.whole or job.denial == "none":
         return None
     for _, types in job.above:
-        if not _MOVING.isdisjoint(types):
+        if not MOVING.isdisjoint(types):
             return None
     origin = job.origin
     sign: list[RRset] = []
