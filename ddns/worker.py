@@ -50,6 +50,7 @@ from ddns.dns.codes import HEADER_SIZE, Opcode, Rcode
 from ddns.net import edns, udp
 from ddns.net.admission import Admission, AdmissionLimits
 from ddns.net.batches import UpdateLimits
+from ddns.net.cold import Cold
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
@@ -76,7 +77,8 @@ from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.worker")
 
-GC_YOUNG = 200_000  # objects made before the collector looks; few of ours are in cycles, most are gone by then
+GC_YOUNG = 25_000  # objects made before the collector looks at them: a millisecond or two; few are in cycles
+GC_OLDER = 500  # times that it does before it looks at those that were still there, which may take a tenth of a second
 MOST_TURNS = 32  # times that one question waits for something to be read
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
 
@@ -120,7 +122,6 @@ class Worker:
         options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
         self._table = Table(config.table_entries, options.report, config.memory)
         self._responder = Responder(self._table, options)
-        self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies)
         self._subscriber = Subscriber(self._table, self._pool, config.warm)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
         self._key_line = Line(config.dsn, "ddns_server")
@@ -135,9 +136,16 @@ class Worker:
         self._rrl = Rrl(config.rrl, options.cookies)
         self._report = Report(self._rrl.counters, reactor().callLater)
         self._answerer = hot.answerer(self._table, self._rrl)
+        lookup = self._answerer.lookup
+        self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies, lookup)
+        self._cold = Cold(
+            self._table, self._subscriber, lambda: self._subscriber.register.is_complete, lookup, self._cookied,
+            time.time, self._serve_udp,
+        )  # fmt: skip
         self._admission = Admission(
             self._update, config.admission, options.cookies, time.time, reactor().callLater, time.thread_time,
             lambda: self._updates.has_room(),  # noqa: PLW0108 - it is made below
+            self._keyring.has_room,
         )  # fmt: skip
         self._line = Line(config.dsn, "ddns_server")
         follower = secrets.randbits(63)
@@ -157,6 +165,7 @@ class Worker:
             line=self._line,
             follower=follower,
             afterwards=self._admission.afterwards,
+            go_on=self._admission.go_on,
         )
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
@@ -238,7 +247,7 @@ class Worker:
             if inherited.kind != "dns" and self._encrypted:
                 self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve_counted)
             elif sock.type == socket.SOCK_DGRAM:
-                reader = udp.reader(sock, self._answerer, self._serve_udp, self._rrl, self._admission)
+                reader = udp.reader(sock, self._answerer, self._cold.take, self._rrl, self._admission)
                 # Not by the reactor, whose log context costs as much as a few answers, each time.
                 loop.add_reader(reader.fileno(), reader.doRead)
                 self._listening.append(reader)
@@ -309,7 +318,7 @@ class Worker:
         if wire[2] & 0x80 or self._subscriber.register.is_settled(name):
             return False
 
-        def settled(done: bool) -> None:
+        def settled(done: bool | None) -> None:
             if done:
                 serve(wire, asker, reply)
             else:
@@ -352,11 +361,13 @@ class Worker:
                 reply(b"")
             return
 
-        def loaded(done: bool) -> None:
+        def loaded(done: bool | None) -> None:
             # A question may cross several zones (CNAME); each is loaded once, or its parts one after the other.
             known = self._answerer.lookup(wire) if done and (self._table.is_plain(wire) or not wire[11]) else None
             if known is not None:
                 reply(known)
+            elif done is None:
+                self._turn_away(wire, asker, reply)
             elif done and turn < MOST_TURNS:
                 self._answer(wire, reply, asker, turn + 1)
             else:
@@ -413,7 +424,7 @@ def run(config: WorkerConfig) -> None:
 def main() -> None:
     """Read the configuration from stdin and serve."""
     asyncio.set_event_loop(loop)
-    gc.set_threshold(GC_YOUNG, 20, 50)
+    gc.set_threshold(GC_YOUNG, GC_OLDER, 50)
     run(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerConfig))
 
 

@@ -61,13 +61,17 @@ class Keyring:
         if kept is not None:
             found(kept)
             return True
-        if self._waiting >= (self._most_waiting if proved else (self._most_waiting + 1) // 2):
+        if self._waiting >= self._most_waiting or not (proved or self.has_room()):
             return False
         self._waiting += 1
         self._asked.setdefault(name, []).append(found)
         if self._task is None:
             self._task = asyncio.ensure_future(self._look_up())
         return True
+
+    def has_room(self) -> bool:
+        """Tell whether `find` would look a name up for who has not proved its address."""
+        return self._waiting < (self._most_waiting + 1) // 2
 
     def knows(self, name: Name) -> bool:
         """Tell whether `find` would answer at once."""

@@ -27,8 +27,8 @@ from ddns.net.reply import Reply
 if TYPE_CHECKING:
     from ddns.answer import _native
 
-DRAIN = 64  # datagrams answered before the reactor looks at anything else
-KNOWN = 256  # of those that the native twin answers; less than two milliseconds
+DRAIN = 128  # datagrams answered before the reactor looks at anything else
+KNOWN = 512  # of those that the native twin answers; less than three milliseconds
 ASIDE = 512  # updates put aside before it does; they must be read as fast as they may be sent
 LARGEST_REQUEST = 4096  # octets; what is longer belongs on TCP
 
@@ -112,7 +112,7 @@ class UdpReader:
         except Exception:  # noqa: BLE001 - a bug: said with its traceback, and the reactor must not let go of the socket
             log.failure("udp.failed")
         if self._admission is not None:
-            self._admission.run()
+            self._admission.attend()
 
     def _drain(self, rrl: Rrl, now: float) -> None:
         """Read and answer. Raises `BlockingIOError` where there is nothing more to read."""

@@ -21,6 +21,7 @@ from ddns.auth.principal import Credential
 from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import names
+from ddns.dns import wire as wires
 from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
@@ -84,11 +85,13 @@ class Updates:
         line: Line | None = None,
         follower: int = 0,
         afterwards: Afterwards | None = None,
+        go_on: Callable[[Asker, Callable[[], None]], None] = lambda _asker, call: call(),
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
 
         With a *line* batches go the short way where they can; *follower* is this worker's number among those who
-        follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more.
+        follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more;
+        *go_on* when it is the asker's turn: what had to wait for a key.
         """
         self._table = table
         self._limits = limits
@@ -104,6 +107,7 @@ class Updates:
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._heard = heard
+        self._go_on = go_on
         optimist = (
             None
             if line is None
@@ -169,10 +173,32 @@ class Updates:
                 return
             if pays and known:
                 self._strangers.give_back(None)  # only names that nobody has are to be scarce
-            self._verify(wire, asker, signature, known, reply)
+            if waits:
+                # Hundreds may have been looked up together: each takes its turn, and questions come in between.
+                self._go_on(asker, lambda: self._verify_late(wire, asker, signature, known, reply))
+            else:
+                self._verify(wire, asker, signature, known, reply)
 
-        if not self._keyring.find(name, found, proved=proved):
+        waits = False
+        if self._keyring.find(name, found, proved=proved):
+            waits = True
+        else:
             reply(answered(wire, BUSY, None, self._options, asker))
+
+    def _verify_late(
+        self,
+        wire: bytes,
+        asker: Asker,
+        signature: TsigRecord | Sig0Record,
+        known: tuple[Credential, ...],
+        reply: Reply,
+    ) -> None:
+        """Go on with an update whose key is *known* by now."""
+        try:
+            self._verify(wire, asker, signature, known, reply)
+        except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
+            log.failure("update.failed source={source}", source=asker.source)
+            reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def _refuse_unsigned(self, wire: bytes, refusal: Refusal, asker: Asker, reply: Reply) -> None:
         update = parse(wire, self._limits) if refusal.rcode == Rcode.REFUSED else None

@@ -152,7 +152,7 @@ def test_updates_wait_until_what_has_arrived_is_answered(reading, host):
     admission = Admission(serve, AdmissionLimits(per_source=2), None, lambda: 1e9, lambda _delay, _work: None)
     with reading(host, None, admission) as (reader, slow), bound(target) as client:
         client.settimeout(2)
-        for wire in (update, SLOW, update, update, KNOWN):
+        for wire in (update, SLOW, update + b"2", update + b"3", KNOWN):
             client.sendto(wire, (target, reader.bound[1]))
         reader.doRead()
 
