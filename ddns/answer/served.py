@@ -81,12 +81,15 @@ def signatures(served: Served) -> tuple[Rdata, ...]:
     return tuple(_walk(served.wire, served.split, len(served.wire)))
 
 
-def published(name: Name, served: Served) -> SignedRRset:
-    """Return *served*, an RRset of *name*, as it is published."""
-    return twin.published(SignedRRset, name, served) or _published(name, served)
+def published(name: Name, node: tuple[Served, ...], rdtype: int) -> SignedRRset | None:
+    """Return the RRset of *rdtype* among those of *node*, at *name*, as it is published; None where there is none."""
+    return twin.published(SignedRRset, name, node, rdtype) or _published(name, node, rdtype)
 
 
-def _published(name: Name, served: Served) -> SignedRRset:
+def _published(name: Name, node: tuple[Served, ...], rdtype: int) -> SignedRRset | None:
+    served = find(node, rdtype)
+    if served is None:
+        return None
     return SignedRRset(name, served.type, served.ttl, tuple(rdatas(served)), signatures(served))
 
 

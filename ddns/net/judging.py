@@ -90,6 +90,16 @@ class ZoneWork:
         self.leases = Leases({})
         self.registered = 0
         self._published = published
+        self._rules: dict[int, tuple[Credential, grants.Rules]] = {}
+
+    def rules(self, live: Credential) -> grants.Rules:
+        """Return the rules that hold here for *live*: found out once for all its updates in the batch."""
+        found = self._rules.get(live.id)
+        if found is None or found[0] is not live:
+            zone = self.zone
+            rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=self.everybody)
+            found = self._rules[live.id] = live, rules
+        return found[1]
 
     def step(self) -> ZoneStep:
         """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
@@ -225,7 +235,7 @@ def _judge(
     zone, update = item.zone, one.update
     if zone.suspended:
         return Answer.of(verdicts.home_suspended(zone.origin))
-    rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=item.everybody)
+    rules = item.rules(live)
     registration = one.registration
     refusal = (
         (leasing.may_register(live, zone) if registration is not None else None)

@@ -18,8 +18,8 @@ import psycopg
 from twisted.logger import Logger
 
 from ddns.answer.image import Node, ZoneImage
-from ddns.answer.served import find, stored
 from ddns.answer.served import published as served_as
+from ddns.answer.served import stored
 from ddns.answer.table import Table
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
@@ -303,7 +303,6 @@ def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Publis
         found[zone, name] = stored(name, node, SIGNER_TYPES)
 
     def shown(name: Name, rdtype: int) -> SignedRRset | None:
-        served = find(nodes.get(name, ()), rdtype)
-        return None if served is None else served_as(name, served)
+        return served_as(name, nodes.get(name, ()), rdtype)
 
     return found, shown

@@ -199,7 +199,8 @@ def test_rrsets_lie_in_memory_alike(kind, ttl, data, sigs):
 def test_what_is_stored_is_read_alike_out_of_memory(node, others):
     assert served.stored(craft.ORIGIN, node, others) == served._stored(craft.ORIGIN, node, others)
     for one in node:
-        assert served.published(craft.ORIGIN, one) == served._published(craft.ORIGIN, one)
+        assert served.published(craft.ORIGIN, node, one.type) == served._published(craft.ORIGIN, node, one.type)
+    assert served.published(craft.ORIGIN, node, 65536) is None
     some = frozenset({one.type for one in node[::2]})
     assert served.stored(craft.ORIGIN, node, some) == served._stored(craft.ORIGIN, node, some)
 
@@ -210,7 +211,7 @@ def test_an_rrset_is_read_where_the_native_helpers_were_built():
 
     assert twin.serve(1, 300, (b"abcd", b"efgh"), (b"signed",)) == (one.split, one.wire)
     assert twin.stored(RRset, b"\0", (one,), frozenset()) == (RRset(b"\0", 1, 300, (b"abcd", b"efgh")),)
-    assert twin.published(SignedRRset, b"\0", one) == SignedRRset(b"\0", 1, 300, (b"abcd", b"efgh"), (b"signed",))
+    assert twin.published(SignedRRset, b"\0", (one,), 1) == SignedRRset(b"\0", 1, 300, (b"abcd", b"efgh"), (b"signed",))
 
 
 @pytest.mark.parametrize("cut", range(40))
@@ -219,7 +220,7 @@ def test_octets_that_are_no_rrset_are_left_to_python(cut, split):
     need_native()
     odd = served.Served(1, split, 1, served._serve(1, 300, (b"abcd",), (b"signed",)).wire[:cut])
 
-    assert twin.published(SignedRRset, b"\0", odd) is None
+    assert twin.published(SignedRRset, b"\0", (odd,), 1) is None
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ static PyMethodDef methods[] = {
     {"stored", (PyCFunction)(void (*)(void))native_stored, METH_FASTCALL,
      "stored($module, rrset, name, node, others, /)\n--\n\nTwin of `ddns.answer.served.stored`."},
     {"published", (PyCFunction)(void (*)(void))native_published, METH_FASTCALL,
-     "published($module, rrset, name, served, /)\n--\n\nTwin of `ddns.answer.served.published`."},
+     "published($module, rrset, name, node, rdtype, /)\n--\n\nTwin of `ddns.answer.served.published`."},
     {"serve", (PyCFunction)(void (*)(void))native_serve, METH_FASTCALL,
      "serve($module, rdtype, ttl, records, sigs, /)\n--\n\nTwin of `ddns.answer.served.serve`."},
     {"tsig_signed", (PyCFunction)(void (*)(void))native_tsig_signed, METH_FASTCALL,

@@ -139,14 +139,23 @@ PyObject *native_stored(PyObject *module, PyObject *const *args, Py_ssize_t coun
 
 PyObject *native_published(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "published takes a type, a name and an RRset");
+    if (count != 4 || !PyLong_Check(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "published takes a type, a name, its RRsets and a type of records");
         return NULL;
     }
-    PyObject *type = PyObject_GetAttr(args[2], type_name);
-    PyObject *out = type == NULL ? NULL : rrset_of(args[0], args[1], type, args[2], true);
-    Py_XDECREF(type);
-    return or_none(out);
+    PyObject *node = args[2];
+    for (Py_ssize_t index = 0; PyTuple_CheckExact(node) && index < PyTuple_GET_SIZE(node); index++) {
+        PyObject *served = PyTuple_GET_ITEM(node, index), *type = PyObject_GetAttr(served, type_name), *out = NULL;
+        int same = type == NULL ? -1 : PyObject_RichCompareBool(type, args[3], Py_EQ);
+        if (same > 0) {
+            out = rrset_of(args[0], args[1], type, served, true);
+        }
+        Py_XDECREF(type);
+        if (same != 0) {
+            return or_none(out);
+        }
+    }
+    Py_RETURN_NONE;
 }
 
 /* Return how many octets the records with this *data* take; 0 where it is no tuple of data. */
