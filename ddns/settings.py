@@ -79,6 +79,12 @@ class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float,
         Meta(ge=0.01, le=60, description="Seconds that an update waits for its signatures before it is kept unsigned."),
     ] = 1.0
+    keys: Annotated[
+        int,
+        Meta(
+            ge=1, description="Zones whose opened keys the signer remembers, some 3.5 KiB each; others are read anew."
+        ),
+    ] = 20_000
 
 
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
