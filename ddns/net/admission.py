@@ -10,7 +10,8 @@ nobody else uses. What is spent on a good signature is not taken from their shar
 new addresses. All are bounded, in all and for each sender, and within a class the senders take turns, so that one who
 floods waits for himself; a datagram that waits already does not wait twice. One for which there is no room is told to
 come by TCP, where nobody can claim another's address: that costs a few microseconds, and the answer is shorter than
-the update.
+the update. While most of what strangers send is good, silence tells them to come again a little later instead: a
+connection would prove what nobody doubts, and cost everybody more than waiting does.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ LEAST = 0.0002  # seconds that strangers must have saved up to be served before 
 SAVED = 0.25  # seconds for which strangers may save up their share, so that a quiet worker takes a burst at once
 PAUSE = 0.002  # seconds until it is looked again whether more may be judged
 IDLE = 9  # times the seconds in which the worker slept go to strangers: they leave a tenth of what nobody else wants
+LOOKED_AT = 0.5  # seconds spent on strangers by which it is told whether most of what they send is good
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
 _COME_BY_TCP = (FLAG_QR | Opcode.UPDATE << 11 | FLAG_TC | Rcode.REFUSED).to_bytes(2, "big") + bytes(8)
@@ -115,6 +117,7 @@ class Admission:
         self._ready = ready
         self._room = room
         self._good = False  # whether a good signature has been shown since this was last asked
+        self._spent = self._spent_well = 0.0  # seconds on strangers lately, and those on good signatures among them
         self._ran = self._busy()
         self._armed = False
         self._crowded = False
@@ -160,6 +163,11 @@ class Admission:
             self._sent_away += 1
             return None
         return Asker(Transport.UDP, host)
+
+    @property
+    def is_trusting(self) -> bool:
+        """Tell whether most of what strangers sent lately was good: then nobody has to prove its address."""
+        return self._spent_well > self._spent / 2
 
     def put(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Let a datagram wait for the next `run`: *asker* is from `has_room`."""
@@ -258,9 +266,15 @@ class Admission:
             else:
                 break
             before, now = now, clock()
-            if not self._good:
-                spent += max(0.0, now - before)
+            took = max(0.0, now - before)
+            self._spent += took
+            if self._good:
+                self._spent_well += took
+            else:
+                spent += took
         self._saved -= spent
+        if self._spent > LOOKED_AT:
+            self._spent, self._spent_well = self._spent / 2, self._spent_well / 2
 
     def __len__(self) -> int:
         """Return how many updates wait."""

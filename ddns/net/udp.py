@@ -157,9 +157,10 @@ class UdpReader:
             return 1
         asker = self._admission.has_room(wire, peer[0])
         if asker is None:
-            away = come_by_tcp(wire)  # no longer than what came, and so not limited
-            self._rrl.counters.count(away)
-            self._send(away, peer, to)
+            if not self._admission.is_trusting:
+                away = come_by_tcp(wire)  # no longer than what came, and so not limited
+                self._rrl.counters.count(away)
+                self._send(away, peer, to)
         else:
             self._admission.put(wire, asker, Datagram(self, wire, peer, to))
         return DRAIN / ASIDE

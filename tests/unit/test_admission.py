@@ -197,6 +197,27 @@ def test_good_signatures_of_strangers_are_not_taken_from_their_share():
         assert len(waiting.turn()) >= room.TURN / waiting.each
 
 
+def test_while_most_of_what_strangers_send_is_good_nobody_has_to_prove_its_address():
+    """At first, and as soon as half of it is not, who finds no room is told to come by TCP."""
+    waiting = Room(each=0.001, waiting=100_000, share=1.0)
+
+    def judged(number: int, *, good: bool) -> bool:
+        waiting.good = good
+        for _ in range(number):
+            waiting.sent += 1
+            waiting.datagram(f"198.51.{waiting.sent >> 8 & 255}.{waiting.sent & 255}")
+            waiting.now += 1
+            waiting.turn()
+        return waiting.admission.is_trusting
+
+    assert not waiting.admission.is_trusting
+    assert not judged(5, good=False)
+    assert judged(6, good=True)
+    assert judged(2000, good=True)
+    assert not judged(600, good=False)
+    assert judged(600, good=True)
+
+
 def test_who_had_to_wait_for_its_key_goes_on_in_its_turn():
     """Before others of its class that have not begun, and no more of them in a turn than have time."""
     waiting = Room(each=room.TURN / 10)
