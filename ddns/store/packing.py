@@ -140,7 +140,7 @@ _INTEGER_COLUMN = struct.Struct("!iii")
 
 # A parameter: octets as they are, a number as a `bigint`, or the rows of an array of a composite type behind a letter
 # for each column: q a bigint, i an integer, b a bytea, n a name as its place in the canonical order, t a text, B a
-# bytea[] given as a tuple.
+# bytea[] given as a tuple; R an RRset in four columns, name, type, ttl and rdatas, and S a signed one in five.
 Rows = tuple[bytes, list[tuple[Any, ...]]]
 Parameter = bytes | int | Rows
 
@@ -163,12 +163,23 @@ def _packed(parameters: list[Parameter], elements: tuple[int, ...]) -> list[byte
     return out
 
 
+_UNSIGNED = (("name", "n"), ("type", "i"), ("ttl", "i"), ("rdatas", "B"))
+_RRSETS = {"R": _UNSIGNED, "S": (*_UNSIGNED, ("sigs", "B"))}
+
+
 def _pack_rows(kinds: bytes, rows: Sequence[tuple[Any, ...]]) -> bytes:
     out = []
     letters = kinds.decode()
     for row in rows:
-        cells = b"".join([_column(kind, value) for kind, value in zip(letters, row, strict=True)])
-        out.append(_PAIR.pack(4 + len(cells), len(letters)))
+        columns: list[bytes] = []
+        for kind, value in zip(letters, row, strict=True):
+            if kind in _RRSETS:
+                parts = _RRSETS[kind]
+                columns += [_column(one, getattr(value, attribute)) for attribute, one in parts]
+            else:
+                columns.append(_column(kind, value))
+        cells = b"".join(columns)
+        out.append(_PAIR.pack(4 + len(cells), len(columns)))
         out.append(cells)
     return b"".join(out)
 

@@ -74,8 +74,7 @@ def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
             if after is None:
                 gone.append((zone, change.name, change.type))
             else:
-                row = zone, change.name, change.type, after.ttl, after.rdatas
-                (new if change.before is None else changed).append(row)
+                (new if change.before is None else changed).append((zone, after))
     new_shown: list[tuple[Any, ...]] = []
     changed_shown: list[tuple[Any, ...]] = []
     gone_shown: list[tuple[Any, ...]] = []
@@ -84,18 +83,17 @@ def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
     entries_of = {zone: count for zone, count, _, _ in batch.advanced}
     for step in batch.editions:
         zone = step.zone
-        rows = [(zone, one.name, one.type, one.ttl, one.rdatas, one.sigs) for one in step.added]
-        if not batch.gone and len(rows) == len(step.removed):
-            changed_shown += rows  # what leaves is in place of nothing else
+        if not batch.gone and len(step.added) == len(step.removed):
+            changed_shown += [(zone, one) for one in step.added]  # nothing else can leave
         else:
             there = {(one.name, one.type) for one in step.removed}
-            for row_shown in rows:
-                (changed_shown if row_shown[1:3] in there else new_shown).append(row_shown)
+            for one in step.added:
+                (changed_shown if (one.name, one.type) in there else new_shown).append((zone, one))
         _, number, serial, state = stays.pop(zone)
         packed = edition.pack(step.removed), edition.pack(step.added)
         steps.append((zone, number, serial, step.to_serial, state, entries_of[zone], *packed))
     if batch.gone:
-        put = {row_shown[:3] for row_shown in (*new_shown, *changed_shown)}
+        put = {(zone, one.name, one.type) for zone, one in (*new_shown, *changed_shown)}
         gone_shown = [place for place in dict.fromkeys(batch.gone) if place not in put]
     return [
         follower,
@@ -103,11 +101,11 @@ def _parameters(batch: Batch, basis: Basis, follower: int) -> list[Parameter]:
         (b"qqqt", list(stays.values())),
         (b"qq", list(basis.registries)),
         (b"qt", list(basis.keys)),
-        (b"qniiB", new),
-        (b"qniiB", changed),
+        (b"qR", new),
+        (b"qR", changed),
         (b"qni", gone),
-        (b"qniiBB", new_shown),
-        (b"qniiBB", changed_shown),
+        (b"qS", new_shown),
+        (b"qS", changed_shown),
         (b"qni", gone_shown),
         (b"qqqqtqbb", steps),
         (

@@ -133,15 +133,19 @@ def test_what_is_no_name_is_left_to_python(name):
     assert twin.order_key(name) is None
 
 
+NAMES = st.lists(st.binary(min_size=1, max_size=63), max_size=3).map(
+    lambda labels: b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+)
+DATAS = st.lists(st.binary(max_size=9), max_size=4).map(tuple)
 VALUES = {
     "q": st.integers(-(2**63), 2**63 - 1),
     "i": st.integers(-(2**31), 2**31 - 1),
     "b": st.binary(max_size=40),
-    "n": st.lists(st.binary(min_size=1, max_size=63), max_size=3).map(
-        lambda labels: b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
-    ),
+    "n": NAMES,
     "t": st.text(st.characters(codec="utf-8"), max_size=20),
-    "B": st.lists(st.binary(max_size=9), max_size=4).map(tuple),
+    "B": DATAS,
+    "R": st.builds(RRset, NAMES, st.integers(0, 65535), st.integers(0, 2**31 - 1), DATAS),
+    "S": st.builds(SignedRRset, NAMES, st.integers(0, 65535), st.integers(0, 2**31 - 1), DATAS, DATAS),
 }
 
 
@@ -166,12 +170,28 @@ def test_parameters_are_packed_alike(data):
     ("kinds", "row"),
     [(b"q", (2**63,)), (b"i", (2**31,)), (b"b", ("text",)), (b"t", (b"octets",)), (b"t", ("\ud800",)), (b"qq", (1,)),
      (b"B", ([b"a"],)), (b"B", ((1,),)), (b"x", (1,)), (b"q", (None,)), (b"n", ("a",)), (b"n", (b"",)),
-     (b"n", (b"\x01a",)), (b"n", (b"\x01a" * 128 + b"\0",))],
+     (b"n", (b"\x01a",)), (b"n", (b"\x01a" * 128 + b"\0",)), (b"R", (1,)), (b"S", (RRset(b"\0", 1, 0, ()),)),
+     (b"R", (RRset(b"", 1, 0, ()),)), (b"R", (RRset(b"\0", 1, 2**31, ()),))],
 )  # fmt: skip
 def test_a_row_of_other_values_is_left_to_python(kinds, row):
     need_native()
 
     assert twin.pack_parameters([(kinds, [row])], (7,)) is None
+
+
+def test_an_attribute_that_changes_while_it_is_packed_is_left_to_python():
+    need_native()
+
+    class Odd:
+        name, type, ttl = b"\0", 1, 0
+        calls = 0
+
+        @property
+        def rdatas(self):
+            self.calls += 1
+            return (bytes(100 * self.calls),)
+
+    assert twin.pack_parameters([(b"qR", [(1, Odd())])], (7,)) is None
 
 
 @pytest.mark.parametrize("parameter", [2**63, None, "text", (b"q",), (b"q", ((1,),)), (b"q", [(1,)], 1)])

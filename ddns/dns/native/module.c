@@ -35,7 +35,7 @@ static PyMethodDef methods[] = {
 
 static int prepare(PyObject *module) {
     (void)module;
-    return served_prepare() < 0 || apply_prepare() < 0 ? -1 : 0;
+    return served_prepare() < 0 || apply_prepare() < 0 || rows_prepare() < 0 ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)prepare}, {0, NULL}};

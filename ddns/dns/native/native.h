@@ -60,9 +60,10 @@ unsigned trailer_find(const uint8_t *wire, size_t size, size_t *start, size_t *f
 /* Return whether data of this type is taken as it stands, and no rules of its own hold for it (RFC 2136 section 3.4.2). */
 bool is_plain_type(unsigned long type);
 
-/* Intern the names of the attributes that served.c and apply.c read. Return 0; -1 with an exception. */
+/* Intern the names of the attributes that served.c, apply.c and rows.c read. Return 0; -1 with an exception. */
 int served_prepare(void);
 int apply_prepare(void);
+int rows_prepare(void);
 
 /* Return *found*, or None where that is NULL and no exception is set. */
 PyObject *or_none(PyObject *found);

@@ -5,15 +5,16 @@
 
 enum { BYTEA = 17, BIGINT = 20, INTEGER = 23, TEXT = 25, BYTEAS = 1001 };
 #define MOST INT32_MAX /* octets of a parameter */
+#define HEAD 8         /* octets of a row before its columns: how long it is, and how many they are */
 
-/* Where octets go; at is NULL while they are only counted. */
+/* Where octets go, and how many there is room for; at is NULL while they are only counted. */
 struct out {
     uint8_t *at;
-    size_t size;
+    size_t size, room;
 };
 
 static void put(struct out *out, const void *octets, size_t size) {
-    if (out->at != NULL) {
+    if (out->size + size <= out->room) { /* what an attribute was while it was counted it need not be for ever */
         memcpy(out->at + out->size, octets, size);
     }
     out->size += size;
@@ -105,21 +106,52 @@ static bool put_column(struct out *out, char kind, PyObject *value) {
     return kind == 'B' && put_list(out, value);
 }
 
+/* The attributes of an RRset, which are columns of their own, and their kinds; a signed one has the last too. */
+static const char *const spelled[] = {"name", "type", "ttl", "rdatas", "sigs"};
+static const char spelled_kinds[] = "niiBB";
+enum { UNSIGNED = 4, SIGNED = 5 };
+static PyObject *attributes[SIGNED]; /* interned once, as the interpreter's own code has them */
+
+int rows_prepare(void) {
+    for (size_t index = 0; index < SIGNED; index++) {
+        if (attributes[index] == NULL && (attributes[index] = PyUnicode_InternFromString(spelled[index])) == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Put the first *count* attributes of *rrset* as columns. Return false where it lacks one, or one is of another kind. */
+static bool put_rrset(struct out *out, unsigned count, PyObject *rrset) {
+    bool good = true;
+    for (unsigned index = 0; good && index < count; index++) {
+        PyObject *value = PyObject_GetAttr(rrset, attributes[index]);
+        good = value != NULL && put_column(out, spelled_kinds[index], value) && out->size <= MOST;
+        Py_XDECREF(value);
+    }
+    return good;
+}
+
 /* Put one row: its length, the number of its columns, and each of them. */
-static bool put_row(struct out *out, const char *kinds, Py_ssize_t columns, PyObject *row) {
-    if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != columns) {
+static bool put_row(struct out *out, const char *kinds, Py_ssize_t values, PyObject *row) {
+    if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != values) {
         return false;
     }
     size_t start = out->size;
+    unsigned columns = 0;
+    put_number(out, 0, 4); /* both are known in the end */
     put_number(out, 0, 4);
-    put_number(out, (uint64_t)columns, 4);
-    for (Py_ssize_t index = 0; index < columns; index++) {
-        if (!put_column(out, kinds[index], PyTuple_GET_ITEM(row, index)) || out->size > MOST) {
+    for (Py_ssize_t index = 0; index < values; index++) {
+        PyObject *value = PyTuple_GET_ITEM(row, index);
+        unsigned several = kinds[index] == 'R' ? UNSIGNED : kinds[index] == 'S' ? SIGNED : 0;
+        if (!(several > 0 ? put_rrset(out, several, value) : put_column(out, kinds[index], value)) || out->size > MOST) {
             return false;
         }
+        columns += several > 0 ? several : 1;
     }
-    struct out head = {out->at == NULL ? NULL : out->at + start, 0};
+    struct out head = {out->at == NULL ? NULL : out->at + start, 0, start + HEAD <= out->room ? HEAD : 0};
     put_number(&head, out->size - start - 4, 4);
+    put_number(&head, columns, 4);
     return true;
 }
 
@@ -157,7 +189,7 @@ static PyObject *pack(PyObject *parameter, uint32_t element) {
             return NULL;
         }
         uint8_t octets[8];
-        struct out out = {octets, 0};
+        struct out out = {octets, 0, sizeof octets};
         put_number(&out, (uint64_t)number, sizeof octets);
         return PyBytes_FromStringAndSize((const char *)octets, sizeof octets);
     }
@@ -170,14 +202,16 @@ static PyObject *pack(PyObject *parameter, uint32_t element) {
     }
     const char *kinds = PyBytes_AS_STRING(letters);
     Py_ssize_t columns = PyBytes_GET_SIZE(letters);
-    struct out counted = {NULL, 0};
-    if (!put_array(&counted, element, kinds, columns, rows)) { /* nothing below this line can fail but for memory */
+    struct out counted = {NULL, 0, 0};
+    if (!put_array(&counted, element, kinds, columns, rows)) {
         return NULL;
     }
     PyObject *packed = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)counted.size);
     if (packed != NULL) {
-        struct out written = {(uint8_t *)PyBytes_AS_STRING(packed), 0};
-        put_array(&written, element, kinds, columns, rows);
+        struct out written = {(uint8_t *)PyBytes_AS_STRING(packed), 0, counted.size};
+        if (!put_array(&written, element, kinds, columns, rows) || written.size != counted.size) {
+            Py_CLEAR(packed);
+        }
     }
     return packed;
 }
