@@ -73,6 +73,7 @@ from ddns.store.pool import Pool
 from ddns.transfers.limits import TransferLimits
 from ddns.transfers.notifier import Notifier
 from ddns.transfers.transfers import Transfers
+from ddns.turns import watch
 from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.worker")
@@ -249,7 +250,7 @@ class Worker:
             elif sock.type == socket.SOCK_DGRAM:
                 reader = udp.reader(sock, self._answerer, self._cold.take, self._rrl, self._admission)
                 # Not by the reactor, whose log context costs as much as a few answers, each time.
-                loop.add_reader(reader.fileno(), reader.doRead)
+                watch(loop, reader.fileno(), reader.doRead)
                 self._listening.append(reader)
             else:
                 serve = functools.partial(self._serve_stream, Transport.TCP)
