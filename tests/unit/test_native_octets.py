@@ -7,7 +7,7 @@ import struct
 import craft
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import need_native
 
@@ -149,6 +149,7 @@ VALUES = {
 }
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_parameters_are_packed_alike(data):
     """Octets, numbers, and arrays of any rows."""
