@@ -8,6 +8,7 @@ under way at a time; whoever needs more takes a connection of the pool.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Sequence
 
 import msgspec
@@ -19,6 +20,8 @@ from ddns.store.packing import Parameter, packed
 from ddns.store.pool import Connection, connect
 from ddns.store.prompt import Prompt
 from ddns.turns import watch
+
+READS = 64  # pieces of a long result that are taken in at once: a megabyte, some two milliseconds
 
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
@@ -50,6 +53,7 @@ class Line:
         self._role = role
         self._conn: Connection | None = None
         self._descriptor = -1
+        self._more = select.poll()  # whether there is more to read
         self._prepared: dict[bytes, _Prepared] = {}
         self._backend = 0  # of the server, at the other end; 0: there is none
         self._results: list[PGresult] = []
@@ -97,6 +101,8 @@ class Line:
                 conn = self._conn = await connect(self._dsn, self._role)
                 self._descriptor = conn.fileno()
                 self._backend = conn.info.backend_pid
+                self._more = select.poll()
+                self._more.register(self._descriptor, select.POLLIN)
                 watch(asyncio.get_running_loop(), self._descriptor, self._readable)
             prepared = self._prepared.get(statement.name)
             if prepared is None:
@@ -155,16 +161,20 @@ class Line:
             return
         pgconn, results = conn.pgconn, self._results
         try:
-            pgconn.consume_input()
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is None:
-                    if results:
-                        self._results = []
-                        if self._waiting is not None and not self._waiting.done():
-                            self._waiting.set_result(results)  # whoever waits may have asked the next thing by now
+            for _ in range(READS):
+                pgconn.consume_input()
+                while not pgconn.is_busy():
+                    result = pgconn.get_result()
+                    if result is None:
+                        if results:
+                            self._results = []
+                            if self._waiting is not None and not self._waiting.done():
+                                self._waiting.set_result(results)  # whoever waits may have asked the next thing by now
+                        return
+                    results.append(result)
+                # A result of megabytes comes in pieces of libpq's buffer: a turn of the loop for each would take long.
+                if not self._more.poll(0):
                     return
-                results.append(result)
         except psycopg.Error as error:
             self._broken(error)
 
