@@ -6,6 +6,7 @@ import contextlib
 import socket
 
 import pytest
+from arriving import arrived
 from asking import query
 from twins import TWINS, answerer, need_twin
 from twisted.logger import globalLogPublisher
@@ -25,11 +26,22 @@ SLOW = query("slow.example.", edns=False)
 
 def bound(host: str, *, v6only: bool = True) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
-    sock.bind((host, 0))
-    sock.setblocking(False)
+    try:
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+        sock.bind((host, 0))
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
     return sock
+
+
+def turn(reader):
+    """Have *reader* read what was sent to it; what it answered is there then."""
+    arrived()
+    reader.doRead()
+    arrived()
 
 
 @contextlib.contextmanager
@@ -79,11 +91,11 @@ def test_a_known_question_is_answered_and_another_handed_over(reading, host):
     """On every kind of address, with a peer that a reply can be sent to."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     with reading(host) as (reader, slow), bound(target) as client:
-        client.settimeout(2)
+        client.settimeout(20)
         for wire in (KNOWN, SLOW, b"short"):
             client.sendto(wire, (target, reader.bound[1]))
 
-        reader.doRead()
+        turn(reader)
 
         assert client.recv(100) == ANSWER
         assert [wire for wire, _, _ in slow] == [SLOW]
@@ -94,10 +106,10 @@ def test_a_known_question_is_answered_and_another_handed_over(reading, host):
 def test_a_reply_leaves_from_the_address_that_was_asked(reading):
     """A socket bound to all addresses answers from the one that the question came to (RFC 2181 §4.1)."""
     with reading("0.0.0.0") as (reader, _slow), bound("127.0.0.1") as client:
-        client.settimeout(2)
+        client.settimeout(20)
         client.sendto(KNOWN, ("127.0.0.77", reader.bound[1]))
 
-        reader.doRead()
+        turn(reader)
 
         assert client.recvfrom(100)[1][0] == "127.0.0.77"
 
@@ -108,9 +120,9 @@ def test_one_turn_answers_a_bounded_number(reading):
         for _ in range(udp.DRAIN + 5):
             client.sendto(SLOW, reader.bound)
 
-        reader.doRead()
+        turn(reader)
         assert len(slow) == udp.DRAIN
-        reader.doRead()
+        turn(reader)
 
         assert len(slow) == udp.DRAIN + 5
 
@@ -125,9 +137,10 @@ def test_what_goes_out_is_limited(reading, host, wire):
         client.setblocking(False)
         for _ in range(30):
             client.sendto(wire, (target, reader.bound[1]))
-        reader.doRead()
+        turn(reader)
         for _, _, reply in slow:
             reply(b"\0\0\x80\5" + bytes(8))
+        arrived()
 
         count = 0
         with contextlib.suppress(BlockingIOError):
@@ -151,10 +164,10 @@ def test_updates_wait_until_what_has_arrived_is_answered(reading, host):
 
     admission = Admission(serve, AdmissionLimits(per_source=2), None, lambda: 1e9, lambda _delay, _work: None)
     with reading(host, None, admission) as (reader, slow), bound(target) as client:
-        client.settimeout(2)
+        client.settimeout(20)
         for wire in (update, SLOW, update + b"2", update + b"3", KNOWN):
             client.sendto(wire, (target, reader.bound[1]))
-        reader.doRead()
+        turn(reader)
 
         received = [client.recv(100) for _ in range(4)]
 
@@ -169,7 +182,7 @@ def test_a_reply_that_is_empty_is_silence(reading):
     with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
         client.settimeout(0.05)
         client.sendto(SLOW, reader.bound)
-        reader.doRead()
+        turn(reader)
         slow[0][2](b"")
 
         with pytest.raises(TimeoutError):
@@ -188,7 +201,7 @@ def test_what_is_handed_over_keeps_its_order_and_its_peer(reading, host):
                 client.sendto(KNOWN, (target, reader.bound[1]))
 
         while len(slow) < len(wires):
-            reader.doRead()
+            turn(reader)
 
         assert [wire for wire, _, _ in slow] == wires
         assert {peer for _, peer, _ in slow} == {client.getsockname()}
@@ -197,11 +210,11 @@ def test_what_is_handed_over_keeps_its_order_and_its_peer(reading, host):
 def test_an_ipv4_peer_of_an_ipv6_socket_is_answered_from_the_address_that_was_asked(reading):
     """Where one socket is bound to all addresses of both families."""
     with reading("::", v6only=False) as (reader, slow), bound("127.0.0.1") as client:
-        client.settimeout(2)
+        client.settimeout(20)
         for wire in (KNOWN, SLOW):
             client.sendto(wire, ("127.0.0.77", reader.bound[1]))
 
-        reader.doRead()
+        turn(reader)
         slow[0][2](b"later")
 
         assert [client.recvfrom(100) for _ in range(2)] == [
@@ -216,7 +229,7 @@ def test_a_datagram_that_is_too_long_is_cut(reading):
         for size in (udp.LARGEST_REQUEST, udp.LARGEST_REQUEST + 1, 60_000):
             client.sendto(SLOW[:12] + bytes(size - 12), reader.bound)
 
-        reader.doRead()
+        turn(reader)
 
         assert [len(wire) for wire, _, _ in slow] == [udp.LARGEST_REQUEST] * 3
 
@@ -231,6 +244,7 @@ def test_a_drain_reads_no_more_than_it_may(sent, most, first):
     with bound("127.0.0.1") as server, bound("127.0.0.1") as client:
         for _ in range(sent):
             client.sendto(KNOWN, server.getsockname())
+        arrived()
 
         assert native.drain(server.fileno(), False, most, 0.0) == (first, [])
         assert native.drain(server.fileno(), False, 1000, 0.0) == (sent - first, [])
@@ -248,14 +262,14 @@ def test_a_socket_that_is_gone_is_empty():
 def test_a_fault_is_said_and_the_next_datagram_is_read(reading):
     """The reactor closes a reader that raises, and the port would be silent from then on."""
     with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
-        client.settimeout(2)
+        client.settimeout(20)
         fault = slow.append
         reader._slow = lambda *_: fault()  # too few arguments
         client.sendto(SLOW, reader.bound)
         with said() as events:
-            reader.doRead()
+            turn(reader)
         client.sendto(KNOWN, reader.bound)
-        reader.doRead()
+        turn(reader)
 
         assert client.recv(100) == ANSWER
         assert [event["log_format"] for event in events] == ["udp.failed"]
