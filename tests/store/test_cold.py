@@ -47,7 +47,7 @@ def cold(server, served, cookied=None, *, complete=True):
 async def asked(one, wire):
     told = asyncio.get_running_loop().create_future()
     one.take(wire, PEER, told.set_result)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await told
 
 
@@ -116,7 +116,7 @@ async def test_who_asked_last_comes_first(admin, dsn_for, monkeypatch, statement
     """Who asked earlier has perhaps asked somebody else by now."""
     monkeypatch.setattr(loader, "LOAD_AT_ONCE", 4)
     made = await homes(admin, 10)
-    async with Server(dsn_for) as server, asyncio.timeout(10):
+    async with Server(dsn_for) as server, asyncio.timeout(30):
         waiting = []
         for zone in (*made, made[2]):
             waiting.append(asyncio.get_running_loop().create_future())
@@ -133,7 +133,7 @@ async def test_who_has_waited_for_too_long_is_given_up_and_nothing_is_read_for_i
     """By then a resolver has asked again."""
     monkeypatch.setattr(loader, "PATIENCE", -1.0)
     (zone,) = await homes(admin, 1)
-    async with Server(dsn_for) as server, asyncio.timeout(10):
+    async with Server(dsn_for) as server, asyncio.timeout(30):
         told = asyncio.get_running_loop().create_future()
         assert server.subscriber.need(zone, told.set_result)
 
