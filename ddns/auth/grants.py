@@ -100,7 +100,7 @@ class Rules:
         # What each update asks: whether nothing is forbidden, and whether nothing is bounded.
         free = not self._denials
         self._everything = free and (self._owner or any(map(self._gives_all, self._grants)))
-        self._bounded = not (free and (self._owner or all([not one.most for one in self._grants])))
+        self._bounded = not (free and (self._owner or not any(one.most for one in self._grants)))
 
     def refuse(self, targets: Iterable[tuple[Name, int]], asked: Iterable[Name] = ()) -> Refusal | None:
         """Refuse an update that writes *targets* and has prerequisites about *asked*, unless all of it is allowed.
