@@ -78,8 +78,8 @@ from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.worker")
 
-GC_YOUNG = 25_000  # objects made before the collector looks at them: a millisecond or two; few are in cycles
-GC_OLDER = 500  # times that it does before it looks at those that were still there, which may take a tenth of a second
+GC_YOUNG = 5_000  # objects made before the collector looks at them: some three milliseconds; few are in cycles
+GC_OLDER = 2_500  # times that it does before it looks at those that were still there: a tenth of a second and more
 MOST_TURNS = 32  # times that one question waits for something to be read
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
 

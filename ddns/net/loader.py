@@ -28,7 +28,7 @@ log = Logger(namespace="ddns.zones")
 LOAD_AT_ONCE = 512  # zones read in one statement
 AHEAD_AT_ONCE = 128  # of those that nobody waits for
 PATIENCE = 1.5  # seconds for which a question waits for its zone; resolvers ask again after less
-TURN = 32  # zones that are put in their place, and whose questions are answered, in one turn of the reactor
+TURN = 128  # zones that are put in their place, and whose questions are answered, in one turn of the reactor
 PAGE = 500  # RRsets of a larger zone that are read, and put in their place, in one turn
 GIVEN_UP = 512  # zones for which the patience is found to be over in one turn
 FOLLOW_AT_ONCE = 64  # editions of a zone read at once before the whole zone is read again instead

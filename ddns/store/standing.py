@@ -19,7 +19,7 @@ from ddns.store.pool import rows
 from ddns.store.zones import Zone
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """A zone's row, the denials for everybody, and the *state* that stands for both.
 
     It says how the zone is signed, and counts what is not in the row: its rules, its home, leases, what waits to be
