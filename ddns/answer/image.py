@@ -19,7 +19,7 @@ from ddns.answer.chain import Chain
 from ddns.answer.packed import Nodes
 from ddns.answer.packed import content as contents
 from ddns.answer.packed import rrset as unpack
-from ddns.answer.served import HASHED_LABEL, Served, find, rdatas, serve, serve_hashed
+from ddns.answer.served import HASHED_LABEL, Served, find, placed, rdatas, serve_hashed
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
@@ -333,21 +333,11 @@ class ZoneImage:
     def _put(self, rrset: SignedRRset) -> bool:
         """Put one RRset in its place; tell whether names that existed now lead elsewhere."""
         name, rdtype = rrset.name, rrset.type
-        served = serve(rdtype, rrset.ttl, rrset.rdatas, rrset.sigs)
         node = self.nodes.get(name)
-        octets = self.octets + len(served.wire) + RRSET_OCTETS
         if node is None:
             self._enter(name)
-            self.nodes[name] = (served,)
-        else:
-            rest = []
-            for other in node:
-                if other.type == rdtype:
-                    octets -= len(other.wire) + RRSET_OCTETS
-                else:
-                    rest.append(other)
-            self.nodes[name] = (*rest, served)
-        self.octets = octets
+        self.nodes[name], octets, more = placed(node or (), rrset)
+        self.octets += octets + more * RRSET_OCTETS
         bends_here = rdtype in _BENDING and (rdtype != _NS or name != self.origin)
         return bends_here and self._mark(name, existed=node is not None)
 

@@ -109,6 +109,18 @@ def _stored(name: Name, node: tuple[Served, ...], others: frozenset[int]) -> tup
     )
 
 
+def placed(node: tuple[Served, ...], rrset: SignedRRset) -> tuple[tuple[Served, ...], int, int]:
+    """Return the RRsets of a name with *rrset* in its place, how many octets that is more, and how many RRsets."""
+    return twin.placed(Served, node, rrset) or _placed(node, rrset)
+
+
+def _placed(node: tuple[Served, ...], rrset: SignedRRset) -> tuple[tuple[Served, ...], int, int]:
+    served = serve(rrset.type, rrset.ttl, rrset.rdatas, rrset.sigs)
+    rest = tuple([other for other in node if other.type != rrset.type])
+    octets = len(served.wire) - sum([len(other.wire) for other in node if other.type == rrset.type])
+    return (*rest, served), octets, 1 - len(node) + len(rest)
+
+
 def only_signatures(served: Served) -> Served:
     """Return the RRSIGs of *served* as an RRset of their own, for those who ask for them."""
     return Served(Type.RRSIG, len(served.wire) - served.split, 0, served.wire[served.split :])

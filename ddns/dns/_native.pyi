@@ -76,6 +76,9 @@ def apply(
     /,
 ) -> tuple[_U, ...] | None: ...
 
+# Twin of `ddns.answer.served.placed`: *served* is the type of what stands in a node.
+def placed(served: type[object], node: tuple[_T, ...], rrset: object, /) -> tuple[tuple[_T, ...], int, int] | None: ...
+
 # Twin of `ddns.store.packing.packed`: *elements* are the oids of the composite types of which there are arrays.
 def pack_parameters(
     parameters: list[bytes | int | tuple[bytes, list[tuple[object, ...]]]], elements: tuple[int, ...], /

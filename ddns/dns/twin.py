@@ -16,6 +16,7 @@ __all__ = [
     "open_signed",
     "order_key",
     "pack_parameters",
+    "placed",
     "published",
     "read_name",
     "read_update",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         open_signed,
         order_key,
         pack_parameters,
+        placed,
         published,
         read_name,
         read_update,
@@ -53,8 +55,8 @@ if TYPE_CHECKING:
         walk,
     )
 else:
-    apply = find_trailer = open_signed = order_key = pack_parameters = published = read_name = _leave
-    read_update = serve = stored = tsig_put = tsig_signed = walk = _leave
+    apply = find_trailer = open_signed = order_key = pack_parameters = placed = published = _leave
+    read_name = read_update = serve = stored = tsig_put = tsig_signed = walk = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
             from ddns.dns._native import (
@@ -63,6 +65,7 @@ else:
                 open_signed,
                 order_key,
                 pack_parameters,
+                placed,
                 published,
                 read_name,
                 read_update,

@@ -15,6 +15,7 @@ from ddns.zone.jobs import PlainJob, PlainSigned, SignedJob, SignJob
 # A record of one of these moves cuts, or is the signer's own.
 MOVING = frozenset({int(Type.NS), int(Type.DNAME), *map(int, SIGNER_TYPES)})
 _NS = int(Type.NS)
+_MOVING_AT_APEX = MOVING - {_NS}
 _SOA = int(Type.SOA)
 
 
@@ -38,12 +39,15 @@ def plain(job: SignJob) -> PlainJob | None:
         if len(before) != len(after):
             return None
         known = {one.type: one for one in before}
+        if not (_MOVING_AT_APEX if name == origin else MOVING).isdisjoint(known):
+            return None
         for one in after:
-            rdtype = one.type
-            was = known.pop(rdtype, None)
-            if was is None or moves(origin, name, rdtype):
+            was = known.pop(one.type, None)
+            if was is one:
+                continue  # most of a node, and of the apex
+            if was is None:
                 return None
-            if rdtype == _SOA:
+            if one.type == _SOA:
                 # Their lesser one is the TTL of all denial records (RFC 9077 §3).
                 if name != origin or was.ttl != one.ttl or soa_minimum(was.rdatas[0]) != soa_minimum(one.rdatas[0]):
                     return None

@@ -226,6 +226,30 @@ def test_what_is_stored_is_read_alike_out_of_memory(node, others):
     assert served.stored(craft.ORIGIN, node, some) == served._stored(craft.ORIGIN, node, some)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(SERVED, max_size=66).map(tuple),
+    st.builds(SignedRRset, NAMES, st.integers(0, 65535), st.integers(0, 2**31 - 1), st.one_of(st.just(()), DATA), DATA),
+    st.booleans(),
+)
+def test_an_rrset_takes_its_place_alike(node, rrset, there):
+    if there:
+        node = (*node[:2], served._serve(rrset.type, 7, (b"old",), ()), *node[2:])
+
+    assert served.placed(node, rrset) == served._placed(node, rrset)
+
+
+@pytest.mark.parametrize(
+    ("node", "rrset"),
+    [([], SignedRRset(b"\0", 1, 0, (b"",))), ((), SignedRRset(b"\0", 1, 0, ())),
+     ((), SignedRRset(b"\0", -1, 0, (b"",))), ((), SignedRRset(b"\0", "A", 0, (b"",))), ((), SignedRRset(b"\0", 1, 0, [b""])), ((None,) * 65, None)],
+)  # fmt: skip
+def test_what_takes_no_place_is_left_to_python(node, rrset):
+    need_native()
+
+    assert twin.placed(served.Served, node, rrset) is None
+
+
 def test_an_rrset_is_read_where_the_native_helpers_were_built():
     need_native()
     one = served._serve(1, 300, (b"abcd", b"efgh"), (b"signed",))

@@ -28,6 +28,8 @@ static PyMethodDef methods[] = {
     {"apply", (PyCFunction)(void (*)(void))native_apply, METH_FASTCALL,
      "apply($module, operations, before, origin, rrset, change, types, records, octets, /)\n--\n\n"
      "Twin of `ddns.zone.update.apply`."},
+    {"placed", (PyCFunction)(void (*)(void))native_placed, METH_FASTCALL,
+     "placed($module, served, node, rrset, /)\n--\n\nTwin of `ddns.answer.served.placed`."},
     {"pack_parameters", (PyCFunction)(void (*)(void))native_pack_parameters, METH_FASTCALL,
      "pack_parameters($module, parameters, elements, /)\n--\n\nTwin of `ddns.store.packing.packed`."},
     {NULL, NULL, 0, NULL},

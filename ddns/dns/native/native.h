@@ -83,6 +83,7 @@ PyObject *native_read_update(PyObject *module, PyObject *const *args, Py_ssize_t
 PyObject *native_stored(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_published(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_serve(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_placed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_tsig_signed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_tsig_put(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_apply(PyObject *module, PyObject *const *args, Py_ssize_t count);
