@@ -242,7 +242,8 @@ def test_an_rrset_takes_its_place_alike(node, rrset, there):
 @pytest.mark.parametrize(
     ("node", "rrset"),
     [([], SignedRRset(b"\0", 1, 0, (b"",))), ((), SignedRRset(b"\0", 1, 0, ())),
-     ((), SignedRRset(b"\0", -1, 0, (b"",))), ((), SignedRRset(b"\0", "A", 0, (b"",))), ((), SignedRRset(b"\0", 1, 0, [b""])), ((None,) * 65, None)],
+     ((), SignedRRset(b"\0", -1, 0, (b"",))), ((), SignedRRset(b"\0", "A", 0, (b"",))),
+     ((), SignedRRset(b"\0", 1, 0, [b""])), ((None,) * 65, None)],
 )  # fmt: skip
 def test_what_takes_no_place_is_left_to_python(node, rrset):
     need_native()
