@@ -38,7 +38,7 @@ from ddns.net.judging import (
 from ddns.net.keyring import Keyring
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import Published, sign
-from ddns.store import published, rrsets, standing, unchanged
+from ddns.store import published, standing, unchanged
 from ddns.store.credentials import Stamped
 from ddns.store.line import Line, NotSent
 from ddns.store.pool import Pool
@@ -180,15 +180,12 @@ class Optimist:
                 if one.zone in images and one.zone is not None
             ]
         )
-        found: Found = {}
         shown: Shown = {}
         if read:
             wanted = [(zone, name) for zone in cold for name in mentioned[zone]]
             async with self._pool.connection() as conn, conn.pipeline():
                 # How the zones stand goes first: if that holds at the commit, so does what is read behind it.
-                standings, found, shown = await asyncio.gather(
-                    standing.read(conn, read), rrsets.read_names(conn, wanted), published.read_names(conn, wanted)
-                )
+                standings, shown = await asyncio.gather(standing.read(conn, read), published.read_names(conn, wanted))
             for zone in read:
                 self._remember(zone, standings.get(zone))
             images = {zone: self._held(zone) for zone in zones}
@@ -198,8 +195,9 @@ class Optimist:
             if known is None:
                 continue
             if zone in read and zone in cold:
-                row = known.zone
-                work[zone] = _work(known, row.edition, row.serial, mentioned[zone], found, published_in(zone, shown))
+                row, names = known.zone, mentioned[zone]
+                found = _stored(zone, names, shown)
+                work[zone] = _work(known, row.edition, row.serial, names, found, published_in(zone, shown))
                 continue
             image = images[zone]
             if image is not None and image.ready:
@@ -288,6 +286,18 @@ def _work(
         row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended
     )  # fmt: skip
     return ZoneWork(zone, mentioned, found, published, known.everybody)
+
+
+def _stored(zone: int, mentioned: Iterable[Name], shown: Shown) -> Found:
+    """Return what is stored at the names *mentioned* of a zone that is ready: what is *shown* says it."""
+    found: Found = {}
+    for name in mentioned:
+        rrsets = shown.get((zone, name))
+        if rrsets:
+            found[zone, name] = tuple(
+                [RRset(name, one.type, one.ttl, one.rdatas) for one in rrsets if one.type not in SIGNER_TYPES]
+            )
+    return found
 
 
 def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Published]:
