@@ -131,6 +131,15 @@ async def test_an_update_is_one_statement_and_needs_no_other_connection(house):
         }  # fmt: skip
 
 
+async def test_signer_and_database_are_heard_without_a_turn_of_the_loop(house):
+    async with house:
+        await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1")))
+
+        prompt = asyncio.get_running_loop()._wait.prompt
+
+        assert {house.line._descriptor, house.running.client._line._descriptor} <= prompt.keys()
+
+
 async def test_the_journal_and_the_heads_count_on_from_where_the_zone_stands(house):
     async with house:
         for number in range(0, 30, 10):
