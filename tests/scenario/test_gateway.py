@@ -241,6 +241,6 @@ def test_the_gateways_files_are_nsupdates_files(enrolled):
     (key,) = enrolled.folder.glob("K*.private")
     script = f"server 127.0.0.1 {enrolled.registry.port}\nupdate add note.{enrolled.name} 60 TXT hello\nsend\n"
 
-    subprocess.run(["nsupdate", "-k", key], input=script, text=True, check=True, timeout=30)
+    subprocess.run(["nsupdate", "-k", key], input=script, text=True, check=True, timeout=90)
 
     assert enrolled.proved("note", "TXT") == ['"hello"']
