@@ -56,6 +56,7 @@ from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.net.keeper import Keeper
 from ddns.net.keyring import Keyring
+from ddns.net.outbox import Outbox
 from ddns.net.pins import Pins, Publishing
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
@@ -150,6 +151,7 @@ class Worker:
         )  # fmt: skip
         self._line = Line(config.dsn, "ddns_server")
         follower = secrets.randbits(63)
+        self._outbox = Outbox()
         self._updates = Updates(
             pool=self._pool,
             table=self._table,
@@ -166,6 +168,7 @@ class Worker:
             line=self._line,
             follower=follower,
             afterwards=self._admission.afterwards,
+            together=self._outbox.together,
             go_on=self._admission.go_on,
         )
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
@@ -249,6 +252,7 @@ class Worker:
                 self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve_counted)
             elif sock.type == socket.SOCK_DGRAM:
                 reader = udp.reader(sock, self._answerer, self._cold.take, self._rrl, self._admission)
+                reader.outbox = self._outbox
                 # Not by the reactor, whose log context costs as much as a few answers, each time.
                 watch(loop, reader.fileno(), reader.doRead)
                 self._listening.append(reader)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import struct
@@ -22,6 +23,7 @@ from ddns.answer.hot import Answerer, PureAnswerer
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.dns.codes import HEADER_SIZE, MAX_MESSAGE, Opcode, Rcode
 from ddns.net.admission import Admission, come_by_tcp
+from ddns.net.outbox import Outbox, Parcel
 from ddns.net.reply import Reply
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ class UdpReader:
         self._rrl = Rrl(RrlLimits(answers=0)) if rrl is None else rrl
         self._admission = admission
         self.bound = sock.getsockname()
+        self.outbox = Outbox()
+        """Where answers wait that leave together; until another is given nothing waits in it."""
 
     def fileno(self) -> int:
         """Return the descriptor that the reactor watches."""
@@ -176,10 +180,17 @@ class UdpReader:
         elif octets:
             limited = rrl.judge(wire, octets, host, time.time())
         if limited:
-            try:
-                self._send(limited, peer, to)
-            except OSError:
-                return
+            if self.outbox.is_open:
+                self.outbox.put(self, (limited, peer, to))
+            else:
+                with contextlib.suppress(OSError):
+                    self._send(limited, peer, to)
+
+    def send_many(self, parcels: list[Parcel]) -> None:
+        """Send each answer of *parcels* to its peer; one that cannot be sent is lost."""
+        for octets, peer, to in parcels:
+            with contextlib.suppress(OSError):
+                self._send(octets, peer, to)
 
     def _send(self, octets: bytes, peer: Any, to: Any) -> None:  # noqa: ARG002 - where a wildcard's reply leaves from
         self._sock.sendto(octets, peer)
@@ -257,6 +268,11 @@ class NativeUdpReader(UdpReader):
     ) -> None:
         super().__init__(sock, answerer.lookup, slow, rrl, admission)
         self._drain_socket = answerer.drain
+        self._send_parcels = answerer.send
+
+    def send_many(self, parcels: list[Parcel]) -> None:
+        """Send *parcels*, many of them in one system call."""
+        self._send_parcels(self._sock.fileno(), parcels)
 
     def _drain(self, rrl: Rrl, now: float) -> None:  # noqa: ARG002 - the native twin has it
         drain, fd = self._drain_socket, self._sock.fileno()

@@ -8,6 +8,7 @@ message is answered once, after COMMIT.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from twisted.logger import Logger
 
@@ -28,7 +29,7 @@ from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
-from ddns.net.batches import AWAY, Afterwards, Batches, Request, UpdateLimits
+from ddns.net.batches import AWAY, Afterwards, Batches, Request, Together, UpdateLimits
 from ddns.net.judging import Verified
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Optimist
@@ -85,6 +86,7 @@ class Updates:
         line: Line | None = None,
         follower: int = 0,
         afterwards: Afterwards | None = None,
+        together: Together = nullcontext,
         go_on: Callable[[Asker, Callable[[], None]], None] = lambda _asker, call: call(),
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
@@ -133,6 +135,7 @@ class Updates:
             finish=self._finish,
             optimist=optimist,
             afterwards=afterwards,
+            together=together,
         )
         self._told = Buckets(10 * TOLD, TOLD, 1)
         self._strangers = Buckets(LOOKED_UP, LOOKED_UP, 1)

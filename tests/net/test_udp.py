@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 
 import pytest
 from arriving import arrived
 from asking import query
-from twins import TWINS, answerer, need_twin
+from twins import TWINS, answerer, need_native, need_twin
 from twisted.logger import globalLogPublisher
 
 from ddns.answer.answer import Answer
@@ -101,6 +102,67 @@ def test_a_known_question_is_answered_and_another_handed_over(reading, host):
         assert [wire for wire, _, _ in slow] == [SLOW]
         slow[0][2](b"later")
         assert client.recv(100) == b"later"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_answers_leave_together(reading, host):
+    """More than one system call takes, in their order and to their peers, one of which cannot be reached at all."""
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    many = 70
+    with reading(host) as (reader, slow), bound(target) as client, bound(target) as other:
+        for one in (client, other):
+            one.settimeout(20)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        for number in range(many):
+            (other if number % 10 == 0 else client).sendto(SLOW + bytes((number,)), (target, reader.bound[1]))
+        while len(slow) < many:
+            turn(reader)
+
+        with reader.outbox.together():
+            for wire, _peer, reply in slow:
+                reply(wire)
+            reader.answer(SLOW, b"to nobody", (target, 0, *slow[0][1][2:]), None if host == target else [])
+            assert not select.select([client, other], [], [], 0)[0]
+
+        for one, wanted in ((client, many - many // 10), (other, many // 10)):
+            heard = [one.recv(100)[-1] for _ in range(wanted)]
+            assert heard == sorted(heard)
+        slow[0][2](b"by itself")
+        assert other.recv(100) == b"by itself"
+
+
+def test_answers_leave_whatever_goes_wrong(reading):
+    """What was answered before a fault is heard."""
+    with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
+        client.settimeout(20)
+        client.sendto(SLOW, reader.bound)
+        turn(reader)
+
+        with contextlib.suppress(RuntimeError), reader.outbox.together():
+            slow[0][2](b"answer")
+            raise RuntimeError
+
+        assert client.recv(100) == b"answer"
+        assert not reader.outbox.is_open
+
+
+@pytest.mark.parametrize(
+    "parcel",
+    [(b"a", ("127.0.0.1", 53)), (b"a", ("host.example", 53), None), (b"a", ("127.0.0.1", "53"), None),
+     ("a", ("::1", 53), None),
+     (b"a", ["127.0.0.1", 53], None), (b"a", ("127.0.0.1", 53), [(0, 8)]),
+     (b"a", ("127.0.0.1", 53), [(0, 8, bytes(99))]), b"a"],
+)  # fmt: skip
+def test_what_is_no_answer_is_not_sent(parcel):
+    """Nor does it keep the others."""
+    need_native()
+    with bound("127.0.0.1") as sender, bound("127.0.0.1") as client:
+        client.settimeout(20)
+        ours = answerer("native", remembering(), Rrl(RrlLimits(answers=0)))
+
+        ours.send(sender.fileno(), [parcel, (b"good", client.getsockname(), None)])
+
+        assert client.recv(100) == b"good"
 
 
 def test_a_reply_leaves_from_the_address_that_was_asked(reading):

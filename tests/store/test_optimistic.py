@@ -140,6 +140,17 @@ async def test_signer_and_database_are_heard_without_a_turn_of_the_loop(house):
         assert {house.line._descriptor, house.running.client._line._descriptor} <= prompt.keys()
 
 
+async def test_the_answers_of_one_commit_are_given_together(house):
+    """So that they leave in one system call; an update alone is answered without."""
+    async with house:
+        await house.send(
+            *(house.signed(craft.add(f"n{number}", 300, "A", "192.0.2.1"), ident=number) for number in range(5))
+        )
+        await house.send(house.signed(craft.delete("n0")))
+
+        assert house.worker.gave_together == [5]
+
+
 async def test_the_journal_and_the_heads_count_on_from_where_the_zone_stands(house):
     async with house:
         for number in range(0, 30, 10):

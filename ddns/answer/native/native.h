@@ -8,6 +8,7 @@
  * module.c  the type `Answerer`            answer.c  from a question to its octets
  * drain.c   recvmmsg and sendmmsg          streams.c messages over TCP and TLS
  * below.c   names that have no entry       sha1.c    for their hashes in NSEC3
+ * send.c    answers that Python made
  * ahead.c   prefetching                    guard.c   cookies, response rate limiting, counters
  * objects.c what below.c reads of Python's objects          direct.c  zones as the database packed them
  */
@@ -117,6 +118,9 @@ PyObject *question_host(struct question *question);
 
 /* Read at most *most* datagrams from *fd*, answer them; return (number read, list of (octets, peer, control)). */
 PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double now);
+/* Send the answers of a list on the UDP socket *fd*: each is (octets, peer, control as `drain` gives it). */
+PyObject *send_many(PyObject *answerer, PyObject *args);
+
 struct batch *batch_new(void);
 void batch_free(struct batch *batch);
 
