@@ -204,12 +204,12 @@ class Service:
 
     # -- speaking DNS ---------------------------------------------------------------------------------------
 
-    def send(self, message, *, tcp=False, address="127.0.0.1", timeout=10.0):
+    def send(self, message, *, tcp=False, address="127.0.0.1", timeout=30.0):
         """Send *message* (a dnspython message) and return the answer."""
         how = dns.query.tcp if tcp else dns.query.udp
         return how(message, address, port=self.port, timeout=timeout)
 
-    def ask(self, name, rdtype, *, dnssec=False, tcp=False, address="127.0.0.1", timeout=10.0):
+    def ask(self, name, rdtype, *, dnssec=False, tcp=False, address="127.0.0.1", timeout=30.0):
         """Ask a question and return the answer; a truncated one is asked again by TCP."""
         query = dns.message.make_query(name, rdtype, want_dnssec=dnssec)
         query.flags &= ~dns.flags.RD
@@ -232,7 +232,7 @@ class Service:
         answer = dns.message.from_wire(eventually(alike))
         return self.send(query, tcp=True) if answer.flags & dns.flags.TC else answer
 
-    def _answers(self, wire, timeout=10.0):
+    def _answers(self, wire, timeout=20.0):
         """Return all that the workers answer to *wire*; each question goes to one of them by chance."""
         given = set()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

@@ -43,7 +43,8 @@ grants = [{{ key = "k." }}]
 @pytest.fixture(scope="module")
 def service():
     """Yield a service with two workers."""
-    running = Service("--workers", "2")
+    # Updates wait for their signatures: those that are kept unsigned come to be published together, in one serial.
+    running = Service("--workers", "2", settings="[signer]\nwait = 25.0\n")
     try:
         (running.folder / "zone").write_text(ZONE_FILE)
         running.apply(REGISTRY, "--wait", "0")
