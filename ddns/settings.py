@@ -67,6 +67,19 @@ class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(description="The folder of the embedded database and of key files; empty: in the user's state folder."),
     ] = ""
+    memory_mib: Annotated[
+        int, Meta(ge=16, le=65_536, description="MiB that the embedded database keeps of its pages (shared_buffers).")
+    ] = 128
+    log_mib: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=1_048_576,
+            description="MiB of log that the embedded database gathers on disk before it writes its pages out "
+            "(max_wal_size). Where a million homes change within minutes, 16384 spares it to log their pages whole "
+            "again and again.",
+        ),
+    ] = 4096
 
 
 class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
