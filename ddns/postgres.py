@@ -26,7 +26,17 @@ from psycopg.conninfo import make_conninfo
 
 from ddns.postgres_binaries import DatabaseProblem, Runner, choose_runner, find, run_as
 
-__all__ = ["FAST", "OWNER", "SAFE", "DatabaseInUse", "DatabaseProblem", "LocalPostgres", "running", "sized", "socket_dsn"]
+__all__ = [
+    "FAST",
+    "OWNER",
+    "SAFE",
+    "DatabaseInUse",
+    "DatabaseProblem",
+    "LocalPostgres",
+    "running",
+    "sized",
+    "socket_dsn",
+]
 
 OWNER = "ddns_owner"  # the cluster's first user: migrates, owns the tables
 DATABASE = "ddns"
