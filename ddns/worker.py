@@ -198,6 +198,7 @@ class Worker:
             follower=follower,
         )
         self._listening: list[Any] = []
+        self._ahead: asyncio.Task[None] | None = None
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
         self._streams = Streams(reactor())
         self._encrypted = config.certificate and Encrypted(
@@ -218,7 +219,8 @@ class Worker:
             yield Keeper(f"KEY of {config.name}", lambda: identity.public, publish, self._pool, self._subscriber)
 
     async def _resync(self, missed: bool) -> None:
-        self._keyring.compare(time.monotonic(), missed=missed)
+        if self._keyring.compare(time.monotonic(), missed=missed):
+            self._read_keys_ahead()
         await self._subscriber.resync()
 
     async def start(self) -> None:
@@ -241,8 +243,14 @@ class Worker:
         os.write(1, b"ready\n")
         log.info("worker.ready zones={zones} twin={twin}", zones=len(self._table.zone_ids()), twin=hot.TWIN)
         await self._subscriber.warm_up()
+        self._read_keys_ahead()
         # What has been loaded stays: the collector need not look through it again and again while somebody waits.
         gc.freeze()
+
+    def _read_keys_ahead(self) -> None:
+        """Have keys read ahead, unless that is being done."""
+        if self._ahead is None or self._ahead.done():
+            self._ahead = asyncio.ensure_future(self._keyring.read_ahead(self._config.warm))
 
     def _listen(self) -> None:
         for inherited in self._config.sockets:
@@ -285,6 +293,9 @@ class Worker:
         await self._subscriber.close()
         await self._signer.close()
         self._line.close()
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
         self._key_line.close()
         await self._pool.close()
         self._report.close()

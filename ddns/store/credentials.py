@@ -154,6 +154,23 @@ async def ask_stamped(line: Line, wanted: Iterable[Name], open_secret: OpenSecre
     return _stamped(reader.load_rows(0, result.ntuples, tuple), open_secret)
 
 
+_ASK_PAGE = Statement(
+    b"keys_ahead",
+    b"SELECT id, name FROM credentials WHERE id < $1 AND home IS NOT NULL AND revoked_at IS NULL "
+    b"ORDER BY id DESC LIMIT $2",
+    ("int8", "int8"),
+)
+_LAST = 2**63 - 1
+
+
+async def ask_page(line: Line, before: int | None, most: int) -> list[tuple[int, Name]]:
+    """Return ids and names of the *most* newest live keys of homes whose id is less than *before*; None: of all."""
+    result = await line.ask(_ASK_PAGE, [_LAST if before is None else before, most])
+    reader = Transformer()
+    reader.set_pgresult(result)
+    return [(row[0], names.from_order_key(row[1])) for row in reader.load_rows(0, result.ntuples, tuple)]
+
+
 async def by_ids(
     conn: AsyncConnection[Any],
     ids: Iterable[int],
