@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DRAIN = 128  # datagrams answered before the reactor looks at anything else
 KNOWN = 512  # of those that the native twin answers; less than three milliseconds
+FEW = 4  # datagrams below which the socket is not asked again in the same turn, as in the native twin
 ASIDE = 512  # updates put aside before it does; they must be read as fast as they may be sent
 LARGEST_REQUEST = 4096  # octets; what is longer belongs on TCP
 
@@ -280,11 +281,11 @@ class NativeUdpReader(UdpReader):
         while left > 0:
             # At most a batch too many is read in a turn: what is put aside is known only when it has been read.
             count, aside = drain(fd, self._wildcard, math.ceil(left * (KNOWN / DRAIN)), now)
-            if not aside:
-                return
             left -= (count - len(aside)) * (DRAIN / KNOWN)
             for wire, peer, to in aside:
                 left -= self._hand_over(wire, peer, to)
+            if not aside or count < FEW:
+                return  # whoever waits by now is read in the next turn
 
 
 class NativeWildcardUdpReader(NativeUdpReader, WildcardUdpReader):

@@ -1,7 +1,7 @@
 /* A UDP socket is drained: recvmmsg, an answer to each question that is known, sendmmsg.
  *
  * All buffers are of fixed size and belong to the Answerer. Nothing here blocks, and every loop ends: each round of
- * `drain` reads at least one datagram of those that it may read, each round of `send_all` is done with at least one.
+ * `drain` reads some datagrams of those that it may read, each round of `send_all` is done with at least one.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include "native.h"
 
 #define BATCH 64 /* datagrams read and answers sent by one system call */
+#define FEW 4    /* where fewer came, there is hardly one more by now: the loop is asked, and not the socket again */
 
 #define CONTROL_SIZE CMSG_SPACE(sizeof(struct in6_pktinfo)) /* the larger of the two kinds */
 
@@ -259,7 +260,7 @@ PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double n
         seen += (Py_ssize_t)came;
         int answers = answer_all(self, came, wildcard, now, aside);
         failed = answers < 0;
-        room = !failed && send_all(self->batch, fd, (size_t)answers);
+        room = !failed && send_all(self->batch, fd, (size_t)answers) && came >= FEW;
     }
     guard_end(&self->guard, seen, PyList_GET_SIZE(aside));
     self->busy = false;
