@@ -115,8 +115,8 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(
             ge=0,
-            description="Zones loaded ahead at the start, as far as there is room, and homes whose keys are; others when first "
-            "asked for.",
+            description="Zones loaded ahead at the start, as far as there is room, and homes whose keys are; "
+            "others when first asked for.",
         ),
     ] = 20_000
     answers: Annotated[int, Meta(ge=1000, description="Ready answers kept at most; about half a KiB each.")] = 500_000
