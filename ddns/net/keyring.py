@@ -49,7 +49,7 @@ class Keyring:
         self._waiting = 0
         self._task: asyncio.Task[None] | None = None
         self._generation = 0
-        self._emptied = 0.0
+        self._emptied: float | None = None
 
     def find(self, name: Name, found: Found, *, proved: bool = True) -> bool:
         """Call *found* with the live credentials called *name*, now or soon; None: the database is away.
@@ -95,7 +95,9 @@ class Keyring:
 
         *missed*: changes may not have been told of meanwhile, so everything may be.
         """
-        if not missed and 0 <= now - self._emptied < KEPT_FOR:
+        if self._emptied is None and not missed:
+            self._emptied = now
+        if not missed and self._emptied is not None and 0 <= now - self._emptied < KEPT_FOR:
             return False
         self._emptied = now
         self.forget(None)
