@@ -83,3 +83,6 @@ def placed(served: type[object], node: tuple[_T, ...], rrset: object, /) -> tupl
 def pack_parameters(
     parameters: list[bytes | int | tuple[bytes, list[tuple[object, ...]]]], elements: tuple[int, ...], /
 ) -> list[bytes] | None: ...
+
+# Twin of `ddns.store.unpacking.unpacked`: *rrset* is the type of the signed RRsets in it.
+def unpack_rows(kinds: bytes, cells: list[bytes | None], rrset: type[object], /) -> list[tuple[object, ...]] | None: ...

@@ -24,6 +24,7 @@ __all__ = [
     "stored",
     "tsig_put",
     "tsig_signed",
+    "unpack_rows",
     "walk",
 ]
 
@@ -52,11 +53,12 @@ if TYPE_CHECKING:
         stored,
         tsig_put,
         tsig_signed,
+        unpack_rows,
         walk,
     )
 else:
     apply = find_trailer = open_signed = order_key = pack_parameters = placed = published = _leave
-    read_name = read_update = serve = stored = tsig_put = tsig_signed = walk = _leave
+    read_name = read_update = serve = stored = tsig_put = tsig_signed = unpack_rows = walk = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
             from ddns.dns._native import (
@@ -73,5 +75,6 @@ else:
                 stored,
                 tsig_put,
                 tsig_signed,
+                unpack_rows,
                 walk,
             )

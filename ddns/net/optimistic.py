@@ -9,7 +9,6 @@ Of a zone that is ready (see `Standing`) the published records show what is stor
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
@@ -38,10 +37,9 @@ from ddns.net.judging import (
 from ddns.net.keyring import Keyring
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import Published, sign
-from ddns.store import published, standing, unchanged
+from ddns.store import standing, unchanged
 from ddns.store.credentials import Stamped
 from ddns.store.line import Line, NotSent
-from ddns.store.pool import Pool
 from ddns.store.standing import Standing
 from ddns.store.zones import Zone
 from ddns.zone.lease import Terms
@@ -81,13 +79,16 @@ class _Zone:
 
 
 class Optimist:
-    """One worker's short way; *follower* is the number by which this worker follows editions."""
+    """One worker's short way; *follower* is the number by which this worker follows editions.
+
+    What memory does not have is read over *reading*, which is for that alone: *line* commits meanwhile.
+    """
 
     def __init__(
         self,
         *,
         line: Line,
-        pool: Pool,
+        reading: Line,
         table: Table,
         signer: SignerClient,
         keyring: Keyring,
@@ -96,7 +97,7 @@ class Optimist:
         follower: int,
     ) -> None:
         self._line = line
-        self._pool = pool
+        self._reading = reading
         self._table = table
         self._signer = signer
         self._keyring = keyring
@@ -113,7 +114,10 @@ class Optimist:
         zones = self._fitting(batch)
         if not zones:
             return Attempt()
-        work = await self._look(batch, zones)
+        try:
+            work = await self._look(batch, zones)
+        except (NotSent, psycopg.OperationalError):
+            return Attempt()  # nothing was done: the careful way has connections of its own
         keys = self._keys(batch, work)
         taken = tuple([place for place, one in enumerate(batch) if one.zone in work])
         if not taken:
@@ -183,9 +187,8 @@ class Optimist:
         shown: Shown = {}
         if read:
             wanted = [(zone, name) for zone in cold for name in mentioned[zone]]
-            async with self._pool.connection() as conn, conn.pipeline():
-                # How the zones stand goes first: if that holds at the commit, so does what is read behind it.
-                standings, shown = await asyncio.gather(standing.read(conn, read), published.read_names(conn, wanted))
+            # One statement, of one moment: if how the zones stand holds at the commit, so does what is read with it.
+            standings, shown = await standing.ask(self._reading, list(read), wanted)
             for zone in read:
                 self._remember(zone, standings.get(zone))
             images = {zone: self._held(zone) for zone in zones}

@@ -110,12 +110,13 @@ class Updates:
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._heard = heard
         self._go_on = go_on
+        self._reading = Line(pool.dsn, pool.role)
         optimist = (
             None
             if line is None
             else Optimist(
                 line=line,
-                pool=pool,
+                reading=self._reading,
                 table=table,
                 signer=signer,
                 keyring=keyring,
@@ -145,6 +146,7 @@ class Updates:
     async def close(self) -> None:
         """Finish what was taken."""
         await self._batches.close()
+        self._reading.close()
 
     # -- admission
 

@@ -16,6 +16,7 @@ from ddns.dns.names import BadName
 from ddns.dns.records import RRset, SignedRRset
 from ddns.dns.wire import BadMessage
 from ddns.store.packing import _packed
+from ddns.store.unpacking import _unpacked
 from ddns.zone.limits import DEFAULT, Limits
 from ddns.zone.request import _parse, _walk, _walk_slowly, parse
 
@@ -31,6 +32,7 @@ def once(octets):
     read(octets)
     served_out_of(octets)
     packed(octets)
+    unpacked(octets)
     fuzz_update.judge(octets, fuzz_update.work(octets))
 
 
@@ -73,6 +75,15 @@ def served_out_of(octets):
     assert node[0] == served._serve(1, len(octets), data, sigs)
     assert served.stored(names.ROOT, node, frozenset()) == served._stored(names.ROOT, node, frozenset())
     assert served.published(names.ROOT, node, 1) == served._published(names.ROOT, node, 1)
+
+
+def unpacked(octets):
+    """As a row of Postgres, and as a value, a list, and rows in one."""
+    kinds = bytes(b"qiznbtIBS"[one % 9] for one in octets[:7])
+    column = b"\0\0\0\1\0\0\0\0" + len(octets).to_bytes(4, "big") + octets
+    for one, cell in ((kinds, octets), *((bytes((kind,)), column) for kind in kinds), (b"(" + kinds + b")q", column)):
+        found = _native.unpack_rows(one, [cell], SignedRRset)
+        assert found is None or found == _unpacked(one, [cell])
 
 
 def packed(octets):

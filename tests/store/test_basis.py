@@ -12,6 +12,7 @@ from ddns.dns import names
 from ddns.dns.codes import Rcode
 from ddns.store import credentials, grants, homes, standing, zones
 from ddns.store import signing as signing_rows
+from ddns.store.line import Line
 
 KEY = names.from_text("k.example.")
 OTHER = names.from_text("other.example.")
@@ -47,8 +48,16 @@ TOUCHES = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def line(dsn_for):
+    """Yield the server's connection for look-ups."""
+    line = Line(dsn_for("ddns_server"), "ddns_server")
+    yield line
+    line.close()
+
+
 @pytest.mark.parametrize(("statement", "touched"), TOUCHES.items())
-async def test_who_changes_what_updates_are_judged_by_touches_its_rows(connected, statement, touched):
+async def test_who_changes_what_updates_are_judged_by_touches_its_rows(connected, line, statement, touched):
     owner = await connected("owner")
     registry = await zones.insert(owner, REGISTRY, "nsec3", 13)
     zone = await zones.insert(owner, ORIGIN, "nsec3", 13, registry)
@@ -60,8 +69,7 @@ async def test_who_changes_what_updates_are_judged_by_touches_its_rows(connected
     ]
 
     async def stamps() -> dict[str, object]:
-        async with owner.pipeline():
-            found = await standing.read(owner, [zone, registry])
+        found, _ = await standing.ask(line, [zone, registry], [])
         rows = await (await owner.execute("SELECT id, xmin::text FROM credentials WHERE revoked_at IS NULL")).fetchall()
         keys = dict(rows)
         return {"z": found[zone].state, "r": found[zone].registry, "k": keys.get(key), "o": keys.get(other)}

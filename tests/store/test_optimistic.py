@@ -57,6 +57,24 @@ async def two_houses(postgres, folder, denial: str) -> AsyncIterator[tuple[House
             yield short, careful
 
 
+class CountedReading:
+    """What is asked over the connection that reads what memory does not have; *fail* is raised once, if it is set."""
+
+    def __init__(self, house: House) -> None:
+        self.asked: list[bytes] = []
+        self.fail: Exception | None = None
+        self._line = house.worker.updates._reading
+        self._ask = self._line.ask
+        self._line.ask = self.ask
+
+    async def ask(self, statement, parameters):
+        self.asked.append(statement.name)
+        fail, self.fail = self.fail, None
+        if fail is not None:
+            raise fail
+        return await self._ask(statement, parameters)
+
+
 def random_update(chance: random.Random, house: House, ident: int) -> bytes:
     """Return an update that does what clients do, and what they should not."""
 
@@ -478,7 +496,8 @@ async def test_a_batch_of_many_homes_is_one_statement(house):
         for zone in ids[:2]:
             await house.worker.load(zone)
         await house.send(house.signed(craft.add("first", 300, "A", "192.0.2.1")))
-        ran = house.line.ran
+        ran, lent = house.line.ran, house.worker.pool.lent
+        reading = CountedReading(house)
 
         replies = await house.send(
             *(house.signed_for(origin, ADDRESS, number)
@@ -486,13 +505,32 @@ async def test_a_batch_of_many_homes_is_one_statement(house):
         )  # fmt: skip
 
         assert [reply.rcode() for reply in replies] == [0, 0, 0, 0, Rcode.REFUSED]
-        assert house.line.ran == ran + 1
+        assert (house.line.ran, house.worker.pool.lent, reading.asked) == (ran + 1, lent, [b"look"])
         rows = await zones.get(house.admin, ids)
         assert [(rows[zone].head, rows[zone].edition, rows[zone].serial) for zone in ids] == [(2, 2, 2)] * 4 + [
             (1, 1, 1)
         ]
         for zone, origin in list(zip(ids, origins, strict=True))[:4]:
             assert signing.validate(origin, await published.read_zone(house.admin, zone), signing.NOW) > 3
+
+
+async def test_what_cannot_be_read_goes_the_careful_way(house):
+    """The connection for it has ended, and the next update has it made anew."""
+    async with house:
+        reading = CountedReading(house)
+        reading.fail = psycopg.OperationalError("the server closed the connection unexpectedly")
+        house.worker.table.evict(house.zone)
+        lent, ran = house.worker.pool.lent, house.line.ran
+
+        (first,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1")))
+        careful = house.worker.pool.lent - lent, house.line.ran - ran
+        (second,) = await house.send(house.signed(craft.add("newer", 300, "A", "192.0.2.1"), ident=2))
+
+        assert (first.rcode(), second.rcode()) == (Rcode.NOERROR, Rcode.NOERROR)
+        assert careful[0] > 0
+        assert careful[1] == 0
+        assert house.line.ran == ran + 1
+        assert len((await house.rows())["journal"]) == 3
 
 
 async def test_while_many_wait_batches_of_other_zones_are_under_way_together(house):

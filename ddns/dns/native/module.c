@@ -32,6 +32,8 @@ static PyMethodDef methods[] = {
      "placed($module, served, node, rrset, /)\n--\n\nTwin of `ddns.answer.served.placed`."},
     {"pack_parameters", (PyCFunction)(void (*)(void))native_pack_parameters, METH_FASTCALL,
      "pack_parameters($module, parameters, elements, /)\n--\n\nTwin of `ddns.store.packing.packed`."},
+    {"unpack_rows", (PyCFunction)(void (*)(void))native_unpack_rows, METH_FASTCALL,
+     "unpack_rows($module, kinds, cells, rrset, /)\n--\n\nTwin of `ddns.store.unpacking.unpacked`."},
     {NULL, NULL, 0, NULL},
 };
 

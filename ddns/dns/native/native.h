@@ -4,8 +4,8 @@
  * which say what is wrong with it: None says so everywhere.
  *
  * names.c   names of messages       walk.c     records of messages    signed.c   TSIG and SIG(0)
- * request.c updates as values       served.c   RRsets in memory       rows.c     rows of Postgres
- * apply.c   updates of one name      module.c   the table of functions
+ * request.c updates as values       served.c   RRsets in memory       rows.c     rows to Postgres
+ * apply.c   updates of one name     unpack.c   rows of Postgres       module.c   the table of functions
  */
 #ifndef DDNS_DNS_NATIVE_H
 #define DDNS_DNS_NATIVE_H
@@ -88,5 +88,6 @@ PyObject *native_tsig_signed(PyObject *module, PyObject *const *args, Py_ssize_t
 PyObject *native_tsig_put(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_apply(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_pack_parameters(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_unpack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif
