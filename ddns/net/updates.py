@@ -237,11 +237,8 @@ class Updates:
             update = parse(signature.message, self._limits)
         else:
             tried, proved = sig0.candidates(signature, known), is_proved(asker)
-            if (
-                not proved
-                and self._is_hopeless(signature, tried, asker)
-                and not self._explained.take(None, self._clock())
-            ):
+            hopeless = not proved and self._is_hopeless(signature, tried, asker)
+            if hopeless and not self._explained.take(None, self._clock()):
                 reply(come_by_tcp(wire))
                 return
             update = parse(signature.message, self._limits)
@@ -259,7 +256,7 @@ class Updates:
             if isinstance(update, Refusal) or not (
                 proved and self._services.take(asker, signature, known, update, judged)
             ):
-                judged(self._verify_sig0(signature, tried, update, asker, now), None)
+                judged(self._verify_sig0(signature, tried, update, asker, now, hopeless=hopeless), None)
             return
         self._admit(wire, asker, signature, credential, update, reply, None)
 
@@ -296,11 +293,13 @@ class Updates:
         update: Update | Refusal,
         asker: Asker,
         now: int,
+        *,
+        hopeless: bool,
     ) -> Credential | Refusal:
-        """Do the cheap checks, then spend from the budget, then verify.
+        """Do the cheap checks, then verify if there is a budget for it; all but who gains by it have spent.
 
         That order keeps the costly step for those who could gain by it (CVE-2024-1975). What a key may do is told
-        to nobody but its holder, so who has no right in the zone is verified too, and gets nothing back.
+        to nobody but its holder, so who has no right in the zone is verified too, and pays.
         """
         if not tried:
             return sig0.unknown_key(signature)
@@ -315,13 +314,19 @@ class Updates:
         if self._batches.is_full(tried[0].id):
             return verdicts.SERVER_BUSY
         moment, proved = self._clock(), is_proved(asker)
-        if not self._budget.spend(signature.signer, asker.source, moment, proved=proved):
+        if hopeless or (proved and not self._budget.could_spend(signature.signer, asker.source, moment, proved=True)):
             return verdicts.SIG0_RATIONED
-        checked = sig0.verify(signature, tried)
+        good = False
+        try:
+            checked = sig0.verify(signature, tried)
+            good = isinstance(checked, Credential) and not all(refusals)
+        finally:
+            if good:
+                self._budget.remember(signature.signer, asker.source, moment)
+            else:
+                self._budget.spend(signature.signer, asker.source, moment, proved=proved)
         if isinstance(checked, Refusal):
             self._heard(asker.source, False)
-        elif not all(refusals):
-            self._budget.refund(signature.signer, asker.source, moment, proved=proved)
         return checked
 
     def _is_hopeless(self, signature: Sig0Record, tried: tuple[Credential, ...], asker: Asker) -> bool:
