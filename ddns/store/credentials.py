@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 from psycopg import AsyncConnection
-from psycopg.adapt import Transformer
+from psycopg.pq.abc import PGresult
 
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant, Secret
 from ddns.dns import names
@@ -16,6 +17,7 @@ from ddns.store import grants as stored_grants
 from ddns.store.line import Line, Statement
 from ddns.store.packing import bigints, integers, octets, texts
 from ddns.store.pool import rows
+from ddns.store.unpacking import unpacked
 
 OpenSecret = Callable[[Name, bytes], Secret]
 
@@ -56,10 +58,11 @@ class Stamped:
         return self._zones.get(zone, self.credential)
 
 
-_SELECT = f"""
-SELECT credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
+_COLUMNS = """credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
        credentials.public, credentials.secret, credentials.home, credentials.invitation, credentials.assurance,
-       credentials.xmin::text, grants.credential,
+       credentials.xmin::text"""
+_SELECT = f"""
+SELECT {_COLUMNS}, grants.credential,
        {stored_grants.COLUMNS}
 FROM credentials
 LEFT JOIN grants ON grants.credential = credentials.id
@@ -74,18 +77,19 @@ def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) 
     last: Sequence[Any] | None = None
     for row in rows:
         if last is not None and row[0] != last[0]:
-            out.append(_credential(last, granted, open_secret))
+            out.append(_credential(names.from_order_key(last[1]), last, tuple(granted), open_secret))
             granted = []
         last = row
         if row[_OWN + 1] is not None:
             granted.append(stored_grants.from_row(row[_OWN + 2 :]))
     if last is not None:
-        out.append(_credential(last, granted, open_secret))
+        out.append(_credential(names.from_order_key(last[1]), last, tuple(granted), open_secret))
     return out
 
 
-def _credential(row: Sequence[Any], granted: Iterable[Grant], open_secret: OpenSecret | None) -> Credential:
-    name = names.from_order_key(row[1])
+def _credential(
+    name: Name, row: Sequence[Any], granted: tuple[Grant, ...], open_secret: OpenSecret | None
+) -> Credential:
     sealed = row[6]
     return Credential(
         id=row[0],
@@ -98,7 +102,7 @@ def _credential(row: Sequence[Any], granted: Iterable[Grant], open_secret: OpenS
         home=row[7],
         invitation=row[8],
         assurance=row[9],
-        grants=tuple(granted),
+        grants=granted,
     )
 
 
@@ -126,37 +130,53 @@ async def stamped(
         prepare=True,
         binary=True,
     )
-    return _stamped(await cursor.fetchall(), open_secret)
+    read = await cursor.fetchall()
+    stamps = {row[0]: row[_OWN] for row in read}
+    return _by_name([Stamped(one, stamps[one.id]) for one in _credentials(read, open_secret)])
 
 
-def _stamped(rows: Sequence[Sequence[Any]], open_secret: OpenSecret) -> dict[Name, tuple[Stamped, ...]]:
-    """Return *rows* of `_SELECT` as values by name."""
-    stamps = {row[0]: row[_OWN] for row in rows}
-    found: dict[Name, list[Stamped]] = {}
-    for one in _credentials(rows, open_secret):
-        found.setdefault(one.name, []).append(Stamped(one, stamps[one.id]))
-    return {name: tuple(credentials) for name, credentials in found.items()}
+def _by_name(read: Iterable[Stamped]) -> dict[Name, tuple[Stamped, ...]]:
+    found: dict[Name, tuple[Stamped, ...]] = {}
+    for one in read:
+        name = one.credential.name
+        found[name] = (*found[name], one) if name in found else (one,)
+    return found
 
 
 _ASK_STAMPED = Statement(
     b"stamped",
-    f"{_SELECT}WHERE credentials.name = ANY ($1) AND credentials.revoked_at IS NULL "
-    "ORDER BY credentials.id, grants.id".encode(),
+    f"""
+    SELECT ROW({_COLUMNS}, ARRAY(
+        SELECT ROW({stored_grants.COLUMNS}) FROM grants WHERE grants.credential = credentials.id
+    ))
+    FROM credentials WHERE credentials.name = ANY ($1) AND credentials.revoked_at IS NULL
+    """.encode(),  # noqa: S608 - constants
     ("bytea[]",),
 )
+_STAMPED = b"qnttibbqqtt(" + stored_grants.KINDS + b")"
+_STAMP, _GRANTS = 10, 11  # their places in such a row
 
 
 async def ask_stamped(line: Line, wanted: Iterable[Name], open_secret: OpenSecret) -> dict[Name, tuple[Stamped, ...]]:
     """Return what `stamped` returns, asked over *line*: a third of the work, for who asks all day long."""
-    result = await line.ask(_ASK_STAMPED, [octets([names.order_key(name) for name in wanted])])
-    reader = Transformer()
-    reader.set_pgresult(result)
-    return _stamped(reader.load_rows(0, result.ntuples, tuple), open_secret)
+    key = names.order_key
+    result = await line.ask(_ASK_STAMPED, [octets([key(name) for name in wanted])])
+    read = unpacked(_STAMPED, _cells(result))
+    read.sort(key=itemgetter(0))
+    granted = stored_grants.from_rows
+    return _by_name(
+        [Stamped(_credential(row[1], row, granted(row[_GRANTS]), open_secret), row[_STAMP]) for row in read]
+    )
+
+
+def _cells(result: PGresult) -> list[bytes | None]:
+    cell = result.get_value
+    return [cell(at, 0) for at in range(result.ntuples)]
 
 
 _ASK_PAGE = Statement(
     b"keys_ahead",
-    b"SELECT id, name FROM credentials WHERE id < $1 AND home IS NOT NULL AND revoked_at IS NULL "
+    b"SELECT ROW(id, name) FROM credentials WHERE id < $1 AND home IS NOT NULL AND revoked_at IS NULL "
     b"ORDER BY id DESC LIMIT $2",
     ("int8", "int8"),
 )
@@ -166,9 +186,7 @@ _LAST = 2**63 - 1
 async def ask_page(line: Line, before: int | None, most: int) -> list[tuple[int, Name]]:
     """Return ids and names of the *most* newest live keys of homes whose id is less than *before*; None: of all."""
     result = await line.ask(_ASK_PAGE, [_LAST if before is None else before, most])
-    reader = Transformer()
-    reader.set_pgresult(result)
-    return [(row[0], names.from_order_key(row[1])) for row in reader.load_rows(0, result.ntuples, tuple)]
+    return [(row[0], row[1]) for row in unpacked(b"qn", _cells(result))]
 
 
 async def by_ids(
