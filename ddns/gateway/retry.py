@@ -1,4 +1,4 @@
-"""When to ask again: after two seconds or a little more, then after twice that, and so on up to some minutes.
+"""When to ask again: after a second or a little more, then after twice that, and so on up to some minutes.
 
 Law: no wait is exact, the first neither, so that many homes that lost their power or their registry together do not
 come back in step; and a request that is asked again for longer than a signature is fresh is signed anew.
@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-# Seconds at least. RFC 8961 §4 has 1 where nothing is known of the way; but a registry to which a whole country comes
-# back answers late and not never, and who asks again meanwhile only makes it later.
-FIRST_WAIT = 2.0
+FIRST_WAIT = 1.0  # seconds at least; RFC 8961 §4 has no less where nothing is known of the way
 LONGEST_WAIT = 300.0  # seconds at least
 JITTER = 0.5  # a wait is lengthened by up to this part of itself
-BY_STREAM, STREAMS_EVERY = 2, 6  # the try that goes by TCP, counted from 0, and how many later the next one does
+BY_STREAM, STREAMS_EVERY = 3, 6  # the try that goes by TCP, counted from 0, and how many later the next one does
 SIGN_ANEW = 60.0  # seconds after which the same wish is signed again: a SIG(0) of ours is good for 300
 
 
