@@ -223,7 +223,8 @@ class Admission:
         ready = self._ready
         while (begun or proved or first) and clock() < end and ready():
             if begun:
-                begun.popleft()()
+                begun.popleft()()  # before any is begun: so they are no more than keys that may be looked up at a time
+                continue
             for queue in (proved, first):
                 if queue:
                     message = queue.take()
