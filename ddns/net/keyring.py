@@ -49,6 +49,7 @@ class Keyring:
         self._waiting = 0
         self._task: asyncio.Task[None] | None = None
         self._generation = 0
+        self._forgotten = 0  # times that it was everything
         self._emptied: float | None = None
 
     def find(self, name: Name, found: Found, *, proved: bool = True) -> bool:
@@ -83,6 +84,7 @@ class Keyring:
         """Drop what is known of *name*, or everything."""
         self._generation += 1
         if name is None:
+            self._forgotten += 1
             self._kept.clear()
             self._stamped.clear()
             self._unknown.clear()
@@ -95,9 +97,9 @@ class Keyring:
 
         *missed*: changes may not have been told of meanwhile, so everything may be.
         """
-        if self._emptied is None and not missed:
+        if self._emptied is None:
             self._emptied = now
-        if not missed and self._emptied is not None and 0 <= now - self._emptied < KEPT_FOR:
+        if not missed and 0 <= now - self._emptied < KEPT_FOR:
             return False
         self._emptied = now
         self.forget(None)
@@ -106,11 +108,13 @@ class Keyring:
     async def read_ahead(self, most: int) -> None:
         """Read the keys of homes before anybody asks, the newest first, until *most* names are kept.
 
-        A gateway that comes back after a power cut is then known at once. Whoever asks meanwhile goes first.
+        A gateway that comes back after a power cut is then known at once. Whoever asks meanwhile goes first. It ends
+        where everything is forgotten, as with each batch of an import: what was read would have been read for nobody.
         """
         most = min(most, self._most)
         before: int | None = None
-        while len(self._kept) < most:
+        forgotten = self._forgotten
+        while len(self._kept) < most and forgotten == self._forgotten:
             await asyncio.sleep(AHEAD_PAUSE)
             if self._task is not None:
                 continue

@@ -97,6 +97,22 @@ async def test_what_is_read_while_keys_change_is_read_again(names, line):
     assert asked.count(b"stamped") == 3
 
 
+async def test_it_ends_where_everything_is_forgotten(names, line):
+    """As with each batch of an import: else all would be read again and again."""
+    keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
+    ask = line.ask
+
+    async def meddling(statement, parameters):
+        result = await ask(statement, parameters)
+        keyring.forget(None)
+        return result
+
+    line.ask = meddling
+    await keyring.read_ahead(1000)
+
+    assert not any(map(keyring.knows, names))
+
+
 async def test_a_database_that_is_away_is_asked_when_the_keys_are_needed(line, names):
     keyring = Keyring(Line("host=/nowhere", "ddns_server"), Sealer(bytes(32)), 1000, 10)
 
