@@ -6,18 +6,6 @@
 #include "native.h"
 
 #define TOGETHER 64 /* answers sent by one system call */
-#define CONTROL_SIZE CMSG_SPACE(sizeof(struct in6_pktinfo))
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-union control {
-    struct cmsghdr aligned;
-    uint8_t octets[CONTROL_SIZE];
-};
 
 struct parcel {
     struct iovec part;
@@ -90,15 +78,19 @@ static bool address_parcel(PyObject *item, struct parcel *parcel, struct msghdr 
     return true;
 }
 
-/* Send *count* of *go*. One that cannot be sent is lost, as are the rest where there is no room: all are asked for again. */
-static void send_together(int fd, struct mmsghdr *go, size_t count) {
-    for (size_t done = 0; done < count;) {
+bool send_all(int fd, struct mmsghdr *go, size_t count) {
+    size_t done = 0;
+    while (done < count) {
         int sent = sendmmsg(fd, go + done, (unsigned int)(count - done), MSG_DONTWAIT);
-        if (sent <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
-            return;
+        if (sent > 0) {
+            done += (size_t)sent;
+        } else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
+            return false;
+        } else {
+            done++; /* this one cannot be sent: its port is 0, there is no way to it, a filter says no */
         }
-        done += sent > 0 ? (size_t)sent : 1;
     }
+    return true;
 }
 
 PyObject *send_many(PyObject *answerer, PyObject *args) {
@@ -116,7 +108,7 @@ PyObject *send_many(PyObject *answerer, PyObject *args) {
             go[count].msg_len = 0;
             count += address_parcel(PyList_GET_ITEM(items, at++), &parcels[count], &go[count].msg_hdr);
         }
-        send_together(fd, go, count);
+        (void)send_all(fd, go, count);
     }
     Py_RETURN_NONE;
 }

@@ -1,7 +1,7 @@
 /* The native helpers of reading and writing octets: what their twins in ddns do in Python, in C.
  *
- * They hold no data and call no Python code but the constructors of values that they are given. What they do not fully understand they leave to their twins in Python,
- * which say what is wrong with it: None says so everywhere.
+ * They hold no data and call no Python code but the constructors of values that they are given. What they do not fully
+ * understand they leave to their twins in Python, which say what is wrong with it: None says so everywhere.
  *
  * names.c   names of messages       walk.c     records of messages    signed.c   TSIG and SIG(0)
  * request.c updates as values       served.c   RRsets in memory       rows.c     rows to Postgres

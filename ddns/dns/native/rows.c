@@ -33,6 +33,17 @@ static void put_head(struct out *out, uint32_t oid, size_t length) {
     put_number(out, length, 4);
 }
 
+/* Put the head of an array of *count* elements of the type *oid*, of one dimension, or of none where there are none. */
+static void put_array_head(struct out *out, uint32_t oid, Py_ssize_t count) {
+    put_number(out, count > 0, 4); /* dimensions */
+    put_number(out, 0, 4);         /* no NULL */
+    put_number(out, oid, 4);
+    if (count > 0) {
+        put_number(out, (uint64_t)count, 4);
+        put_number(out, 1, 4); /* where it begins to count */
+    }
+}
+
 /* Put a bytea[]. Return false where *values* is no tuple of bytes. */
 static bool put_list(struct out *out, PyObject *values) {
     if (!PyTuple_CheckExact(values)) {
@@ -48,13 +59,7 @@ static bool put_list(struct out *out, PyObject *values) {
         size += 4 + (size_t)PyBytes_GET_SIZE(value);
     }
     put_head(out, BYTEAS, size);
-    put_number(out, count > 0, 4); /* dimensions */
-    put_number(out, 0, 4);         /* no NULL */
-    put_number(out, BYTEA, 4);
-    if (count > 0) {
-        put_number(out, (uint64_t)count, 4);
-        put_number(out, 1, 4); /* where it begins to count */
-    }
+    put_array_head(out, BYTEA, count);
     for (Py_ssize_t index = 0; index < count; index++) {
         PyObject *value = PyTuple_GET_ITEM(values, index);
         put_number(out, (uint64_t)PyBytes_GET_SIZE(value), 4);
@@ -166,14 +171,7 @@ static bool put_rows(struct out *out, const char *kinds, Py_ssize_t columns, PyO
 
 /* Put an array of a composite type with the oid *element*. Return false where the rows are not of their kinds. */
 static bool put_array(struct out *out, uint32_t element, const char *kinds, Py_ssize_t columns, PyObject *rows) {
-    Py_ssize_t count = PyList_GET_SIZE(rows);
-    put_number(out, count > 0, 4); /* dimensions */
-    put_number(out, 0, 4);         /* no NULL */
-    put_number(out, element, 4);
-    if (count > 0) {
-        put_number(out, (uint64_t)count, 4);
-        put_number(out, 1, 4); /* where it begins to count */
-    }
+    put_array_head(out, element, PyList_GET_SIZE(rows));
     return put_rows(out, kinds, columns, rows);
 }
 
