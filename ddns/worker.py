@@ -379,7 +379,7 @@ class Worker:
 
         def loaded(done: bool | None) -> None:
             # A question may cross several zones (CNAME); each is loaded once, or its parts one after the other.
-            known = self._answerer.lookup(wire) if done and (self._table.is_plain(wire) or not wire[11]) else None
+            known = self._answerer.lookup(wire) if done and self._table.is_plain(wire) else None
             if known is not None:
                 reply(known)
             elif done is None:

@@ -91,6 +91,6 @@ class Cold:
     def _answer(self, wire: bytes, source: str) -> bytes | None:
         """Return the answer where the short way has it: to a question that is plain or holds a cookie and no more."""
         cookied = self._cookied
-        if cookied is None or self._table.is_plain(wire) or not wire[11]:
+        if cookied is None or self._table.is_plain(wire):
             return self._lookup(wire)
         return cookied.answer(wire, source, int(self._clock()))

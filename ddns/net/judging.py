@@ -21,6 +21,7 @@ from ddns.homes import leases as leasing
 from ddns.net.answers import Answer
 from ddns.signing.publish import Published, ZoneStep
 from ddns.store import journal, requests
+from ddns.store.standing import Shown
 from ddns.store.zones import Zone
 from ddns.zone import update as updates
 from ddns.zone.changes import ChangeSet
@@ -68,7 +69,6 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 Found = dict[tuple[int, Name], tuple[RRset, ...]]
-Shown = dict[tuple[int, Name], tuple[SignedRRset, ...]]
 
 
 class ZoneWork:

@@ -26,7 +26,6 @@ from ddns.dns.records import RRset, SignedRRset, soa_serial
 from ddns.net.judging import (
     Committed,
     Found,
-    Shown,
     Verified,
     ZoneWork,
     done_by,
@@ -40,7 +39,7 @@ from ddns.signing.publish import Published, sign
 from ddns.store import standing, unchanged
 from ddns.store.credentials import Stamped
 from ddns.store.line import Line, NotSent
-from ddns.store.standing import Standing
+from ddns.store.standing import Shown, Standing
 from ddns.store.zones import Zone
 from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits

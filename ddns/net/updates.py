@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 from twisted.logger import Logger
 
@@ -178,32 +179,18 @@ class Updates:
                 return
             if pays and known:
                 self._strangers.give_back(None)  # only names that nobody has are to be scarce
+            verify = partial(self._verify, wire, asker, signature, known, reply)
             if waits:
                 # Hundreds may have been looked up together: each takes its turn, and questions come in between.
-                self._go_on(asker, lambda: self._verify_late(wire, asker, signature, known, reply))
+                self._go_on(asker, partial(_late, verify, wire, asker, reply))
             else:
-                self._verify(wire, asker, signature, known, reply)
+                verify()
 
         waits = False
         if self._keyring.find(name, found, proved=proved):
             waits = True
         else:
             reply(answered(wire, BUSY, None, self._options, asker))
-
-    def _verify_late(
-        self,
-        wire: bytes,
-        asker: Asker,
-        signature: TsigRecord | Sig0Record,
-        known: tuple[Credential, ...],
-        reply: Reply,
-    ) -> None:
-        """Go on with an update whose key is *known* by now."""
-        try:
-            self._verify(wire, asker, signature, known, reply)
-        except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
-            log.failure("update.failed source={source}", source=asker.source)
-            reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def _refuse_unsigned(self, wire: bytes, refusal: Refusal, asker: Asker, reply: Reply) -> None:
         update = parse(wire, self._limits) if refusal.rcode == Rcode.REFUSED else None
@@ -401,3 +388,12 @@ class Updates:
             untold=self._untold,
         )
         self._untold = 0
+
+
+def _late(verify: Callable[[], None], wire: bytes, asker: Asker, reply: Reply) -> None:
+    """Go on with an update whose key is known by now."""
+    try:
+        verify()
+    except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
+        log.failure("update.failed source={source}", source=asker.source)
+        reply(wires.error_reply(wire, Rcode.SERVFAIL))
