@@ -17,13 +17,15 @@ from typing import Any, TypeVar
 from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred
 
+from ddns.turns import Loop
+
 _T = TypeVar("_T")
 
 
 def _install() -> asyncio.AbstractEventLoop:
     installed = sys.modules.get("twisted.internet.reactor")
     if installed is None:
-        fresh = asyncio.new_event_loop()
+        fresh = Loop()
         asyncio.set_event_loop(fresh)
         asyncioreactor.install(fresh)  # type: ignore[no-untyped-call]
         return fresh

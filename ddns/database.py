@@ -10,14 +10,14 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from ddns import schema
-from ddns.postgres import OWNER, DatabaseInUse, DatabaseProblem, LocalPostgres, running, socket_dsn
+from ddns.postgres import OWNER, SAFE, DatabaseInUse, DatabaseProblem, LocalPostgres, running, socket_dsn
 
 __all__ = ["OWNER_ROLE", "Database", "DatabaseProblem", "default_state", "find_state", "open_database", "secrets_key"]
 
@@ -61,11 +61,13 @@ def find_state(state: Path | None) -> Path:
 
 
 @contextmanager
-def open_database(dsn: str | None, state: Path | None, *, serve: bool = False) -> Iterator[Database]:
+def open_database(
+    dsn: str | None, state: Path | None, *, serve: bool = False, settings: Mapping[str, str] = SAFE
+) -> Iterator[Database]:
     """Open the database for the time of a command; *serve*: bring the schema of a DSN up to date, own the embedded one.
 
-    A command uses the embedded Postgres that runs, or starts it; a server waits for commands to end, and is
-    refused where another server runs. Raises `DatabaseProblem`.
+    A command uses the embedded Postgres that runs, or starts it; a server waits for commands to end, starts it with
+    *settings*, and is refused where another server runs. Raises `DatabaseProblem`.
     """
     folder = find_state(state)
     dsn = dsn or os.environ.get("DDNS_DSN") or None
@@ -74,7 +76,7 @@ def open_database(dsn: str | None, state: Path | None, *, serve: bool = False) -
         yield Database(lambda _role: dsn, folder, embedded=False, owned=False)
         return
     if serve:
-        served = LocalPostgres(folder).start(PATIENCE)
+        served = LocalPostgres(folder, settings).start(PATIENCE)
         try:
             yield _owned(served)
         finally:

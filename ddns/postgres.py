@@ -26,7 +26,17 @@ from psycopg.conninfo import make_conninfo
 
 from ddns.postgres_binaries import DatabaseProblem, Runner, choose_runner, find, run_as
 
-__all__ = ["FAST", "OWNER", "SAFE", "DatabaseInUse", "DatabaseProblem", "LocalPostgres", "running", "socket_dsn"]
+__all__ = [
+    "FAST",
+    "OWNER",
+    "SAFE",
+    "DatabaseInUse",
+    "DatabaseProblem",
+    "LocalPostgres",
+    "running",
+    "sized",
+    "socket_dsn",
+]
 
 OWNER = "ddns_owner"  # the cluster's first user: migrates, owns the tables
 DATABASE = "ddns"
@@ -44,7 +54,7 @@ SAFE: Mapping[str, str] = {
     "max_connections": "100",
     "shared_buffers": "128MB",
     "min_wal_size": "256MB",
-    "max_wal_size": "1GB",
+    "max_wal_size": "4096MB",
     "checkpoint_timeout": "15min",
     "autovacuum_naptime": "15s",
     "jit": "off",
@@ -76,6 +86,11 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 class DatabaseInUse(DatabaseProblem):
     """An embedded Postgres that another process owns."""
+
+
+def sized(memory_mib: int, log_mib: int) -> Mapping[str, str]:
+    """Return the settings of a server that keeps *memory_mib* MiB of pages and gathers *log_mib* MiB of log."""
+    return {**SAFE, "shared_buffers": f"{memory_mib}MB", "max_wal_size": f"{log_mib}MB"}
 
 
 def running(state: Path) -> Path | None:

@@ -51,7 +51,7 @@ class Service:
         """Return the words that run the signer; its DSN goes by the environment, where other users cannot read it."""
         return [
             "run", "--socket", str(self.signer_socket), "--master-key", str(self._database.state / "signer.key"),
-            "--editions", str(self._settings.transfer.editions),
+            "--editions", str(self._settings.transfer.editions), "--keys", str(self._settings.signer.keys),
         ]  # fmt: skip
 
     @property

@@ -67,6 +67,19 @@ class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(description="The folder of the embedded database and of key files; empty: in the user's state folder."),
     ] = ""
+    memory_mib: Annotated[
+        int, Meta(ge=16, le=65_536, description="MiB that the embedded database keeps of its pages (shared_buffers).")
+    ] = 128
+    log_mib: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=1_048_576,
+            description="MiB of log that the embedded database gathers on disk before it writes its pages out "
+            "(max_wal_size). Where a million homes change within minutes, 16384 spares it to log their pages whole "
+            "again and again.",
+        ),
+    ] = 4096
 
 
 class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +92,12 @@ class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float,
         Meta(ge=0.01, le=60, description="Seconds that an update waits for its signatures before it is kept unsigned."),
     ] = 1.0
+    keys: Annotated[
+        int,
+        Meta(
+            ge=1, description="Zones whose opened keys the signer remembers, some 3.5 KiB each; others are read anew."
+        ),
+    ] = 20_000
 
 
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +114,9 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zones: Annotated[
         int,
         Meta(
-            ge=0, description="Zones loaded ahead at the start, as far as there is room; others when first asked for."
+            ge=0,
+            description="Zones loaded ahead at the start, as far as there is room, and homes whose keys are; "
+            "others when first asked for.",
         ),
     ] = 20_000
     answers: Annotated[int, Meta(ge=1000, description="Ready answers kept at most; about half a KiB each.")] = 500_000

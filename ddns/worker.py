@@ -50,11 +50,13 @@ from ddns.dns.codes import HEADER_SIZE, Opcode, Rcode
 from ddns.net import edns, udp
 from ddns.net.admission import Admission, AdmissionLimits
 from ddns.net.batches import UpdateLimits
+from ddns.net.cold import Cold
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.net.keeper import Keeper
 from ddns.net.keyring import Keyring
+from ddns.net.outbox import Outbox
 from ddns.net.pins import Pins, Publishing
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
@@ -72,11 +74,13 @@ from ddns.store.pool import Pool
 from ddns.transfers.limits import TransferLimits
 from ddns.transfers.notifier import Notifier
 from ddns.transfers.transfers import Transfers
+from ddns.turns import watch
 from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.worker")
 
-GC_YOUNG = 200_000  # objects made before the collector looks; few of ours are in cycles, most are gone by then
+GC_YOUNG = 5_000  # objects made before the collector looks at them: some three milliseconds; few are in cycles
+GC_OLDER = 2_500  # times that it does before it looks at those that were still there: a tenth of a second and more
 MOST_TURNS = 32  # times that one question waits for something to be read
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
 
@@ -120,7 +124,6 @@ class Worker:
         options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
         self._table = Table(config.table_entries, options.report, config.memory)
         self._responder = Responder(self._table, options)
-        self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies)
         self._subscriber = Subscriber(self._table, self._pool, config.warm)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
         self._key_line = Line(config.dsn, "ddns_server")
@@ -135,12 +138,20 @@ class Worker:
         self._rrl = Rrl(config.rrl, options.cookies)
         self._report = Report(self._rrl.counters, reactor().callLater)
         self._answerer = hot.answerer(self._table, self._rrl)
+        lookup = self._answerer.lookup
+        self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies, lookup)
+        self._cold = Cold(
+            self._table, self._subscriber, lambda: self._subscriber.register.is_complete, lookup, self._cookied,
+            time.time, self._serve_udp,
+        )  # fmt: skip
         self._admission = Admission(
             self._update, config.admission, options.cookies, time.time, reactor().callLater, time.thread_time,
             lambda: self._updates.has_room(),  # noqa: PLW0108 - it is made below
+            self._keyring.has_room,
         )  # fmt: skip
         self._line = Line(config.dsn, "ddns_server")
         follower = secrets.randbits(63)
+        self._outbox = Outbox()
         self._updates = Updates(
             pool=self._pool,
             table=self._table,
@@ -157,6 +168,8 @@ class Worker:
             line=self._line,
             follower=follower,
             afterwards=self._admission.afterwards,
+            together=self._outbox.together,
+            go_on=self._admission.go_on,
         )
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
@@ -185,6 +198,7 @@ class Worker:
             follower=follower,
         )
         self._listening: list[Any] = []
+        self._ahead: asyncio.Task[None] | None = None
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
         self._streams = Streams(reactor())
         self._encrypted = config.certificate and Encrypted(
@@ -205,7 +219,8 @@ class Worker:
             yield Keeper(f"KEY of {config.name}", lambda: identity.public, publish, self._pool, self._subscriber)
 
     async def _resync(self, missed: bool) -> None:
-        self._keyring.compare(time.monotonic(), missed=missed)
+        if self._keyring.compare(time.monotonic(), missed=missed):
+            self._read_keys_ahead()
         await self._subscriber.resync()
 
     async def start(self) -> None:
@@ -228,8 +243,14 @@ class Worker:
         os.write(1, b"ready\n")
         log.info("worker.ready zones={zones} twin={twin}", zones=len(self._table.zone_ids()), twin=hot.TWIN)
         await self._subscriber.warm_up()
+        self._read_keys_ahead()
         # What has been loaded stays: the collector need not look through it again and again while somebody waits.
         gc.freeze()
+
+    def _read_keys_ahead(self) -> None:
+        """Have keys read ahead, unless that is being done."""
+        if self._ahead is None or self._ahead.done():
+            self._ahead = asyncio.ensure_future(self._keyring.read_ahead(self._config.warm))
 
     def _listen(self) -> None:
         for inherited in self._config.sockets:
@@ -238,9 +259,10 @@ class Worker:
             if inherited.kind != "dns" and self._encrypted:
                 self._encrypted.listen(inherited.kind, sock, self._serve_stream, self._serve_counted)
             elif sock.type == socket.SOCK_DGRAM:
-                reader = udp.reader(sock, self._answerer, self._serve_udp, self._rrl, self._admission)
+                reader = udp.reader(sock, self._answerer, self._cold.take, self._rrl, self._admission)
+                reader.outbox = self._outbox
                 # Not by the reactor, whose log context costs as much as a few answers, each time.
-                loop.add_reader(reader.fileno(), reader.doRead)
+                watch(loop, reader.fileno(), reader.doRead)
                 self._listening.append(reader)
             else:
                 serve = functools.partial(self._serve_stream, Transport.TCP)
@@ -271,6 +293,9 @@ class Worker:
         await self._subscriber.close()
         await self._signer.close()
         self._line.close()
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
         self._key_line.close()
         await self._pool.close()
         self._report.close()
@@ -309,7 +334,7 @@ class Worker:
         if wire[2] & 0x80 or self._subscriber.register.is_settled(name):
             return False
 
-        def settled(done: bool) -> None:
+        def settled(done: bool | None) -> None:
             if done:
                 serve(wire, asker, reply)
             else:
@@ -352,11 +377,13 @@ class Worker:
                 reply(b"")
             return
 
-        def loaded(done: bool) -> None:
+        def loaded(done: bool | None) -> None:
             # A question may cross several zones (CNAME); each is loaded once, or its parts one after the other.
-            known = self._answerer.lookup(wire) if done and (self._table.is_plain(wire) or not wire[11]) else None
+            known = self._answerer.lookup(wire) if done and self._table.is_plain(wire) else None
             if known is not None:
                 reply(known)
+            elif done is None:
+                self._turn_away(wire, asker, reply)
             elif done and turn < MOST_TURNS:
                 self._answer(wire, reply, asker, turn + 1)
             else:
@@ -413,7 +440,7 @@ def run(config: WorkerConfig) -> None:
 def main() -> None:
     """Read the configuration from stdin and serve."""
     asyncio.set_event_loop(loop)
-    gc.set_threshold(GC_YOUNG, 20, 50)
+    gc.set_threshold(GC_YOUNG, GC_OLDER, 50)
     run(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerConfig))
 
 

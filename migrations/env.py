@@ -14,6 +14,9 @@ def run() -> None:
     # Waiting for another process that migrates is right, however long it takes: it does our work.
     connection.exec_driver_sql(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
     connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    # Functions keep the path with which they are made. Who may call one that has its owner's rights may also make
+    # temporary tables, and whatever runs when they are written: those are looked at last, and not first.
+    connection.exec_driver_sql("SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', false)")
     connection.commit()
     try:
         context.configure(connection=connection, target_metadata=None, transaction_per_migration=True)
@@ -23,6 +26,7 @@ def run() -> None:
         connection.rollback()
         connection.exec_driver_sql(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})")
         connection.exec_driver_sql("RESET lock_timeout")
+        connection.exec_driver_sql("RESET search_path")
         connection.commit()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,7 +92,10 @@ class Worker:
             clock=lambda: self.now,
             line=line,
             follower=FOLLOWER,
+            together=self._together,
         )
+        self.gave_together: list[int] = []
+        self._gave = 0
 
     async def open(self, *ids: int) -> None:
         await self.pool.open()
@@ -109,10 +114,21 @@ class Worker:
         waiting = []
         for wire in messages:
             replied = loop.create_future()
-            self.updates.receive(wire, Asker(Transport.TCP, "192.0.2.1"), replied.set_result)
+            self.updates.receive(wire, Asker(Transport.TCP, "192.0.2.1"), functools.partial(self._hear, replied))
             waiting.append(replied)
         async with asyncio.timeout(20):
             return list(await asyncio.gather(*waiting))
+
+    def _hear(self, replied: asyncio.Future[bytes], octets: bytes) -> None:
+        self._gave += 1
+        replied.set_result(octets)
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """Count the answers that are given meanwhile."""
+        before = self._gave
+        yield
+        self.gave_together.append(self._gave - before)
 
     async def close(self) -> None:
         await self.updates.close()

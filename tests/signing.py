@@ -29,6 +29,7 @@ from ddns.zone.edition import Edition
 from ddns.zone.jobs import Node, SignedJob, SignJob
 from zone_signer import plan as plans
 from zone_signer.keyring import KeyRing
+from zone_signer.lookup import Lookup
 from zone_signer.policy import Policy
 from zone_signer.service import Service
 from zone_signer.signer import Signer
@@ -237,7 +238,8 @@ class Running:
         self.ring = KeyRing(vault())
         self.path = folder / "signer.sock"
         self.pool = CountingPool(dsn_for("zone_signer"), "zone_signer", 2)
-        self.service = Service(self.path, Signer(self.ring, self.pool, POLICY, lambda: self.now))
+        self.lookup = Lookup(dsn_for("zone_signer"), "zone_signer")
+        self.service = Service(self.path, Signer(self.ring, self.pool, POLICY, lambda: self.now, self.lookup))
         self.worker = Worker(dsn_for("zone_signer"), self.ring, POLICY, lambda: self.now)
         self.client = SignerClient(self.path, 20.0)
 
@@ -249,6 +251,7 @@ class Running:
     async def __aexit__(self, *_: object) -> None:
         await self.client.close()
         await self.service.close()
+        self.lookup.close()
         await self.pool.close()
 
     async def update(self, conn: Connection, zone: int, after: Content) -> SignedJob:

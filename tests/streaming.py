@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
 import time
 from typing import Any
 
+from arriving import PATIENCE, Probe
 from asking import UDP, query
 from published import image
 from twins import answerer
@@ -22,7 +24,6 @@ from ddns.net.tcp import TcpListener
 
 MESSAGE = bytes(12) + b"question"  # nobody knows what to say to that
 KNOWN = query("www.example.", flags=0)
-PATIENCE = 10.0  # seconds until a test gives up
 
 TABLE = Table()
 TABLE.install(image("$TTL 300\n@ SOA ns1 admin 1 7200 3600 1209600 60\n@ NS ns1\nwww A 192.0.2.1\n", "example."))
@@ -38,7 +39,9 @@ class Client:
 
     def __init__(self, server: Server, host: str, **options: int) -> None:
         self.server = server
+        self.heard = b""
         self.socket = socket.socket()
+        server.clients.append(self)  # which closes the socket, whatever becomes of the rest here
         for option, value in options.items():
             self.socket.setsockopt(socket.SOL_SOCKET, getattr(socket, option), value)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,11 +52,11 @@ class Client:
         self.socket.setblocking(False)
         server.until(lambda: set(seats) - before or self.closed)
         self.ours = next((seat.connection for seat in set(seats) - before), None)
-        self.heard = b""
 
     @property
     def closed(self) -> bool:
         """Tell whether our side has ended."""
+        self.server.probe.arrived()
         try:
             return not self.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -102,13 +105,18 @@ class Server:
         self.clock = Clock()
         self.taken: list[tuple[bytes, Any]] = []
         self.connections = Connections(ConnectionLimits(**limits), self.clock)
-        self.streams = Streams(self.clock)
-        sock = socket.create_server(("127.0.0.1", 0))
-        sock.setblocking(False)
-        self.address = sock.getsockname()
-        framer = answerer(twin, TABLE, Rrl(RrlLimits()))
-        self.listener = listener(sock, framer, self.serve, self.connections, self.streams)
         self.clients: list[Client] = []
+        framer = answerer(twin, TABLE, Rrl(RrlLimits()))
+        with contextlib.ExitStack() as opened:
+            self.streams = Streams(self.clock)
+            opened.callback(self.streams.connectionLost, None)
+            self.probe = Probe()
+            opened.callback(self.probe.close)
+            sock = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+            sock.setblocking(False)
+            self.address = sock.getsockname()
+            self.listener = listener(sock, framer, self.serve, self.connections, self.streams)
+            opened.pop_all()
 
     def serve(self, wire: bytes, source: str, reply: Any) -> None:
         assert source.startswith("127.")
@@ -117,13 +125,14 @@ class Server:
     def connect(self, host: str = "127.0.0.1", **options: int) -> Client | None:
         """Return the client at *host*; None where there was no seat for it."""
         client = Client(self, host, **options)
-        self.clients.append(client)
         return None if client.ours is None else client
 
     def turn(self) -> None:
-        """Serve what has come."""
+        """Serve what has come; what was answered is there then."""
+        self.probe.arrived()
         while select.select([self.streams], [], [], 0.005)[0]:
             self.streams.doRead()
+            self.probe.arrived()
 
     def until(self, condition: Any) -> None:
         """Serve until *condition* is true."""
@@ -136,5 +145,6 @@ class Server:
     def end(self) -> None:
         self.streams.connectionLost(None)
         self.listener.close()
+        self.probe.close()
         for client in self.clients:
             client.socket.close()

@@ -13,16 +13,15 @@ from ddns.dns.codes import CLASS_IN
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 
-_FIXED = struct.Struct("!HHI")
+_FIXED = struct.Struct("!HHIH")
 
 
 def wire(name: Name, rdtype: int, ttl: int, rdatas: tuple[Rdata, ...]) -> bytes:
     """Return the records of one RRset in canonical form and order, *ttl* being the original TTL (RFC 4034 §3.1.8.1)."""
-    head = name + _FIXED.pack(rdtype, CLASS_IN, ttl)
     if len(rdatas) == 1:
         rdata = rdatas[0]
-        return head + len(rdata).to_bytes(2, "big") + rdata
-    return b"".join([head + len(rdata).to_bytes(2, "big") + rdata for rdata in rdatas])
+        return name + _FIXED.pack(rdtype, CLASS_IN, ttl, len(rdata)) + rdata
+    return b"".join([name + _FIXED.pack(rdtype, CLASS_IN, ttl, len(rdata)) + rdata for rdata in rdatas])
 
 
 def labels(name: Name) -> int:

@@ -28,7 +28,8 @@ from ddns.store.pool import Pool, connect
 from zone_signer import keys as public
 from zone_signer import leases, renewal, settings, store
 from zone_signer.helpers import Helpers
-from zone_signer.keyring import KeyRing
+from zone_signer.keyring import CAPACITY, KeyRing
+from zone_signer.lookup import Lookup
 from zone_signer.policy import Policy
 from zone_signer.publishing import MOST_EDITIONS
 from zone_signer.service import Service, SocketProblem
@@ -81,6 +82,13 @@ def cli() -> None:
     help="Versions of each zone whose changes are kept, for IXFR.",
 )
 @click.option(
+    "--keys",
+    type=click.IntRange(1),
+    default=CAPACITY,
+    show_default=True,
+    help="Zones whose opened keys are remembered, some 3.5 KiB each.",
+)
+@click.option(
     "--helpers",
     type=click.IntRange(1, 256),
     default=os.cpu_count() or 1,
@@ -94,6 +102,7 @@ def run(
     path: Path | None,
     socket_group: str,
     editions: int,
+    keys: int,
     helpers: int,
 ) -> None:
     """Answer servers and keep every zone signed, until SIGTERM or Ctrl-C."""
@@ -101,20 +110,21 @@ def run(
     with open_database(dsn, state) as database:
         where = settings.socket_path(path, database.state)
         key = settings.master_key_path(master_key, database.state).absolute()
-        asyncio.run(_serve(database.dsn_for(ROLE), where, socket_group, key, editions, helpers))
+        asyncio.run(_serve(database.dsn_for(ROLE), where, socket_group, key, editions, keys, helpers))
 
 
-async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, most_helpers: int) -> None:
+async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, most_keys: int, most_helpers: int) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     sys.setswitchinterval(SWITCH)
-    ring = KeyRing(await _with_connection(dsn, lambda conn: _vault(conn, key), PATIENCE))
+    ring = KeyRing(await _with_connection(dsn, lambda conn: _vault(conn, key), PATIENCE), most_keys)
     pool = Pool(dsn, ROLE, POOL)
     await pool.open()
     helpers = Helpers(program("zone_signer.helper", str(key)), {**os.environ, "DDNS_DSN": dsn}, most_helpers)
-    service = Service(path, Signer(ring, pool, Policy()), group, helpers)
+    lookup = Lookup(dsn, ROLE)
+    service = Service(path, Signer(ring, pool, Policy(), lookup=lookup), group, helpers)
     await service.start()
     working = asyncio.create_task(Worker(dsn, ring, Policy(), editions=editions).run())
     stopped = asyncio.create_task(stopping.wait())
@@ -133,6 +143,7 @@ async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, mos
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await service.close()
+        lookup.close()
         await pool.close()
 
 

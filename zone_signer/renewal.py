@@ -112,12 +112,11 @@ def whole(
 
 async def open_keys(conn: Conn, zone: Lease, ring: KeyRing, now: int) -> ZoneKeys | None:
     """Return the zone's keys, None where it has none yet, after a look at the clock. Raises `REFUSALS`."""
-    sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
-    if not sealed:
+    kept = (await store.keys_kept(conn, [zone.id], now)).get(zone.id)
+    if kept is None:
         return None
-    keys, _ = keys_of(zone, sealed, ring)
-    newest = await store.newest_inceptions(conn, [zone.id], now)
-    check_clock(zone.origin, max(keys.newest, newest.get(zone.id, 0)), now)
+    keys, _ = keys_of(zone, kept.keys, ring)
+    check_clock(zone.origin, max(keys.newest, kept.newest), now)
     return keys
 
 

@@ -19,16 +19,18 @@ import psycopg
 
 from ddns.dns import names
 from ddns.zone.jobs import Done, Job, PlainJob, PlainSigned, SealedKey, SignedJob, SignJob
-from ddns.zone.plain import moves
+from ddns.zone.plain import MOVING, moves
 from zone_signer import plan as plans
 from zone_signer import store
 from zone_signer.chain import BrokenChain
 from zone_signer.change import Change, Questions
 from zone_signer.denial import TYPES, NameTooLong
 from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.lookup import Lookup
 from zone_signer.plan import BadZone, Plan
 from zone_signer.policy import Policy
 from zone_signer.sign import ClockBack, carry_out, check_clock
+from zone_signer.store import Kept
 from zone_signer.vault import VaultError
 
 log = logging.getLogger("zone_signer")
@@ -81,37 +83,70 @@ def _attempt(task: _Task, work: Callable[..., None], *arguments: object) -> None
 
 
 class Signer:
-    """Signs jobs with the keys of *ring*; reads from *pool*; *clock* gives seconds since 1970."""
+    """Signs jobs with the keys of *ring*; reads from *pool*; *clock* gives seconds since 1970.
 
-    def __init__(self, ring: KeyRing, pool: Pool, policy: Policy, clock: Callable[[], float] = time.time) -> None:
+    *lookup*: reads keys in the thread that needs them; without it the loop does.
+    """
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        pool: Pool,
+        policy: Policy,
+        clock: Callable[[], float] = time.time,
+        lookup: Lookup | None = None,
+    ) -> None:
+        self._lookup = lookup
         self._ring = ring
         self._pool = pool
         self._policy = policy
         self._clock = clock
 
     def at_once(self, jobs: Sequence[Job]) -> tuple[PlainSigned, ...] | None:
-        """Answer *jobs* where all that is needed is remembered; None: `sign` must look further.
+        """Answer *jobs* where nothing but keys may be needed; None: `sign` must look further, or say what is wrong.
 
         This is the way of nearly all updates: a signature for each RRset that changed and one for the SOA. It may be
-        called in any thread.
+        called in any thread, which waits where keys are not remembered.
         """
         now = int(self._clock())
         remembered = self._ring.get
-        ready: list[tuple[PlainJob, ZoneKeys]] = []
+        plain: list[PlainJob] = []
+        known: list[ZoneKeys | None] = []
         for job in jobs:
             if not isinstance(job, PlainJob):
                 return None
-            keys = remembered(job.zone, job.origin)
+            plain.append(job)
+            known.append(remembered(job.zone, job.origin))
+        if None in known and not self._look_up(plain, known, now):
+            return None
+        done = []
+        for job, keys in zip(plain, known, strict=True):
             if keys is None or now < keys.newest:
                 return None
-            ready.append((job, keys))
-        return tuple([self._plain(*one, now) for one in ready])
+            done.append(self._plain(job, keys, now))
+        return tuple(done)
+
+    def _look_up(self, jobs: Sequence[PlainJob], known: list[ZoneKeys | None], now: int) -> bool:
+        """Put into *known* the keys of those *jobs* that have none there; tell whether there was an answer."""
+        if self._lookup is None:
+            return False
+        unknown = [at for at, keys in enumerate(known) if keys is None]
+        try:
+            kept = self._lookup.keys([jobs[at].zone for at in unknown], now)
+            for at in unknown:
+                job = jobs[at]
+                found = kept.get(job.zone)
+                if found is not None:
+                    known[at] = self._ring.open(job.zone, job.origin, found.keys, found.newest)
+        except (OSError, psycopg.Error, VaultError):
+            return False  # `sign` says what is wrong, and with which job
+        return True
 
     def _plain(self, job: PlainJob, keys: ZoneKeys, now: int) -> PlainSigned:
         """Sign a job in which only data changed."""
         origin, policy = job.origin, self._policy
         for one in job.rrsets:
-            if moves(origin, one.name, one.type):
+            if one.type in MOVING and moves(origin, one.name, one.type):
                 return PlainSigned(job.zone, error=f"type {one.type} is not signed without a look at the whole zone")
         inception, expiration = policy.window(origin, 0, now, spread=False)
         sigs = keys.sign(job.rrsets, inception, expiration)
@@ -165,17 +200,16 @@ class Signer:
             return
         zones = [task.job.zone for task in unknown]
         async with self._pool.connection() as conn:
-            sealed = await store.keys(conn, zones)
-            newest = await store.newest_inceptions(conn, zones, now)
+            found = await store.keys_kept(conn, zones, now)
         for task in unknown:
-            _attempt(task, self._open, task, sealed, newest)
+            _attempt(task, self._open, task, found.get(task.job.zone))
 
-    def _open(self, task: _Task, sealed: dict[int, list[SealedKey]], newest: dict[int, int]) -> None:
+    def _open(self, task: _Task, kept: Kept | None) -> None:
         job = task.job
-        if job.zone not in sealed:
+        if kept is None:
             task.fail(f"{names.to_text(job.origin)} has no signing key yet")
             return
-        task.keys = self._ring.open(job.zone, job.origin, sealed[job.zone], newest.get(job.zone, 0))
+        task.keys = self._ring.open(job.zone, job.origin, kept.keys, kept.newest)
 
     def _begin(self, task: _Task, now: int) -> None:
         """Work out what the change is; one that needs nothing from the database is signed at once."""

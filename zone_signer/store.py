@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection
+import msgspec
+from psycopg import AsyncConnection, AsyncRawCursor
 
 from ddns.dns import names
 from ddns.dns.names import Name
@@ -50,6 +51,43 @@ async def keys(conn: Conn, zones: Sequence[int]) -> dict[int, list[SealedKey]]:
     return found
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """The *keys* that sign a zone, sealed, and when it was signed last: the *newest* inception of its SOA's signatures.
+
+    Those are made with every edition.
+    """
+
+    keys: tuple[SealedKey, ...]
+    newest: int
+
+
+KEPT = """SELECT signing_keys.zone, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, sealed, sigs
+    FROM signing_keys JOIN zones ON zones.id = signing_keys.zone
+    LEFT JOIN published_rrsets AS shown ON shown.zone = zones.id AND shown.owner = zones.origin AND shown.type = 6
+    WHERE signing_keys.zone = ANY($1) AND state = 'active' ORDER BY signing_keys.zone, tag"""
+
+
+def kept(rows: Iterable[Sequence[Any]], now: int) -> dict[int, Kept]:
+    """Return rows of `KEPT` by zone."""
+    found: dict[int, Kept] = {}
+    for zone, ident, algorithm, flags, tag, public, sealed, sigs in rows:
+        key = SealedKey(ident, algorithm, flags, tag, public, sealed)
+        others = found.get(zone)
+        if others is None:
+            newest = max([rrsig.read(sig, now).inception for sig in sigs or ()], default=0)
+            found[zone] = Kept((key,), newest)
+        else:
+            found[zone] = Kept((*others.keys, key), others.newest)
+    return found
+
+
+async def keys_kept(conn: Conn, zones: Sequence[int], now: int) -> dict[int, Kept]:
+    """Return what is kept of each of *zones* that has keys."""
+    async with AsyncRawCursor(conn) as cursor:
+        await cursor.execute(KEPT, [bigints(zones)], prepare=True, binary=True)
+        return kept(await cursor.fetchall(), now)
+
+
 async def key_listing(conn: Conn) -> list[tuple[Name, SealedKey, str, bool]]:
     """Return every zone's signing keys with their state, and whether the zone is published; all zones in order."""
     rows = await rows_of(
@@ -66,18 +104,6 @@ async def any_sealed(conn: Conn) -> bytes | None:
     """Return the private half of any signing key, sealed; None where there is no key yet."""
     rows = await rows_of(conn, "SELECT sealed FROM signing_keys LIMIT 1", {})
     return rows[0][0] if rows else None
-
-
-async def newest_inceptions(conn: Conn, zones: Sequence[int], now: int) -> dict[int, int]:
-    """Return when each of *zones* was signed last: the inception of its SOA's signature, made with every edition."""
-    rows = await rows_of(
-        conn,
-        """SELECT published_rrsets.zone, published_rrsets.sigs
-           FROM zones JOIN published_rrsets ON published_rrsets.zone = zones.id AND owner = origin AND type = 6
-           WHERE zones.id = ANY(%(zones)s)""",
-        {"zones": bigints(zones)},
-    )
-    return {zone: max((rrsig.read(sig, now).inception for sig in sigs), default=0) for zone, sigs in rows}
 
 
 def _rrsets(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[Name, tuple[RRset, ...]]]:

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
     EllipticCurvePrivateKey,
-    derive_private_key,
+    EllipticCurvePrivateNumbers,
+    EllipticCurvePublicNumbers,
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ddns.dns import names
 from ddns.dns.codes import Algorithm
 from ddns.dns.names import Name
+from ddns.dns.records import Rdata
 from ddns.zone.jobs import SealedKey
 from zone_signer import keys
 
@@ -41,6 +43,8 @@ _MASTER = 32  # octets of the master key
 _ID = 8
 _NONCE = 12
 _SCALAR = 32  # octets of a private key, of either algorithm
+_PUBLIC = 4  # octets of a DNSKEY before its public half (RFC 4034 §2.1)
+_CURVE = SECP256R1()
 _PREHASHED = ECDSA(Prehashed(hashes.SHA256()))
 
 
@@ -56,17 +60,15 @@ class SigningKey:
     sign: Callable[[bytes], bytes]
     """Return the signature over some octets as RFC 6605 §4 or RFC 8080 §4 lays it out."""
 
-    def __init__(self, private: EllipticCurvePrivateKey | Ed25519PrivateKey, flags: int) -> None:
+    def __init__(self, private: EllipticCurvePrivateKey | Ed25519PrivateKey, public: Rdata) -> None:
         if isinstance(private, Ed25519PrivateKey):
             self.algorithm = int(Algorithm.ED25519)
-            octets = private.public_key().public_bytes_raw()
             self.sign = private.sign
         else:
             self.algorithm = int(Algorithm.ECDSAP256SHA256)
-            octets = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
             self.sign = _p256(private)
-        self.public = keys.dnskey(flags, self.algorithm, octets)
-        self.tag = keys.tag(self.public)
+        self.public = public
+        self.tag = keys.tag(public)
 
     def __repr__(self) -> str:
         return f"SigningKey(tag={self.tag})"
@@ -127,15 +129,15 @@ class Vault:
         if algorithm not in keys.ALGORITHMS:
             raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here; take 13 or 15")
         while True:
-            private, scalar = _generate(algorithm)
-            key = SigningKey(private, keys.CSK_FLAGS)
+            private, scalar, octets = _generate(algorithm)
+            key = SigningKey(private, keys.dnskey(keys.CSK_FLAGS, algorithm, octets))
             if key.tag not in taken:
                 break
         ident = str(uuid.uuid4())
         nonce = os.urandom(_NONCE)
         bound = _bound(origin, key.tag, algorithm, ident)
-        octets = _VERSION + self.master + nonce + self._aead.encrypt(nonce, scalar, bound)
-        return key, SealedKey(ident, algorithm, keys.CSK_FLAGS, key.tag, key.public, octets)
+        locked = _VERSION + self.master + nonce + self._aead.encrypt(nonce, scalar, bound)
+        return key, SealedKey(ident, algorithm, keys.CSK_FLAGS, key.tag, key.public, locked)
 
     def open(self, origin: Name, sealed: SealedKey) -> SigningKey:
         """Open a key of zone *origin*. Raises `VaultError` where it is damaged, moved or another vault's."""
@@ -154,10 +156,14 @@ class Vault:
             scalar = self._aead.decrypt(nonce, octets[1 + _ID + _NONCE :], bound)
         except InvalidTag:
             raise VaultError(f"{where} was damaged or belongs elsewhere; put back the database's copy") from None
-        key = _private(sealed.algorithm, scalar, sealed.flags)
-        if key.public != sealed.public:
-            raise VaultError(f"{where} does not fit its public half; put back the database's copy")
-        return key
+        public = sealed.public[_PUBLIC:]
+        try:
+            private = _private(sealed.algorithm, scalar, public)
+        except ValueError:
+            raise VaultError(f"{where} does not fit its public half; put back the database's copy") from None
+        if keys.dnskey(sealed.flags, sealed.algorithm, public) != sealed.public:
+            raise VaultError(f"{where} has a public half of another kind; put back the database's copy")
+        return SigningKey(private, sealed.public)
 
     def __repr__(self) -> str:
         return f"Vault(master={self.master.hex()})"
@@ -175,19 +181,29 @@ def _bound(origin: Name, tag: int, algorithm: int, ident: str) -> bytes:
     return origin + f"|{tag}|{algorithm}|{ident}".encode()
 
 
-def _generate(algorithm: int) -> tuple[EllipticCurvePrivateKey | Ed25519PrivateKey, bytes]:
-    """Return a new private key and its scalar."""
+def _generate(algorithm: int) -> tuple[EllipticCurvePrivateKey | Ed25519PrivateKey, bytes, bytes]:
+    """Return a new private key, its scalar and its public half."""
     if algorithm == Algorithm.ED25519:
         private = Ed25519PrivateKey.generate()
-        return private, private.private_bytes_raw()
-    made = generate_private_key(SECP256R1())
-    return made, made.private_numbers().private_value.to_bytes(_SCALAR, "big")
+        return private, private.private_bytes_raw(), private.public_key().public_bytes_raw()
+    made = generate_private_key(_CURVE)
+    public = made.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+    return made, made.private_numbers().private_value.to_bytes(_SCALAR, "big"), public
 
 
-def _private(algorithm: int, scalar: bytes, flags: int) -> SigningKey:
+def _private(algorithm: int, scalar: bytes, public: bytes) -> EllipticCurvePrivateKey | Ed25519PrivateKey:
+    """Return the private key of *scalar*. Raises `ValueError` where *public* is not its public half."""
     if algorithm == Algorithm.ED25519:
-        return SigningKey(Ed25519PrivateKey.from_private_bytes(scalar), flags)
-    return SigningKey(derive_private_key(int.from_bytes(scalar, "big"), SECP256R1()), flags)
+        private = Ed25519PrivateKey.from_private_bytes(scalar)
+        if private.public_key().public_bytes_raw() != public:
+            raise ValueError("another public half")
+        return private
+    # OpenSSL multiplies the scalar out and compares: half of what it takes to make the public half and read it.
+    if len(public) != 2 * _SCALAR:
+        raise ValueError("no point of P-256")
+    x, y = int.from_bytes(public[:_SCALAR], "big"), int.from_bytes(public[_SCALAR:], "big")
+    point = EllipticCurvePublicNumbers(x, y, _CURVE)
+    return EllipticCurvePrivateNumbers(int.from_bytes(scalar, "big"), point).private_key()
 
 
 def _write_master(path: Path) -> None:

@@ -37,7 +37,7 @@ from storm.gateways import Gateways
 from storm.presign import CLOCK, GOOD, KEY, Message
 
 LEAD = 1.0  # seconds from now to the start
-MADE = 25_000.0  # messages and questions that are made in a second, roughly: signatures are good for minutes
+MADE = 10_000.0  # messages and questions that are made in a second, roughly: signatures are good for minutes
 SPARE = 0.98  # part of the time in which the homes come, so that the last one too has time to be done
 TELL = 10.0  # seconds between two lines
 ENDING = 15.0  # seconds that the helpers get to end

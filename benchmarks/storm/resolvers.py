@@ -81,7 +81,7 @@ class Resolvers:
         self._poll.register(self._datagrams.fileno(), select.POLLIN)
         self.waits = Latencies()
         self.since = Latencies()  # since somebody asked last
-        self.asked = self.unsent = self.failed = self.strange = 0
+        self.asked = self.unsent = self.failed = 0
 
     def _have(self, at: int, edns: bytes) -> None:
         """Have resolver *at* send *edns* from now on."""
@@ -127,8 +127,7 @@ class Resolvers:
             place = (high << 8 | low) * RESOLVERS + at
             sent = sent_at[place] if at < RESOLVERS else 0.0
             if not sent:
-                self.strange += 1
-                continue
+                continue  # nobody waits for it any more
             sent_at[place] = 0.0
             since[sent] += 1
             if rcode & 15 not in (0, 3) or flags & 2:

@@ -24,6 +24,9 @@ class Answerer:
         self, fd: int, wildcard: bool, most: int, now: float, /
     ) -> tuple[int, list[tuple[bytes, tuple[Any, ...], list[tuple[int, int, bytes]] | None]]]: ...
 
+    # Send on the UDP socket *fd* all of *parcels*: answers, each with peer and ancillary data as `drain` gives them.
+    def send(self, fd: int, parcels: list[tuple[bytes, Any, Any]], /) -> None: ...
+
     # Answer the framed messages in *octets* from the offset *at* on; see `ddns.answer.framing.Frames`.
     def frames(self, octets: bytes, at: int, /) -> tuple[bytes, int]: ...
 

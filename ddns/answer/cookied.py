@@ -6,6 +6,8 @@ without its cookie, and the cookie for the asker is put behind the remembered an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ddns.answer.cookies import CLIENT_COOKIE, COOKIE, Cookies, Verdict
 from ddns.answer.options import first
 from ddns.answer.table import _EDNS, OPT, Table
@@ -39,16 +41,17 @@ _BEGINS = 4096  # ours: beginnings of OPT records with a cookie that are recogni
 
 
 class Cookied:
-    """Finds cookies in datagrams and answers of *table* for those who send them.
+    """Finds cookies in datagrams and answers of *table* for those who send them; *lookup* is the table's or its twin's.
 
     A `Form` of the table's `beginnings` has our OPT record up to the cookie's octets, and how many octets the question
     without its cookie and the answer's body may have together.
     """
 
-    __slots__ = ("_cookies", "_forms", "_length", "_opt_size", "_table")
+    __slots__ = ("_cookies", "_forms", "_length", "_lookup", "_opt_size", "_table")
 
-    def __init__(self, table: Table, cookies: Cookies) -> None:
+    def __init__(self, table: Table, cookies: Cookies, lookup: Callable[[bytes], bytes | None] | None = None) -> None:
         self._table = table
+        self._lookup = lookup or table.lookup
         self._cookies = cookies
         self._opt_size = table.opt_size
         self._length = (table.opt_size - len(OPT) + _ADDED).to_bytes(_LENGTH, "big")
@@ -89,7 +92,7 @@ class Cookied:
 
     def _below(self, datagram: bytes, source: str, now: int, size: int) -> bytes | None:
         """Return the answer to a question with a cookie of *size* octets that the table does not find by its octets."""
-        found = self._table.lookup(datagram[: -_LENGTH - _HEAD - size] + b"\0\0")
+        found = self._lookup(datagram[: -_LENGTH - _HEAD - size] + b"\0\0")
         if found is None:
             return None
         payload = datagram[-size - _BEGIN + 3] << 8 | datagram[-size - _BEGIN + 4]

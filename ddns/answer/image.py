@@ -19,7 +19,7 @@ from ddns.answer.chain import Chain
 from ddns.answer.packed import Nodes
 from ddns.answer.packed import content as contents
 from ddns.answer.packed import rrset as unpack
-from ddns.answer.served import HASHED_LABEL, Served, find, rdatas, serve, serve_hashed
+from ddns.answer.served import HASHED_LABEL, Served, find, placed, rdatas, serve_hashed
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
@@ -28,6 +28,8 @@ from ddns.zone.edition import Edition
 
 Node = tuple[Served, ...]
 
+_NS, _NSEC, _NSEC3, _NSEC3PARAM = int(Type.NS), int(Type.NSEC), int(Type.NSEC3), int(Type.NSEC3PARAM)
+_BENDING = frozenset({_NS, int(Type.DNAME)})
 _SHA1 = 1  # the only hash algorithm of NSEC3 (RFC 5155 §11)
 # About how many octets the parts of a zone take in memory besides their octets on the wire.
 BARE_OCTETS = 800  # a zone by itself, with its place among the others
@@ -296,31 +298,32 @@ class ZoneImage:
     def patch(self, edition: Edition) -> Patch:
         """Apply *edition*, which must be the one after this image's."""
         self.direct = None
-        added = {(rrset.name, rrset.type) for rrset in edition.added}
         bent = False
         touched = [(rrset.name, rrset.type) for rrset in edition.added]
+        added = frozenset(touched)
         for rrset in edition.removed:
-            if (rrset.name, rrset.type) in added:
-                if rrset.type == Type.NSEC3:
+            place = rrset.name, rrset.type
+            if place in added:
+                if rrset.type == _NSEC3:
                     self._unlink(rrset)  # an owner may stand in two chains while the parameters change
                 continue
-            touched.append((rrset.name, rrset.type))
-            if rrset.type == Type.NSEC3:
+            touched.append(place)
+            if rrset.type == _NSEC3:
                 self._unlink(rrset)
             else:
                 bent |= self._drop(rrset.name, rrset.type)
-                if rrset.type == Type.NSEC and self.nsec is not None:
+                if rrset.type == _NSEC and self.nsec is not None:
                     self.nsec.remove(names.order_key(rrset.name))
         for rrset in edition.added:
-            if rrset.type == Type.NSEC3:
+            if rrset.type == _NSEC3:
                 self._link(rrset)
                 continue
             bent |= self._put(rrset)
-            if rrset.type == Type.NSEC:
+            if rrset.type == _NSEC:
                 if self.nsec is None:
                     self.nsec = Chain()
                 self.nsec.put(names.order_key(rrset.name), rrset.name)
-        if any(name == self.origin and rdtype == Type.NSEC3PARAM for name, rdtype in touched):
+        if (self.origin, _NSEC3PARAM) in touched:
             self._choose_chain()
         self.edition = edition.number
         self.ready = self.rrset(self.origin, Type.SOA) is not None
@@ -330,18 +333,12 @@ class ZoneImage:
     def _put(self, rrset: SignedRRset) -> bool:
         """Put one RRset in its place; tell whether names that existed now lead elsewhere."""
         name, rdtype = rrset.name, rrset.type
-        served = serve(rdtype, rrset.ttl, rrset.rdatas, rrset.sigs)
         node = self.nodes.get(name)
-        self.octets += len(served.wire) + RRSET_OCTETS
         if node is None:
             self._enter(name)
-            self.nodes[name] = (served,)
-        else:
-            before = find(node, rdtype)
-            if before is not None:
-                self.octets -= len(before.wire) + RRSET_OCTETS
-            self.nodes[name] = (*[other for other in node if other.type != rdtype], served)
-        bends_here = (rdtype == Type.NS and name != self.origin) or rdtype == Type.DNAME
+        self.nodes[name], octets, more = placed(node or (), rrset)
+        self.octets += octets + more * RRSET_OCTETS
+        bends_here = rdtype in _BENDING and (rdtype != _NS or name != self.origin)
         return bends_here and self._mark(name, existed=node is not None)
 
     def _drop(self, name: Name, rdtype: int) -> bool:

@@ -81,12 +81,15 @@ def signatures(served: Served) -> tuple[Rdata, ...]:
     return tuple(_walk(served.wire, served.split, len(served.wire)))
 
 
-def published(name: Name, served: Served) -> SignedRRset:
-    """Return *served*, an RRset of *name*, as it is published."""
-    return twin.published(SignedRRset, name, served) or _published(name, served)
+def published(name: Name, node: tuple[Served, ...], rdtype: int) -> SignedRRset | None:
+    """Return the RRset of *rdtype* among those of *node*, at *name*, as it is published; None where there is none."""
+    return twin.published(SignedRRset, name, node, rdtype) or _published(name, node, rdtype)
 
 
-def _published(name: Name, served: Served) -> SignedRRset:
+def _published(name: Name, node: tuple[Served, ...], rdtype: int) -> SignedRRset | None:
+    served = find(node, rdtype)
+    if served is None:
+        return None
     return SignedRRset(name, served.type, served.ttl, tuple(rdatas(served)), signatures(served))
 
 
@@ -104,6 +107,18 @@ def _stored(name: Name, node: tuple[Served, ...], others: frozenset[int]) -> tup
             if served.type not in others
         ]
     )
+
+
+def placed(node: tuple[Served, ...], rrset: SignedRRset) -> tuple[tuple[Served, ...], int, int]:
+    """Return the RRsets of a name with *rrset* in its place, how many octets that is more, and how many RRsets."""
+    return twin.placed(Served, node, rrset) or _placed(node, rrset)
+
+
+def _placed(node: tuple[Served, ...], rrset: SignedRRset) -> tuple[tuple[Served, ...], int, int]:
+    served = serve(rrset.type, rrset.ttl, rrset.rdatas, rrset.sigs)
+    rest = tuple([other for other in node if other.type != rrset.type])
+    octets = len(served.wire) - sum([len(other.wire) for other in node if other.type == rrset.type])
+    return (*rest, served), octets, 1 - len(node) + len(rest)
 
 
 def only_signatures(served: Served) -> Served:

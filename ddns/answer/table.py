@@ -125,8 +125,8 @@ class Table:
         self.beginnings: dict[bytes, Form] = {}
 
     def is_plain(self, datagram: bytes) -> bool:
-        """Tell whether *datagram* ends in an OPT record without options that is known: it holds no cookie."""
-        return datagram[-11:] in self._tails
+        """Tell whether *datagram* holds no cookie: it ends in an OPT record that is known and has none, or has none."""
+        return datagram[10:12] == b"\0\0" or datagram[-11:] in self._tails
 
     # ---- the hot path --------------------------------------------------------------------------
 

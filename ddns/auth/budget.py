@@ -1,9 +1,9 @@
 """How much SIG(0) verification whom is given: the answer to CVE-2024-1975 and its like.
 
 A verification costs the server far more than its message costs the sender, and a sender over UDP may lie
-about where it is. So each one is paid for before it runs, from three token buckets: the source's, the key's
-and the worker's own. A good signature gets its tokens back: who has the key is never slowed down, who
-guesses is. A worker verifies one signature at a time.
+about where it is. So each one runs only where it could be paid for, from three token buckets: the source's, the key's
+and the worker's own. A good signature costs nothing: who has the key is never slowed down, who guesses is. A worker
+verifies one signature at a time, so nobody else can have spent the tokens meanwhile.
 
 Sources are counted as IPv4 /24 and IPv6 /56: a /56 is what a home is given (RFC 6177 §2), and an attacker
 with a whole /24 should not have 256 purses. A source that has shown a key's signature lately pays for that
@@ -100,7 +100,7 @@ class Budget:
         self._known: OrderedDict[tuple[Name, bytes], float] = OrderedDict()
 
     def spend(self, key: Name, source: str, now: float, *, proved: bool = False) -> bool:
-        """Pay for one verification of a signature by *key* from the address *source*; False: it must not run.
+        """Pay for one verification of a signature by *key* from the address *source*; False: there is not enough.
 
         *proved*: the sender is at that address.
         """
@@ -119,7 +119,7 @@ class Budget:
         return True
 
     def could_spend(self, key: Name, source: str, now: float, *, proved: bool = False) -> bool:
-        """Tell whether `spend` would pay, so that what comes before a verification can be left out too."""
+        """Tell whether `spend` would pay; if not, nothing must be verified, and what comes before need not be done."""
         network = prefix(source)
         known = self._is_known(key, network, now)
         from_source, from_key = _purses(key, network, known=known, proved=proved)
@@ -129,20 +129,14 @@ class Budget:
             and (known or self._worker.has(proved, now))
         )
 
-    def refund(self, key: Name, source: str, now: float, *, proved: bool = False) -> None:
-        """Give back what `spend` took: the signature was good. Remember who showed it."""
-        network = prefix(source)
-        pair = (key, network)
-        known = self._is_known(key, network, now)
-        from_source, from_key = _purses(key, network, known=known, proved=proved)
-        self._sources.give_back(from_source)
-        self._keys.give_back(from_key)
-        if not known:
-            self._worker.give_back(proved)
-            if len(self._known) >= self._limits.purses:
-                self._known.popitem(last=False)
-        self._known[pair] = now
-        self._known.move_to_end(pair)
+    def remember(self, key: Name, source: str, now: float) -> None:
+        """Remember that *source* has shown a good signature by *key*."""
+        pair = (key, prefix(source))
+        known = self._known
+        if pair not in known and len(known) >= self._limits.purses:
+            known.popitem(last=False)
+        known[pair] = now
+        known.move_to_end(pair)
 
     def _is_known(self, key: Name, network: bytes, now: float) -> bool:
         shown = self._known.get((key, network))

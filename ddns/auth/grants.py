@@ -82,7 +82,7 @@ class Rules:
     asked for, so that thousands of rules cost no more than a few.
     """
 
-    __slots__ = ("_credential", "_denials", "_grants", "_origin", "_owner", "_zone")
+    __slots__ = ("_bounded", "_credential", "_denials", "_everything", "_grants", "_origin", "_owner", "_zone")
 
     def __init__(
         self, credential: Credential, zone: int, origin: Name, *, is_home: bool, everybody: Sequence[Grant] = ()
@@ -97,6 +97,10 @@ class Rules:
             for one in credential.grants:
                 if one.zone == zone:
                     (self._grants if one.denied is None else self._denials).append(one)
+        # What each update asks: whether nothing is forbidden, and whether nothing is bounded.
+        free = not self._denials
+        self._everything = free and (self._owner or any(map(self._gives_all, self._grants)))
+        self._bounded = not (free and (self._owner or not any(one.most for one in self._grants)))
 
     def refuse(self, targets: Iterable[tuple[Name, int]], asked: Iterable[Name] = ()) -> Refusal | None:
         """Refuse an update that writes *targets* and has prerequisites about *asked*, unless all of it is allowed.
@@ -106,7 +110,7 @@ class Rules:
         """
         if not self._owner and not self._grants:
             return _stranger(self._credential, self._origin)
-        if not self._denials and (self._owner or any(map(self._gives_all, self._grants))):
+        if self._everything:
             return None
         targets = tuple(targets)
         if not self._denials and len(self._grants) == 1 and self._gives(self._grants[0], targets):
@@ -130,7 +134,7 @@ class Rules:
 
         *changes* are those of an update that `refuse` let pass. To take records away is never too many.
         """
-        if not self._denials and (self._owner or not any(one.most for one in self._grants)):
+        if not self._bounded:
             return None
         granted, denied = _index(self._grants, self._origin), _index(self._denials, self._origin)
         for change in changes:
@@ -179,7 +183,9 @@ class Rules:
 
     def _gives_all(self, grant: Grant) -> bool:
         """Tell whether *grant* alone gives everything in the zone, as most keys have it."""
-        return grant.rule == "zone" and grant.types is None and grant.reached(self._credential.assurance)
+        if grant.rule != "zone" and not (grant.rule == "subdomain" and names.is_subdomain(self._origin, grant.name)):
+            return False
+        return grant.types is None and grant.reached(self._credential.assurance)
 
     def _gives(self, grant: Grant, targets: Sequence[tuple[Name, int]]) -> bool:
         """Tell whether *grant* alone gives all of *targets* and lets ask about every name, as a home's key has it."""

@@ -118,7 +118,7 @@ class Grant(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, id=0) if self.id else self
 
 
-class Credential(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True, gc=False):
     """A key that may sign updates.
 
     *kind* is `tsig` (then *algorithm* is a name such as `hmac-sha256` and *secret* is set) or `sig0`

@@ -15,7 +15,7 @@ import msgspec
 
 from ddns.auth import trailer
 from ddns.auth.principal import Credential
-from ddns.dns import names
+from ddns.dns import names, twin
 from ddns.dns.codes import BADSIG, HEADER_SIZE, Class, Ede, Rcode, Type
 from ddns.dns.names import BadName, Name
 from ddns.dns.refusal import Refusal
@@ -323,9 +323,16 @@ def _signed(wire: bytes, credential: Credential, prefix: bytes, stamp: _Stamp) -
     if credential.secret is None:
         raise ValueError(f"the key {names.to_text(credential.name)} has no secret")
     algorithm = _WIRE[credential.algorithm]
-    signed = prefix + wire + _variables(credential.name, algorithm, stamp)
+    signed = _octets(prefix, wire, credential.name, algorithm, stamp)
     mac = hmac.digest(credential.secret.reveal(), signed, _HASHES[credential.algorithm])
     return _append(wire, credential.name, algorithm, mac, stamp), mac
+
+
+def _octets(prefix: bytes, wire: bytes, name: Name, algorithm: Name, stamp: _Stamp) -> bytes:
+    """Return what is signed of *wire* (RFC 8945 §4.3.3)."""
+    return twin.tsig_signed(
+        prefix, wire, name, algorithm, stamp.time, stamp.fudge, stamp.error, stamp.other
+    ) or prefix + wire + _variables(name, algorithm, stamp)
 
 
 def _variables(name: Name, algorithm: Name, stamp: _Stamp | TsigRecord) -> bytes:
@@ -336,6 +343,12 @@ def _variables(name: Name, algorithm: Name, stamp: _Stamp | TsigRecord) -> bytes
 
 def _append(wire: bytes, name: Name, algorithm: Name, mac: bytes, stamp: _Stamp) -> bytes:
     """Return *wire* with a TSIG record behind it (RFC 8945 §4.2)."""
+    return twin.tsig_put(
+        mac, wire, name, algorithm, stamp.time, stamp.fudge, stamp.error, stamp.other
+    ) or _append_slowly(wire, name, algorithm, mac, stamp)
+
+
+def _append_slowly(wire: bytes, name: Name, algorithm: Name, mac: bytes, stamp: _Stamp) -> bytes:
     time, other = stamp.time, stamp.other
     length = len(algorithm) + _TIMES.size + len(mac) + _TAIL.size + len(other)
     return b"".join(

@@ -63,6 +63,7 @@ def command(
     from ddns.database import open_database  # noqa: PLC0415
     from ddns.net.certificate import BadCertificate  # noqa: PLC0415
     from ddns.net.encrypted import Inherited  # noqa: PLC0415
+    from ddns.postgres import sized  # noqa: PLC0415
     from ddns.service import Service  # noqa: PLC0415 - the database's libraries load only here
 
     count = workers or chosen.serve.workers
@@ -72,7 +73,8 @@ def command(
         raise Failure(str(error)) from None
     dsn = dsn or os.environ.get("DDNS_DSN") or chosen.database.dsn or None
     folder = state or (None if os.environ.get("DDNS_STATE") else _path(chosen.database.state))
-    with open_database(dsn, folder, serve=True) as database:
+    sizes = sized(chosen.database.memory_mib, chosen.database.log_mib)
+    with open_database(dsn, folder, serve=True, settings=sizes) as database:
         service = Service(chosen, database, kinds)
         children = []
         if not no_signer:

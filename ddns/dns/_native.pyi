@@ -48,10 +48,41 @@ def stored(
 ) -> tuple[_T, ...] | None: ...
 
 # Twin of `ddns.answer.served.published`.
-def published(rrset: type[_T], name: bytes, served: object, /) -> _T | None: ...
+def published(rrset: type[_T], name: bytes, node: tuple[object, ...], rdtype: int, /) -> _T | None: ...
 
 # Twin of `ddns.answer.served.serve`: where the signatures begin, and the octets.
 def serve(rdtype: int, ttl: int, records: Iterable[bytes], sigs: tuple[bytes, ...], /) -> tuple[int, bytes] | None: ...
 
-# Twin of `ddns.store.packing.rows_of`: *kinds* has a letter for each column of *rows*.
-def pack_rows(kinds: bytes, rows: list[tuple[object, ...]], /) -> bytes | None: ...
+# Twins of `ddns.auth.tsig`: the octets that are signed, with *prefix* before the message, and the message with the
+# record behind it.
+def tsig_signed(
+    prefix: bytes, wire: bytes, name: bytes, algorithm: bytes, time: int, fudge: int, error: int, other: bytes, /
+) -> bytes | None: ...
+def tsig_put(
+    mac: bytes, wire: bytes, name: bytes, algorithm: bytes, time: int, fudge: int, error: int, other: bytes, /
+) -> bytes | None: ...
+
+# Twin of `ddns.zone.update.apply`, where all operations are of plain types and at the one name whose RRsets are
+# *before*, not the zone's *origin*; *rrset* and *change* are types of values, the numbers are those of `Limits`.
+def apply(
+    operations: tuple[object, ...],
+    before: tuple[_T, ...],
+    origin: bytes,
+    rrset: type[_T],
+    change: type[_U],
+    types: int,
+    records: int,
+    octets: int,
+    /,
+) -> tuple[_U, ...] | None: ...
+
+# Twin of `ddns.answer.served.placed`: *served* is the type of what stands in a node.
+def placed(served: type[object], node: tuple[_T, ...], rrset: object, /) -> tuple[tuple[_T, ...], int, int] | None: ...
+
+# Twin of `ddns.store.packing.packed`: *elements* are the oids of the composite types of which there are arrays.
+def pack_parameters(
+    parameters: list[bytes | int | tuple[bytes, list[tuple[object, ...]]]], elements: tuple[int, ...], /
+) -> list[bytes] | None: ...
+
+# Twin of `ddns.store.unpacking.unpacked`: *rrset* is the type of the signed RRsets in it.
+def unpack_rows(kinds: bytes, cells: list[bytes | None], rrset: type[object], /) -> list[tuple[object, ...]] | None: ...

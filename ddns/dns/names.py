@@ -218,8 +218,11 @@ def to_text(name: Name) -> str:
     """Return *name* in presentation form with its final dot (RFC 1035 §5.1, RFC 4343 §2.1)."""
     if name == ROOT:
         return "."
+    parts = labels(name)
+    if not b"".join(parts).translate(None, _PLAIN):
+        return b".".join(parts).decode() + "."
     out = []
-    for label in labels(name):
+    for label in parts:
         if not label.translate(None, _PLAIN):
             out.append(label.decode())
             out.append(".")

@@ -10,16 +10,21 @@ import os
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "apply",
     "find_trailer",
     "is_pure",
     "open_signed",
     "order_key",
-    "pack_rows",
+    "pack_parameters",
+    "placed",
     "published",
     "read_name",
     "read_update",
     "serve",
     "stored",
+    "tsig_put",
+    "tsig_signed",
+    "unpack_rows",
     "walk",
 ]
 
@@ -35,32 +40,41 @@ def _leave(*_: object) -> None:
 
 if TYPE_CHECKING:
     from ddns.dns._native import (
+        apply,
         find_trailer,
         open_signed,
         order_key,
-        pack_rows,
+        pack_parameters,
+        placed,
         published,
         read_name,
         read_update,
         serve,
         stored,
+        tsig_put,
+        tsig_signed,
+        unpack_rows,
         walk,
     )
 else:
-    find_trailer = open_signed = order_key = pack_rows = published = read_name = read_update = serve = stored = walk = (
-        _leave
-    )
+    apply = find_trailer = open_signed = order_key = pack_parameters = placed = published = _leave
+    read_name = read_update = serve = stored = tsig_put = tsig_signed = unpack_rows = walk = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
             from ddns.dns._native import (
+                apply,
                 find_trailer,
                 open_signed,
                 order_key,
-                pack_rows,
+                pack_parameters,
+                placed,
                 published,
                 read_name,
                 read_update,
                 serve,
                 stored,
+                tsig_put,
+                tsig_signed,
+                unpack_rows,
                 walk,
             )

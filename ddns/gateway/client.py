@@ -68,8 +68,7 @@ def exchange(
                 fresh_until = time.monotonic() + retry.SIGN_ANEW
             family, _, _, _, address = places[turn % len(places)]
             until = min(end, time.monotonic() + pause)
-            # Every third try goes by TCP: some paths lose UDP, or all datagrams above some size.
-            by_stream = stream or turn % 3 == 2
+            by_stream = stream or retry.by_stream(turn)
             asked = False
             while time.monotonic() < until:
                 try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 FIRST_WAIT = 1.0  # seconds at least; RFC 8961 §4 has no less where nothing is known of the way
 LONGEST_WAIT = 300.0  # seconds at least
 JITTER = 0.5  # a wait is lengthened by up to this part of itself
+BY_STREAM, STREAMS_EVERY = 3, 6  # the try that goes by TCP, counted from 0, and how many later the next one does
 SIGN_ANEW = 60.0  # seconds after which the same wish is signed again: a SIG(0) of ours is good for 300
 
 
@@ -20,3 +21,11 @@ def waits(dice: Callable[[], float]) -> Iterator[float]:
     while True:
         yield wait * (1 + JITTER * dice())
         wait = min(2 * wait, LONGEST_WAIT)
+
+
+def by_stream(turn: int) -> bool:
+    """Tell whether the try *turn*, counted from 0, goes by TCP: some paths lose UDP, or datagrams above some size.
+
+    A registry that is busy loses datagrams too, and connections are what it can spare least: so they are few.
+    """
+    return turn % STREAMS_EVERY == BY_STREAM

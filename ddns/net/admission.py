@@ -6,15 +6,17 @@ then `serve` gets as many as a turn has time for.
 
 First come streams and datagrams with a good DNS cookie, and in turn with them those from an address that has
 shown a good signature lately; then strangers, who together get a *share* of the worker's time, and all of it that
-nobody else uses: after a power cut a whole country has new addresses. All
-are bounded, in all and for each sender, and within a class the senders take turns, so that one who floods
-waits for himself. A datagram for which there is no room is told to come by TCP, where nobody can claim
-another's address: that costs a few microseconds, and the answer is shorter than the update.
+nobody else uses. What is spent on a good signature is not taken from their share: after a power cut a whole country has
+new addresses. All are bounded, in all and for each sender, and within a class the senders take turns, so that one who
+floods waits for himself; a datagram that waits already does not wait twice. One for which there is no room is told to
+come by TCP, where nobody can claim another's address: that costs a few microseconds, and the answer is shorter than
+the update. While most of what strangers send is good, silence tells them to come again a little later instead: a
+connection would prove what nobody doubts, and cost everybody more than waiting does.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -34,11 +36,12 @@ log = Logger(namespace="ddns.admission")
 
 TURN = 0.004  # seconds of updates judged before the reactor looks at anything else; what is judged shares a commit
 CROWDED = 0.001  # the same while senders are sent away, so that reading keeps pace with them
-STRANGERS = 0.0005  # seconds of that for strangers
+STRANGERS = 0.0005  # seconds of that for strangers who show no good signature
 LEAST = 0.0002  # seconds that strangers must have saved up to be served before the worker sleeps
 SAVED = 0.25  # seconds for which strangers may save up their share, so that a quiet worker takes a burst at once
 PAUSE = 0.002  # seconds until it is looked again whether more may be judged
 IDLE = 9  # times the seconds in which the worker slept go to strangers: they leave a tenth of what nobody else wants
+LOOKED_AT = 0.5  # seconds spent on strangers by which it is told whether most of what they send is good
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
 _COME_BY_TCP = (FLAG_QR | Opcode.UPDATE << 11 | FLAG_TC | Rcode.REFUSED).to_bytes(2, "big") + bytes(8)
@@ -79,7 +82,8 @@ class Admission:
 
     *clock* is in seconds since 1970; *later* calls something after so many seconds; *busy* counts the seconds in which
     this worker has run, by default all; while it is not *ready*, because too much that is judged waits for its commit,
-    nobody is served: who waits here costs nothing, and who is judged in vain costs others their turn.
+    nobody is served: who waits here costs nothing, and who is judged in vain costs others their turn. While there is no
+    *room*, because too many keys are being looked up, no stranger is.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Admission:
         later: Later,
         busy: Callable[[], float] | None = None,
         ready: Callable[[], bool] = lambda: True,
+        room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._serve = serve
         self._limits = limits
@@ -101,12 +106,18 @@ class Admission:
         self._proved: FairQueue[_Message] = FairQueue(limits.waiting, max(limits.per_source, limits.waiting // 4))
         self._first: FairQueue[_Message] = FairQueue(limits.waiting, limits.per_source)
         self._second: FairQueue[_Message] = FairQueue(limits.waiting, limits.per_source)
+        # Updates that have begun, and go on in their turn: of the first two classes, and of strangers.
+        self._begun: deque[Callable[[], None]] = deque()
+        self._begun_second: deque[Callable[[], None]] = deque()
         self._known: OrderedDict[str, float] = OrderedDict()
         self._doubts = Buckets(limits.doubts, limits.doubts, limits.known)
         self._saved = limits.share * SAVED
         self._counted = clock()
         self._busy = busy or clock
         self._ready = ready
+        self._room = room
+        self._good = False  # whether a good signature has been shown since this was last asked
+        self._spent = self._spent_well = 0.0  # seconds on strangers lately, and those on good signatures among them
         self._ran = self._busy()
         self._armed = False
         self._crowded = False
@@ -127,6 +138,7 @@ class Admission:
         Where the wrong ones are too many its address is no proof any longer, until the next good one.
         """
         known = self._known
+        self._good |= good
         if not good:
             if host in known and not self._doubts.take(host, self._clock()):
                 del known[host]
@@ -152,11 +164,21 @@ class Admission:
             return None
         return Asker(Transport.UDP, host)
 
+    @property
+    def is_trusting(self) -> bool:
+        """Tell whether most of what strangers sent lately was good: then nobody has to prove its address."""
+        return self._spent_well > self._spent / 2
+
     def put(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Let a datagram wait for the next `run`: *asker* is from `has_room`."""
         host = asker.source
         if not is_proved(asker):
-            (self._first if self._is_known(host) else self._second).add(host, _Message(wire, asker, reply))
+            queue = self._first if self._is_known(host) else self._second
+            before = queue.last(host)
+            if before is not None and before.wire == wire:
+                before.reply = reply  # it was sent again: one answer is enough, to where it came from last
+            else:
+                queue.add(host, _Message(wire, asker, reply))
         elif not self._proved.is_full(host):
             self._proved.add(host, _Message(wire, asker, reply))
         else:
@@ -167,6 +189,17 @@ class Admission:
         """Let a message that came over a stream wait, and see to it that it is served."""
         self.put(wire, asker, reply)
         self._arm(0)
+
+    def go_on(self, asker: Asker, call: Callable[[], None]) -> None:
+        """Have *call* done in its turn: with it an update of *asker*'s goes on that had to wait for something."""
+        first = is_proved(asker) or self._is_known(asker.source)
+        (self._begun if first else self._begun_second).append(call)
+        self._arm(0)
+
+    def attend(self) -> None:
+        """Serve what waits, where that has not been seen to: whoever reads calls this afterwards."""
+        if not self._armed:
+            self.run()
 
     def run(self) -> None:
         """Serve what waits for `TURN` seconds, and see to it that the rest is served too."""
@@ -186,41 +219,68 @@ class Admission:
         now = clock()
         end = now + (CROWDED if self._crowded else TURN)
         self._crowded = False
-        proved, first = self._proved, self._first
+        begun, proved, first = self._begun, self._proved, self._first
         ready = self._ready
-        while (proved or first) and clock() < end and ready():
+        while (begun or proved or first) and clock() < end and ready():
+            if begun:
+                begun.popleft()()  # before any is begun: so they are no more than keys that may be looked up at a time
+                continue
             for queue in (proved, first):
                 if queue:
                     message = queue.take()
                     serve(message.wire, message.asker, message.reply)
-        limits = self._limits
-        start = clock()
-        # A clock that was set gives nothing.
-        elapsed, ran = max(0.0, start - self._counted), self._busy()
-        idle = max(0.0, elapsed - (ran - self._ran))
-        self._saved = min(self._saved + elapsed * limits.share + idle * IDLE, limits.share * SAVED)
-        self._counted, self._ran = start, ran
-        second = self._second
-        # Even after a turn that was full, strangers get what is theirs.
-        stop = min(start + self._saved, start + STRANGERS)
-        while second and clock() < stop and ready():
-            message = second.take()
-            serve(message.wire, message.asker, message.reply)
-        self._saved -= max(0.0, clock() - start)
+        if self._begun_second or self._second:
+            self._serve_strangers(end)
+        waiting = begun or proved or first
         if self and not ready():
             self._arm(PAUSE)
-        elif proved or first or (second and self._saved > LEAST):
+        elif waiting or ((self._begun_second or (self._second and self._room())) and self._saved > LEAST):
             self._arm(0)
-        elif second:
+        elif self:
             self._arm(STRANGERS)
         if self._sent_away and not self._said <= now < self._said + SAID:
             log.warn("updates.sent_away n={n} waiting={waiting}", n=self._sent_away, waiting=len(self))
             self._sent_away = 0
             self._said = now
 
+    def _serve_strangers(self, end: float) -> None:
+        """Serve strangers until *end*, and until those who show no good signature have had what is theirs.
+
+        They get it even after a turn that was full.
+        """
+        clock, serve, ready, room, limits = self._clock, self._serve, self._ready, self._room, self._limits
+        begun, second = self._begun_second, self._second
+        start = now = clock()
+        # A clock that was set gives nothing.
+        elapsed, ran = max(0.0, start - self._counted), self._busy()
+        idle = max(0.0, elapsed - (ran - self._ran))
+        self._saved = min(self._saved + elapsed * limits.share + idle * IDLE, limits.share * SAVED)
+        self._counted, self._ran = start, ran
+        stop, spent, most = max(end, start + STRANGERS), 0.0, min(self._saved, STRANGERS)
+        while spent < most and now < stop and ready():
+            self._good = False
+            if begun:
+                begun.popleft()()
+            elif second and room():
+                message = second.take()
+                serve(message.wire, message.asker, message.reply)
+            else:
+                break
+            before, now = now, clock()
+            took = max(0.0, now - before)
+            self._spent += took
+            if self._good:
+                self._spent_well += took
+            else:
+                spent += took
+        self._saved -= spent
+        if self._spent > LOOKED_AT:
+            self._spent, self._spent_well = self._spent / 2, self._spent_well / 2
+
     def __len__(self) -> int:
         """Return how many updates wait."""
-        return len(self._proved) + len(self._first) + len(self._second)
+        begun = len(self._begun) + len(self._begun_second)
+        return begun + len(self._proved) + len(self._first) + len(self._second)
 
     def _is_known(self, host: str) -> bool:
         seen = self._known.get(host)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 from psycopg import OperationalError
@@ -61,6 +62,8 @@ FAILED = Answer.of(
 
 # Has something done when this turn's messages have been taken in, before the loop looks for more; False: not in a turn.
 Afterwards = Callable[[Callable[[], None]], bool]
+# What is entered while the answers of one commit are given.
+Together = Callable[[], AbstractContextManager[None]]
 
 
 class UpdateLimits(msgspec.Struct, frozen=True):
@@ -125,7 +128,9 @@ class Batches:
         finish: Callable[[Request, Answer], None],
         optimist: Optimist | None = None,
         afterwards: Afterwards | None = None,
+        together: Together = nullcontext,
     ) -> None:
+        """Put it together; answers that are given while *together* is entered may leave at its end."""
         self._optimist = optimist
         self._pool = pool
         self._subscriber = subscriber
@@ -137,6 +142,7 @@ class Batches:
         self._finish = finish
         self._queue: FairQueue[Request] = FairQueue(bounds.waiting, bounds.per_key)
         self._afterwards = afterwards
+        self._together = together
         self._task: asyncio.Task[None] | None = None
         # What the task waits for when there is nothing to do, and whether it works or is about to.
         self._rest: Prompt[None] | None = None
@@ -201,7 +207,7 @@ class Batches:
                 self._busy = False
                 if self._closing:
                     return
-                rest = self._rest = Prompt[None](loop)
+                rest = self._rest = Prompt(loop)
                 await rest
         finally:
             self._busy = False
@@ -219,7 +225,7 @@ class Batches:
                 await asyncio.sleep(LINGER)
             batch = self._queue.take_many(self._bounds.at_once)
             shared = len(batch) >= SHARED
-            zones = frozenset(one.verified.zone for one in batch)
+            zones = frozenset([one.verified.zone for one in batch])
             await self._until_free(zones)
             if len(self._queue) < self._bounds.at_once or None in zones:
                 await self._settle(batch)
@@ -309,8 +315,9 @@ class Batches:
         behind = self._subscriber.show(done.editions)
         if behind:
             await self._catch_up(behind)
-        for one, answer in zip(batch, done.answers, strict=True):
-            self._end(one, answer, stored=answer.code != TOO_OLD.code)
+        with self._together() if len(batch) > 1 else nullcontext():
+            for one, answer in zip(batch, done.answers, strict=True):
+                self._end(one, answer, stored=answer.code != TOO_OLD.code)
 
     def _end(self, request: Request, answer: Answer, *, stored: bool) -> None:
         """Answer *request*, and those who sent the same; *stored*: the database has this answer for all who follow."""

@@ -23,7 +23,6 @@ from ddns.net.judging import (
     DONE,
     Committed,
     Found,
-    Shown,
     Verified,
     ZoneWork,
     done_by,
@@ -36,6 +35,7 @@ from ddns.signing.client import SignerClient
 from ddns.signing.publish import Signs, publish
 from ddns.store import credentials, leases, published, requests, rrsets, zones
 from ddns.store import grants as stored_grants
+from ddns.store.standing import Shown
 from ddns.store.zones import Zone
 from ddns.zone import update as updates
 from ddns.zone.lease import DEFAULT as DEFAULT_TERMS

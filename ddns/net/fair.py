@@ -28,6 +28,11 @@ class FairQueue(Generic[Item]):
         mine = self._owners.get(owner)
         return self._size >= self._most or (mine is not None and len(mine) >= self._each)
 
+    def last(self, owner: Hashable) -> Item | None:
+        """Return what of *owner*'s came last and waits here."""
+        mine = self._owners.get(owner)
+        return None if mine is None else mine[-1]
+
     def add(self, owner: Hashable, item: Item) -> None:
         """Put *item* behind what *owner* has here; the caller has asked `is_full`."""
         mine = self._owners.get(owner)

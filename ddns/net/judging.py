@@ -15,12 +15,13 @@ from ddns.auth.principal import Credential, Grant, Principal
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset, soa_with_serial
+from ddns.dns.records import RRset, SignedRRset, soa_serial, soa_with_serial
 from ddns.dns.refusal import Refusal
 from ddns.homes import leases as leasing
 from ddns.net.answers import Answer
 from ddns.signing.publish import Published, ZoneStep
 from ddns.store import journal, requests
+from ddns.store.standing import Shown
 from ddns.store.zones import Zone
 from ddns.zone import update as updates
 from ddns.zone.changes import ChangeSet
@@ -68,7 +69,6 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 Found = dict[tuple[int, Name], tuple[RRset, ...]]
-Shown = dict[tuple[int, Name], tuple[SignedRRset, ...]]
 
 
 class ZoneWork:
@@ -82,7 +82,7 @@ class ZoneWork:
     ) -> None:
         nodes = {name: found.get((zone.id, name), ()) for name in mentioned}
         if zone.edition:
-            nodes[zone.origin] = tuple(_at_serial(one, zone.serial) for one in nodes[zone.origin])
+            nodes[zone.origin] = _at_serial(nodes[zone.origin], zone.serial)
         self.zone = zone
         self.view = View(nodes)
         self.entries: list[journal.Entry] = []
@@ -90,17 +90,33 @@ class ZoneWork:
         self.leases = Leases({})
         self.registered = 0
         self._published = published
+        self._rules: dict[int, tuple[Credential, grants.Rules]] = {}
+
+    def rules(self, live: Credential) -> grants.Rules:
+        """Return the rules that hold here for *live*: found out once for all its updates in the batch."""
+        found = self._rules.get(live.id)
+        if found is None or found[0] is not live:
+            zone = self.zone
+            rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=self.everybody)
+            found = self._rules[live.id] = live, rules
+        return found[1]
 
     def step(self) -> ZoneStep:
         """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
         view, origin = self.view, self.zone.origin
         changes = view.changes()
-        mine = list(dict.fromkeys([one.name for one in changes.changes]))
-        between = {up for name in mine if name != origin for up in names.ancestors(name, origin)[:-1]}.difference(mine)
+        mine = dict.fromkeys([one.name for one in changes.changes])
+        apex = len(origin)
+        between = set()
+        for name in mine:
+            up = names.parent(name) if len(name) > apex else name
+            while len(up) > apex:
+                between.add(up)
+                up = names.parent(up)
         return ZoneStep(
             self.zone,
             tuple([Node(name, view.was(name), view.get(name)) for name in mine]),
-            tuple([(name, tuple([one.type for one in view.was(name)])) for name in sorted(between)]),
+            tuple([(up, tuple([one.type for one in view.was(up)])) for up in sorted(between) if up not in mine]),
             view.get(origin),
             accepted=len(self.entries),
             published=self._published,
@@ -196,11 +212,15 @@ def repeated(stored: requests.Stored | None) -> Answer:
     return TOO_OLD
 
 
-def _at_serial(rrset: RRset, serial: int) -> RRset:
-    """Return *rrset*, where it is a SOA with the serial that the world sees."""
-    if rrset.type != Type.SOA:
-        return rrset
-    return RRset(rrset.name, rrset.type, rrset.ttl, (soa_with_serial(rrset.rdatas[0], serial),))
+def _at_serial(apex: tuple[RRset, ...], serial: int) -> tuple[RRset, ...]:
+    """Return the RRsets of the *apex*, the SOA with the serial that the world sees."""
+    for one in apex:
+        if one.type == Type.SOA:
+            if soa_serial(one.rdatas[0]) == serial:
+                break
+            shown = RRset(one.name, one.type, one.ttl, (soa_with_serial(one.rdatas[0], serial),))
+            return tuple([shown if other is one else other for other in apex])
+    return apex
 
 
 def _judge(
@@ -215,7 +235,7 @@ def _judge(
     zone, update = item.zone, one.update
     if zone.suspended:
         return Answer.of(verdicts.home_suspended(zone.origin))
-    rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=item.everybody)
+    rules = item.rules(live)
     registration = one.registration
     refusal = (
         (leasing.may_register(live, zone) if registration is not None else None)

@@ -1,13 +1,16 @@
 """Read zones into the table: those that questions wait for, and some ahead of the questions.
 
 Law: one statement is under way at a time. What is asked for meanwhile is the next one, so that a start under load
-costs a statement for a hundred zones and not one for each; what is left of its room is filled with zones ahead.
+costs a statement for hundreds of zones and not one for each; what is left of its room is filled with zones ahead. Who
+asked last comes first, and who has waited for too long is given up: a resolver has asked again by then, or has gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from twisted.logger import Logger
@@ -22,28 +25,43 @@ from ddns.store.pool import Pool
 
 log = Logger(namespace="ddns.zones")
 
-LOAD_AT_ONCE = 128  # zones read in one statement
-TURN = 32  # zones that are put in their place, and whose questions are answered, in one turn of the reactor
+LOAD_AT_ONCE = 512  # zones read in one statement
+AHEAD_AT_ONCE = 128  # of those that nobody waits for
+PATIENCE = 1.5  # seconds for which a question waits for its zone; resolvers ask again after less
+TURN = 128  # zones that are put in their place, and whose questions are answered, in one turn of the reactor
 PAGE = 500  # RRsets of a larger zone that are read, and put in their place, in one turn
+GIVEN_UP = 512  # zones for which the patience is found to be over in one turn
 FOLLOW_AT_ONCE = 64  # editions of a zone read at once before the whole zone is read again instead
 WHOLE = 512  # octets in memory that an RRset is taken for when it is decided whether a zone is held whole
 
-Waiter = Callable[[bool], None]
+# Hears whether the database could be asked; None: it was not, and who asked has waited for too long.
+Waiter = Callable[[bool | None], None]
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Loader:
-    """The zones on their way into *table*; *late* is called with zone and edition where one is behind when it comes."""
+    """The zones on their way into *table*; *late* is called with zone and edition where one is behind when it comes.
 
-    def __init__(self, table: Table, pool: Pool, spawn: Spawn, late: Callable[[int, int], None]) -> None:
+    *clock* gives seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        pool: Pool,
+        spawn: Spawn,
+        late: Callable[[int, int], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._table = table
         self._pool = pool
         self._line = Line(pool.dsn, pool.role)
         self._spawn = spawn
         self._late = late
+        self._clock = clock
         self.waiting = 0  # how many wait
         self._waiters: dict[int, list[Waiter]] = {}
-        self._wanted: dict[int, None] = {}
+        self._wanted: dict[int, float] = {}  # zones to be read, and when they were last asked for, in that order
         self._ahead: Iterator[int] = iter(())
         self._warm: asyncio.Future[None] | None = None
         # Zones that are being read, and which edition of them has been heard of meanwhile.
@@ -53,15 +71,16 @@ class Loader:
         self._loading_larger = False
 
     def want(self, zone: int, waiter: Waiter) -> None:
-        """Have *zone* read, then call *waiter* with whether the database could be asked."""
+        """Have *zone* read, then call *waiter*."""
         self.waiting += 1
         waiters = self._waiters.get(zone)
         if waiters is None:
             self._waiters[zone] = [waiter]
-            if zone not in self._reading:
-                self._wanted[zone] = None
         else:
             waiters.append(waiter)
+        if zone not in self._reading:
+            self._wanted.pop(zone, None)
+            self._wanted[zone] = self._clock()
         self._run()
 
     async def read_ahead(self, zone_ids: Iterable[int]) -> None:
@@ -97,20 +116,24 @@ class Loader:
 
     def _next(self) -> list[int]:
         """Return the zones that are read next: those that are waited for, then some ahead, while there is room."""
-        ids = []
-        for zone in self._wanted:
-            ids.append(zone)
-            if len(ids) == LOAD_AT_ONCE:
+        wanted = self._wanted
+        too_old = self._clock() - PATIENCE
+        for zone, asked in list(islice(wanted.items(), GIVEN_UP)):
+            if asked > too_old:
                 break
+            del wanted[zone]
+            self._tell(zone, None)
+        ids = list(islice(reversed(wanted), LOAD_AT_ONCE))
         for zone in ids:
-            del self._wanted[zone]
+            del wanted[zone]
         table = self._table
         shelf = table.shelf
-        if len(ids) < LOAD_AT_ONCE and shelf.octets < shelf.most * 3 // 4:  # else others would have to go for them
+        ahead = min(AHEAD_AT_ONCE, LOAD_AT_ONCE)
+        if len(ids) < ahead and shelf.octets < shelf.most * 3 // 4:  # else others would have to go for them
             for zone in self._ahead:
                 if table.edition(zone) is None and zone not in self._reading and zone not in self._waiters:
                     ids.append(zone)
-                    if len(ids) == LOAD_AT_ONCE:
+                    if len(ids) == ahead:
                         break
         return ids
 
@@ -151,10 +174,13 @@ class Loader:
     def _again(self, zone: int) -> None:
         del self._reading[zone]
         if zone in self._waiters:
-            self._wanted[zone] = None
+            self._wanted[zone] = self._clock()
 
     def _done(self, zone: int, *, found: bool) -> None:
         self._reading.pop(zone, None)
+        self._tell(zone, found)
+
+    def _tell(self, zone: int, found: bool | None) -> None:
         for waiter in self._waiters.pop(zone, ()):
             self.waiting -= 1
             waiter(found)

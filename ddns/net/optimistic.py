@@ -9,7 +9,6 @@ Of a zone that is ready (see `Standing`) the published records show what is stor
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
@@ -18,17 +17,15 @@ import psycopg
 from twisted.logger import Logger
 
 from ddns.answer.image import Node, ZoneImage
-from ddns.answer.served import find, rdatas, stored
 from ddns.answer.served import published as served_as
+from ddns.answer.served import stored
 from ddns.answer.table import Table
-from ddns.auth.principal import Credential
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
-from ddns.dns.records import SignedRRset, soa_serial
+from ddns.dns.records import RRset, SignedRRset, soa_serial
 from ddns.net.judging import (
     Committed,
     Found,
-    Shown,
     Verified,
     ZoneWork,
     done_by,
@@ -39,10 +36,10 @@ from ddns.net.judging import (
 from ddns.net.keyring import Keyring
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import Published, sign
-from ddns.store import published, rrsets, standing, unchanged
+from ddns.store import standing, unchanged
+from ddns.store.credentials import Stamped
 from ddns.store.line import Line, NotSent
-from ddns.store.pool import Pool
-from ddns.store.standing import Standing
+from ddns.store.standing import Shown, Standing
 from ddns.store.zones import Zone
 from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
@@ -81,13 +78,16 @@ class _Zone:
 
 
 class Optimist:
-    """One worker's short way; *follower* is the number by which this worker follows editions."""
+    """One worker's short way; *follower* is the number by which this worker follows editions.
+
+    What memory does not have is read over *reading*, which is for that alone: *line* commits meanwhile.
+    """
 
     def __init__(
         self,
         *,
         line: Line,
-        pool: Pool,
+        reading: Line,
         table: Table,
         signer: SignerClient,
         keyring: Keyring,
@@ -96,7 +96,7 @@ class Optimist:
         follower: int,
     ) -> None:
         self._line = line
-        self._pool = pool
+        self._reading = reading
         self._table = table
         self._signer = signer
         self._keyring = keyring
@@ -113,7 +113,10 @@ class Optimist:
         zones = self._fitting(batch)
         if not zones:
             return Attempt()
-        work = await self._look(batch, zones)
+        try:
+            work = await self._look(batch, zones)
+        except (NotSent, psycopg.OperationalError):
+            return Attempt()  # nothing was done: the careful way has connections of its own
         keys = self._keys(batch, work)
         taken = tuple([place for place, one in enumerate(batch) if one.zone in work])
         if not taken:
@@ -121,7 +124,7 @@ class Optimist:
         judged = judge(
             [batch[place] for place in taken],
             {},
-            lambda one: keys[one.credential.id, one.zone or 0][0],
+            lambda one: keys[one.credential.id].within(one.zone or 0),
             work,
             self._limits,
             self._terms,
@@ -133,16 +136,8 @@ class Optimist:
                 for zone in written.pending:
                     self._zones[zone].doubt()
             return Attempt(unsigned=written.away)
-        basis = unchanged.Basis(
-            [
-                (item.zone.id, item.zone.edition, item.zone.serial, known.state, known.stamp)
-                for item, known in ((item, self._zones[zone].standing) for zone, item in work.items())
-                if known is not None
-            ],
-            [(credential, zone, stamp) for (credential, zone), (_, stamp) in keys.items()],
-        )
         try:
-            changed = await unchanged.commit(self._line, written.batch, basis, self._follower)
+            changed = await unchanged.commit(self._line, written.batch, self._basis(work, keys), self._follower)
         except NotSent:
             return Attempt()
         except psycopg.OperationalError:
@@ -178,41 +173,38 @@ class Optimist:
 
     async def _look(self, batch: Sequence[Verified], zones: Sequence[int]) -> dict[int, ZoneWork]:
         """Return the zones that are ready, from memory, and from the database where memory has nothing."""
-        unknown = [zone for zone in zones if not self._remembers(zone)]
-        cold = [zone for zone in zones if self._held(zone) is None]
-        read = dict.fromkeys((*unknown, *cold))
-        chosen = frozenset(zones)
+        images = {zone: self._held(zone) for zone in zones}
+        cold = [zone for zone, image in images.items() if image is None]
+        read = dict.fromkeys([*[zone for zone in zones if not self._remembers(zone)], *cold])
         mentioned = with_those_above(
-            (one.zone, one.update.zone, one.update.names)
-            for one in batch
-            if one.zone in chosen and one.zone is not None
+            [
+                (one.zone, one.update.zone, one.update.names)
+                for one in batch
+                if one.zone in images and one.zone is not None
+            ]
         )
-        found: Found = {}
         shown: Shown = {}
         if read:
             wanted = [(zone, name) for zone in cold for name in mentioned[zone]]
-            async with self._pool.connection() as conn, conn.pipeline():
-                # How the zones stand goes first: if that holds at the commit, so does what is read behind it.
-                standings, found, shown = await asyncio.gather(
-                    standing.read(conn, read), rrsets.read_names(conn, wanted), published.read_names(conn, wanted)
-                )
+            # One statement, of one moment: if how the zones stand holds at the commit, so does what is read with it.
+            standings, shown = await standing.ask(self._reading, list(read), wanted)
             for zone in read:
                 self._remember(zone, standings.get(zone))
+            images = {zone: self._held(zone) for zone in zones}
         work: dict[int, ZoneWork] = {}
         for zone in zones:
             known = self._zones[zone].standing
             if known is None:
                 continue
             if zone in read and zone in cold:
-                row = known.zone
-                work[zone] = _work(known, row.edition, row.serial, mentioned[zone], found, published_in(zone, shown))
+                row, names = known.zone, mentioned[zone]
+                found = _stored(zone, names, shown)
+                work[zone] = _work(known, row.edition, row.serial, names, found, published_in(zone, shown))
                 continue
-            image = self._held(zone)
+            image = images[zone]
             if image is not None and image.ready:
-                soa = image.rrset(image.origin, Type.SOA)
-                assert soa is not None
                 here = _records(image, mentioned[zone])
-                work[zone] = _work(known, image.edition, soa_serial(rdatas(soa)[0]), mentioned[zone], *here)
+                work[zone] = _work(known, image.edition, _serial(here[0][zone, image.origin]), mentioned[zone], *here)
         return work
 
     def _held(self, zone: int) -> ZoneImage | None:
@@ -238,21 +230,32 @@ class Optimist:
         else:
             known.doubt()
 
-    def _keys(
-        self, batch: Sequence[Verified], work: dict[int, ZoneWork]
-    ) -> dict[tuple[int, int], tuple[Credential, str]]:
-        """Return the keys of *batch* in the zones of *work*; a zone with a key that is not known leaves *work*."""
-        keys: dict[tuple[int, int], tuple[Credential, str]] = {}
+    def _keys(self, batch: Sequence[Verified], work: dict[int, ZoneWork]) -> dict[int, Stamped]:
+        """Return the keys of *batch*, by their ids; a zone with a key that is not known leaves *work*."""
+        keys: dict[int, Stamped] = {}
         for one in batch:
-            zone, key = one.zone, one.credential.id
-            if zone is None or zone not in work or (key, zone) in keys:
+            key = one.credential.id
+            if one.zone not in work or key in keys:
                 continue
             known = self._keyring.stamped(key)
             if known is None:
-                del work[zone]
+                del work[one.zone]
             else:
-                keys[key, zone] = known.within(zone)
-        return {pair: known for pair, known in keys.items() if pair[1] in work}
+                keys[key] = known
+        return keys
+
+    def _basis(self, work: dict[int, ZoneWork], keys: dict[int, Stamped]) -> unchanged.Basis:
+        """Return what *work* is judged by."""
+        stood: list[tuple[int, int, int, str]] = []
+        registries: dict[tuple[int, int], None] = {}  # some zones may remember more of one than others
+        for zone, item in work.items():
+            known = self._zones[zone].standing
+            if known is None:
+                continue
+            stood.append((zone, item.zone.edition, item.zone.serial, known.state))
+            if known.zone.parent is not None:
+                registries[known.zone.parent, known.registry] = None
+        return unchanged.Basis(stood, list(registries), [(key, one.stamp) for key, one in keys.items()])
 
     def _doubt(self, changed: str, batch: Sequence[Verified]) -> None:
         """Forget what has *changed*, as `commit_updates` names it."""
@@ -262,10 +265,18 @@ class Optimist:
             for zone in ids:
                 if zone in self._zones:
                     self._zones[zone].doubt()
+        elif what == "registries":
+            for known in self._zones.values():
+                if known.standing is not None and known.standing.zone.parent in ids:
+                    known.standing = None  # it is read again: others of the registry have not changed for that
         elif what == "keys":
             for one in batch:
                 if one.credential.id in ids:
                     self._keyring.forget(one.credential.name)
+
+
+def _serial(apex: Iterable[RRset]) -> int:
+    return next(soa_serial(one.rdatas[0]) for one in apex if one.type == Type.SOA)
 
 
 def _work(
@@ -277,6 +288,18 @@ def _work(
         row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended
     )  # fmt: skip
     return ZoneWork(zone, mentioned, found, published, known.everybody)
+
+
+def _stored(zone: int, mentioned: Iterable[Name], shown: Shown) -> Found:
+    """Return what is stored at the names *mentioned* of a zone that is ready: what is *shown* says it."""
+    found: Found = {}
+    for name in mentioned:
+        rrsets = shown.get((zone, name))
+        if rrsets:
+            found[zone, name] = tuple(
+                [RRset(name, one.type, one.ttl, one.rdatas) for one in rrsets if one.type not in SIGNER_TYPES]
+            )
+    return found
 
 
 def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Published]:
@@ -292,7 +315,6 @@ def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Publis
         found[zone, name] = stored(name, node, SIGNER_TYPES)
 
     def shown(name: Name, rdtype: int) -> SignedRRset | None:
-        served = find(nodes.get(name, ()), rdtype)
-        return None if served is None else served_as(name, served)
+        return served_as(name, nodes.get(name, ()), rdtype)
 
     return found, shown

@@ -76,7 +76,7 @@ class Subscriber:
         behind = []
         for one in written:
             self._loader.note(one.zone, one.number)
-            if not (self._table.has(one.zone) and self._patch(one)):
+            if not (self._table.has(one.zone) and self._table.patch(one)):
                 behind.append(one.zone)
         return behind
 
@@ -224,13 +224,6 @@ class Subscriber:
         self._lagging[zone] = max(edition, self._lagging.get(zone, 0))
         self._catch_up_soon()
 
-    def _patch(self, edition: Edition) -> bool:
-        """Show *edition*; True also where the zone is not loaded, or has it already."""
-        at = self._table.edition(edition.zone)
-        if at is None or at >= edition.number:
-            return True
-        return self._table.patch(edition)
-
     async def _follow(self) -> None:
         try:
             while self._lagging:
@@ -256,7 +249,7 @@ class Subscriber:
         silent = []
         for zone, at in held:
             steps = news.get(zone, [])
-            if len(steps) == FOLLOW_AT_ONCE or not all(self._patch(step) for step in steps):
+            if len(steps) == FOLLOW_AT_ONCE or not all(self._table.patch(step) for step in steps):
                 self._table.evict(zone)
             elif not steps:
                 silent.append((zone, at))

@@ -8,6 +8,8 @@ message is answered once, after COMMIT.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 
 from twisted.logger import Logger
 
@@ -21,13 +23,14 @@ from ddns.auth.principal import Credential
 from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
 from ddns.dns import names
+from ddns.dns import wire as wires
 from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
-from ddns.net.batches import AWAY, Afterwards, Batches, Request, UpdateLimits
+from ddns.net.batches import AWAY, Afterwards, Batches, Request, Together, UpdateLimits
 from ddns.net.judging import Verified
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Optimist
@@ -84,11 +87,14 @@ class Updates:
         line: Line | None = None,
         follower: int = 0,
         afterwards: Afterwards | None = None,
+        together: Together = nullcontext,
+        go_on: Callable[[Asker, Callable[[], None]], None] = lambda _asker, call: call(),
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
 
         With a *line* batches go the short way where they can; *follower* is this worker's number among those who
-        follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more.
+        follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more;
+        *go_on* when it is the asker's turn: what had to wait for a key.
         """
         self._table = table
         self._limits = limits
@@ -104,12 +110,14 @@ class Updates:
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._heard = heard
+        self._go_on = go_on
+        self._reading = Line(pool.dsn, pool.role)
         optimist = (
             None
             if line is None
             else Optimist(
                 line=line,
-                pool=pool,
+                reading=self._reading,
                 table=table,
                 signer=signer,
                 keyring=keyring,
@@ -129,6 +137,7 @@ class Updates:
             finish=self._finish,
             optimist=optimist,
             afterwards=afterwards,
+            together=together,
         )
         self._told = Buckets(10 * TOLD, TOLD, 1)
         self._strangers = Buckets(LOOKED_UP, LOOKED_UP, 1)
@@ -138,6 +147,7 @@ class Updates:
     async def close(self) -> None:
         """Finish what was taken."""
         await self._batches.close()
+        self._reading.close()
 
     # -- admission
 
@@ -169,9 +179,17 @@ class Updates:
                 return
             if pays and known:
                 self._strangers.give_back(None)  # only names that nobody has are to be scarce
-            self._verify(wire, asker, signature, known, reply)
+            verify = partial(self._verify, wire, asker, signature, known, reply)
+            if waits:
+                # Hundreds may have been looked up together: each takes its turn, and questions come in between.
+                self._go_on(asker, partial(_late, verify, wire, asker, reply))
+            else:
+                verify()
 
-        if not self._keyring.find(name, found, proved=proved):
+        waits = False
+        if self._keyring.find(name, found, proved=proved):
+            waits = True
+        else:
             reply(answered(wire, BUSY, None, self._options, asker))
 
     def _refuse_unsigned(self, wire: bytes, refusal: Refusal, asker: Asker, reply: Reply) -> None:
@@ -206,11 +224,8 @@ class Updates:
             update = parse(signature.message, self._limits)
         else:
             tried, proved = sig0.candidates(signature, known), is_proved(asker)
-            if (
-                not proved
-                and self._is_hopeless(signature, tried, asker)
-                and not self._explained.take(None, self._clock())
-            ):
+            hopeless = not proved and self._is_hopeless(signature, tried, asker)
+            if hopeless and not self._explained.take(None, self._clock()):
                 reply(come_by_tcp(wire))
                 return
             update = parse(signature.message, self._limits)
@@ -228,7 +243,7 @@ class Updates:
             if isinstance(update, Refusal) or not (
                 proved and self._services.take(asker, signature, known, update, judged)
             ):
-                judged(self._verify_sig0(signature, tried, update, asker, now), None)
+                judged(self._verify_sig0(signature, tried, update, asker, now, hopeless=hopeless), None)
             return
         self._admit(wire, asker, signature, credential, update, reply, None)
 
@@ -265,11 +280,13 @@ class Updates:
         update: Update | Refusal,
         asker: Asker,
         now: int,
+        *,
+        hopeless: bool,
     ) -> Credential | Refusal:
-        """Do the cheap checks, then spend from the budget, then verify.
+        """Do the cheap checks, then verify if there is a budget for it; all but who gains by it have spent.
 
         That order keeps the costly step for those who could gain by it (CVE-2024-1975). What a key may do is told
-        to nobody but its holder, so who has no right in the zone is verified too, and gets nothing back.
+        to nobody but its holder, so who has no right in the zone is verified too, and pays.
         """
         if not tried:
             return sig0.unknown_key(signature)
@@ -284,13 +301,19 @@ class Updates:
         if self._batches.is_full(tried[0].id):
             return verdicts.SERVER_BUSY
         moment, proved = self._clock(), is_proved(asker)
-        if not self._budget.spend(signature.signer, asker.source, moment, proved=proved):
+        if hopeless or (proved and not self._budget.could_spend(signature.signer, asker.source, moment, proved=True)):
             return verdicts.SIG0_RATIONED
-        checked = sig0.verify(signature, tried)
+        good = False
+        try:
+            checked = sig0.verify(signature, tried)
+            good = isinstance(checked, Credential) and not all(refusals)
+        finally:
+            if good:
+                self._budget.remember(signature.signer, asker.source, moment)
+            else:
+                self._budget.spend(signature.signer, asker.source, moment, proved=proved)
         if isinstance(checked, Refusal):
             self._heard(asker.source, False)
-        elif not all(refusals):
-            self._budget.refund(signature.signer, asker.source, moment, proved=proved)
         return checked
 
     def _is_hopeless(self, signature: Sig0Record, tried: tuple[Credential, ...], asker: Asker) -> bool:
@@ -365,3 +388,12 @@ class Updates:
             untold=self._untold,
         )
         self._untold = 0
+
+
+def _late(verify: Callable[[], None], wire: bytes, asker: Asker, reply: Reply) -> None:
+    """Go on with an update whose key is known by now."""
+    try:
+        verify()
+    except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
+        log.failure("update.failed source={source}", source=asker.source)
+        reply(wires.error_reply(wire, Rcode.SERVFAIL))

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ddns.store.prompt import Prompt
+from ddns.turns import watch
 from ddns.zone.jobs import (
     Batch,
     Done,
@@ -118,7 +119,7 @@ class _Line:
         self._waiting: dict[int, tuple[float, Prompt[tuple[Done, ...]]]] = {}  # in the order of their ends
         self._timer: asyncio.TimerHandle | None = None
         self.closed = False
-        loop.add_reader(self._descriptor, self._readable)
+        watch(loop, self._descriptor, self._readable)
 
     def ask(self, ident: int, body: bytes) -> Prompt[tuple[Done, ...]]:
         """Send the batch *ident*; what is returned gets its answer, or `SignerAway`."""

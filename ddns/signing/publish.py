@@ -105,27 +105,23 @@ def next_serial(zone: Zone, soa: RRset) -> int:
     return asked if serial_newer(asked, zone.serial) else serial_next(zone.serial)
 
 
-def _with_serial(records: tuple[RRset, ...], serial: int) -> tuple[RRset, ...]:
-    return tuple(
-        RRset(one.name, one.type, one.ttl, (soa_with_serial(one.rdatas[0], serial),)) if one.type == Type.SOA else one
-        for one in records
-    )
-
-
-def _soa(records: tuple[RRset, ...]) -> RRset:
-    for one in records:
-        if one.type == Type.SOA:
-            return one
-    raise LookupError("a zone has lost its SOA")
-
-
 def _numbered(step: ZoneStep) -> tuple[int, tuple[Node, ...]]:
     """Return the new serial, and the nodes with an apex whose SOA has it."""
     origin = step.zone.origin
-    rest = tuple(node for node in step.nodes if node.name != origin)
-    apex = next((node for node in step.nodes if node.name == origin), Node(origin, step.apex, step.apex))
-    serial = next_serial(step.zone, _soa(apex.after))
-    return serial, (*rest, Node(origin, apex.before, _with_serial(apex.after, serial)))
+    before = after = step.apex
+    rest = []
+    for node in step.nodes:
+        if node.name == origin:
+            before, after = node.before, node.after
+        else:
+            rest.append(node)
+    for place, soa in enumerate(after):
+        if soa.type == Type.SOA:
+            serial = next_serial(step.zone, soa)
+            numbered = RRset(origin, Type.SOA, soa.ttl, (soa_with_serial(soa.rdatas[0], serial),))
+            rest.append(Node(origin, before, (*after[:place], numbered, *after[place + 1 :])))
+            return serial, tuple(rest)
+    raise LookupError("a zone has lost its SOA")
 
 
 def _unsigned(nodes: tuple[Node, ...], zone: int) -> SignedJob:
@@ -137,15 +133,15 @@ def _unsigned(nodes: tuple[Node, ...], zone: int) -> SignedJob:
 
 
 def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
-    touched = {(one.name, one.type) for one in done.added} | set(done.gone)
-    old = {(one.name, one.type): one for one in (*step.old, *done.old)}
-    if step.published is not None:
-        for key in touched:
-            found = None if key in old else step.published(*key)
-            if found is not None:
-                old[key] = found
-    removed = tuple([old[key] for key in sorted(touched) if key in old])
-    return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, removed, done.added)
+    old = {(one.name, one.type): one for one in (*step.old, *done.old)} if step.old or done.old else {}
+    removed = []
+    for key in dict.fromkeys([*[(one.name, one.type) for one in done.added], *done.gone]):
+        found = old.get(key)
+        if found is None and step.published is not None:
+            found = step.published(*key)
+        if found is not None:
+            removed.append(found)
+    return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, tuple(removed), done.added)
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -207,8 +203,8 @@ async def sign(
             advanced.append((zone.id, head, zone.edition, zone.serial))
             continue
         written.append(_edition(step, serial, done))
-        gone.extend((zone.id, name, rdtype) for name, rdtype in done.gone)
-        keys.extend((zone.id, key) for key in done.keys)
+        gone += [(zone.id, name, rdtype) for name, rdtype in done.gone]
+        keys += [(zone.id, key) for key in done.keys]
         ds[zone.id] = done.ds
         if step.whole and done.resign_at:
             signed.append((zone.id, head, done.resign_at))

@@ -71,7 +71,7 @@ WITH records AS (
     SELECT digest, rcode, ede, text, lease, to_timestamp(expires)
     FROM unnest(%(q_digests)s, %(q_rcodes)s, %(q_edes)s, %(q_texts)s, %(q_leases)s, %(q_expires)s)
          AS answer (digest, rcode, ede, text, lease, expires)
-    ON CONFLICT (digest) DO NOTHING
+    ON CONFLICT (expires_at, digest) DO NOTHING
 )
 SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload
 """

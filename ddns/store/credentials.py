@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 from psycopg import AsyncConnection
-from psycopg.adapt import Transformer
+from psycopg.pq.abc import PGresult
 
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant, Secret
 from ddns.dns import names
@@ -16,6 +17,7 @@ from ddns.store import grants as stored_grants
 from ddns.store.line import Line, Statement
 from ddns.store.packing import bigints, integers, octets, texts
 from ddns.store.pool import rows
+from ddns.store.unpacking import unpacked
 
 OpenSecret = Callable[[Name, bytes], Secret]
 
@@ -29,46 +31,43 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Stamped:
-    """A credential as it was read, and the stamps of its row and of its grants' rows: `commit_updates` compares them.
+    """A credential as it was read, and the *stamp* of its row, which `commit_updates` compares.
 
-    A stamp is the row's `xmin`, which no other version of any row has.
+    That is the row's `xmin`, which no other version of it has. Whoever changes its grants touches the row, too.
     """
 
-    __slots__ = ("_grants", "_own", "_zones", "credential")
+    __slots__ = ("_zones", "credential", "stamp")
 
-    def __init__(self, credential: Credential, own: str, grants: tuple[str, ...]) -> None:
+    def __init__(self, credential: Credential, stamp: str) -> None:
         self.credential = credential
-        self._own = own
-        self._grants = grants
-        self._zones: dict[int, tuple[Credential, str]] | None = None
+        self.stamp = stamp
+        self._zones: dict[int, Credential] | None = None
 
-    def within(self, zone: int) -> tuple[Credential, str]:
-        """Return the credential with its grants in *zone* alone, and the stamps of what that was read from."""
+    def within(self, zone: int) -> Credential:
+        """Return the credential with its grants in *zone* alone."""
         if self._zones is None and all(one.zone == zone for one in self.credential.grants):
-            self._zones = {zone: (self.credential, ",".join((self._own, *self._grants)))}  # as most keys have it
+            self._zones = {zone: self.credential}  # as most keys have it
         if self._zones is None:
-            by_zone: dict[int, tuple[list[Grant], list[str]]] = {}
-            for grant, stamp in zip(self.credential.grants, self._grants, strict=True):
-                granted, stamps = by_zone.setdefault(grant.zone, ([], [self._own]))
-                granted.append(grant)
-                stamps.append(stamp)
+            by_zone: dict[int, list[Grant]] = {}
+            for grant in self.credential.grants:
+                by_zone.setdefault(grant.zone, []).append(grant)
             self._zones = {
-                number: (msgspec.structs.replace(self.credential, grants=tuple(granted)), ",".join(stamps))
-                for number, (granted, stamps) in by_zone.items()
+                number: msgspec.structs.replace(self.credential, grants=tuple(granted))
+                for number, granted in by_zone.items()
             }
-        found = self._zones.get(zone)
-        return (self.credential, self._own) if found is None else found
+        return self._zones.get(zone, self.credential)
 
 
-_SELECT = f"""
-SELECT credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
+_COLUMNS = """credentials.id, credentials.name, credentials.kind, credentials.algorithm, credentials.tag,
        credentials.public, credentials.secret, credentials.home, credentials.invitation, credentials.assurance,
-       credentials.xmin::text, grants.xmin::text,
+       credentials.xmin::text"""
+_SELECT = f"""
+SELECT {_COLUMNS}, grants.credential,
        {stored_grants.COLUMNS}
 FROM credentials
 LEFT JOIN grants ON grants.credential = credentials.id
 """  # noqa: S608 - constants
-_OWN = 10  # columns of a row that are the credential's own; its stamp and the grant's follow
+_OWN = 10  # columns of a row that are the credential's own; its stamp and whether there is a grant follow
 
 
 def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) -> list[Credential]:
@@ -78,18 +77,19 @@ def _credentials(rows: Iterable[Sequence[Any]], open_secret: OpenSecret | None) 
     last: Sequence[Any] | None = None
     for row in rows:
         if last is not None and row[0] != last[0]:
-            out.append(_credential(last, granted, open_secret))
+            out.append(_credential(names.from_order_key(last[1]), last, tuple(granted), open_secret))
             granted = []
         last = row
         if row[_OWN + 1] is not None:
             granted.append(stored_grants.from_row(row[_OWN + 2 :]))
     if last is not None:
-        out.append(_credential(last, granted, open_secret))
+        out.append(_credential(names.from_order_key(last[1]), last, tuple(granted), open_secret))
     return out
 
 
-def _credential(row: Sequence[Any], granted: Iterable[Grant], open_secret: OpenSecret | None) -> Credential:
-    name = names.from_order_key(row[1])
+def _credential(
+    name: Name, row: Sequence[Any], granted: tuple[Grant, ...], open_secret: OpenSecret | None
+) -> Credential:
     sealed = row[6]
     return Credential(
         id=row[0],
@@ -102,7 +102,7 @@ def _credential(row: Sequence[Any], granted: Iterable[Grant], open_secret: OpenS
         home=row[7],
         invitation=row[8],
         assurance=row[9],
-        grants=tuple(granted),
+        grants=granted,
     )
 
 
@@ -130,37 +130,63 @@ async def stamped(
         prepare=True,
         binary=True,
     )
-    return _stamped(await cursor.fetchall(), open_secret)
+    read = await cursor.fetchall()
+    stamps = {row[0]: row[_OWN] for row in read}
+    return _by_name([Stamped(one, stamps[one.id]) for one in _credentials(read, open_secret)])
 
 
-def _stamped(rows: Sequence[Sequence[Any]], open_secret: OpenSecret) -> dict[Name, tuple[Stamped, ...]]:
-    """Return *rows* of `_SELECT` as values by name."""
-    stamps: dict[int, tuple[str, list[str]]] = {}
-    for row in rows:
-        mine = stamps.setdefault(row[0], (row[_OWN], []))[1]
-        if row[_OWN + 1] is not None:
-            mine.append(row[_OWN + 1])
-    found: dict[Name, list[Stamped]] = {}
-    for one in _credentials(rows, open_secret):
-        own, granted = stamps[one.id]
-        found.setdefault(one.name, []).append(Stamped(one, own, tuple(granted)))
-    return {name: tuple(credentials) for name, credentials in found.items()}
+def _by_name(read: Iterable[Stamped]) -> dict[Name, tuple[Stamped, ...]]:
+    found: dict[Name, tuple[Stamped, ...]] = {}
+    for one in read:
+        name = one.credential.name
+        found[name] = (*found[name], one) if name in found else (one,)
+    return found
 
 
 _ASK_STAMPED = Statement(
     b"stamped",
-    f"{_SELECT}WHERE credentials.name = ANY ($1) AND credentials.revoked_at IS NULL "
-    "ORDER BY credentials.id, grants.id".encode(),
+    f"""
+    SELECT ROW({_COLUMNS}, ARRAY(
+        SELECT ROW({stored_grants.COLUMNS}) FROM grants WHERE grants.credential = credentials.id
+    ))
+    FROM credentials WHERE credentials.name = ANY ($1) AND credentials.revoked_at IS NULL
+    """.encode(),  # noqa: S608 - constants
     ("bytea[]",),
 )
+_STAMPED = b"qnttibbqqtt(" + stored_grants.KINDS + b")"
+_STAMP, _GRANTS = 10, 11  # their places in such a row
 
 
 async def ask_stamped(line: Line, wanted: Iterable[Name], open_secret: OpenSecret) -> dict[Name, tuple[Stamped, ...]]:
     """Return what `stamped` returns, asked over *line*: a third of the work, for who asks all day long."""
-    result = await line.ask(_ASK_STAMPED, [octets([names.order_key(name) for name in wanted])])
-    reader = Transformer()
-    reader.set_pgresult(result)
-    return _stamped(reader.load_rows(0, result.ntuples, tuple), open_secret)
+    key = names.order_key
+    result = await line.ask(_ASK_STAMPED, [octets([key(name) for name in wanted])])
+    read = unpacked(_STAMPED, _cells(result))
+    read.sort(key=itemgetter(0))
+    granted = stored_grants.from_rows
+    return _by_name(
+        [Stamped(_credential(row[1], row, granted(row[_GRANTS]), open_secret), row[_STAMP]) for row in read]
+    )
+
+
+def _cells(result: PGresult) -> list[bytes | None]:
+    cell = result.get_value
+    return [cell(at, 0) for at in range(result.ntuples)]
+
+
+_ASK_PAGE = Statement(
+    b"keys_ahead",
+    b"SELECT ROW(id, name) FROM credentials WHERE id < $1 AND home IS NOT NULL AND revoked_at IS NULL "
+    b"ORDER BY id DESC LIMIT $2",
+    ("int8", "int8"),
+)
+_LAST = 2**63 - 1
+
+
+async def ask_page(line: Line, before: int | None, most: int) -> list[tuple[int, Name]]:
+    """Return ids and names of the *most* newest live keys of homes whose id is less than *before*; None: of all."""
+    result = await line.ask(_ASK_PAGE, [_LAST if before is None else before, most])
+    return [(row[0], row[1]) for row in unpacked(b"qn", _cells(result))]
 
 
 async def by_ids(

@@ -6,6 +6,7 @@ A denial without a credential binds every key of its zone, or of the homes below
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,14 +21,26 @@ from ddns.store.pool import rows
 # The columns that `from_row` reads.
 COLUMNS = """grants.zone, grants.subtree, grants.types, grants.rule, grants.counts, grants.min_assurance, grants.denied,
        grants.homes, grants.id"""
+KINDS = b"qnItIttzq"  # what they are to `ddns.store.unpacking`
+_ID = 8
 
 
 def from_row(row: Sequence[Any]) -> Grant:
     """Return the grant of a row of `COLUMNS`."""
-    zone, subtree, types, rule, counts, min_assurance, denied, homes, number = row
+    return _grant(names.from_order_key(row[1]), row)
+
+
+def from_rows(unpacked: Sequence[Sequence[Any]]) -> tuple[Grant, ...]:
+    """Return the grants of rows of `KINDS` in the order of their ids."""
+    ordered = sorted(unpacked, key=itemgetter(_ID)) if len(unpacked) > 1 else unpacked
+    return tuple([_grant(row[1], row) for row in ordered])
+
+
+def _grant(name: Name, row: Sequence[Any]) -> Grant:
+    zone, _, types, rule, counts, min_assurance, denied, homes, number = row
     return Grant(
         zone=zone,
-        name=names.from_order_key(subtree),
+        name=name,
         types=None if types is None else frozenset(types),
         rule=rule,
         most=()

@@ -8,6 +8,7 @@ under way at a time; whoever needs more takes a connection of the pool.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Sequence
 
 import msgspec
@@ -15,15 +16,14 @@ import psycopg
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
 
-from ddns.store.packing import Rows
+from ddns.store.packing import Parameter, packed
 from ddns.store.pool import Connection, connect
 from ddns.store.prompt import Prompt
+from ddns.turns import watch
+
+READS = 64  # pieces of a long result that are taken in at once: a megabyte, some two milliseconds
 
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
-
-
-# A value as the server receives it, or the rows of an array of a composite type.
-Parameter = bytes | Rows
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -53,6 +53,7 @@ class Line:
         self._role = role
         self._conn: Connection | None = None
         self._descriptor = -1
+        self._more = select.poll()  # whether there is more to read
         self._prepared: dict[bytes, _Prepared] = {}
         self._backend = 0  # of the server, at the other end; 0: there is none
         self._results: list[PGresult] = []
@@ -79,33 +80,36 @@ class Line:
     async def ask(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
         """Run *statement* as `run` does, and return all of its result, in binary."""
         async with self._turn:
-            pgconn, prepared = await self._ready(statement)
-            packed = [
-                one.packed(element) if isinstance(one, Rows) else one
-                for one, element in zip(parameters, prepared.elements, strict=True)
-            ]
-            pgconn.send_query_prepared(statement.name, packed, prepared.formats, Format.BINARY)
+            # What is prepared is so on the connection that is there.
+            conn, prepared = self._conn, self._prepared.get(statement.name)
+            if conn is None or prepared is None:
+                conn, prepared = await self._ready(statement)
+            pgconn: PGconn = conn.pgconn
+            pgconn.send_query_prepared(
+                statement.name, packed(list(parameters), prepared.elements), prepared.formats, Format.BINARY
+            )
             return await self._result(pgconn)
 
     def close(self) -> None:
         """End the connection; what is under way is given up."""
         self._let_go()
 
-    async def _ready(self, statement: Statement) -> tuple[PGconn, _Prepared]:
+    async def _ready(self, statement: Statement) -> tuple[Connection, _Prepared]:
         try:
-            if self._conn is None:
-                conn = await connect(self._dsn, self._role)
-                self._conn = conn
+            conn = self._conn
+            if conn is None:
+                conn = self._conn = await connect(self._dsn, self._role)
                 self._descriptor = conn.fileno()
                 self._backend = conn.info.backend_pid
-                asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
-            pgconn: PGconn = self._conn.pgconn
+                self._more = select.poll()
+                self._more.register(self._descriptor, select.POLLIN)
+                watch(asyncio.get_running_loop(), self._descriptor, self._readable)
             prepared = self._prepared.get(statement.name)
             if prepared is None:
-                prepared = self._prepared[statement.name] = await self._prepare(pgconn, statement)
+                prepared = self._prepared[statement.name] = await self._prepare(conn.pgconn, statement)
         except (OSError, psycopg.Error) as error:
             raise NotSent(str(error).strip()) from error
-        return pgconn, prepared
+        return conn, prepared
 
     async def _prepare(self, pgconn: PGconn, statement: Statement) -> _Prepared:
         oids, elements = [], []
@@ -125,7 +129,8 @@ class Line:
     async def _result(self, pgconn: PGconn) -> PGresult:
         """Wait for the end of what was sent, and return its result. Raises `psycopg.Error`."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting = Prompt[list[PGresult]](loop)
+        waiting: Prompt[list[PGresult]] = Prompt(loop)
+        self._waiting = waiting
         try:
             while not waiting.done() and pgconn.flush():
                 await self._writable(loop, pgconn.socket)
@@ -156,16 +161,20 @@ class Line:
             return
         pgconn, results = conn.pgconn, self._results
         try:
-            pgconn.consume_input()
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is None:
-                    if results:
-                        self._results = []
-                        if self._waiting is not None and not self._waiting.done():
-                            self._waiting.set_result(results)  # whoever waits may have asked the next thing by now
+            for _ in range(READS):
+                pgconn.consume_input()
+                while not pgconn.is_busy():
+                    result = pgconn.get_result()
+                    if result is None:
+                        if results:
+                            self._results = []
+                            if self._waiting is not None and not self._waiting.done():
+                                self._waiting.set_result(results)  # whoever waits may have asked the next thing by now
+                        return
+                    results.append(result)
+                # A result of megabytes comes in pieces of libpq's buffer: a turn of the loop for each would take long.
+                if not self._more.poll(0):
                     return
-                results.append(result)
         except psycopg.Error as error:
             self._broken(error)
 

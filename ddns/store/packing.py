@@ -15,7 +15,7 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from ddns.dns import twin
+from ddns.dns import names, twin
 
 _INT8, _BYTEA, _INT4, _TEXT = 20, 17, 23, 25  # oids of the elements, fixed since the first Postgres
 _HEAD = struct.Struct("!iiIii")  # dimensions, any NULL, the element's oid, length, lower bound
@@ -138,35 +138,48 @@ _BIGINT_COLUMN = struct.Struct("!iiq")
 _INTEGER_COLUMN = struct.Struct("!iii")
 
 
-class Rows:
-    """The rows of an array of a composite type.
-
-    *kinds* has a letter for each column: q a bigint, i an integer, b a bytea, t a text, B a bytea[] given as a tuple.
-    """
-
-    __slots__ = ("kinds", "rows")
-
-    def __init__(self, kinds: bytes, rows: list[tuple[Any, ...]]) -> None:
-        self.kinds = kinds
-        self.rows = rows
-
-    def packed(self, element: int) -> bytes:
-        """Return the array, whose composite type has the oid *element*."""
-        body = twin.pack_rows(self.kinds, self.rows)
-        return _array(element, len(self.rows), _pack_rows(self.kinds, self.rows) if body is None else body)
+# A parameter: octets as they are, a number as a `bigint`, or the rows of an array of a composite type behind a letter
+# for each column: q a bigint, i an integer, b a bytea, n a name as its place in the canonical order, t a text, B a
+# bytea[] given as a tuple; R an RRset in four columns, name, type, ttl and rdatas, and S a signed one in five.
+Rows = tuple[bytes, list[tuple[Any, ...]]]
+Parameter = bytes | int | Rows
 
 
-def bigint(value: int) -> bytes:
-    """Return *value* as a `bigint`."""
-    return value.to_bytes(8, "big", signed=True)
+def packed(parameters: list[Parameter], elements: tuple[int, ...]) -> list[bytes]:
+    """Return *parameters* as Postgres receives them; *elements* are the oids of their arrays' composite types."""
+    native = twin.pack_parameters(parameters, elements)
+    return _packed(parameters, elements) if native is None else native
+
+
+def _packed(parameters: list[Parameter], elements: tuple[int, ...]) -> list[bytes]:
+    out = []
+    for one, element in zip(parameters, elements, strict=True):
+        if isinstance(one, bytes):
+            out.append(one)
+        elif isinstance(one, int):
+            out.append(one.to_bytes(8, "big", signed=True))
+        else:
+            out.append(_array(element, len(one[1]), _pack_rows(*one)))
+    return out
+
+
+_UNSIGNED = (("name", "n"), ("type", "i"), ("ttl", "i"), ("rdatas", "B"))
+_RRSETS = {"R": _UNSIGNED, "S": (*_UNSIGNED, ("sigs", "B"))}
 
 
 def _pack_rows(kinds: bytes, rows: Sequence[tuple[Any, ...]]) -> bytes:
     out = []
     letters = kinds.decode()
     for row in rows:
-        cells = b"".join([_column(kind, value) for kind, value in zip(letters, row, strict=True)])
-        out.append(_PAIR.pack(4 + len(cells), len(letters)))
+        columns: list[bytes] = []
+        for kind, value in zip(letters, row, strict=True):
+            if kind in _RRSETS:
+                parts = _RRSETS[kind]
+                columns += [_column(one, getattr(value, attribute)) for attribute, one in parts]
+            else:
+                columns.append(_column(kind, value))
+        cells = b"".join(columns)
+        out.append(_PAIR.pack(4 + len(cells), len(columns)))
         out.append(cells)
     return b"".join(out)
 
@@ -176,8 +189,9 @@ def _column(kind: str, value: Any) -> bytes:
         return _BIGINT_COLUMN.pack(_INT8, 8, value)
     if kind == "i":
         return _INTEGER_COLUMN.pack(_INT4, 4, value)
-    if kind == "b":
-        return _PAIR.pack(_BYTEA, len(value)) + bytes(value)
+    if kind in ("b", "n"):
+        octets = names.order_key(value) if kind == "n" else bytes(value)
+        return _PAIR.pack(_BYTEA, len(octets)) + octets
     if kind == "t":
         octets = value.encode()
         return _PAIR.pack(_TEXT, len(octets)) + bytes(octets)

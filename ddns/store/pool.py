@@ -42,20 +42,25 @@ async def connect(dsn: str, role: str) -> Connection:
 
     Raises `psycopg.OperationalError`.
     """
+    return await AsyncConnection.connect(**parameters(dsn, role))
+
+
+def parameters(dsn: str, role: str) -> dict[str, Any]:
+    """Return what connects to *dsn* as *role*."""
     given = conninfo_to_dict(dsn)
     settings = {**_SETTINGS, **(_SERVER_SETTINGS if role == "ddns_server" else {})}
     if given.get("user") != role:
         settings["role"] = role
     options = " ".join(f"-c {setting}={value}" for setting, value in settings.items())
-    return await AsyncConnection.connect(
-        dsn,
-        autocommit=True,
-        options=f"{given.get('options') or ''} {options}".strip(),
-        application_name=f"nameplate {role}",
-        client_encoding="utf8",
-        connect_timeout=int(given.get("connect_timeout") or CONNECT_TIMEOUT),
-        tcp_user_timeout=UNACKNOWLEDGED,
-    )
+    return {
+        "conninfo": dsn,
+        "autocommit": True,
+        "options": f"{given.get('options') or ''} {options}".strip(),
+        "application_name": f"nameplate {role}",
+        "client_encoding": "utf8",
+        "connect_timeout": int(given.get("connect_timeout") or CONNECT_TIMEOUT),
+        "tcp_user_timeout": UNACKNOWLEDGED,
+    }
 
 
 async def rows(cursor: AsyncCursor[Any]) -> list[Any]:

@@ -34,7 +34,7 @@ async def known(conn: AsyncConnection[Any], asked: Iterable[tuple[bytes, int]]) 
         """
         SELECT asked.digest, requests.digest IS NOT NULL, rcode, ede, text, lease
         FROM unnest(%(digests)s, %(expires)s) AS asked (digest, expires)
-        LEFT JOIN requests ON requests.digest = asked.digest
+        LEFT JOIN requests ON requests.expires_at = to_timestamp(asked.expires) AND requests.digest = asked.digest
         WHERE requests.digest IS NOT NULL
               OR asked.expires < extract(epoch FROM clock_timestamp()) - %(skew)s
         """,
@@ -55,7 +55,7 @@ async def remember(conn: AsyncConnection[Any], answered: Sequence[tuple[bytes, S
         SELECT digest, rcode, ede, text, lease, to_timestamp(expires)
         FROM unnest(%(digests)s, %(rcodes)s, %(edes)s, %(texts)s, %(leases)s, %(expires)s)
              AS answer (digest, rcode, ede, text, lease, expires)
-        ON CONFLICT (digest) DO NOTHING
+        ON CONFLICT (expires_at, digest) DO NOTHING
         """,
         {
             "digests": octets([digest for digest, _, _ in answered]),

@@ -1,35 +1,39 @@
 """How zones stand apart from their records: what an update is judged by, and what shows whether that has changed.
 
-Law: stamps are read before what they stand for. If a stamp still holds at the commit, so does all that was read
-after it.
+Law: it is read in the statement that reads the records, so both are of one moment. If a state still holds at the
+commit, so does all that was read with it.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
-from psycopg import AsyncConnection
 
 from ddns.auth.principal import Grant
+from ddns.dns import names
+from ddns.dns.names import Name
+from ddns.dns.records import SignedRRset
 from ddns.store import grants, zones
-from ddns.store.packing import bigints
-from ddns.store.pool import rows
+from ddns.store.line import Line, Statement
+from ddns.store.packing import bigints, octets
+from ddns.store.unpacking import unpacked
 from ddns.store.zones import Zone
 
+Shown = dict[tuple[int, Name], tuple[SignedRRset, ...]]
 
-class Standing(msgspec.Struct, frozen=True):
-    """A zone's row, the denials for everybody, which the *stamp* stands for, and the *state*.
 
-    That is how the zone is signed and how its home stands, in words: what else of the row an update is judged by.
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """A zone's row, the denials for everybody, and the *state* that stands for both.
+
+    It says how the zone is signed, and counts what is not in the row: its rules, its home, leases, what waits to be
+    signed. *registry* does so for the rules of the zone's parent, 0 where there is none.
     """
 
     zone: Zone
     everybody: tuple[Grant, ...]
     state: str
-    stamp: str
+    registry: int
 
     @property
     def ready(self) -> bool:
@@ -38,34 +42,58 @@ class Standing(msgspec.Struct, frozen=True):
         return zone.denial != "none" and zone.edition > 0 and not (zone.signed_pending or zone.leased)
 
 
-async def read(conn: AsyncConnection[Any], ids: Iterable[int]) -> dict[int, Standing]:
-    """Return how the zones *ids* stand; one that is no more is not in the result. *conn* is in a pipeline."""
-    wanted = list(ids)
-    stamps, found, everybody = await asyncio.gather(
-        _stamps(conn, wanted), zones.get(conn, wanted), grants.for_everybody(conn, wanted)
-    )
-    return {
-        zone: Standing(row, everybody.get(zone, ()), *stamps[zone]) for zone, row in found.items() if zone in stamps
+# A zone's denials for everybody are its own, and those of its registry for homes: see `grants.for_everybody`.
+_STANDINGS = f"""
+SELECT NULL::bigint AS place, ROW(
+    concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis), coalesce(registries.basis, 0),
+    ARRAY(
+        SELECT ROW({grants.COLUMNS}) FROM grants
+        WHERE credential IS NULL AND zone = ANY (ARRAY[zones.id, zones.parent]) AND homes = (zone <> zones.id)
+    ), {zones.COLUMNS}) AS found
+FROM unnest($1) AS wanted (zone)
+JOIN zones ON zones.id = wanted.zone
+LEFT JOIN zones AS registries ON registries.id = zones.parent
+{zones.BESIDE}
+"""  # noqa: S608 - constants
+_STANDING = b"tq(" + grants.KINDS + b")" + zones.KINDS
+
+_RECORDS = """
+SELECT place, ROW(ARRAY(
+    SELECT ROW(owner, type, ttl, rdatas, sigs) FROM published_rrsets AS shown
+    WHERE shown.zone = wanted.zone AND shown.owner = wanted.owner ORDER BY type
+))
+FROM unnest($2, $3) WITH ORDINALITY AS wanted (zone, owner, place)
+"""
+
+LOOK = Statement(
+    b"look",
+    f"{_STANDINGS} UNION ALL {_RECORDS}".encode(),
+    ("bigint[]", "bigint[]", "bytea[]"),
+)
+
+
+async def ask(line: Line, ids: Sequence[int], wanted: Sequence[tuple[int, Name]]) -> tuple[dict[int, Standing], Shown]:
+    """Return how the zones *ids* stand, and what is published at each (zone, name) of *wanted*, all of one moment.
+
+    A zone that is no more is not in the result, nor is a name without records; RRsets stand in the order of their
+    types. Raises as `Line.run`.
+    """
+    key = names.order_key
+    places = bigints([zone for zone, _ in wanted]), octets([key(name) for _, name in wanted])
+    result = await line.ask(LOOK, [bigints(ids), *places])
+    cell = result.get_value
+    stand: list[bytes | None] = []
+    at_names: list[bytes | None] = []
+    asked: list[tuple[int, Name]] = []
+    for at in range(result.ntuples):
+        place = cell(at, 0)
+        if place is None:
+            stand.append(cell(at, 1))
+        else:
+            at_names.append(cell(at, 1))
+            asked.append(wanted[int.from_bytes(place, "big") - 1])
+    standings = {
+        row[3]: Standing(Zone(*row[3:]), grants.from_rows(row[2]), row[0], row[1]) for row in unpacked(_STANDING, stand)
     }
-
-
-async def _stamps(conn: AsyncConnection[Any], ids: list[int]) -> dict[int, tuple[str, str]]:
-    cursor = await conn.execute(
-        """
-        SELECT zones.id, concat_ws(' ', zones.denial, zones.algorithm, homes.state), coalesce((
-            SELECT string_agg(stamp, ',' ORDER BY id) FROM (
-                SELECT id, xmin::text AS stamp FROM grants
-                WHERE grants.credential IS NULL AND NOT grants.homes AND grants.zone = zones.id
-                UNION ALL
-                SELECT id, xmin::text FROM grants
-                WHERE grants.credential IS NULL AND grants.homes AND grants.zone = zones.parent
-            ) AS denials), '')
-        FROM zones
-        LEFT JOIN homes ON homes.zone = zones.id
-        WHERE zones.id = ANY (%(ids)s)
-        """,
-        {"ids": bigints(ids)},
-        prepare=True,
-        binary=True,
-    )
-    return {zone: (state, stamp) for zone, state, stamp in await rows(cursor)}
+    shown = {key: found for key, (found,) in zip(asked, unpacked(b"(S)", at_names), strict=True) if found}
+    return standings, shown

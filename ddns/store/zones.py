@@ -38,14 +38,16 @@ class Zone(msgspec.Struct, frozen=True):
     leased: bool = False
 
 
-_SELECT = """
-SELECT zones.id, zones.origin, zones.denial, zones.algorithm, zones.parent, zones.head, zones.edition, zones.serial,
-       homes.zone IS NOT NULL, coalesce(homes.state = 'suspended', false), coalesce(signing.pending, false),
-       EXISTS (SELECT FROM leases WHERE leases.zone = zones.id)
-FROM zones
+# The columns of a `Zone`, what they are to `ddns.store.unpacking`, and what stands beside the zone's row.
+COLUMNS = """zones.id, zones.origin, zones.denial, zones.algorithm::integer, zones.parent, zones.head, zones.edition,
+       zones.serial, homes.zone IS NOT NULL, coalesce(homes.state = 'suspended', false),
+       coalesce(signing.pending, false), EXISTS (SELECT FROM leases WHERE leases.zone = zones.id)"""
+KINDS = b"qntiqqqqzzzz"
+BESIDE = """
 LEFT JOIN homes ON homes.zone = zones.id
 LEFT JOIN signing ON signing.zone = zones.id
 """
+_SELECT = f"SELECT {COLUMNS} FROM zones {BESIDE}"  # noqa: S608 - constants
 
 
 def _zone(row: Sequence[Any]) -> Zone:

@@ -13,14 +13,15 @@ from ddns.dns.records import RRset, SignedRRset, soa_minimum
 from ddns.zone.jobs import PlainJob, PlainSigned, SignedJob, SignJob
 
 # A record of one of these moves cuts, or is the signer's own.
-_MOVING = frozenset({int(Type.NS), int(Type.DNAME), *map(int, SIGNER_TYPES)})
+MOVING = frozenset({int(Type.NS), int(Type.DNAME), *map(int, SIGNER_TYPES)})
 _NS = int(Type.NS)
+_MOVING_AT_APEX = MOVING - {_NS}
 _SOA = int(Type.SOA)
 
 
 def moves(origin: Name, name: Name, rdtype: int) -> bool:
     """Tell whether more than one signature depends on an RRset, or it is none that a server may have signed."""
-    return rdtype in _MOVING and (rdtype != _NS or name != origin)
+    return rdtype in MOVING and (rdtype != _NS or name != origin)
 
 
 def plain(job: SignJob) -> PlainJob | None:
@@ -28,7 +29,7 @@ def plain(job: SignJob) -> PlainJob | None:
     if job.whole or job.denial == "none":
         return None
     for _, types in job.above:
-        if not _MOVING.isdisjoint(types):
+        if not MOVING.isdisjoint(types):
             return None
     origin = job.origin
     sign: list[RRset] = []
@@ -38,12 +39,15 @@ def plain(job: SignJob) -> PlainJob | None:
         if len(before) != len(after):
             return None
         known = {one.type: one for one in before}
+        if not (_MOVING_AT_APEX if name == origin else MOVING).isdisjoint(known):
+            return None
         for one in after:
-            rdtype = one.type
-            was = known.pop(rdtype, None)
-            if was is None or moves(origin, name, rdtype):
+            was = known.pop(one.type, None)
+            if was is one:
+                continue  # most of a node, and of the apex
+            if was is None:
                 return None
-            if rdtype == _SOA:
+            if one.type == _SOA:
                 # Their lesser one is the TTL of all denial records (RFC 9077 §3).
                 if name != origin or was.ttl != one.ttl or soa_minimum(was.rdatas[0]) != soa_minimum(one.rdatas[0]):
                     return None

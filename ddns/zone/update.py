@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import insort
 
-from ddns.dns import names, records
+from ddns.dns import names, records, twin
 from ddns.dns.codes import SIGNER_TYPES, Class, Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset
@@ -85,6 +85,19 @@ def apply(update: Update, view: View, *, signed: bool, limits: Limits = DEFAULT)
     """
     if update.fault is not None:
         return update.fault
+    asked = update.operations
+    if asked:
+        before = view.get(asked[0].name)
+        plain = twin.apply(
+            asked, before, update.zone, RRset, RRsetChange,
+            limits.types_per_name, limits.records_per_rrset, limits.octets_per_rrset,
+        )  # fmt: skip
+        if plain is not None:
+            return ChangeSet(plain)
+    return _apply(update, view, signed=signed, limits=limits)
+
+
+def _apply(update: Update, view: View, *, signed: bool, limits: Limits) -> ChangeSet | Refusal:
     origin = update.zone
     nodes: dict[Name, _Node] = {}
     for asked in update.operations:

@@ -17,11 +17,12 @@ from ddns.zone.changes import ChangeSet, RRsetChange
 class View:
     """The records of some names of one zone; a name without records has an empty tuple."""
 
-    __slots__ = ("_first", "_now")
+    __slots__ = ("_changed", "_first", "_now")
 
     def __init__(self, nodes: Mapping[Name, tuple[RRset, ...]]) -> None:
         self._first = nodes
         self._now = dict(nodes)
+        self._changed: dict[tuple[Name, int], RRsetChange] = {}
 
     def get(self, name: Name) -> tuple[RRset, ...]:
         """Return the RRsets at *name* as they are now."""
@@ -40,25 +41,17 @@ class View:
 
     def apply(self, changes: ChangeSet) -> None:
         """Move on to how the zone is after *changes*."""
-        now = self._now
+        now, changed = self._now, self._changed
         for change in changes.changes:
-            kept = [rrset for rrset in now[change.name] if rrset.type != change.type]
-            if change.after is not None:
-                kept.append(change.after)
-            now[change.name] = tuple(kept)
+            name, rdtype, after = change.name, change.type, change.after
+            kept = [rrset for rrset in now[name] if rrset.type != rdtype]
+            if after is not None:
+                kept.append(after)
+            now[name] = tuple(kept)
+            place = name, rdtype
+            earlier = changed.get(place)
+            changed[place] = change if earlier is None else RRsetChange(name, rdtype, earlier.before, after)
 
     def changes(self) -> ChangeSet:
         """Return what differs from when the view was made: all that was applied, folded into one."""
-        out = []
-        for name, now in self._now.items():
-            first = self._first[name]
-            if now is first:
-                continue
-            before = {rrset.type: rrset for rrset in first}
-            after = {rrset.type: rrset for rrset in now}
-            out += [
-                RRsetChange(name, rdtype, before.get(rdtype), after.get(rdtype))
-                for rdtype in sorted({*before, *after})
-                if before.get(rdtype) != after.get(rdtype)
-            ]
-        return ChangeSet(tuple(out))
+        return ChangeSet(tuple([one for one in self._changed.values() if one.before != one.after]))

@@ -24,68 +24,172 @@ COMMENT ON COLUMN followers.worker IS 'a number that a worker chose for itself; 
 GRANT SELECT, INSERT, DELETE ON followers TO ddns_server;
 """
 
+# What an update is judged by beside its zone's row and its key's: whoever changes it touches that row, too. So a commit
+# looks at these two rows and nowhere else. A zone counts on; a key is known to be touched by its `xmin`.
+BASIS = """
+ALTER TABLE zones ADD COLUMN basis bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN zones.basis IS
+    'counts changes of what updates are judged by and is not here: rules for everybody, home, leases, signing';
+
+-- Whose transaction adds a zone or a key need not touch it: nobody has seen it yet.
+CREATE FUNCTION grants_touch_what_they_are_given_to() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE credentials SET assurance = assurance
+    WHERE id IN (SELECT credential FROM touched) AND xmin <> pg_current_xact_id()::xid;
+    UPDATE zones SET basis = basis + 1 WHERE id IN (SELECT zone FROM touched WHERE credential IS NULL);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER grants_that_are_given AFTER INSERT ON grants REFERENCING NEW TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION grants_touch_what_they_are_given_to();
+CREATE TRIGGER grants_that_are_taken AFTER DELETE ON grants REFERENCING OLD TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION grants_touch_what_they_are_given_to();
+CREATE TRIGGER grants_before_a_change AFTER UPDATE ON grants REFERENCING OLD TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION grants_touch_what_they_are_given_to();
+CREATE TRIGGER grants_after_a_change AFTER UPDATE ON grants REFERENCING NEW TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION grants_touch_what_they_are_given_to();
+
+CREATE FUNCTION homes_and_leases_touch_their_zones() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE zones SET basis = basis + 1 WHERE id IN (SELECT zone FROM touched) AND created_at <> now();
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER homes_that_are_made AFTER INSERT ON homes REFERENCING NEW TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION homes_and_leases_touch_their_zones();
+CREATE TRIGGER homes_that_are_changed AFTER UPDATE ON homes REFERENCING OLD TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION homes_and_leases_touch_their_zones();
+CREATE TRIGGER homes_that_are_removed AFTER DELETE ON homes REFERENCING OLD TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION homes_and_leases_touch_their_zones();
+CREATE TRIGGER leases_that_begin AFTER INSERT ON leases REFERENCING NEW TABLE AS touched
+    FOR EACH STATEMENT EXECUTE FUNCTION homes_and_leases_touch_their_zones();
+
+-- The signer itself only takes zones off its list: that touches nothing.
+CREATE FUNCTION waiting_for_the_signer_touches_the_zone() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE zones SET basis = basis + 1 WHERE id = NEW.zone AND created_at <> now();
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER signing_of_a_zone_that_waits AFTER INSERT ON signing FOR EACH ROW WHEN (NEW.pending)
+    EXECUTE FUNCTION waiting_for_the_signer_touches_the_zone();
+CREATE TRIGGER signing_that_waits AFTER UPDATE ON signing FOR EACH ROW WHEN (NEW.pending AND NOT OLD.pending)
+    EXECUTE FUNCTION waiting_for_the_signer_touches_the_zone();
+"""
+
+# When a signature ends is part of what was signed: the digest is looked for among those of that second alone. They are
+# written side by side, and one index does for looking them up and for forgetting them.
+REQUESTS = """
+DROP INDEX requests_expiring;
+ALTER TABLE requests DROP CONSTRAINT request_answered_twice,
+    ADD CONSTRAINT request_answered_twice PRIMARY KEY (expires_at, digest);
+"""
+REQUESTS_BEFORE = """
+ALTER TABLE requests DROP CONSTRAINT request_answered_twice,
+    ADD CONSTRAINT request_answered_twice PRIMARY KEY (digest);
+CREATE INDEX requests_expiring ON requests (expires_at);
+"""
+
 TYPES = """
-CREATE TYPE commit_zone AS (id bigint, edition bigint, serial bigint, state text, rules text);
-CREATE TYPE commit_key AS (id bigint, zone bigint, stamp text);
+CREATE TYPE commit_zone AS (id bigint, edition bigint, serial bigint, state text);
+CREATE TYPE commit_registry AS (id bigint, basis bigint);
+CREATE TYPE commit_key AS (id bigint, stamp text);
 CREATE TYPE commit_place AS (zone bigint, owner bytea, type integer);
 CREATE TYPE commit_rrset AS (zone bigint, owner bytea, type integer, ttl integer, rdatas bytea[]);
 CREATE TYPE commit_shown AS (zone bigint, owner bytea, type integer, ttl integer, rdatas bytea[], sigs bytea[]);
-CREATE TYPE commit_step AS (zone bigint, entries bigint, serial bigint, removed bytea, added bytea);
+CREATE TYPE commit_step AS (
+    zone bigint, edition bigint, from_serial bigint, to_serial bigint, state text, entries bigint,
+    removed bytea, added bytea);
 CREATE TYPE commit_entry AS (
     zone bigint, place bigint, principal text, credential bigint, digest bytea, change bytea);
 CREATE TYPE commit_answer AS (digest bytea, rcode bigint, ede bigint, text text, lease bytea, expires bigint);
 """
 
 # Each statement sees what was committed before it began: what is compared behind the lock is as it will be when this
-# is committed. A zone of which something was remembered otherwise, a key, or a request that was answered before ends it
-# with a word about that; then nothing is written. A row that should be there and is not is an exception.
-# Whoever looks for requests by a join has all of them read where there were none when the plan was made.
+# is committed. The row of a zone that comes alone is locked, compared and written by one statement, which finds none
+# where something is otherwise. A zone of which something was remembered otherwise ends the function with a word about
+# that before anything is written. A key or a registry ends it with an exception, whose message is that word; a request
+# that was answered before by being there twice. A row that should be there and is not is an exception, too.
 COMMIT = """
 CREATE FUNCTION commit_updates(
-    follower bigint, latest bigint, asked_zones commit_zone[], asked_keys commit_key[],
+    follower bigint, latest bigint, asked_zones commit_zone[], asked_registries commit_registry[],
+    asked_keys commit_key[],
     new_rrsets commit_rrset[], changed_rrsets commit_rrset[], gone_rrsets commit_place[],
     new_shown commit_shown[], changed_shown commit_shown[], gone_shown commit_place[],
     steps commit_step[], entries commit_entry[], answers commit_answer[], payloads text[]
 ) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    otherwise text;
+    alone commit_step;
+    before bigint;
+    otherwise bigint[];
     heard boolean;
     rows bigint;
 BEGIN
     -- Whoever enters among the followers waits for this to end, or it waits for that: `ddns.store.followers`. There is
     -- no row to lock before the function was called, so nobody who has to wait for that lock holds a zone.
-    PERFORM FROM pg_advisory_xact_lock_shared(7953758699358282086), zones
-    WHERE zones.id = ANY (ARRAY(SELECT id FROM unnest(asked_zones))) ORDER BY zones.id FOR NO KEY UPDATE OF zones;
+    heard := pg_advisory_xact_lock_shared(7953758699358282086) IS NULL;
+    IF latest < extract(epoch FROM clock_timestamp()) THEN
+        RETURN 'requests';
+    END IF;
 
-    SELECT coalesce(
-        (SELECT 'zones ' || string_agg(asked.id::text, ' ')
-         FROM unnest(asked_zones) AS asked
-         LEFT JOIN zones ON zones.id = asked.id
-         LEFT JOIN homes ON homes.zone = asked.id
-         LEFT JOIN signing ON signing.zone = asked.id
-         WHERE (zones.edition = asked.edition AND zones.serial = asked.serial AND zones.denial <> 'none'
-                AND concat_ws(' ', zones.denial, zones.algorithm, homes.state) = asked.state
-                AND NOT coalesce(signing.pending, false)
-                AND NOT EXISTS (SELECT FROM leases WHERE leases.zone = asked.id)
-                AND asked.rules = coalesce((
-                    SELECT string_agg(grants.xmin::text, ',' ORDER BY grants.id) FROM grants
-                    WHERE grants.credential IS NULL AND grants.zone = ANY (ARRAY[asked.id, zones.parent])
-                      AND grants.homes = (grants.zone <> asked.id)), '')) IS NOT TRUE),
-        (SELECT 'keys ' || string_agg(asked.id::text, ' ')
-         FROM unnest(asked_keys) AS asked
-         LEFT JOIN credentials ON credentials.id = asked.id
-         WHERE (credentials.revoked_at IS NULL
-                AND asked.stamp = credentials.xmin::text || coalesce((
-                    SELECT ',' || string_agg(grants.xmin::text, ',' ORDER BY grants.id) FROM grants
-                    WHERE grants.credential = asked.id AND grants.zone = asked.zone), '')) IS NOT TRUE),
-        CASE WHEN latest < extract(epoch FROM clock_timestamp())
-               OR EXISTS (SELECT FROM unnest(answers) AS asked
-                          WHERE (SELECT true FROM requests WHERE requests.digest = asked.digest))
-             THEN 'requests' END
-    ), EXISTS (SELECT FROM followers WHERE followers.worker <> follower) INTO otherwise, heard;
-    IF otherwise IS NOT NULL THEN
-        RETURN otherwise;
+    IF cardinality(steps) = 1 AND cardinality(asked_zones) = 0 THEN
+        alone := steps[1];
+        UPDATE zones SET head = head + alone.entries, edition = edition + 1, serial = alone.to_serial
+        WHERE id = alone.zone AND edition = alone.edition AND serial = alone.from_serial
+              AND concat_ws(' ', denial, algorithm, parent, basis) = alone.state
+        RETURNING head - alone.entries INTO before;
+        IF before IS NULL THEN
+            RETURN 'zones ' || alone.zone;
+        END IF;
+        INSERT INTO journal (zone, seq, principal, credential, digest, change)
+        SELECT zone, before + place, principal, credential, digest, change FROM unnest(entries);
+        INSERT INTO editions (zone, number, from_serial, to_serial, removed, added)
+        VALUES (alone.zone, alone.edition + 1, alone.from_serial, alone.to_serial, alone.removed, alone.added);
+    ELSE
+        PERFORM FROM zones
+        WHERE id = ANY (ARRAY(SELECT id FROM unnest(asked_zones) UNION ALL SELECT zone FROM unnest(steps)))
+        ORDER BY id FOR NO KEY UPDATE;
+        otherwise := ARRAY(
+            SELECT asked.id
+            FROM (SELECT id, edition, serial, state FROM unnest(asked_zones)
+                  UNION ALL SELECT zone, edition, from_serial, state FROM unnest(steps)) AS asked
+            LEFT JOIN zones ON zones.id = asked.id
+            WHERE (zones.edition = asked.edition AND zones.serial = asked.serial
+                   AND concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis) = asked.state)
+                  IS NOT TRUE);
+        IF cardinality(otherwise) > 0 THEN
+            RETURN 'zones ' || array_to_string(otherwise, ' ');
+        END IF;
+        IF cardinality(steps) > 0 THEN
+            INSERT INTO journal (zone, seq, principal, credential, digest, change)
+            SELECT zones.id, zones.head + entry.place, entry.principal, entry.credential, entry.digest, entry.change
+            FROM unnest(entries) AS entry JOIN zones ON zones.id = entry.zone;
+            INSERT INTO editions (zone, number, from_serial, to_serial, removed, added)
+            SELECT zone, edition + 1, from_serial, to_serial, removed, added FROM unnest(steps);
+            UPDATE zones SET head = zones.head + step.entries, edition = step.edition + 1, serial = step.to_serial
+            FROM unnest(steps) AS step WHERE zones.id = step.zone;
+        END IF;
+    END IF;
+
+    SELECT ARRAY(SELECT asked.id FROM unnest(asked_keys) AS asked
+                 LEFT JOIN credentials ON credentials.id = asked.id
+                 WHERE (credentials.xmin::text = asked.stamp AND credentials.revoked_at IS NULL) IS NOT TRUE),
+           EXISTS (SELECT FROM followers WHERE followers.worker <> follower)
+    INTO otherwise, heard;
+    IF cardinality(otherwise) > 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'DD001', MESSAGE = 'keys ' || array_to_string(otherwise, ' ');
+    END IF;
+    IF cardinality(asked_registries) > 0 THEN
+        otherwise := ARRAY(SELECT asked.id FROM unnest(asked_registries) AS asked
+                           LEFT JOIN zones ON zones.id = asked.id AND zones.basis = asked.basis
+                           WHERE zones.id IS NULL);
+        IF cardinality(otherwise) > 0 THEN
+            RAISE EXCEPTION USING ERRCODE = 'DD001', MESSAGE = 'registries ' || array_to_string(otherwise, ' ');
+        END IF;
     END IF;
 
     IF cardinality(gone_rrsets) > 0 THEN
@@ -106,12 +210,12 @@ BEGIN
         SELECT zone, owner, type, ttl, rdatas FROM unnest(new_rrsets);
     END IF;
 
-    IF cardinality(steps) > 0 THEN
-        IF cardinality(gone_shown) > 0 THEN
-            DELETE FROM published_rrsets USING unnest(gone_shown) AS gone
-            WHERE published_rrsets.zone = gone.zone AND published_rrsets.owner = gone.owner
-              AND published_rrsets.type = gone.type;
-        END IF;
+    IF cardinality(gone_shown) > 0 THEN
+        DELETE FROM published_rrsets USING unnest(gone_shown) AS gone
+        WHERE published_rrsets.zone = gone.zone AND published_rrsets.owner = gone.owner
+          AND published_rrsets.type = gone.type;
+    END IF;
+    IF cardinality(changed_shown) > 0 THEN
         UPDATE published_rrsets SET ttl = one.ttl, rdatas = one.rdatas, sigs = one.sigs
         FROM unnest(changed_shown) AS one
         WHERE published_rrsets.zone = one.zone AND published_rrsets.owner = one.owner
@@ -120,21 +224,13 @@ BEGIN
         IF rows <> cardinality(changed_shown) THEN
             RAISE EXCEPTION 'of % published records to change only % are there', cardinality(changed_shown), rows;
         END IF;
-        IF cardinality(new_shown) > 0 THEN
-            INSERT INTO published_rrsets (zone, owner, type, ttl, rdatas, sigs)
-            SELECT zone, owner, type, ttl, rdatas, sigs FROM unnest(new_shown);
-        END IF;
-        INSERT INTO journal (zone, seq, principal, credential, digest, change)
-        SELECT zones.id, zones.head + entry.place, entry.principal, entry.credential, entry.digest, entry.change
-        FROM unnest(entries) AS entry JOIN zones ON zones.id = entry.zone;
-        INSERT INTO editions (zone, number, from_serial, to_serial, removed, added)
-        SELECT zones.id, zones.edition + 1, zones.serial, step.serial, step.removed, step.added
-        FROM unnest(steps) AS step JOIN zones ON zones.id = step.zone;
-        UPDATE zones SET head = zones.head + step.entries, edition = zones.edition + 1, serial = step.serial
-        FROM unnest(steps) AS step WHERE zones.id = step.zone;
-        IF heard THEN
-            PERFORM pg_notify('ddns_zones', payload) FROM unnest(payloads) AS payload;
-        END IF;
+    END IF;
+    IF cardinality(new_shown) > 0 THEN
+        INSERT INTO published_rrsets (zone, owner, type, ttl, rdatas, sigs)
+        SELECT zone, owner, type, ttl, rdatas, sigs FROM unnest(new_shown);
+    END IF;
+    IF heard AND cardinality(payloads) > 0 THEN
+        PERFORM pg_notify('ddns_zones', payload) FROM unnest(payloads) AS payload;
     END IF;
 
     INSERT INTO requests (digest, rcode, ede, text, lease, expires_at)
@@ -189,6 +285,24 @@ CHECKED = (
     ),
 )
 
+# No domain can tell this: a trigger does, and an update of other columns does not wake it.
+OWN_PARENT = """
+ALTER TABLE zones DROP CONSTRAINT zone_that_is_its_own_parent;
+CREATE FUNCTION refuse_a_zone_that_is_its_own_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the zone % would be its own parent', NEW.id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'zone_that_is_its_own_parent';
+END
+$$;
+CREATE TRIGGER zone_that_is_its_own_parent AFTER INSERT OR UPDATE OF parent ON zones
+    FOR EACH ROW WHEN (NEW.parent = NEW.id) EXECUTE FUNCTION refuse_a_zone_that_is_its_own_parent();
+"""
+OWN_PARENT_BEFORE = """
+DROP TRIGGER zone_that_is_its_own_parent ON zones;
+DROP FUNCTION refuse_a_zone_that_is_its_own_parent;
+ALTER TABLE zones ADD CONSTRAINT zone_that_is_its_own_parent CHECK (parent <> id);
+"""
+
 # The views of 0002 stand on these columns: they are taken away meanwhile, and made again as they were.
 RETYPE = """
 DO $do$
@@ -227,8 +341,22 @@ ALTER TABLE journal ALTER COLUMN change SET STORAGE EXTENDED;
 
 DOWNGRADE = """
 DROP FUNCTION commit_updates;
-DROP TYPE commit_zone, commit_key, commit_place, commit_rrset, commit_shown, commit_step, commit_entry, commit_answer;
+DROP TYPE commit_zone, commit_registry, commit_key, commit_place, commit_rrset, commit_shown, commit_step, commit_entry,
+    commit_answer;
 DROP TABLE followers;
+DROP TRIGGER grants_that_are_given ON grants;
+DROP TRIGGER grants_that_are_taken ON grants;
+DROP TRIGGER grants_before_a_change ON grants;
+DROP TRIGGER grants_after_a_change ON grants;
+DROP TRIGGER homes_that_are_made ON homes;
+DROP TRIGGER homes_that_are_changed ON homes;
+DROP TRIGGER homes_that_are_removed ON homes;
+DROP TRIGGER leases_that_begin ON leases;
+DROP TRIGGER signing_of_a_zone_that_waits ON signing;
+DROP TRIGGER signing_that_waits ON signing;
+DROP FUNCTION grants_touch_what_they_are_given_to, homes_and_leases_touch_their_zones,
+    waiting_for_the_signer_touches_the_zone;
+ALTER TABLE zones DROP COLUMN basis;
 """
 
 
@@ -256,8 +384,11 @@ def by_tables() -> str:
 
 def upgrade() -> None:
     execute(FOLLOWERS)
+    execute(BASIS)
+    execute(REQUESTS)
     execute(TYPES)
     execute(by_domains())
+    execute(OWN_PARENT)
     execute(LIGHTER)
     execute(COMMIT)
     execute(RIGHTS)
@@ -265,5 +396,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     execute(DOWNGRADE)
+    execute(REQUESTS_BEFORE)
     execute(HEAVIER)
+    execute(OWN_PARENT_BEFORE)
     execute(by_tables())

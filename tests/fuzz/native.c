@@ -1,4 +1,4 @@
-/* The libFuzzer target of the native twin: its own objects are linked in, and native_target.py feeds them.
+/* The libFuzzer target of a native module: its own objects are linked in, and the Python module TARGET feeds them.
  * tests/fuzz/native.py builds and runs it. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -23,7 +23,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments) {
         abort();
     }
     Py_InitializeEx(0);
-    PyObject *target = PyImport_ImportModule("native_target");
+    PyObject *target = PyImport_ImportModule(TARGET);
     once = target == NULL ? NULL : PyObject_GetAttrString(target, "once");
     if (once == NULL) {
         stop();

@@ -8,6 +8,7 @@ import struct
 import types
 
 import pytest
+from arriving import Probe
 from asking import query
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,9 +57,13 @@ class Server:
         self.cookied = Cookied(self.table, self.cookies)
         self.rrl = Rrl(limits, self.cookies, counters.Counters())
         answers = answerer(twin, self.table, self.rrl)  # first: without such a twin the test ends here
-        self.reader = udp.reader(bound(host), answers, self.slow, self.rrl)
-        self.clients = {one: bound(one) for one in HOSTS[host]}
         self.quick = 0
+        with contextlib.ExitStack() as opened:
+            self.probe = Probe()
+            opened.callback(self.probe.close)
+            self.clients = {one: opened.enter_context(bound(one)) for one in HOSTS[host]}
+            self.reader = udp.reader(opened.enter_context(bound(host)), answers, self.slow, self.rrl)
+            opened.pop_all()
 
     def slow(self, wire, peer, reply):
         """Do as the worker does."""
@@ -72,7 +77,9 @@ class Server:
         for wire in wires:
             self.quick += 1
             self.clients[host].sendto(wire, self.reader.bound)
+        self.probe.arrived()
         self.reader.doRead()
+        self.probe.arrived()
         out = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -85,13 +92,18 @@ class Server:
 
     def close(self):
         self.reader.connectionLost(None)
+        self.probe.close()
         for client in self.clients.values():
             client.close()
 
 
 def bound(host):
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((host, 0))
+    try:
+        sock.bind((host, 0))
+    except BaseException:
+        sock.close()
+        raise
     sock.setblocking(False)
     return sock
 

@@ -6,6 +6,8 @@ import contextlib
 import socket
 
 import pytest
+from arriving import arrived
+from ports import free_port
 
 from ddns.net.steering import keep_apart
 
@@ -18,7 +20,7 @@ def group(host: str, workers: int):
     """Yield the sockets of *workers*, twice as many, on one port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     socks: list[socket.socket] = []
-    port = 0
+    port = free_port()  # one that the kernel gives might be another group's
     try:
         for _ in range(2 * workers):
             sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -26,7 +28,6 @@ def group(host: str, workers: int):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((host, port))
             sock.setblocking(False)
-            port = sock.getsockname()[1]
         yield socks
     finally:
         for sock in socks:
@@ -34,6 +35,7 @@ def group(host: str, workers: int):
 
 
 def waiting(sock: socket.socket) -> list[bytes]:
+    arrived()
     out = []
     with contextlib.suppress(BlockingIOError):
         while True:

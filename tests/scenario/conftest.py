@@ -12,7 +12,8 @@ from registry import SECRETS, SIGNED, ZONE_FILE, Registry, unbound_settings
 from service import eventually, has_ipv6
 from tools import need
 
-# A name makes it sign its answers to SIG(0); the rest it says to those who ask.
+# A name makes it sign its answers to SIG(0); the rest it says to those who ask. Updates wait for their signatures
+# however slow the machine is: those that are kept unsigned come to be published together, in one serial.
 SETTINGS = """[serve]
 name = "ns1.hash.example"
 [edns]
@@ -20,6 +21,8 @@ nsid = "ns1.hash"
 identity = "one of two"
 version = "none of yours"
 report = "reports.agent.test"
+[signer]
+wait = 25.0
 """
 
 

@@ -82,16 +82,16 @@ def keygen(folder, name, algorithm):
 def nsupdate(registry, credentials, zone, *lines, options=()):
     """Run nsupdate and return its exit status and words."""
     script = [f"server 127.0.0.1 {registry.port}", f"zone {zone}", *lines, "send", ""]
-    command = [need("nsupdate"), "-t", "10", *options, *credentials]
-    done = subprocess.run(command, input="\n".join(script), capture_output=True, text=True, timeout=30, check=False)
+    command = [need("nsupdate"), "-t", "40", *options, *credentials]
+    done = subprocess.run(command, input="\n".join(script), capture_output=True, text=True, timeout=90, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def knsupdate(registry, credentials, zone, *lines, options=()):
     """Run knsupdate and return its exit status and words."""
     script = [f"server 127.0.0.1 {registry.port}", f"zone {zone}", *lines, "send", ""]
-    command = [need("knsupdate"), "-t", "10", *options, *credentials]
-    done = subprocess.run(command, input="\n".join(script), capture_output=True, text=True, timeout=30, check=False)
+    command = [need("knsupdate"), "-t", "40", *options, *credentials]
+    done = subprocess.run(command, input="\n".join(script), capture_output=True, text=True, timeout=90, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

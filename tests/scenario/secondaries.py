@@ -57,7 +57,7 @@ class Secondary:
                 return answer.answer[0][0].serial
         return None
 
-    def follow(self, zone, serial, timeout=30.0):
+    def follow(self, zone, serial, timeout=60.0):
         """Wait until *serial* of *zone* is served here."""
         end = time.monotonic() + timeout
         while (at := self.serial(zone)) != serial:
@@ -131,6 +131,7 @@ class Secondary:
             f" request-xfr: 127.0.0.1@{self.primary} {self.key}",
             f" allow-notify: 127.0.0.1 {self.key}",
             " provide-xfr: 127.0.0.1 NOKEY",
+            " max-retry-time: 1",  # NSD 4.6 may drop what it took while it reloads, and the SOA's retry time is long
         ]
         for zone in self.zones:
             lines += ["zone:", f' name: "{zone}"', f' zonefile: "{zone}zone"', ' include-pattern: "registry"']

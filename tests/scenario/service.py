@@ -24,7 +24,8 @@ from ddns import postgres
 from ddns.dns import names
 
 START_TIMEOUT = 60.0
-STOP_TIMEOUT = 30.0
+STOP_TIMEOUT = 60.0
+ASKS = 25  # questions for each worker: that all of them go past one of two happens once in 10**14 times
 
 
 def has_ipv6():
@@ -63,13 +64,18 @@ def alive(pid):
     return False
 
 
-def eventually(condition, timeout=20.0, pause=0.05):
+def eventually(condition, timeout=40.0, pause=0.05):
     """Return what *condition* gives as soon as it is true; fail after *timeout* seconds."""
     end = time.monotonic() + timeout
     while not (result := condition()):
         assert time.monotonic() < end, f"{condition} did not come true within {timeout} s"
         time.sleep(pause)
     return result
+
+
+def default_workers():
+    """Return how many workers a service has that is not told."""
+    return min(4, len(os.sched_getaffinity(0)))
 
 
 class Service:
@@ -84,6 +90,7 @@ class Service:
         self.port = free_port()
         self.addresses = ["127.0.0.1", *(["::1"] if ipv6 else [])]
         self._options = options
+        self.workers = int(options[options.index("--workers") + 1]) if "--workers" in options else default_workers()
         self.process = None
         self.pure = pure  # without the native twin
         if settings:
@@ -137,12 +144,13 @@ class Service:
         return self
 
     def wait(self, timeout=START_TIMEOUT):
-        """Wait until a question gets any answer."""
+        """Wait until a question gets any answer, from every worker."""
+        wire = dns.message.make_query(".", "SOA", flags=0).to_wire()
         end = time.monotonic() + timeout
         while True:
             assert self.process.poll() is None, f"the service ended:\n{self.log.read_text()}"
-            with contextlib.suppress(OSError, dns.exception.Timeout):
-                return self.ask(".", "SOA", timeout=0.5)
+            with contextlib.suppress(OSError):
+                return self._answers(wire, timeout=5.0)
             assert time.monotonic() < end, f"no answer within {timeout} s:\n{self.log.read_text()}"
             time.sleep(0.1)
 
@@ -196,12 +204,12 @@ class Service:
 
     # -- speaking DNS ---------------------------------------------------------------------------------------
 
-    def send(self, message, *, tcp=False, address="127.0.0.1", timeout=10.0):
+    def send(self, message, *, tcp=False, address="127.0.0.1", timeout=30.0):
         """Send *message* (a dnspython message) and return the answer."""
         how = dns.query.tcp if tcp else dns.query.udp
         return how(message, address, port=self.port, timeout=timeout)
 
-    def ask(self, name, rdtype, *, dnssec=False, tcp=False, address="127.0.0.1", timeout=10.0):
+    def ask(self, name, rdtype, *, dnssec=False, tcp=False, address="127.0.0.1", timeout=30.0):
         """Ask a question and return the answer; a truncated one is asked again by TCP."""
         query = dns.message.make_query(name, rdtype, want_dnssec=dnssec)
         query.flags &= ~dns.flags.RD
@@ -210,16 +218,41 @@ class Service:
             answer = self.send(query, tcp=True, address=address, timeout=timeout)
         return answer
 
+    def answer(self, name, rdtype, *, dnssec=False):
+        """Return the answer as soon as all workers give the same: one hears of a change later than another."""
+        query = dns.message.make_query(name, rdtype, want_dnssec=dnssec, flags=0)
+        wire = query.to_wire()
+
+        def alike():
+            with contextlib.suppress(TimeoutError):  # a question may get lost while a flood fills the buffers
+                given = self._answers(wire)
+                return given.pop() if len(given) == 1 else None
+            return None
+
+        answer = dns.message.from_wire(eventually(alike))
+        return self.send(query, tcp=True) if answer.flags & dns.flags.TC else answer
+
+    def _answers(self, wire, timeout=20.0):
+        """Return all that the workers answer to *wire*; each question goes to one of them by chance."""
+        given = set()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect(("127.0.0.1", self.port))
+            for _ in range(1 if self.workers == 1 else ASKS * self.workers):
+                sock.send(wire)
+                given.add(sock.recv(65535))
+        return given
+
     def values(self, name, rdtype):
-        """Return the texts of the records of *rdtype* at *name*, sorted."""
+        """Return the texts of the records of *rdtype* at *name*, sorted, as soon as all workers give the same."""
         wanted = dns.rdatatype.from_text(rdtype)
         return sorted(
-            rdata.to_text() for rrset in self.ask(name, rdtype).answer if rrset.rdtype == wanted for rdata in rrset
+            rdata.to_text() for rrset in self.answer(name, rdtype).answer if rrset.rdtype == wanted for rdata in rrset
         )
 
     def serial(self, zone):
-        """Return the zone's SOA serial at whichever worker answers; others may be a moment behind."""
-        return self.ask(zone, "SOA").answer[0][0].serial
+        """Return the zone's SOA serial as soon as all workers give the same."""
+        return self.answer(zone, "SOA").answer[0][0].serial
 
     def committed_serial(self, zone):
         """Return the zone's serial in the database: what every worker comes to."""
@@ -228,14 +261,14 @@ class Service:
             return conn.execute("SELECT serial FROM zones WHERE origin = %s", [origin]).fetchone()[0]
 
     def signed(self, zone):
-        """Tell whether the zone is served with signatures."""
-        return any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in self.ask(zone, "SOA", dnssec=True).answer)
+        """Tell whether the zone is served with signatures, by every worker."""
+        return any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in self.answer(zone, "SOA", dnssec=True).answer)
 
     def published(self, zone, *, signed):
-        """Tell whether the zone is served, with signatures where it is a *signed* one."""
+        """Tell whether every worker serves the zone, with signatures where it is a *signed* one."""
         return self.signed(zone) if signed else bool(self.values(zone, "SOA"))
 
-    def exchange(self, wire, timeout=2.0):
+    def exchange(self, wire, timeout=20.0):
         """Send *wire* as one datagram and return the answer's octets; None where nobody answers."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(timeout)

@@ -54,7 +54,7 @@ def zone_file(service, name, more="", serial=1):
 def nsupdate(service, key_file, zone, *lines):
     script = "\n".join([f"server 127.0.0.1 {service.port}", f"zone {zone}", *lines, "send", ""])
     done = subprocess.run(
-        [need("nsupdate"), "-t", "10", "-k", key_file], input=script, capture_output=True, text=True, check=False
+        [need("nsupdate"), "-t", "40", "-k", key_file], input=script, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -64,7 +64,7 @@ class Sharing(Peer):
         message = dns.message.make_query(
             "example.", "SOA", use_edns=0, options=[dns.edns.GenericOption(COOKIE, octets)]
         )
-        answer = dns.query.udp(message, HOME, timeout=5, port=self.port)
+        answer = dns.query.udp(message, HOME, timeout=20, port=self.port)
         return answer.rcode(), b"".join(one.to_wire() for one in answer.options if one.otype == COOKIE)
 
 

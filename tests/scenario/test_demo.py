@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
+from tools import need
 
 TIMEOUT = 150.0  # seconds
 
@@ -84,9 +84,10 @@ def test_once_tells_the_story_and_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not (shutil.which("dig") and shutil.which("nsupdate")), reason="BIND's tools are not here")
 def test_the_lines_can_be_pasted_while_it_serves_and_ctrl_c_ends_it():
     """Each dig, delv, nsupdate and openssl line does what it says; then everything goes."""
+    for program in ("dig", "delv", "nsupdate", "openssl"):
+        need(program)
     with serving() as (process, said):
         lines = pasteable(said)
         for wanted in ("dig", "delv", "printf", "openssl"):

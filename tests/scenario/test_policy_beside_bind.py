@@ -47,6 +47,7 @@ def ours(registry):
     rules = [f'{{ key = "{key}."{", " if rule else ""}{rule} }}' for key, rule, _ in RULES]
     zone = f'[[zone]]\nname = "{ZONE}"\nfile = "twin.zone"\ndenial = "none"\ngrants = [{", ".join(rules)}]\n'
     registry.apply("".join([*keys, zone]))
+    eventually(lambda: registry.values(ZONE, "SOA"))
     yield registry.port
     registry.ddns("zone", "remove", ZONE)
 

@@ -16,6 +16,7 @@ import dns.tsigkeyring
 import dns.update
 import pytest
 from registry import keygen, nsupdate
+from service import eventually
 from tools import need
 
 REGISTRY, HOME = "reg.example.", "smith.reg.example."
@@ -53,6 +54,8 @@ def policy(registry):
     private = next(registry.folder.glob(f"K{HOME}+*.private"))
     registry.ddns("home", "add", "smith", "--zone", REGISTRY, "--sig0", private.with_suffix(".key"))
     registry.owner = ["-k", private]
+    for zone in (REGISTRY, HOME):
+        eventually(lambda zone=zone: registry.values(zone, "SOA"))
     yield registry
     registry.ddns("zone", "remove", HOME)
     registry.ddns("zone", "remove", REGISTRY)
@@ -325,7 +328,7 @@ def test_acme_shs_steps_work(policy, acme):
     def feed(line):
         script = f"server 127.0.0.1 {policy.port}\n{line}\nsend\n"
         return subprocess.run(
-            [need("nsupdate"), "-k", file], input=script, capture_output=True, text=True, timeout=30, check=False
+            [need("nsupdate"), "-k", file], input=script, capture_output=True, text=True, timeout=90, check=False
         )
 
     assert feed(f'update add {CHALLENGE} 60 in txt "token"').returncode == 0

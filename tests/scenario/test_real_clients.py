@@ -65,7 +65,7 @@ def test_nsupdate_finds_the_zone_by_itself(registry):
     script = f"server 127.0.0.1 {registry.port}\nupdate add self.found.hash.example. 60 A 198.51.100.9\nsend\n"
 
     done = subprocess.run(
-        [need("nsupdate"), *tsig("k256")], input=script, capture_output=True, text=True, timeout=30, check=False
+        [need("nsupdate"), *tsig("k256")], input=script, capture_output=True, text=True, timeout=90, check=False
     )
 
     assert done.returncode == 0, done.stderr
@@ -131,13 +131,12 @@ def captured(registry, credentials, *lines):
             input="\n".join(script),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=90,
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    updates = [octets for octets in tap.sent if octets[2] >> 3 & 15 == 5]
-    assert len(updates) == 1
-    return updates[0]
+    (update,) = {octets for octets in tap.sent if octets[2] >> 3 & 15 == 5}  # one that was late may be sent again
+    return update
 
 
 SIGNERS = {"TSIG": lambda registry: tsig("k256"), "SIG(0)": lambda registry: ["-k", registry.path("gw.hash.example.")]}

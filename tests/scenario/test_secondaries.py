@@ -186,7 +186,7 @@ def words(key=True):
 def asked(program, service, *rest, port=None):
     done = subprocess.run(
         [need(program), "@127.0.0.1", "-p", str(port or service.port), *rest],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     return done.stdout
 

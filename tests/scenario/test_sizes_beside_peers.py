@@ -34,7 +34,7 @@ def asked(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         running = [stack.enter_context(Peer(name, folder / name, {ORIGIN: file})) for name in ("nsd", "bind", "knot")]
         sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        sock.settimeout(5)
+        sock.settimeout(20)
 
         def ask(wire):
             answers = {"ours": responder.respond(wire, UDP)}

@@ -75,13 +75,13 @@ UNION ALL SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes
 """
 
 
-def read_rows(dsn: str) -> dict[str, int]:
+def read_rows(dsn: str, counted: str = READ) -> dict[str, int]:
     """Return how many rows were read from each table and index, once all others have gone and said so."""
     with psycopg.connect(dsn, autocommit=True) as conn:
         others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         while conn.execute(others).fetchone() != (0,):
             conn.execute("SELECT pg_sleep(0.02)")
-        return dict(conn.execute(READ).fetchall())
+        return dict(conn.execute(counted).fetchall())
 
 
 async def updates(house: House, _dsn_for: Any) -> None:
@@ -172,3 +172,27 @@ async def test_daily_work_reads_a_part_of_each_table_that_does_not_grow_with_the
 
     assert {place: rows for place, rows in read.items() if rows > LEAST} == {}
     assert read["zones_pkey"] > 0  # the database counts
+
+
+SCANS = "SELECT relname::text, coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables"
+
+
+async def test_a_commit_looks_at_the_rows_that_it_writes_the_keys_and_who_follows_and_nowhere_else(postgres, tmp_path):
+    """What updates are judged by beside them touches these rows: a look at each table costs more than the rest."""
+    counted = []
+    for updates in (1, 31):
+        with contextmanager(fresh_database)(postgres, TEMPLATE) as name:
+
+            def dsn_for(role, name=name):
+                return postgres.dsn("ddns_owner" if role == "owner" else role, name)
+
+            async with House(dsn_for, tmp_path / f"house{updates}") as house:
+                await house.send(house.signed(craft.add("a", 300, "A", "192.0.2.77"), ident=100))
+                for number in range(updates):
+                    await house.send(house.signed(craft.add("a", 60 + number, "A", "192.0.2.77"), ident=number))
+            counted.append(await asyncio.to_thread(read_rows, dsn_for("owner"), SCANS))
+    few, many = counted
+
+    assert {table: scans - few[table] for table, scans in many.items() if scans != few[table]} == {
+        "zones": 30, "rrsets": 30, "published_rrsets": 60, "credentials": 30, "followers": 30
+    }  # fmt: skip

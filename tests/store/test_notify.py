@@ -62,7 +62,7 @@ class Registry(Primary):
                 dsn=dsn_for("ddns_server"),
                 keyring=self.keyring,
                 changed=self.transfers.reload,
-                limits=TransferLimits(**{"wait": 0.1, **limits}),
+                limits=TransferLimits(**{"wait": 3.0, **limits}),
                 clock=time.time,
             )
             for _ in range(processes)
@@ -221,7 +221,7 @@ async def test_answers_of_others_are_nobodys(dsn_for, admin):
 
 
 async def test_a_notify_with_a_key_is_signed_and_believes_only_a_signed_answer(dsn_for, admin, monkeypatch):
-    async with Registry(dsn_for, admin, tries=2) as registry:
+    async with Registry(dsn_for, admin, tries=2, wait=1.0) as registry:
         zone = await registry.add(ORIGIN, [], serial=7)
         good, plain = await Secondary(key="secondary.").listen(), await Secondary(key="secondary.").listen()
         monkeypatch.setattr(

@@ -62,7 +62,7 @@ async def test_a_shared_secret_is_stored_sealed_and_the_servers_hear_of_it(admin
     assert (key.kind, key.algorithm, key.secret) == ("tsig", "hmac-sha256", Secret(b"s" * 32))
     row = await (await owner.execute("SELECT secret FROM credentials")).fetchone()
     assert b"s" * 8 not in row[0]
-    (heard,) = [one async for one in owner.notifies(timeout=5, stop_after=1)]
+    (heard,) = [one async for one in owner.notifies(timeout=20, stop_after=1)]
     assert notify.read_key(heard.payload) == n("k.example.")
 
 

@@ -63,7 +63,7 @@ async def test_the_signer_and_the_servers_are_told_at_commit(admin, owner):
     await zones.bring_in(admin, text(), WHO, "nsec3")
     await zones.bring_in(admin, text(origin=n("other.test.")), WHO, "none")
 
-    heard = [(one.channel, one.payload) async for one in owner.notifies(timeout=5, stop_after=2)]
+    heard = [(one.channel, one.payload) async for one in owner.notifies(timeout=20, stop_after=2)]
     other = await stored.find(admin, n("other.test."))
     assert heard[0] == ("ddns_pending", "")
     assert heard[1][0] == "ddns_zones"
@@ -186,7 +186,7 @@ async def test_removing_a_zone_takes_its_records_and_leaves_its_journal(admin, o
     assert await rrsets.read_zone(admin, zone.id) == []
     assert await published.read_zone(admin, zone.id) == []
     assert len(await journal.since(admin, zone.id, 0, 10)) == 1
-    (heard,) = [one async for one in owner.notifies(timeout=5, stop_after=1)]
+    (heard,) = [one async for one in owner.notifies(timeout=20, stop_after=1)]
     assert read_zones(heard.payload) == [(zone.id, None)]
 
 

@@ -71,7 +71,7 @@ async def test_a_backup_holds_up_neither_who_enters_nor_the_updates(house, conne
         async with backup.transaction():
             await backup.execute("LOCK TABLE followers IN ACCESS SHARE MODE")  # as pg_dump does it
 
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await followers.enter(feed, FOLLOWER + 1)
                 (reply,) = await house.send(house.signed(craft.add("new", 300, "A", "192.0.2.1"), ident=2))
 
@@ -90,7 +90,7 @@ async def test_a_commit_during_which_somebody_enters_among_the_followers_waits_a
                 await asyncio.sleep(0.01)
 
         (reply,) = await sending
-        heard = [one.payload async for one in feed.notifies(timeout=5, stop_after=1)]
+        heard = [one.payload async for one in feed.notifies(timeout=20, stop_after=1)]
 
         assert (reply.rcode(), heard) == (Rcode.NOERROR, [f"{house.zone}:3"])
 

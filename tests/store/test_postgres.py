@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from ddns import schema
-from ddns.postgres import FAST, OWNER, DatabaseInUse, DatabaseProblem, LocalPostgres, running
+from ddns.postgres import FAST, OWNER, DatabaseInUse, DatabaseProblem, LocalPostgres, running, sized
 from ddns.postgres_binaries import SYSTEM, _candidates
 
 ROOT = os.geteuid() == 0
@@ -294,3 +294,14 @@ def test_the_schema_works_on_the_oldest_postgres_of_the_system(state, monkeypatc
     schema.check(pg.dsn("ddns_server"))
     schema.downgrade(pg.dsn(OWNER))
     pg.stop()
+
+
+def test_its_sizes_are_those_of_the_settings(state):
+    postgres = LocalPostgres(state, sized(48, 512)).start(30)
+    try:
+        with psycopg.connect(postgres.dsn(OWNER)) as conn:
+            shown = [conn.execute(f"SHOW {name}").fetchone()[0] for name in ("shared_buffers", "max_wal_size", "fsync")]
+    finally:
+        postgres.stop()
+
+    assert shown == ["48MB", "512MB", "on"]

@@ -35,8 +35,9 @@ FORBIDDEN = [
     ("ddns_server", "SET ROLE zone_signer"),
     ("ddns_server", "CREATE TABLE mine ()"),
     ("zone_signer", "SELECT secret FROM credentials"),
-    ("zone_signer", f"SELECT commit_updates({', '.join(['NULL'] * 14)})"),
-    ("ddns_admin", f"SELECT commit_updates({', '.join(['NULL'] * 14)})"),
+    ("zone_signer", f"SELECT commit_updates({', '.join(['NULL'] * 15)})"),
+    ("ddns_admin", f"SELECT commit_updates({', '.join(['NULL'] * 15)})"),
+    ("ddns_server", "UPDATE zones SET basis = 0"),
     ("zone_signer", "DELETE FROM journal"),
     ("zone_signer", "DELETE FROM zones"),
     ("zone_signer", "UPDATE editions SET added = ''"),
@@ -80,3 +81,34 @@ async def test_the_signer_alone_reads_the_private_half(conn, connected):
 
     assert await (await signer.execute("SELECT sealed FROM signing_keys")).fetchall() == [(b"sealed",)]
     assert await signing.keys_public(conn, zone) == [(9, 13, 257, b"public")]
+
+
+async def test_what_runs_with_the_owners_rights_looks_at_no_temporary_table(conn, connected):
+    """Who may call such a function could give itself the owner's rights by a table with a trigger, of the same name."""
+    zone = await zones.insert(conn, n("a."), "none", 13)
+    admin = await connected("ddns_admin")
+    await admin.execute("CREATE TEMP TABLE zones AS SELECT * FROM zones")
+    await admin.execute(
+        """CREATE FUNCTION pg_temp.mine() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN RAISE EXCEPTION 'run as %', current_user; END $$"""
+    )
+    await admin.execute(
+        "CREATE TRIGGER mine BEFORE UPDATE ON pg_temp.zones FOR EACH ROW EXECUTE FUNCTION pg_temp.mine()"
+    )
+
+    await admin.execute("INSERT INTO grants (zone, subtree, rule, denied) VALUES (%s, ''::bytea, 'zone', 'no')", [zone])
+
+    counted = await (await conn.execute("SELECT basis FROM zones WHERE id = %s", [zone])).fetchone()
+    assert counted == (1,)
+
+
+async def test_every_function_with_the_owners_rights_looks_at_temporary_tables_last(conn):
+    paths = await conn.execute(
+        "SELECT proname, proconfig FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    )
+    found = dict(await paths.fetchall())
+
+    assert len(found) >= 4
+    assert [
+        name for name, settings in found.items() if not any(one.endswith(", pg_temp") for one in settings or ())
+    ] == []

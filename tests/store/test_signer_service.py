@@ -19,7 +19,7 @@ from ddns.dns.names import from_text
 from ddns.dns.records import RRset
 from ddns.signing.client import SignerAway
 from ddns.store import published, zones
-from ddns.zone.jobs import MAX_FRAME, Batch, Node, SignJob
+from ddns.zone.jobs import MAX_FRAME, Batch, Frames, Node, PlainJob, Signed, SignJob, framed
 from ddns.zone.plain import plain
 from zone_signer import conversation, leases, store
 from zone_signer import keys as public
@@ -83,6 +83,62 @@ async def test_addresses_cost_a_signature_for_each_rrset_and_one_for_the_soa_how
 
             assert signed is not None
             assert [len(sigs) for sigs in signed[0].sigs] == [1] * (2 * number + 1)
+
+
+def exchange(sock, batch):
+    """Send a batch and return its answer, blocking."""
+    sock.sendall(framed(msgspec.msgpack.encode(batch)))
+    frames, found = Frames(), []
+    while not found:
+        found = frames.feed(sock.recv(1 << 16))
+    return msgspec.msgpack.decode(found[0], type=Signed)
+
+
+async def test_a_change_of_data_needs_no_turn_of_the_loop_even_where_keys_are_not_remembered(
+    admin, conn, connected, running
+):
+    zone = await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    async with running:
+        await running.worker.sweep(await connected("zone_signer"))
+        async with conn.transaction():
+            job = plain((await Update.make(conn, zone, at("www 60 A 192.0.2.2"))).job)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(20)
+            sock.connect(str(running.path))
+            await asyncio.to_thread(exchange, sock, Batch(1, ()))  # it is accepted now
+            running.ring.forget(zone)
+
+            answers = [exchange(sock, Batch(ident, (job,))) for ident in (2, 3)]  # the loop stands still
+
+    assert [one.id for one in answers] == [2, 3]
+    assert all([len(sigs) for sigs in one.jobs[0].sigs] == [1, 1] for one in answers)
+
+
+@pytest.mark.parametrize(
+    ("owner", "rdtype"),
+    [
+        ("cut", Type.NS),
+        ("www", Type.DNAME),
+        ("@", Type.DNSKEY),
+        ("@", Type.CDS),
+        ("www", Type.NSEC),
+        ("www", Type.RRSIG),
+    ],
+)
+async def test_nothing_is_signed_in_few_words_that_moves_a_cut_or_is_the_signers_own(
+    admin, connected, running, owner, rdtype
+):
+    zone = await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    other = RRset(from_text(owner, ORIGIN), rdtype, 60, (b"\0",))
+    async with running:
+        await running.worker.sweep(await connected("zone_signer"))
+
+        (signed,) = Signer(running.ring, running.pool, POLICY, lambda: NOW, running.lookup).at_once(
+            [PlainJob(zone, ORIGIN, (other, *read("a.test.")[ORIGIN][:1]))]
+        )
+
+    assert signed.sigs == ()
+    assert signed.error == f"type {int(rdtype)} is not signed without a look at the whole zone"
 
 
 @pytest.mark.parametrize("denial", ["nsec3", "nsec"])

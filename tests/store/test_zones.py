@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from rows import a, n, signed
 
+from ddns.auth.principal import Grant
 from ddns.dns import names
-from ddns.store import homes, published, rrsets, signing, zones
+from ddns.store import credentials, homes, published, rrsets, signing, zones
 from ddns.store.zones import Zone
 
 
@@ -95,7 +96,7 @@ async def test_a_lock_leaves_rows_that_only_refer_to_the_zone_alone(conn, connec
     async with conn.transaction():
         await zones.lock(conn, [zone, zone + 1])
         await other.execute("SET lock_timeout = '1s'")
-        await homes.insert(other, zone)
+        await credentials.insert(other, n("k."), "tsig", "hmac-sha256", secret=b"sealed", grants=[Grant(zone, n("a."))])
 
 
 async def test_a_removed_zone_takes_its_records_along(conn, admin, owner):

@@ -25,6 +25,10 @@ class Room:
         self.idle = 0.0
         self.ready = True
         self.each = each
+        self.good = False
+        self.room = True
+        self.sent = 0
+        self.answered: list = []
         self.served: list[tuple[str, bytes]] = []
         self.calls: list[float] = []
         self.replies: list[bytes] = []
@@ -36,6 +40,7 @@ class Room:
             self.later,
             self.busy,
             lambda: self.ready,
+            lambda: self.room,
         )
         self.pending: list = []
 
@@ -45,12 +50,17 @@ class Room:
     def serve(self, wire: bytes, asker: Asker, reply) -> None:
         self.now += self.each
         self.served.append((asker.source, wire))
+        self.answered.append(reply)
+        if self.good:
+            self.admission.heard(asker.source, True)
 
     def later(self, delay: float, work) -> None:
         self.calls.append(delay)
         self.pending.append(work)
 
-    def datagram(self, host: str, wire: bytes = UPDATE) -> bool:
+    def datagram(self, host: str, wire: bytes = b"") -> bool:
+        self.sent += 1
+        wire = wire or UPDATE[:4] + self.sent.to_bytes(4, "big") + UPDATE[8:]
         asker = self.admission.has_room(wire, host)
         if asker is not None:
             self.admission.put(wire, asker, self.replies.append)
@@ -173,6 +183,104 @@ def test_strangers_get_the_time_that_nobody_else_uses(used, least, most):
         waiting.idle += max(0.0, rest)
 
     assert least <= len(waiting.served) * 0.0001 / (waiting.now - START) <= most
+
+
+def test_good_signatures_of_strangers_are_not_taken_from_their_share():
+    """After a power cut all are strangers, and a worker that is busy with them would otherwise send most away."""
+    waiting = Room(each=0.0001, share=0.2, waiting=100_000, per_source=100_000)
+    waiting.good = True
+    for number in range(50_000):
+        waiting.datagram(f"198.51.{number >> 8}.{number & 255}")
+
+    assert len(waiting.turn()) >= room.TURN / waiting.each
+    for _ in range(100):
+        assert len(waiting.turn()) >= room.TURN / waiting.each
+
+
+def test_while_most_of_what_strangers_send_is_good_nobody_has_to_prove_its_address():
+    """At first, and as soon as half of it is not, who finds no room is told to come by TCP."""
+    waiting = Room(each=0.001, waiting=100_000, share=1.0)
+
+    def judged(number: int, *, good: bool) -> bool:
+        waiting.good = good
+        for _ in range(number):
+            waiting.sent += 1
+            waiting.datagram(f"198.51.{waiting.sent >> 8 & 255}.{waiting.sent & 255}")
+            waiting.now += 1
+            waiting.turn()
+        return waiting.admission.is_trusting
+
+    assert not waiting.admission.is_trusting
+    assert not judged(5, good=False)
+    assert judged(6, good=True)
+    assert judged(2000, good=True)
+    assert not judged(600, good=False)
+    assert judged(600, good=True)
+
+
+def test_who_had_to_wait_for_its_key_goes_on_in_its_turn():
+    """Before others of its class that have not begun, and no more of them in a turn than have time."""
+    waiting = Room(each=room.TURN / 10)
+    waiting.admission.heard("192.0.2.1", True)
+    for host in ("198.51.100.1", "192.0.2.1"):
+        waiting.datagram(host, UPDATE)
+    for host in ("198.51.100.2", "192.0.2.2"):
+        asker = Asker(Transport.TCP if host == "192.0.2.2" else Transport.UDP, host)
+        waiting.admission.go_on(asker, lambda asker=asker: waiting.serve(UPDATE, asker, waiting.replies.append))
+
+    assert waiting.turn() == ["192.0.2.2", "192.0.2.1", "198.51.100.2", "198.51.100.1"]
+
+    proved = Asker(Transport.TCP, "192.0.2.2")
+    for _ in range(30):
+        waiting.admission.go_on(proved, lambda: waiting.serve(UPDATE, proved, waiting.replies.append))
+    assert 10 <= len(waiting.turn()) <= 12
+    while waiting.pending:
+        waiting.pending.pop()()
+    assert len(waiting.admission) == 0
+
+
+def test_no_stranger_is_served_while_too_many_keys_are_being_looked_up():
+    """It would be refused; who is known is served, and goes on."""
+    waiting = Room()
+    waiting.room = False
+    waiting.datagram("198.51.100.1")
+    waiting.stream("192.0.2.1")
+
+    waiting.pending.pop()()
+    assert [host for host, _ in waiting.served] == ["192.0.2.1"]
+    assert waiting.calls[-1] > 0
+
+    waiting.room = True
+    assert waiting.turn() == ["198.51.100.1"]
+
+
+def test_a_datagram_that_comes_again_does_not_wait_twice():
+    """Its answer goes to where it came from last; another update of the same sender waits behind it."""
+    waiting = Room()
+    asker = Asker(Transport.UDP, "198.51.100.1")
+    earlier, later = [], []
+    waiting.admission.put(UPDATE, asker, earlier.append)
+    waiting.admission.put(UPDATE, asker, later.append)
+    waiting.admission.put(UPDATE + b"else", asker, earlier.append)
+
+    waiting.turn()
+
+    assert waiting.served == [("198.51.100.1", UPDATE), ("198.51.100.1", UPDATE + b"else")]
+    assert waiting.answered == [later.append, earlier.append]
+
+
+def test_whoever_reads_sees_to_those_who_wait_once():
+    """Where a later turn has been arranged nothing is done now: one turn of the loop has one of updates."""
+    waiting = Room(each=room.TURN)
+    for _ in range(3):
+        waiting.stream("192.0.2.1")
+    waiting.pending.clear()
+
+    waiting.admission.attend()
+
+    assert waiting.served == []
+    waiting.turn()
+    assert len(waiting.served) == 1
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -7,6 +7,7 @@ import time
 import weakref
 
 import pytest
+from arriving import arrived
 from asking import UDP, query
 from published import image
 from twins import answerer
@@ -200,6 +201,7 @@ def test_no_drain_begins_within_a_drain(table):
         server.bind(("127.0.0.1", 0))
         for _ in range(3):
             client.sendto(query("www.example."), server.getsockname())
+        arrived()
         rrl.turn(time.time())
         seen, aside = native.drain(server.fileno(), False, 64, time.time())
 
@@ -227,6 +229,7 @@ def test_a_batch_finds_each_answer_in_a_dict_of_any_size(answers):
         client.bind(("127.0.0.1", 0))
         for message in [*messages, query("missing.example.", edns=False)]:
             client.sendto(message, server.getsockname())
+        arrived()
         seen, aside = native.drain(server.fileno(), False, 64, time.time())
 
         assert (seen, len(aside)) == (len(messages) + 1, 1)

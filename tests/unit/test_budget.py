@@ -107,30 +107,30 @@ def test_good_signatures_cost_nothing():
     budget = tight()
 
     for _ in range(100):
-        assert budget.spend(SMITH, "192.0.2.1", 0.0)
-        budget.refund(SMITH, "192.0.2.1", 0.0)
+        assert budget.could_spend(SMITH, "192.0.2.1", 0.0)
+        budget.remember(SMITH, "192.0.2.1", 0.0)
 
 
 def test_strangers_cannot_lock_a_home_out():
     """A source that has shown the key's signature has a purse of its own for it."""
     budget = tight(worker_burst=4, worker_rate=0)
-    assert budget.spend(SMITH, "192.0.2.1", 0.0)
-    budget.refund(SMITH, "192.0.2.1", 0.0)
+    assert budget.could_spend(SMITH, "192.0.2.1", 0.0)
+    budget.remember(SMITH, "192.0.2.1", 0.0)
     for net in range(20):
         budget.spend(SMITH, f"10.0.{net}.1", 0.0)
         budget.spend(bytes((1, net, 0)), f"10.1.{net}.1", 0.0)
 
     assert not budget.spend(SMITH, "198.51.100.1", 0.0)
     for _ in range(10):
-        assert budget.spend(SMITH, "192.0.2.1", 0.0)
-        budget.refund(SMITH, "192.0.2.1", 0.0)
+        assert budget.could_spend(SMITH, "192.0.2.1", 0.0)
+        budget.remember(SMITH, "192.0.2.1", 0.0)
 
 
 def test_a_known_source_that_goes_bad_pays():
     """Its own purse has an end too."""
     budget = tight(source_burst=50)
-    assert budget.spend(SMITH, "192.0.2.1", 0.0)
-    budget.refund(SMITH, "192.0.2.1", 0.0)
+    assert budget.could_spend(SMITH, "192.0.2.1", 0.0)
+    budget.remember(SMITH, "192.0.2.1", 0.0)
 
     assert spent(budget, 3) == [True, True, False]
 
@@ -138,8 +138,8 @@ def test_a_known_source_that_goes_bad_pays():
 def test_a_source_is_remembered_for_a_time():
     """Afterwards it pays like a stranger, and comes back with its next good signature."""
     budget = tight(known_for=10, worker_burst=1, worker_rate=0)
-    assert budget.spend(SMITH, "192.0.2.1", 0.0)
-    budget.refund(SMITH, "192.0.2.1", 0.0)
+    assert budget.could_spend(SMITH, "192.0.2.1", 0.0)
+    budget.remember(SMITH, "192.0.2.1", 0.0)
     assert budget.spend(JONES, "198.51.100.1", 0.0)
 
     assert budget.spend(SMITH, "192.0.2.1", 9.9)
@@ -150,8 +150,8 @@ def test_sources_remembered_are_bounded():
     """The least recently seen is forgotten."""
     budget = tight(purses=2, worker_burst=2, worker_rate=0)
     for net in range(3):
-        assert budget.spend(SMITH, f"192.0.{net}.1", 0.0)
-        budget.refund(SMITH, f"192.0.{net}.1", 0.0)
+        assert budget.could_spend(SMITH, f"192.0.{net}.1", 0.0)
+        budget.remember(SMITH, f"192.0.{net}.1", 0.0)
     budget.spend(JONES, "10.0.0.1", 0.0)
     budget.spend(JONES, "10.0.1.1", 0.0)
 
@@ -185,8 +185,8 @@ def test_who_has_proved_its_address_pays_from_other_purses():
     assert not budget.spend(SMITH, "192.0.2.1", 0.0)
 
     for _ in range(10):
-        assert budget.spend(SMITH, "192.0.2.1", 0.0, proved=True)
-        budget.refund(SMITH, "192.0.2.1", 0.0, proved=True)
+        assert budget.could_spend(SMITH, "192.0.2.1", 0.0, proved=True)
+        budget.remember(SMITH, "192.0.2.1", 0.0)
 
 
 def test_who_has_proved_its_address_has_a_ration_too():

@@ -7,7 +7,7 @@ import struct
 import craft
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import need_native
 
@@ -20,7 +20,7 @@ from ddns.dns import names, twin
 from ddns.dns.names import BadName
 from ddns.dns.records import RRset, SignedRRset
 from ddns.dns.wire import BadMessage
-from ddns.store.packing import Rows, _pack_rows
+from ddns.store.packing import _packed, packed
 from ddns.zone.limits import DEFAULT, Limits
 from ddns.zone.request import Operation, _parse, _walk, _walk_slowly, parse
 
@@ -133,33 +133,75 @@ def test_what_is_no_name_is_left_to_python(name):
     assert twin.order_key(name) is None
 
 
+NAMES = st.lists(st.binary(min_size=1, max_size=63), max_size=3).map(
+    lambda labels: b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+)
+DATAS = st.lists(st.binary(max_size=9), max_size=4).map(tuple)
 VALUES = {
     "q": st.integers(-(2**63), 2**63 - 1),
     "i": st.integers(-(2**31), 2**31 - 1),
     "b": st.binary(max_size=40),
+    "n": NAMES,
     "t": st.text(st.characters(codec="utf-8"), max_size=20),
-    "B": st.lists(st.binary(max_size=9), max_size=4).map(tuple),
+    "B": DATAS,
+    "R": st.builds(RRset, NAMES, st.integers(0, 65535), st.integers(0, 2**31 - 1), DATAS),
+    "S": st.builds(SignedRRset, NAMES, st.integers(0, 65535), st.integers(0, 2**31 - 1), DATAS, DATAS),
 }
 
 
+@settings(deadline=None)
 @given(st.data())
-def test_rows_are_packed_alike(data):
-    kinds = data.draw(st.text(sorted(VALUES), max_size=7))
-    rows = data.draw(st.lists(st.tuples(*(VALUES[kind] for kind in kinds)), max_size=5))
+def test_parameters_are_packed_alike(data):
+    """Octets, numbers, and arrays of any rows."""
+    parameters = [data.draw(VALUES["b"]), data.draw(VALUES["q"])]
+    for _ in range(data.draw(st.integers(0, 3))):
+        kinds = data.draw(st.text(sorted(VALUES), max_size=7))
+        rows = data.draw(st.lists(st.tuples(*(VALUES[kind] for kind in kinds)), max_size=5))
+        parameters.append((kinds.encode(), rows))
+    elements = tuple(range(len(parameters)))
 
-    assert twin.pack_rows(kinds.encode(), rows) in (None, _pack_rows(kinds.encode(), rows))
-    assert Rows(kinds.encode(), rows).packed(77)[8:12] == (77).to_bytes(4, "big")
+    assert twin.pack_parameters(parameters, elements) in (None, _packed(parameters, elements))
+    assert packed(parameters, elements)[:1] == parameters[:1]
+    assert [one[8:12] for one in packed(parameters, elements)[2:]] == [
+        number.to_bytes(4, "big") for number in elements[2:]
+    ]
 
 
 @pytest.mark.parametrize(
     ("kinds", "row"),
     [(b"q", (2**63,)), (b"i", (2**31,)), (b"b", ("text",)), (b"t", (b"octets",)), (b"t", ("\ud800",)), (b"qq", (1,)),
-     (b"B", ([b"a"],)), (b"B", ((1,),)), (b"x", (1,)), (b"q", (None,))],
+     (b"B", ([b"a"],)), (b"B", ((1,),)), (b"x", (1,)), (b"q", (None,)), (b"n", ("a",)), (b"n", (b"",)),
+     (b"n", (b"\x01a",)), (b"n", (b"\x01a" * 128 + b"\0",)), (b"R", (1,)), (b"S", (RRset(b"\0", 1, 0, ()),)),
+     (b"R", (RRset(b"", 1, 0, ()),)), (b"R", (RRset(b"\0", 1, 2**31, ()),))],
 )  # fmt: skip
 def test_a_row_of_other_values_is_left_to_python(kinds, row):
     need_native()
 
-    assert twin.pack_rows(kinds, [row]) is None
+    assert twin.pack_parameters([(kinds, [row])], (7,)) is None
+
+
+def test_an_attribute_that_changes_while_it_is_packed_is_left_to_python():
+    need_native()
+
+    class Odd:
+        name, type, ttl = b"\0", 1, 0
+        calls = 0
+
+        @property
+        def rdatas(self):
+            self.calls += 1
+            return (bytes(100 * self.calls),)
+
+    assert twin.pack_parameters([(b"qR", [(1, Odd())])], (7,)) is None
+
+
+@pytest.mark.parametrize("parameter", [2**63, None, "text", (b"q",), (b"q", ((1,),)), (b"q", [(1,)], 1)])
+def test_a_parameter_that_is_none_is_left_to_python(parameter):
+    need_native()
+
+    assert twin.pack_parameters([b"", parameter], (0, 7)) is None
+    assert twin.pack_parameters([b""], (0, 7)) is None
+    assert twin.pack_parameters([b""], (2**32,)) is None
 
 
 DATA = st.lists(st.binary(max_size=40), min_size=1, max_size=3).map(tuple)
@@ -178,9 +220,35 @@ def test_rrsets_lie_in_memory_alike(kind, ttl, data, sigs):
 def test_what_is_stored_is_read_alike_out_of_memory(node, others):
     assert served.stored(craft.ORIGIN, node, others) == served._stored(craft.ORIGIN, node, others)
     for one in node:
-        assert served.published(craft.ORIGIN, one) == served._published(craft.ORIGIN, one)
+        assert served.published(craft.ORIGIN, node, one.type) == served._published(craft.ORIGIN, node, one.type)
+    assert served.published(craft.ORIGIN, node, 65536) is None
     some = frozenset({one.type for one in node[::2]})
     assert served.stored(craft.ORIGIN, node, some) == served._stored(craft.ORIGIN, node, some)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(SERVED, max_size=66).map(tuple),
+    st.builds(SignedRRset, NAMES, st.integers(0, 65535), st.integers(0, 2**31 - 1), st.one_of(st.just(()), DATA), DATA),
+    st.booleans(),
+)
+def test_an_rrset_takes_its_place_alike(node, rrset, there):
+    if there:
+        node = (*node[:2], served._serve(rrset.type, 7, (b"old",), ()), *node[2:])
+
+    assert served.placed(node, rrset) == served._placed(node, rrset)
+
+
+@pytest.mark.parametrize(
+    ("node", "rrset"),
+    [([], SignedRRset(b"\0", 1, 0, (b"",))), ((), SignedRRset(b"\0", 1, 0, ())),
+     ((), SignedRRset(b"\0", -1, 0, (b"",))), ((), SignedRRset(b"\0", "A", 0, (b"",))),
+     ((), SignedRRset(b"\0", 1, 0, [b""])), ((None,) * 65, None)],
+)  # fmt: skip
+def test_what_takes_no_place_is_left_to_python(node, rrset):
+    need_native()
+
+    assert twin.placed(served.Served, node, rrset) is None
 
 
 def test_an_rrset_is_read_where_the_native_helpers_were_built():
@@ -189,7 +257,7 @@ def test_an_rrset_is_read_where_the_native_helpers_were_built():
 
     assert twin.serve(1, 300, (b"abcd", b"efgh"), (b"signed",)) == (one.split, one.wire)
     assert twin.stored(RRset, b"\0", (one,), frozenset()) == (RRset(b"\0", 1, 300, (b"abcd", b"efgh")),)
-    assert twin.published(SignedRRset, b"\0", one) == SignedRRset(b"\0", 1, 300, (b"abcd", b"efgh"), (b"signed",))
+    assert twin.published(SignedRRset, b"\0", (one,), 1) == SignedRRset(b"\0", 1, 300, (b"abcd", b"efgh"), (b"signed",))
 
 
 @pytest.mark.parametrize("cut", range(40))
@@ -198,7 +266,7 @@ def test_octets_that_are_no_rrset_are_left_to_python(cut, split):
     need_native()
     odd = served.Served(1, split, 1, served._serve(1, 300, (b"abcd",), (b"signed",)).wire[:cut])
 
-    assert twin.published(SignedRRset, b"\0", odd) is None
+    assert twin.published(SignedRRset, b"\0", (odd,), 1) is None
 
 
 @pytest.mark.parametrize(
@@ -210,3 +278,44 @@ def test_what_is_no_rrset_is_left_to_python(args):
     need_native()
 
     assert twin.serve(*args) is None
+
+
+@given(
+    st.binary(max_size=70),
+    st.binary(min_size=12, max_size=80),
+    st.sampled_from([b"\0", craft.ORIGIN]),
+    st.binary(max_size=255),
+    st.integers(0, 2**48 - 1),
+    st.integers(0, 65535),
+    st.integers(0, 65535),
+    st.binary(max_size=9),
+)
+def test_signatures_are_put_alike(mac, wire, name, algorithm, time, fudge, error, other):
+    stamp = tsig._Stamp(time, fudge, error, other)
+    signed = mac + wire + tsig._variables(name, algorithm, stamp)
+
+    assert twin.tsig_signed(mac, wire, name, algorithm, time, fudge, error, other) in (None, signed)
+    assert tsig._octets(mac, wire, name, algorithm, stamp) == signed
+    if wire[10:12] != b"\xff\xff":
+        assert tsig._append(wire, name, algorithm, mac, stamp) == tsig._append_slowly(wire, name, algorithm, mac, stamp)
+
+
+@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("other", [None, -1, 2**64, "text", b"a" * 65536])
+def test_a_signature_of_other_values_is_left_to_python(place, other):
+    need_native()
+    args = [b"mac", bytes(12), b"\0", b"\0", 1, 2, 3, b""]
+    assert twin.tsig_put(*args) is not None
+    assert twin.tsig_signed(*args) is not None
+
+    args[place] = other
+
+    assert twin.tsig_put(*args) is None
+    assert twin.tsig_signed(*args) is None
+
+
+def test_a_message_with_room_for_no_record_is_left_to_python():
+    need_native()
+
+    assert twin.tsig_put(b"mac", bytes(10) + b"\xff\xff", b"\0", b"\0", 1, 2, 3, b"") is None
+    assert twin.tsig_put(b"mac", bytes(11), b"\0", b"\0", 1, 2, 3, b"") is None

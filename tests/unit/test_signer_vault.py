@@ -48,12 +48,33 @@ def test_a_key_whose_row_was_changed_does_not_open(vault, field, value):
         vault.open(HOME, msgspec.structs.replace(sealed, **{field: value}))
 
 
-def test_a_key_whose_public_half_was_swapped_does_not_open(vault):
-    _, sealed = vault.make(HOME, 13)
-    _, other = vault.make(HOME, 13)
+@pytest.mark.parametrize("algorithm", [13, 15])
+def test_a_key_whose_public_half_was_swapped_does_not_open(vault, algorithm):
+    _, sealed = vault.make(HOME, algorithm)
+    _, other = vault.make(HOME, algorithm)
 
     with pytest.raises(VaultError, match="does not fit its public half"):
         vault.open(HOME, msgspec.structs.replace(sealed, public=other.public))
+
+
+@pytest.mark.parametrize("algorithm", [13, 15])
+def test_no_flipped_bit_of_the_public_half_goes_unnoticed(vault, algorithm):
+    _, sealed = vault.make(HOME, algorithm)
+
+    for at in range(len(sealed.public)):
+        octets = bytearray(sealed.public)
+        octets[at] ^= 1
+        with pytest.raises(VaultError, match="public half"):
+            vault.open(HOME, msgspec.structs.replace(sealed, public=bytes(octets)))
+
+
+@pytest.mark.parametrize("algorithm", [13, 15])
+@pytest.mark.parametrize("size", [0, 4, 35])
+def test_no_truncated_public_half_opens(vault, algorithm, size):
+    _, sealed = vault.make(HOME, algorithm)
+
+    with pytest.raises(VaultError, match="public half"):
+        vault.open(HOME, msgspec.structs.replace(sealed, public=sealed.public[:size]))
 
 
 def test_no_flipped_bit_goes_unnoticed(vault):

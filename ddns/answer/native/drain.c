@@ -1,7 +1,7 @@
 /* A UDP socket is drained: recvmmsg, an answer to each question that is known, sendmmsg.
  *
  * All buffers are of fixed size and belong to the Answerer. Nothing here blocks, and every loop ends: each round of
- * `drain` reads at least one datagram of those that it may read, each round of `send_all` is done with at least one.
+ * `drain` reads some datagrams of those that it may read, each round of `send_all` is done with at least one.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,19 +9,7 @@
 #include "native.h"
 
 #define BATCH 64 /* datagrams read and answers sent by one system call */
-
-#define CONTROL_SIZE CMSG_SPACE(sizeof(struct in6_pktinfo)) /* the larger of the two kinds */
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-union control {
-    struct cmsghdr aligned;
-    uint8_t octets[CONTROL_SIZE];
-};
+#define FEW 4    /* where fewer came, there is hardly one more by now: the loop is asked, and not the socket again */
 
 struct batch {
     struct mmsghdr come[BATCH], go[BATCH];
@@ -222,22 +210,6 @@ static int answer_all(Answerer *self, size_t count, bool wildcard, double now, P
     return failed ? -1 : (int)answers;
 }
 
-/* Send *count* answers. Return false where there was no room for all: the rest is lost, and asked for again. */
-static bool send_all(struct batch *batch, int fd, size_t count) {
-    size_t done = 0;
-    while (done < count) {
-        int sent = sendmmsg(fd, batch->go + done, (unsigned int)(count - done), MSG_DONTWAIT);
-        if (sent > 0) {
-            done += (size_t)sent;
-        } else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
-            return false;
-        } else {
-            done++; /* this one cannot be sent: its port is 0, there is no way to it, a filter says no */
-        }
-    }
-    return true;
-}
-
 PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double now) {
     if (self->busy) {
         PyErr_SetString(PyExc_RuntimeError, "a drain is under way");
@@ -259,7 +231,7 @@ PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double n
         seen += (Py_ssize_t)came;
         int answers = answer_all(self, came, wildcard, now, aside);
         failed = answers < 0;
-        room = !failed && send_all(self->batch, fd, (size_t)answers);
+        room = !failed && send_all(fd, self->batch->go, (size_t)answers) && came >= FEW;
     }
     guard_end(&self->guard, seen, PyList_GET_SIZE(aside));
     self->busy = false;

@@ -106,6 +106,8 @@ static PyMethodDef answerer_methods[] = {
      "lookup($self, datagram, /)\n--\n\nReturn the answer to *datagram*, or None: Python has to find it."},
     {"drain", answerer_drain, METH_VARARGS,
      "drain($self, fd, wildcard, most, now, /)\n--\n\nRead *most* datagrams, answer those that are known."},
+    {"send", send_many, METH_VARARGS,
+     "send($self, fd, parcels, /)\n--\n\nSend many answers: each is (octets, peer, ancillary data or None)."},
     {"frames", answerer_frames, METH_VARARGS,
      "frames($self, octets, at, /)\n--\n\nAnswer the messages of a stream that are known."},
     {"exchange", answerer_exchange, METH_O,

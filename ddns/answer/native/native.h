@@ -8,6 +8,7 @@
  * module.c  the type `Answerer`            answer.c  from a question to its octets
  * drain.c   recvmmsg and sendmmsg          streams.c messages over TCP and TLS
  * below.c   names that have no entry       sha1.c    for their hashes in NSEC3
+ * send.c    answers that Python made
  * ahead.c   prefetching                    guard.c   cookies, response rate limiting, counters
  * objects.c what below.c reads of Python's objects          direct.c  zones as the database packed them
  */
@@ -51,6 +52,21 @@ struct question {
     Py_hash_t hash;              /* of it */
     PyObject *entry;             /* what the Table remembers for the question, NULL: nothing; owned once it is held */
     uint8_t own_opt[OWN_OPT_MAX]; /* where an OPT record of this answer alone may be made, for opt to point to */
+};
+
+/* Who is at the other end of a UDP socket. */
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+#define CONTROL_SIZE CMSG_SPACE(sizeof(struct in6_pktinfo)) /* the larger of the two kinds */
+
+/* Which of our addresses a datagram comes to, or leaves from. */
+union control {
+    struct cmsghdr aligned;
+    uint8_t octets[CONTROL_SIZE];
 };
 
 #include "below.h"
@@ -117,6 +133,12 @@ PyObject *question_host(struct question *question);
 
 /* Read at most *most* datagrams from *fd*, answer them; return (number read, list of (octets, peer, control)). */
 PyObject *drain(Answerer *self, int fd, bool wildcard, Py_ssize_t most, double now);
+/* Send the answers of a list on the UDP socket *fd*: each is (octets, peer, control as `drain` gives it). */
+PyObject *send_many(PyObject *answerer, PyObject *args);
+
+/* Send *count* answers. Return false where there was no room for all: the rest is lost, and asked for again. */
+bool send_all(int fd, struct mmsghdr *go, size_t count);
+
 struct batch *batch_new(void);
 void batch_free(struct batch *batch);
 

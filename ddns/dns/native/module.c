@@ -16,17 +16,30 @@ static PyMethodDef methods[] = {
     {"stored", (PyCFunction)(void (*)(void))native_stored, METH_FASTCALL,
      "stored($module, rrset, name, node, others, /)\n--\n\nTwin of `ddns.answer.served.stored`."},
     {"published", (PyCFunction)(void (*)(void))native_published, METH_FASTCALL,
-     "published($module, rrset, name, served, /)\n--\n\nTwin of `ddns.answer.served.published`."},
+     "published($module, rrset, name, node, rdtype, /)\n--\n\nTwin of `ddns.answer.served.published`."},
     {"serve", (PyCFunction)(void (*)(void))native_serve, METH_FASTCALL,
      "serve($module, rdtype, ttl, records, sigs, /)\n--\n\nTwin of `ddns.answer.served.serve`."},
-    {"pack_rows", (PyCFunction)(void (*)(void))native_pack_rows, METH_FASTCALL,
-     "pack_rows($module, kinds, rows, /)\n--\n\nTwin of `ddns.store.packing.rows_of`."},
+    {"tsig_signed", (PyCFunction)(void (*)(void))native_tsig_signed, METH_FASTCALL,
+     "tsig_signed($module, prefix, wire, name, algorithm, time, fudge, error, other, /)\n--\n\n"
+     "Twin of what `ddns.auth.tsig` signs."},
+    {"tsig_put", (PyCFunction)(void (*)(void))native_tsig_put, METH_FASTCALL,
+     "tsig_put($module, mac, wire, name, algorithm, time, fudge, error, other, /)\n--\n\n"
+     "Twin of how `ddns.auth.tsig` appends its record."},
+    {"apply", (PyCFunction)(void (*)(void))native_apply, METH_FASTCALL,
+     "apply($module, operations, before, origin, rrset, change, types, records, octets, /)\n--\n\n"
+     "Twin of `ddns.zone.update.apply`."},
+    {"placed", (PyCFunction)(void (*)(void))native_placed, METH_FASTCALL,
+     "placed($module, served, node, rrset, /)\n--\n\nTwin of `ddns.answer.served.placed`."},
+    {"pack_parameters", (PyCFunction)(void (*)(void))native_pack_parameters, METH_FASTCALL,
+     "pack_parameters($module, parameters, elements, /)\n--\n\nTwin of `ddns.store.packing.packed`."},
+    {"unpack_rows", (PyCFunction)(void (*)(void))native_unpack_rows, METH_FASTCALL,
+     "unpack_rows($module, kinds, cells, rrset, /)\n--\n\nTwin of `ddns.store.unpacking.unpacked`."},
     {NULL, NULL, 0, NULL},
 };
 
 static int prepare(PyObject *module) {
     (void)module;
-    return served_prepare();
+    return served_prepare() < 0 || apply_prepare() < 0 || rows_prepare() < 0 ? -1 : 0;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)prepare}, {0, NULL}};

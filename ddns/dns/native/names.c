@@ -85,23 +85,15 @@ PyObject *native_read_name(PyObject *module, PyObject *const *args, Py_ssize_t c
     return Py_BuildValue("(y#n)", (const char *)name, (Py_ssize_t)used, (Py_ssize_t)end);
 }
 
-/* The labels from the root down, each ended by two zero octets; a zero octet inside becomes 0x00 0x01. */
-PyObject *native_order_key(PyObject *module, PyObject *name) {
-    (void)module;
-    if (!PyBytes_CheckExact(name)) {
-        Py_RETURN_NONE;
-    }
-    const uint8_t *wire = (const uint8_t *)PyBytes_AS_STRING(name);
-    size_t size = (size_t)PyBytes_GET_SIZE(name), at = 0;
-    uint8_t out[3 * NAME_MAX_SIZE];
-    size_t used = sizeof out;
+bool name_order(const uint8_t *wire, size_t size, uint8_t out[ORDER_MAX_SIZE], size_t *begin) {
+    size_t at = 0, used = ORDER_MAX_SIZE;
     if (size > NAME_MAX_SIZE) {
-        Py_RETURN_NONE;
+        return false;
     }
     while (at < size && wire[at] != 0) {
         size_t length = wire[at];
         if (length > LABEL_MAX_SIZE || at + 1 + length >= size) {
-            Py_RETURN_NONE;
+            return false;
         }
         used -= 2;
         out[used] = out[used + 1] = 0;
@@ -114,8 +106,17 @@ PyObject *native_order_key(PyObject *module, PyObject *name) {
         }
         at += 1 + length;
     }
-    if (at + 1 != size) {
+    *begin = used;
+    return at + 1 == size;
+}
+
+PyObject *native_order_key(PyObject *module, PyObject *name) {
+    (void)module;
+    uint8_t out[ORDER_MAX_SIZE];
+    size_t begin;
+    if (!PyBytes_CheckExact(name) ||
+        !name_order((const uint8_t *)PyBytes_AS_STRING(name), (size_t)PyBytes_GET_SIZE(name), out, &begin)) {
         Py_RETURN_NONE;
     }
-    return PyBytes_FromStringAndSize((const char *)out + used, (Py_ssize_t)(sizeof out - used));
+    return PyBytes_FromStringAndSize((const char *)out + begin, (Py_ssize_t)(sizeof out - begin));
 }

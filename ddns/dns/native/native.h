@@ -1,11 +1,11 @@
 /* The native helpers of reading and writing octets: what their twins in ddns do in Python, in C.
  *
- * They hold no data and call no Python code but the constructors of values that they are given. What they do not fully understand they leave to their twins in Python,
- * which say what is wrong with it: None says so everywhere.
+ * They hold no data and call no Python code but the constructors of values that they are given. What they do not fully
+ * understand they leave to their twins in Python, which say what is wrong with it: None says so everywhere.
  *
  * names.c   names of messages       walk.c     records of messages    signed.c   TSIG and SIG(0)
- * request.c updates as values       served.c   RRsets in memory       rows.c     rows of Postgres
- * module.c  the table of functions
+ * request.c updates as values       served.c   RRsets in memory       rows.c     rows to Postgres
+ * apply.c   updates of one name     unpack.c   rows of Postgres       module.c   the table of functions
  */
 #ifndef DDNS_DNS_NATIVE_H
 #define DDNS_DNS_NATIVE_H
@@ -19,6 +19,7 @@
 #define MESSAGE_MAX 65535  /* octets of a message, so that no sum below can overflow */
 #define NAME_MAX_SIZE 255  /* octets of a name with its root label, RFC 1035 section 2.3.4 */
 #define LABEL_MAX_SIZE 63
+#define ORDER_MAX_SIZE (3 * NAME_MAX_SIZE) /* octets of a name's place in the canonical order, at most */
 #define HOPS_MAX 64        /* MAX_POINTER_HOPS in ddns.dns.codes */
 #define FIXED_SIZE 10      /* octets of a record between its owner and its data, RFC 1035 section 3.2.1 */
 
@@ -29,7 +30,7 @@ size_t name_read(const uint8_t *wire, size_t size, size_t offset, uint8_t out[NA
 size_t name_skip(const uint8_t *wire, size_t size, size_t offset);
 
 /* Types of records that mean something here. */
-enum { A = 1, SOA = 6, TXT = 16, SIG = 24, KEY = 25, AAAA = 28, OPT = 41, TLSA = 52, TSIG = 250, ANY_TYPE = 255 };
+enum { A = 1, CNAME = 5, SOA = 6, TXT = 16, SIG = 24, KEY = 25, AAAA = 28, OPT = 41, TLSA = 52, TSIG = 250, ANY_TYPE = 255 };
 enum { IN = 1, NONE = 254, ANY = 255 }; /* classes */
 
 /* A record of a message: its data has length octets and stands at data. */
@@ -56,11 +57,20 @@ PyObject *record_rows(const uint8_t *wire, size_t size, size_t offset, size_t co
 /* Find the signature record, the last of all: return its type, where it starts, and where its type stands. 0: Python. */
 unsigned trailer_find(const uint8_t *wire, size_t size, size_t *start, size_t *fixed);
 
-/* Intern the names of the attributes that served.c reads. Return 0; -1 with an exception. */
+/* Return whether data of this type is taken as it stands, and no rules of its own hold for it (RFC 2136 section 3.4.2). */
+bool is_plain_type(unsigned long type);
+
+/* Intern the names of the attributes that served.c, apply.c and rows.c read. Return 0; -1 with an exception. */
 int served_prepare(void);
+int apply_prepare(void);
+int rows_prepare(void);
 
 /* Return *found*, or None where that is NULL and no exception is set. */
 PyObject *or_none(PyObject *found);
+
+/* Write the place of a name in the canonical order to the end of out, from *begin on: the labels from the root down, each
+ * ended by two zero octets; a zero octet inside becomes 0x00 0x01. Return false where it is no name: Python. */
+bool name_order(const uint8_t *wire, size_t size, uint8_t out[ORDER_MAX_SIZE], size_t *begin);
 
 static inline unsigned two_octets(const uint8_t *at) { return (unsigned)at[0] << 8 | at[1]; }
 
@@ -73,6 +83,11 @@ PyObject *native_read_update(PyObject *module, PyObject *const *args, Py_ssize_t
 PyObject *native_stored(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_published(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_serve(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *native_pack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_placed(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_tsig_signed(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_tsig_put(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_apply(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_pack_parameters(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_unpack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif

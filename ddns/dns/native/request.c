@@ -6,6 +6,10 @@
 #define ZONE_SIZE 4 /* octets of type and class behind the zone's name, RFC 2136 section 2.3 */
 #define KEY_HEAD 4  /* octets before a KEY's public key, RFC 2535 section 3.1 */
 
+bool is_plain_type(unsigned long type) {
+    return type == A || type == AAAA || type == KEY || type == TLSA || type == TXT;
+}
+
 /* Return whether data of this type is taken as it stands, and these octets are well-formed data of it. */
 static bool plain_data(unsigned type, const uint8_t *data, size_t length) {
     switch (type) {

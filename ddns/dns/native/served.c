@@ -8,14 +8,18 @@
 #define TTL_PLACE 6     /* where among these the TTL stands */
 #define RRSIG 46
 
-/* The attributes of a Served: interned once, as the interpreter's own code has them. */
-static PyObject *type_name, *split_name, *wire_name;
+/* The attributes of a Served and of a signed RRset: interned once, as the interpreter's own code has them. */
+static PyObject *type_name, *split_name, *wire_name, *ttl_name, *data_name, *sigs_name;
 
 int served_prepare(void) {
     type_name = PyUnicode_InternFromString("type");
     split_name = PyUnicode_InternFromString("split");
     wire_name = PyUnicode_InternFromString("wire");
-    return type_name == NULL || split_name == NULL || wire_name == NULL ? -1 : 0;
+    ttl_name = PyUnicode_InternFromString("ttl");
+    data_name = PyUnicode_InternFromString("rdatas");
+    sigs_name = PyUnicode_InternFromString("sigs");
+    bool is_served = type_name != NULL && split_name != NULL && wire_name != NULL;
+    return is_served && ttl_name != NULL && data_name != NULL && sigs_name != NULL ? 0 : -1;
 }
 
 /* Return the octets of *served*, whose first record stands there from the first octet on. NULL: Python, or an exception. */
@@ -139,14 +143,23 @@ PyObject *native_stored(PyObject *module, PyObject *const *args, Py_ssize_t coun
 
 PyObject *native_published(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "published takes a type, a name and an RRset");
+    if (count != 4 || !PyLong_Check(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "published takes a type, a name, its RRsets and a type of records");
         return NULL;
     }
-    PyObject *type = PyObject_GetAttr(args[2], type_name);
-    PyObject *out = type == NULL ? NULL : rrset_of(args[0], args[1], type, args[2], true);
-    Py_XDECREF(type);
-    return or_none(out);
+    PyObject *node = args[2];
+    for (Py_ssize_t index = 0; PyTuple_CheckExact(node) && index < PyTuple_GET_SIZE(node); index++) {
+        PyObject *served = PyTuple_GET_ITEM(node, index), *type = PyObject_GetAttr(served, type_name), *out = NULL;
+        int same = type == NULL ? -1 : PyObject_RichCompareBool(type, args[3], Py_EQ);
+        if (same > 0) {
+            out = rrset_of(args[0], args[1], type, served, true);
+        }
+        Py_XDECREF(type);
+        if (same != 0) {
+            return or_none(out);
+        }
+    }
+    Py_RETURN_NONE;
 }
 
 /* Return how many octets the records with this *data* take; 0 where it is no tuple of data. */
@@ -206,4 +219,81 @@ PyObject *native_serve(PyObject *module, PyObject *const *args, Py_ssize_t count
     uint8_t *at = put_records((uint8_t *)PyBytes_AS_STRING(wire), (unsigned)type, (uint32_t)ttl, args[2]);
     put_records(at, RRSIG, (uint32_t)ttl, args[3]);
     return Py_BuildValue("(nN)", (Py_ssize_t)split, wire);
+}
+
+/* Make the RRset of memory that *rrset*, a signed RRset, is; its type, which is owned too, goes to *type. */
+static PyObject *served_of(PyObject *form, PyObject *rrset, PyObject **type) {
+    PyObject *out = NULL, *number = NULL;
+    PyObject *ttl = PyObject_GetAttr(rrset, ttl_name), *data = PyObject_GetAttr(rrset, data_name);
+    PyObject *sigs = PyObject_GetAttr(rrset, sigs_name);
+    *type = PyObject_GetAttr(rrset, type_name);
+    if (ttl != NULL && data != NULL && sigs != NULL && *type != NULL && PyLong_Check(*type) && PyLong_Check(ttl)) {
+        PyObject *fields[] = {*type, ttl, data, sigs}, *packed = native_serve(NULL, fields, 4);
+        if (packed != NULL && packed != Py_None) {
+            number = PyLong_FromSsize_t(PyTuple_GET_SIZE(sigs));
+            PyObject *given[] = {*type, PyTuple_GET_ITEM(packed, 0), number, PyTuple_GET_ITEM(packed, 1)};
+            out = number == NULL ? NULL : PyObject_Vectorcall(form, given, 4, NULL);
+        }
+        Py_XDECREF(packed);
+    }
+    Py_XDECREF(number);
+    Py_XDECREF(ttl);
+    Py_XDECREF(data);
+    Py_XDECREF(sigs);
+    if (out == NULL) {
+        Py_CLEAR(*type);
+    }
+    return out;
+}
+
+/* Return how many octets *served* has; -1: Python, or an exception. */
+static Py_ssize_t octets_of(PyObject *served) {
+    PyObject *wire = PyObject_GetAttr(served, wire_name);
+    Py_ssize_t size = wire != NULL && PyBytes_CheckExact(wire) ? PyBytes_GET_SIZE(wire) : -1;
+    Py_XDECREF(wire);
+    return size;
+}
+
+PyObject *native_placed(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "placed takes a type, the RRsets of a name, and a signed RRset of it");
+        return NULL;
+    }
+    PyObject *node = args[1], *kept[NODE_MOST + 1], *type, *out = NULL;
+    if (!PyTuple_CheckExact(node) || PyTuple_GET_SIZE(node) > NODE_MOST) {
+        Py_RETURN_NONE;
+    }
+    PyObject *served = served_of(args[0], args[2], &type);
+    if (served == NULL) {
+        return or_none(NULL);
+    }
+    Py_ssize_t rest = 0, gained = octets_of(served), more = 1;
+    bool good = gained >= 0;
+    for (Py_ssize_t index = 0; good && index < PyTuple_GET_SIZE(node); index++) {
+        PyObject *other = PyTuple_GET_ITEM(node, index), *its = PyObject_GetAttr(other, type_name);
+        int same = its == NULL ? -1 : PyObject_RichCompareBool(its, type, Py_EQ);
+        Py_XDECREF(its);
+        if (same > 0) {
+            Py_ssize_t size = octets_of(other);
+            gained -= size;
+            more--;
+            good = size >= 0;
+        } else if (same == 0) {
+            kept[rest++] = other; /* of the node, which stays while we are here */
+        } else {
+            good = false;
+        }
+    }
+    PyObject *placed = good ? PyTuple_New(rest + 1) : NULL;
+    if (placed != NULL) {
+        for (Py_ssize_t index = 0; index < rest; index++) {
+            PyTuple_SET_ITEM(placed, index, Py_NewRef(kept[index]));
+        }
+        PyTuple_SET_ITEM(placed, rest, Py_NewRef(served));
+        out = Py_BuildValue("(Nnn)", placed, gained, more);
+    }
+    Py_DECREF(served);
+    Py_DECREF(type);
+    return or_none(out);
 }

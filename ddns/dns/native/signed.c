@@ -154,3 +154,118 @@ PyObject *native_open_signed(PyObject *module, PyObject *const *args, Py_ssize_t
     return or_none(found == TSIG ? read_tsig(wire, size, start, fixed, args[1], args[2])
                                  : read_sig0(wire, size, start, fixed, args[3]));
 }
+
+/* What a TSIG that is written says (RFC 8945 section 4.2); *other* has at most 65535 octets, as have the others. */
+struct stamp {
+    const uint8_t *name, *algorithm, *other;
+    size_t name_size, algorithm_size, other_size;
+    uint64_t time;
+    unsigned fudge, error;
+};
+
+static uint8_t *put_octets(uint8_t *at, const void *octets, size_t size) {
+    memcpy(at, octets, size);
+    return at + size;
+}
+
+static uint8_t *put_two(uint8_t *at, size_t value) {
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+    return at + 2;
+}
+
+static uint8_t *put_times(uint8_t *at, const struct stamp *stamp) {
+    for (unsigned place = 0; place < 6; place++) {
+        *at++ = (uint8_t)(stamp->time >> (40 - 8 * place));
+    }
+    return put_two(at, stamp->fudge);
+}
+
+/* Point *octets at what *value* holds. Return false where it is no bytes, or more than *most* octets. */
+static bool octets_of(PyObject *value, size_t most, const uint8_t **octets, size_t *size) {
+    if (!PyBytes_CheckExact(value) || (size_t)PyBytes_GET_SIZE(value) > most) {
+        return false;
+    }
+    *octets = (const uint8_t *)PyBytes_AS_STRING(value);
+    *size = (size_t)PyBytes_GET_SIZE(value);
+    return true;
+}
+
+/* Return *value*, a number up to *most*; or -1 where it is none. */
+static long long number_of(PyObject *value, long long most) {
+    long long found = PyLong_Check(value) ? PyLong_AsLongLong(value) : -1;
+    if (found == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+    }
+    return found < 0 || found > most ? -1 : found;
+}
+
+/* Read name, algorithm, time, fudge, error and other data. Return false where Python has to. */
+static bool read_stamp(PyObject *const *args, struct stamp *stamp) {
+    long long time = number_of(args[2], 0xFFFFFFFFFFFF), fudge = number_of(args[3], UINT16_MAX);
+    long long error = number_of(args[4], UINT16_MAX);
+    if (time < 0 || fudge < 0 || error < 0) {
+        return false;
+    }
+    stamp->time = (uint64_t)time;
+    stamp->fudge = (unsigned)fudge;
+    stamp->error = (unsigned)error;
+    return octets_of(args[0], NAME_MAX_SIZE, &stamp->name, &stamp->name_size) &&
+           octets_of(args[1], NAME_MAX_SIZE, &stamp->algorithm, &stamp->algorithm_size) &&
+           octets_of(args[5], UINT16_MAX - 2 * NAME_MAX_SIZE, &stamp->other, &stamp->other_size);
+}
+
+PyObject *native_tsig_signed(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    const uint8_t *prefix, *wire;
+    size_t prefix_size, size;
+    struct stamp stamp;
+    if (count != 8) {
+        PyErr_SetString(PyExc_TypeError, "tsig_signed takes eight arguments");
+        return NULL;
+    }
+    if (!octets_of(args[0], MESSAGE_MAX, &prefix, &prefix_size) || !octets_of(args[1], MESSAGE_MAX, &wire, &size) ||
+        !read_stamp(args + 2, &stamp)) {
+        Py_RETURN_NONE;
+    }
+    size_t octets = prefix_size + size + stamp.name_size + stamp.algorithm_size + VARIABLES_SIZE + stamp.other_size;
+    PyObject *out = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)octets);
+    if (out != NULL) {
+        uint8_t *at = put_octets((uint8_t *)PyBytes_AS_STRING(out), prefix, prefix_size);
+        at = put_octets(at, wire, size);
+        at = put_octets(at, stamp.name, stamp.name_size);
+        at = put_octets(at, "\0\377\0\0\0\0", 6); /* class ANY, TTL 0 */
+        at = put_octets(at, stamp.algorithm, stamp.algorithm_size);
+        at = put_two(put_times(at, &stamp), stamp.error);
+        put_octets(put_two(at, stamp.other_size), stamp.other, stamp.other_size);
+    }
+    return out;
+}
+
+PyObject *native_tsig_put(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    const uint8_t *mac, *wire;
+    size_t mac_size, size;
+    struct stamp stamp;
+    if (count != 8) {
+        PyErr_SetString(PyExc_TypeError, "tsig_put takes eight arguments");
+        return NULL;
+    }
+    if (!octets_of(args[0], UINT8_MAX, &mac, &mac_size) || !octets_of(args[1], MESSAGE_MAX, &wire, &size) ||
+        size < HEADER_SIZE || two_octets(wire + 10) == UINT16_MAX || !read_stamp(args + 2, &stamp)) {
+        Py_RETURN_NONE;
+    }
+    size_t rdata = stamp.algorithm_size + TIMES_SIZE + mac_size + TAIL_SIZE + stamp.other_size;
+    PyObject *out = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(size + stamp.name_size + FIXED_SIZE + rdata));
+    if (out != NULL) {
+        uint8_t *at = put_octets((uint8_t *)PyBytes_AS_STRING(out), wire, size);
+        put_two(at - size + 10, two_octets(wire + 10) + 1);
+        at = put_octets(at, stamp.name, stamp.name_size);
+        at = put_octets(put_two(at, TSIG), "\0\377\0\0\0\0", 6);
+        at = put_octets(put_two(at, rdata), stamp.algorithm, stamp.algorithm_size);
+        at = put_octets(put_two(put_times(at, &stamp), mac_size), mac, mac_size);
+        at = put_two(put_octets(at, wire, 2), stamp.error); /* the ID, and the error behind it */
+        put_octets(put_two(at, stamp.other_size), stamp.other, stamp.other_size);
+    }
+    return out;
+}

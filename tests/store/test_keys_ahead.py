@@ -1,0 +1,121 @@
+"""The keys of homes are read before anybody asks: all of a name, the newest homes first, and no more than wanted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from rows import n
+from waiting import wait_for
+
+from ddns.auth.sealing import Sealer
+from ddns.dns.names import order_key
+from ddns.net.keyring import AHEAD_AT_ONCE, Keyring
+from ddns.store import credentials, zones
+from ddns.store.line import Line
+
+HOMES = AHEAD_AT_ONCE + 3  # more than one page
+
+
+@pytest.fixture
+def names(conn):
+    """Homes with a key each, the first with two, one that is revoked, and an operator's key: their names, by age."""
+    return wait_for(populated(conn))
+
+
+async def populated(conn):
+    named = []
+    async with conn.transaction():
+        for number in range(HOMES):
+            home = n(f"h{number}.a.")
+            zone = await zones.insert(conn, home, "none", 13)
+            for tag in (1, 2) if number == 0 else (1,):
+                await credentials.insert(conn, home, "sig0", "13", tag=tag, public=b"%d" % tag, home=zone)
+            named.append(home)
+        await credentials.insert(conn, n("operator."), "tsig", "hmac-sha256", secret=b"s")
+        await conn.execute("UPDATE credentials SET revoked_at = now() WHERE name = %s", [order_key(n("h7.a."))])
+    return named
+
+
+@pytest.fixture
+def line(dsn_for):
+    """Yield a connection for key look-ups."""
+    line = Line(dsn_for("ddns_server"), "ddns_server")
+    yield line
+    line.close()
+
+
+async def tags(keyring, name):
+    """Return the tags of the keys that are known of *name*, without a look-up."""
+    assert keyring.knows(name)
+    found = asyncio.get_running_loop().create_future()
+    keyring.find(name, found.set_result)
+    return [key.tag for key in await found]
+
+
+async def test_every_key_of_a_home_is_known_before_it_is_asked_for_and_nobody_elses(names, line):
+    keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
+
+    await keyring.read_ahead(1000)
+
+    assert [name for name in names if not keyring.knows(name)] == [names[7]]
+    assert not keyring.knows(n("operator."))
+    assert await tags(keyring, names[0]) == [1, 2]
+    assert await tags(keyring, names[-1]) == [1]
+
+
+@pytest.mark.parametrize(("most", "wanted"), [(1000, 10), (10, 1000)])
+async def test_the_newest_homes_come_first_and_no_more_than_there_is_room_for(names, line, most, wanted):
+    keyring = Keyring(line, Sealer(bytes(32)), most, 10)
+
+    await keyring.read_ahead(wanted)
+
+    known = [name for name in names if keyring.knows(name)]
+    live = [name for name in names if name != names[7]]
+    assert known
+    assert known == live[-len(known) :]
+    assert len(known) <= max(min(most, wanted), AHEAD_AT_ONCE)
+    assert len(known) <= most
+
+
+async def test_what_is_read_while_keys_change_is_read_again(names, line):
+    keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
+    ask = line.ask
+    asked = []
+
+    async def meddling(statement, parameters):
+        asked.append(statement.name)
+        result = await ask(statement, parameters)
+        if asked.count(b"stamped") == 1 and statement.name == b"stamped":
+            keyring.forget(names[-1])
+        return result
+
+    line.ask = meddling
+    await keyring.read_ahead(1000)
+
+    assert keyring.knows(names[-1])
+    assert asked.count(b"stamped") == 3
+
+
+async def test_it_ends_where_everything_is_forgotten(names, line):
+    """As with each batch of an import: else all would be read again and again."""
+    keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
+    ask = line.ask
+
+    async def meddling(statement, parameters):
+        result = await ask(statement, parameters)
+        keyring.forget(None)
+        return result
+
+    line.ask = meddling
+    await keyring.read_ahead(1000)
+
+    assert not any(map(keyring.knows, names))
+
+
+async def test_a_database_that_is_away_is_asked_when_the_keys_are_needed(line, names):
+    keyring = Keyring(Line("host=/nowhere", "ddns_server"), Sealer(bytes(32)), 1000, 10)
+
+    await keyring.read_ahead(1000)
+
+    assert not any(map(keyring.knows, names))
