@@ -22,6 +22,7 @@ class Zone(msgspec.Struct, frozen=True):
     *head* is the last sequence number in its journal, *edition* the number of what is published (0: nothing
     yet), *serial* the SOA serial published. *home*: it belongs to a home, which may be *suspended*.
     *signed_pending*: its records are ahead of what is published. *leased*: some of its records have a lease.
+    *keyset* is another number whenever who signs what in it is another.
     """
 
     id: int
@@ -36,13 +37,15 @@ class Zone(msgspec.Struct, frozen=True):
     suspended: bool = False
     signed_pending: bool = False
     leased: bool = False
+    keyset: int = 0
 
 
 # The columns of a `Zone`, what they are to `ddns.store.unpacking`, and what stands beside the zone's row.
 COLUMNS = """zones.id, zones.origin, zones.denial, zones.algorithm::integer, zones.parent, zones.head, zones.edition,
        zones.serial, homes.zone IS NOT NULL, coalesce(homes.state = 'suspended', false),
-       coalesce(signing.pending, false), EXISTS (SELECT FROM leases WHERE leases.zone = zones.id)"""
-KINDS = b"qntiqqqqzzzz"
+       coalesce(signing.pending, false), EXISTS (SELECT FROM leases WHERE leases.zone = zones.id),
+       zones.keyset"""
+KINDS = b"qntiqqqqzzzzq"
 BESIDE = """
 LEFT JOIN homes ON homes.zone = zones.id
 LEFT JOIN signing ON signing.zone = zones.id
@@ -274,9 +277,19 @@ async def remove(conn: AsyncConnection[Any], zone: int) -> bool:
 
 
 async def set_denial(conn: AsyncConnection[Any], zone: int, denial: str, algorithm: int) -> None:
-    """Have a locked *zone* signed another way from its next edition on."""
+    """Have a locked *zone* signed another way from its next edition on.
+
+    A zone that lost its signatures because somebody wished so is wished to have them again.
+    """
     await conn.execute(
-        "UPDATE zones SET denial = %(denial)s, algorithm = %(algorithm)s WHERE id = %(zone)s",
+        """
+        WITH wished AS (
+            UPDATE signing SET wish = 'secure' FROM zones
+            WHERE signing.zone = %(zone)s AND zones.id = signing.zone AND wish = 'insecure'
+              AND zones.denial = 'none' AND %(denial)s <> 'none'
+        )
+        UPDATE zones SET denial = %(denial)s, algorithm = %(algorithm)s WHERE id = %(zone)s
+        """,
         {"zone": zone, "denial": denial, "algorithm": algorithm},
         prepare=True,
     )

@@ -30,7 +30,8 @@ class SignJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
     *nodes* holds every name whose records changed, completely, and always the apex, whose SOA already
     has the new serial. *above* holds the names between those and the apex (the apex left out), each with the
     types of its records before the change (nothing for an empty non-terminal). *whole* says
-    that *nodes* is the entire zone and that nothing of it is published or stored yet.
+    that *nodes* is the entire zone and that nothing of it is published or stored yet. *keyset* is the number of the
+    zone's keys in its row: with others it must not be signed.
     """
 
     zone: int
@@ -40,14 +41,19 @@ class SignJob(msgspec.Struct, frozen=True, array_like=True, tag=0):
     nodes: tuple[Node, ...]
     above: tuple[tuple[Name, tuple[int, ...]], ...]
     whole: bool = False
+    keyset: int = 0
 
 
 class PlainJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Sign *rrsets* of one zone, the SOA with its new serial among them, whose data is all that changed (`plain`)."""
+    """Sign *rrsets* of one zone, the SOA with its new serial among them, whose data is all that changed (`plain`).
+
+    *keyset* as in `SignJob`.
+    """
 
     zone: int
     origin: Name
     rrsets: tuple[RRset, ...]
+    keyset: int = 0
 
 
 Job = SignJob | PlainJob
@@ -65,7 +71,11 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SealedKey(msgspec.Struct, frozen=True, array_like=True):
-    """A zone's signing key: the public half, and the private half as only the signer can open it."""
+    """A zone's signing key: the public half, and the private half as only the signer can open it.
+
+    *role* is csk, ksk or zsk; *vault* where the private half is; *born* when it was made, in seconds since 1970 by the
+    signer's clock, 0 where nobody said.
+    """
 
     id: str  # a UUID
     algorithm: int
@@ -73,6 +83,9 @@ class SealedKey(msgspec.Struct, frozen=True, array_like=True):
     tag: int
     public: Rdata  # the DNSKEY's RDATA
     sealed: bytes = b""
+    role: str = "csk"
+    vault: str = "sealed"
+    born: int = 0
 
     def __repr__(self) -> str:
         return f"SealedKey(id={self.id!r}, tag={self.tag})"

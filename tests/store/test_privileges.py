@@ -31,6 +31,15 @@ FORBIDDEN = [
     ("ddns_server", "DELETE FROM grants"),
     ("ddns_server", "UPDATE credentials SET assurance = 'attested'"),
     ("ddns_server", "UPDATE homes SET state = 'active'"),
+    ("ddns_server", "UPDATE zones SET keyset = 1"),
+    ("ddns_server", "UPDATE signing SET wish = 'insecure'"),
+    ("ddns_server", "UPDATE signing_keys SET ds = 'hidden'"),
+    ("ddns_server", "UPDATE key_motions SET seen_at = now()"),
+    ("ddns_server", "INSERT INTO signing_orders (zone, kind, principal, at) VALUES (1, 'insecure', '', now())"),
+    ("ddns_server", "SELECT * FROM key_events"),
+    ("ddns_server", "UPDATE signing_policies SET watch = 'none'"),
+    ("ddns_server", "SELECT * FROM signers"),
+    ("ddns_server", "UPDATE signer_clock SET high = now()"),
     ("ddns_server", "ALTER TABLE journal DISABLE TRIGGER ALL"),
     ("ddns_server", "SET ROLE zone_signer"),
     ("ddns_server", "CREATE TABLE mine ()"),
@@ -41,9 +50,19 @@ FORBIDDEN = [
     ("zone_signer", "DELETE FROM journal"),
     ("zone_signer", "DELETE FROM zones"),
     ("zone_signer", "UPDATE editions SET added = ''"),
+    ("zone_signer", "UPDATE sightings SET answered_at = now()"),
+    ("zone_signer", "UPDATE signing_policies SET watch = 'none'"),
+    ("zone_signer", "UPDATE key_events SET why = ''"),
+    ("zone_signer", "UPDATE signing_orders SET kind = 'insecure'"),
+    ("zone_signer", "UPDATE zones SET parent = NULL"),
     ("zone_signer", "INSERT INTO grants (credential, zone, subtree) VALUES (1, 1, '')"),
     ("ddns_admin", "SELECT sealed FROM signing_keys"),
     ("ddns_admin", "UPDATE signing_keys SET sealed = ''"),
+    ("ddns_admin", "UPDATE signing_keys SET ds = 'hidden'"),
+    ("ddns_admin", "UPDATE sightings SET answered_at = now()"),
+    ("ddns_admin", "UPDATE signer_clock SET accepted = now()"),
+    ("ddns_admin", "DELETE FROM key_motions"),
+    ("ddns_admin", "DELETE FROM key_events"),
     ("ddns_admin", "UPDATE journal SET principal = 'somebody else'"),
     ("ddns_admin", "DELETE FROM journal"),
     ("ddns_admin", "DELETE FROM editions"),
@@ -81,6 +100,35 @@ async def test_the_signer_alone_reads_the_private_half(conn, connected):
 
     assert await (await signer.execute("SELECT sealed FROM signing_keys")).fetchall() == [(b"sealed",)]
     assert await signing.keys_public(conn, zone) == [(9, 13, 257, b"public")]
+
+
+ALLOWED = [
+    ("ddns_server", "SELECT watch, parent_servers FROM signing_policies"),
+    ("ddns_server", "SELECT place, serial, seen_at FROM key_motions"),
+    ("ddns_server", "UPDATE signing SET step_at = now()"),
+    ("ddns_server", "SELECT role, stays, dnskey, zrrsig, ds, born_at, removed_at FROM signing_keys"),
+    ("ddns_server", "INSERT INTO sightings (zone, kind, server, asked_at) SELECT id, 'parent', 's', now() FROM zones"),
+    ("zone_signer", "UPDATE zones SET denial = 'none', keyset = keyset + 1"),
+    ("zone_signer", "UPDATE signing SET step_at = NULL, wish = 'secure', problem = ''"),
+    ("zone_signer", "UPDATE signing_keys SET stays = false, dnskey = 'hidden', sealed = NULL, state = 'removed'"),
+    ("zone_signer", "DELETE FROM key_motions"),
+    ("zone_signer", "INSERT INTO key_events (zone, at, record, before, after, why) VALUES (1, now(), '', '', '', '')"),
+    ("zone_signer", "DELETE FROM signing_orders"),
+    ("zone_signer", "SELECT ds FROM sightings"),
+    ("zone_signer", "INSERT INTO signers (name, seen_at, masters) VALUES ('s', now(), '{}')"),
+    ("zone_signer", "UPDATE signer_clock SET high = now()"),
+    ("ddns_admin", "INSERT INTO signing_policies (name) VALUES ('mine')"),
+    ("ddns_admin", "INSERT INTO signing_orders (zone, kind, principal, at) SELECT id, 'roll', '', now() FROM zones"),
+    ("ddns_admin", "SELECT held FROM signers"),
+    ("ddns_admin", "UPDATE zones SET policy = 'default'"),
+]
+
+
+@pytest.mark.parametrize(("role", "statement"), ALLOWED)
+async def test_a_role_may_do_its_work_with_keys(conn, connected, role, statement):
+    await zones.insert(conn, n("a."), "nsec3", 13)
+
+    await (await connected(role)).execute(statement)
 
 
 async def test_what_runs_with_the_owners_rights_looks_at_no_temporary_table(conn, connected):

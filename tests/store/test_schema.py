@@ -187,3 +187,127 @@ def test_what_an_update_writes_is_checked_by_domains(dsn):
                 conn.execute(statement)
             assert caught.value.diag.constraint_name == constraint
             conn.execute("ROLLBACK TO before")
+
+
+def _make_key(conn, zone, **more):
+    """Insert a key of *zone*; *more* are other columns."""
+    row = {"algorithm": 13, "flags": 257, "tag": 1, "public": b"p", "sealed": b"s"} | more
+    columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    conn.execute(
+        f"INSERT INTO signing_keys (id, zone, {columns}) VALUES (gen_random_uuid(), %(zone)s, {places})",
+        row | {"zone": zone},
+    )
+
+
+def _make_zone(conn, origin, denial="nsec3", parent=None, algorithm=13):
+    row = conn.execute(
+        "INSERT INTO zones (origin, denial, algorithm, parent) VALUES (%s, %s, %s, %s) RETURNING id",
+        (origin, denial, algorithm, parent),
+    ).fetchone()
+    conn.execute("INSERT INTO signing (zone) VALUES (%s)", row)
+    return row[0]
+
+
+def test_keys_that_were_there_before_keys_had_lives_are_where_they_are_known_to_be(empty):
+    schema.upgrade(empty, "0008")
+    with psycopg.connect(empty) as conn:
+        registry, plain = _make_zone(conn, b"r"), _make_zone(conn, b"p", "none")
+        home = _make_zone(conn, b"h", parent=registry)
+        for zone in (registry, plain, home):
+            _make_key(conn, zone)
+
+    schema.upgrade(empty)
+
+    with psycopg.connect(empty) as conn:
+        found = conn.execute("SELECT zone, role, stays, dnskey, zrrsig, ds, state FROM signing_keys").fetchall()
+    phases = {zone: row for zone, *row in found}
+    assert phases[home] == ["csk", True, "omnipresent", "omnipresent", "omnipresent", "active"]
+    assert phases[registry] == ["csk", True, "omnipresent", "omnipresent", "rumoured", "active"]  # nobody has looked
+    assert phases[plain] == ["csk", True, "hidden", "hidden", "hidden", "generated"]
+
+
+def test_keys_at_rest_go_back_to_the_older_schema_and_come_again(empty):
+    schema.upgrade(empty)
+    with psycopg.connect(empty) as conn:
+        zone = _make_zone(conn, b"z")
+        _make_key(conn, zone)
+        _make_key(conn, zone, tag=2, state="removed", sealed=None)
+        conn.execute(
+            "INSERT INTO key_motions (key, record, zone, since, place, ttl) "
+            "SELECT id, 'ds', zone, now(), 0, 60 FROM signing_keys WHERE tag = 1"
+        )
+
+    schema.downgrade(empty, "0008")
+
+    with psycopg.connect(empty) as conn:
+        assert conn.execute("SELECT tag, state FROM signing_keys").fetchall() == [(1, "active")]
+    schema.upgrade(empty)
+
+
+@pytest.mark.parametrize(
+    ("zone", "key", "reason"),
+    [
+        ({}, {"state": "published", "zrrsig": "hidden"}, "one key that never changes"),
+        ({}, {"role": "ksk", "zrrsig": "none"}, "one key that never changes"),
+        ({}, {"stays": False}, "one key that never changes"),
+        ({}, {"vault": "pkcs11:hsm"}, "nor keys on a token"),
+        ({"algorithm": 14}, {}, "neither algorithms 8 and 14"),
+    ],
+)
+def test_keys_that_the_older_program_would_not_understand_keep_the_schema(empty, zone, key, reason):
+    schema.upgrade(empty)
+    with psycopg.connect(empty) as conn:
+        _make_key(conn, _make_zone(conn, b"z", **zone), **key)
+
+    with pytest.raises(SchemaProblem, match=reason):
+        schema.downgrade(empty, "0008")
+
+    schema.check(empty)
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("INSERT INTO signing_policies (name) VALUES ('Odd')", "signing_policy_with_odd_name"),
+        ("INSERT INTO signing_policies (name, refresh) VALUES ('x', 259199)", "policy_that_refreshes_too_late"),
+        ("INSERT INTO signing_policies (name, validity) VALUES ('x', 777599)", "policy_that_refreshes_too_late"),
+        ("INSERT INTO signing_policies (name, zsk_lifetime) VALUES ('x', 86399)", "policy_with_lifetime_below_a_day"),
+        ("INSERT INTO signing_policies (name, ds_ttl) VALUES ('x', -1)", "policy_with_negative_time"),
+        ("UPDATE signing_keys SET sealed = NULL", "living_key_without_private_half"),
+        ("UPDATE signing_keys SET role = 'zsk'", "signing_key_with_the_records_of_another_role"),
+        ("UPDATE signing_keys SET ds = 'lost'", "signing_key_in_unknown_phase"),
+        ("UPDATE signing_keys SET state = 'new'", "signing_key_in_unknown_state"),
+    ],
+)
+def test_rows_of_keys_that_cannot_be_are_refused(dsn, statement, constraint):
+    with psycopg.connect(dsn) as conn:
+        _make_key(conn, _make_zone(conn, b"z"))
+
+        with pytest.raises(psycopg.errors.CheckViolation) as caught:
+            conn.execute(statement)
+
+    assert caught.value.diag.constraint_name == constraint
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 500), (400, 400), (600, 500)])
+def test_an_order_has_the_signer_look_at_the_zone_and_wakes_it(dsn, before, after):
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        zone = _make_zone(conn, b"z")
+        conn.execute("UPDATE signing SET step_at = to_timestamp(%s)", [before])
+        conn.execute("LISTEN ddns_pending")
+
+        conn.execute(
+            "INSERT INTO signing_orders (zone, kind, principal, at) VALUES (%s, 'roll', 'me', to_timestamp(500))",
+            [zone],
+        )
+
+        assert [one.channel for one in conn.notifies(timeout=0, stop_after=1)] == ["ddns_pending"]
+        assert conn.execute("SELECT extract(epoch FROM step_at)::bigint FROM signing").fetchone() == (after,)
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE key_events SET why = ''", "DELETE FROM key_events", "TRUNCATE key_events"]
+)
+def test_what_happened_to_keys_cannot_be_rewritten_even_by_the_owner(dsn, statement):
+    with psycopg.connect(dsn) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
+        conn.execute(statement)
