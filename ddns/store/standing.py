@@ -26,8 +26,8 @@ Shown = dict[tuple[int, Name], tuple[SignedRRset, ...]]
 class Standing(msgspec.Struct, frozen=True, gc=False):
     """A zone's row, the denials for everybody, and the *state* that stands for both.
 
-    It says how the zone is signed, and counts what is not in the row: its rules, its home, leases, what waits to be
-    signed. *registry* does so for the rules of the zone's parent, 0 where there is none.
+    It says how the zone is signed, with which keyset, and counts what is not in the row: its rules, its home, leases,
+    what waits to be signed. *registry* does so for the rules of the zone's parent, 0 where there is none.
     """
 
     zone: Zone
@@ -45,7 +45,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 # A zone's denials for everybody are its own, and those of its registry for homes: see `grants.for_everybody`.
 _STANDINGS = f"""
 SELECT NULL::bigint AS place, ROW(
-    concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis), coalesce(registries.basis, 0),
+    concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis, zones.keyset),
+    coalesce(registries.basis, 0),
     ARRAY(
         SELECT ROW({grants.COLUMNS}) FROM grants
         WHERE credential IS NULL AND zone = ANY (ARRAY[zones.id, zones.parent]) AND homes = (zone <> zones.id)

@@ -277,16 +277,16 @@ async def remove(conn: AsyncConnection[Any], zone: int) -> bool:
 
 
 async def set_denial(conn: AsyncConnection[Any], zone: int, denial: str, algorithm: int) -> None:
-    """Have a locked *zone* signed another way from its next edition on.
+    """Have a locked *zone* signed another way from its next edition on; its keys are looked at by then.
 
-    A zone that lost its signatures because somebody wished so is wished to have them again.
+    A key of another algorithm is not put in place of the one before at once: the signer rolls.
     """
     await conn.execute(
         """
-        WITH wished AS (
-            UPDATE signing SET wish = 'secure' FROM zones
-            WHERE signing.zone = %(zone)s AND zones.id = signing.zone AND wish = 'insecure'
-              AND zones.denial = 'none' AND %(denial)s <> 'none'
+        WITH rolled AS (
+            UPDATE signing SET step_at = to_timestamp(0) FROM zones
+            WHERE signing.zone = %(zone)s AND zones.id = signing.zone
+              AND zones.algorithm <> %(algorithm)s AND %(denial)s <> 'none'
         )
         UPDATE zones SET denial = %(denial)s, algorithm = %(algorithm)s WHERE id = %(zone)s
         """,

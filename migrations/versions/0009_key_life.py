@@ -259,6 +259,23 @@ GRANT SELECT ON key_motions, key_events, sightings, signers, signer_clock TO ddn
 GRANT SELECT, INSERT ON signing_orders TO ddns_admin;
 """
 
+# What an update was judged by now says by which keys, too. The function is as 0007 made it but for these two places;
+# `ddns.store.standing` builds the same text.
+COMMITS = """
+DO $do$
+DECLARE
+    before CONSTANT text := pg_get_functiondef('commit_updates'::regproc);
+    alone CONSTANT text := replace(before, 'basis%s) = alone.state', 'basis%s) = alone.state');
+    asked CONSTANT text := replace(alone, 'zones.basis%s) = asked.state', 'zones.basis%s) = asked.state');
+BEGIN
+    IF alone = before OR asked = alone THEN
+        RAISE EXCEPTION 'commit_updates is not the function that it ought to be';
+    END IF;
+    EXECUTE asked;
+END
+$do$;
+"""
+
 DOWNGRADE = """
 DO $$
 BEGIN
@@ -307,9 +324,11 @@ def upgrade() -> None:
     execute(POLICIES)
     execute(ALGORITHMS % "8, 13, 14, 15")
     execute(KEYS)
+    execute(COMMITS % ("", ", keyset", "", ", zones.keyset"))
     execute(RIGHTS)
 
 
 def downgrade() -> None:
+    execute(COMMITS % (", keyset", "", ", zones.keyset", ""))
     execute(DOWNGRADE)
     execute(ALGORITHMS % "13, 15")

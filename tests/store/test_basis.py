@@ -40,6 +40,7 @@ TOUCHES = {
     "UPDATE zones SET denial = 'nsec' WHERE id = {zone}": "z",
     "UPDATE zones SET algorithm = 15 WHERE id = {zone}": "z",
     "UPDATE zones SET parent = NULL WHERE id = {zone}": "z",
+    "UPDATE zones SET keyset = keyset + 1 WHERE id = {zone}": "z",
     # What updates are not judged by, or what the zone's edition and serial tell.
     "UPDATE zones SET head = head + 1, edition = edition + 1, serial = serial + 1": "",
     "UPDATE signing SET signed_head = 7, resign_at = now() WHERE NOT pending": "",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import uuid
+
 import pytest
 import signing
 from rows import n
 
 from ddns.auth.principal import Grant
 from ddns.dns.records import SignedRRset
-from ddns.store import credentials, grants, homes, published, standing, zones
+from ddns.store import credentials, grants, homes, published, standing, unchanged, zones
 from ddns.store import signing as signing_rows
+from ddns.store.batch import Batch
 from ddns.store.line import Line
+from ddns.store.requests import Stored
+from ddns.zone.edition import Edition
 
 REGISTRY = n("homes.test.")
 KINDS = ("home", "suspended", "leased", "pending", "denied", "unsigned", "empty", "removed")
@@ -83,7 +89,8 @@ async def test_one_statement_gives_what_the_readings_of_each_part_give(owner, co
 
     rows, everybody = await zones.get(conn, ids), await grants.for_everybody(conn, ids)
     cursor = await conn.execute(
-        """SELECT zones.id, concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis), above.basis
+        """SELECT zones.id, concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis, zones.keyset),
+                  above.basis
            FROM zones LEFT JOIN zones AS above ON above.id = zones.parent"""
     )
     states = {zone: (state, basis or 0) for zone, state, basis in await cursor.fetchall()}
@@ -141,3 +148,67 @@ async def test_the_plan_finds_every_row_by_an_index(connected):
     assert "Sort" not in plan, plan
     for index in ("zones_pkey", "homes_pkey", "signing_pkey", "grants_to_everybody", "published_rrset_twice"):
         assert index in plan, plan
+
+
+DENIALS, ALGORITHMS, KEYSETS = ("nsec3", "nsec", "none"), (8, 13, 14, 15), (0, 1, 2**53 + 1)
+HOMES = (None, "active", "suspended")
+
+
+async def zones_of_all_kinds(owner):
+    """Make zones of each denial, algorithm, keyset and state of a home, each with a registry and without, at edition 3.
+
+    Returns their ids.
+    """
+    registry = await zones.insert(owner, REGISTRY, "nsec3", 13)
+    made = []
+    for denial, algorithm, keyset, home, parent in itertools.product(
+        DENIALS, ALGORITHMS, KEYSETS, HOMES, (None, registry)
+    ):
+        zone = await zones.insert(owner, n(f"h{len(made)}.homes.test."), denial, algorithm, parent)
+        await owner.execute("UPDATE zones SET keyset = %s, edition = 3, serial = 7 WHERE id = %s", [keyset, zone])
+        if home is not None:
+            await homes.insert(owner, zone)
+            await owner.execute("UPDATE homes SET state = %s WHERE zone = %s", [home, zone])
+        made.append(zone)
+    return made
+
+
+def batch(number, *ids):
+    """Return a batch that brings the zones *ids* to edition *number* without records."""
+    return Batch(
+        (),
+        (),
+        [Edition(zone, number, number + 3, number + 4, (), ()) for zone in ids],
+        [(zone, 0, number, number + 4) for zone in ids],
+        answered=[(uuid.uuid4().bytes, Stored(0, 0, ""), 4_000_000_000)],
+    )
+
+
+async def test_what_a_zone_was_judged_by_is_said_in_the_same_words_here_and_in_the_database(owner, line):
+    """Of zones that nothing is done to, of one alone and of many in one batch: for every kind of zone."""
+    ids = await zones_of_all_kinds(owner)
+    found, _ = await standing.ask(line, ids, [])
+    stood = [(zone, 3, 7, found[zone].state) for zone in ids]
+    moved = [(zone, 4, 8, found[zone].state) for zone in ids]
+
+    looked_at = await unchanged.commit(line, batch(4), unchanged.Basis(stood, (), ()), 1)
+    alone = [await unchanged.commit(line, batch(4, one[0]), unchanged.Basis([one], (), ()), 1) for one in stood]
+    together = await unchanged.commit(line, batch(5, *ids), unchanged.Basis(moved, (), ()), 1)
+
+    assert (looked_at, set(alone), together) == ("", {""}, "")
+    assert {zone.edition for zone in (await zones.get(owner, ids)).values()} == {5}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_nothing_is_written_for_another_keyset_than_the_zones_row_has(owner, line, alone):
+    ids = (await zones_of_all_kinds(owner))[:3]
+    found, _ = await standing.ask(line, ids, [])
+    await owner.execute("UPDATE zones SET keyset = keyset + 1 WHERE id = %s", [ids[1]])
+    some = ids[1:2] if alone else ids
+
+    said = await unchanged.commit(
+        line, batch(4, *some), unchanged.Basis([(zone, 3, 7, found[zone].state) for zone in some], (), ()), 1
+    )
+
+    assert said == f"zones {ids[1]}"
+    assert {zone.edition for zone in (await zones.get(owner, ids)).values()} == {3}
