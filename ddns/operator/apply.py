@@ -24,7 +24,7 @@ from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
 from ddns.operator.registry_file import Wanted, WantedGrant, WantedZone
 from ddns.operator.zones import replacement
-from ddns.store import credentials, grants, homes, journal, notify, zones
+from ddns.store import credentials, grants, homes, journal, notify, signing, zones
 from ddns.store.zones import Zone
 
 AT_ONCE = 300  # zones of one transaction
@@ -244,6 +244,13 @@ class _Part:
         self, zone: Zone, wanted: WantedZone, text: ZoneText, digest: bytes, last: bytes | None
     ) -> Change | None:
         if digest == last and (zone.denial, zone.algorithm) == (wanted.denial, wanted.algorithm):
+            return None
+        if wanted.denial == "none" != zone.denial and (await signing.trust(self._conn, zone.id)).leaving:
+            name = names.to_text(zone.origin)
+            self._done.notes.append(
+                f"{wanted.where}: {name} is on its way to lose its signatures and is left as it is until then; "
+                f"`zone-signer plan {name}` says when, apply the file again after that"
+            )
             return None
         try:
             return await replacement(self._conn, zone, text, digest, wanted.denial, wanted.algorithm)

@@ -23,9 +23,9 @@ _UNSIGNED = frozenset({int(Type.NS), int(Type.A), int(Type.AAAA)})  # at and bel
 class Report(msgspec.Struct, frozen=True):
     """What a look at a zone found; *problems* are sentences, none where all is well.
 
-    *keys* are the tags of its signing keys, *ds* the DS for the parent's zone; *first_expiry* is in seconds since
-    1970, None where nothing is signed; *delegation* is what the parent's zone here says: `secure`, `insecure`,
-    `wrong`, `missing`, or empty where the parent is not here.
+    *keys* are the tags of its signing keys, *ds* the DS for the parent's zone, several while keys roll; *first_expiry*
+    is in seconds since 1970, None where nothing is signed; *delegation* is what the parent's zone here says: `secure`,
+    `insecure`, `wrong`, `missing`, or empty where the parent is not here.
     """
 
     zone: Zone
@@ -56,9 +56,9 @@ async def check(conn: Conn, origin: Name, now: int) -> Report:
         elif not (one.type in _UNSIGNED and cuts is not None and names.is_subdomain(one.name, cuts)):
             bare.append(names.to_text(one.name))
     held = await signing.keys_public(conn, zone.id)
-    ds = tuple(ds_rdata(origin, public) for _tag, _algorithm, flags, public in held if flags & 1)
+    ds = tuple(ds_rdata(origin, public) for public in await signing.named_by_the_parent(conn, zone.id))
     delegation = await _delegation(conn, zone, ds)
-    problems = list(_problems(zone, first, now, delegation))
+    problems = list(_problems(zone, first, now, delegation, wants_ds=bool(ds)))
     if zone.denial != "none" and zone.edition and bare:
         problems.append(f"{len(bare)} RRsets have no signature, the first at {bare[0]}; run `zone-signer once`")
     return Report(zone, rrsets, signed, first, tuple(key[0] for key in held), ds, delegation, tuple(problems))
@@ -83,7 +83,7 @@ async def _delegation(conn: Conn, zone: Zone, ds: tuple[Rdata, ...]) -> str:
     return "secure" if set(held) & set(ds) else "wrong"
 
 
-def _problems(zone: Zone, first: int | None, now: int, delegation: str) -> list[str]:
+def _problems(zone: Zone, first: int | None, now: int, delegation: str, *, wants_ds: bool) -> list[str]:
     found = []
     if zone.denial != "none" and zone.edition == 0:
         found.append("nothing is published yet: the zone waits for the signer; start `ddns serve` or `zone-signer run`")
@@ -99,6 +99,6 @@ def _problems(zone: Zone, first: int | None, now: int, delegation: str) -> list[
         "insecure": "the registry's zone holds no DS for it, so nobody can validate it; run `zone-signer once`",
         "wrong": "the registry's zone holds a DS of another key, so validators refuse it; run `zone-signer once`",
     }
-    if delegation in sentences and not (delegation == "insecure" and zone.denial == "none"):
+    if delegation in sentences and not (delegation == "insecure" and not wants_ds):
         found.append(sentences[delegation])
     return found

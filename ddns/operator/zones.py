@@ -106,8 +106,13 @@ async def bring_in(
 async def replacement(
     conn: Conn, zone: Zone, text: ZoneText, digest: bytes, denial: str, algorithm: int
 ) -> Change | None:
-    """Return what brings the locked *zone* to *text*, signed in this way, or None where it is there already."""
+    """Return what brings the locked *zone* to *text*, signed in this way, or None where it is there already.
+
+    Raises `CannotDo` where it may not be signed in this way, or not now.
+    """
     resigned = (denial, algorithm) != (zone.denial, zone.algorithm)
+    if zone.denial not in (denial, "none"):
+        await _may_be_denied_otherwise(conn, zone, denial)
     zone = msgspec.structs.replace(zone, denial=denial, algorithm=algorithm)
     changes = difference(await rrsets.read_zone(conn, zone.id), text.rrsets)
     if denial != "none":
@@ -118,6 +123,35 @@ async def replacement(
         if all(old.get((one.name, one.type)) == one.sigs for one in shown):
             return None
     return Change(zone, changes, digest, resigned, shown)
+
+
+async def _may_be_denied_otherwise(conn: Conn, zone: Zone, denial: str) -> None:
+    """Refuse what would make a signed zone bogus, or change two things at once. Raises `CannotDo`.
+
+    Below a secure delegation what has no signatures is bogus (RFC 4033 §5): the DS goes first, and signatures once no
+    cache holds it. The signer knows when that is.
+    """
+    name = names.to_text(zone.origin)
+    known = await signing.trust(conn, zone.id)
+    if denial == "none" and known.leaving and (known.signed or known.anchored):
+        raise CannotDo(
+            f"{name} is on its way to lose its signatures; `zone-signer plan {name}` says when, import again then."
+        )
+    if denial == "none" and known.anchored:
+        raise CannotDo(
+            f"{name} has a DS at its parent, so without signatures nobody would find it; say `zone-signer insecure "
+            f"{name}`, and import again when it says so."
+        )
+    if denial == "none" and known.signed:
+        raise CannotDo(
+            f"{name} is signed, and its parent may be about to say so; say `zone-signer insecure {name}`, and import "
+            "again when it says so."
+        )
+    if known.moving:
+        raise CannotDo(
+            f"The keys of {name} are just being changed, and its denial of existence is not changed meanwhile; "
+            f"`zone-signer plan {name}` says when they rest, import again then."
+        )
 
 
 async def remove(conn: Conn, origin: Name) -> None:
@@ -163,12 +197,15 @@ async def all_published(conn: Conn, zone: int) -> AsyncIterator[SignedRRset]:
 
 
 async def ds(conn: Conn, origin: Name) -> tuple[int, tuple[Rdata, ...]]:
-    """Return the id of a zone and the DS that its parent's zone should hold (RFC 4034 §5.1.4). Raises `CannotDo`."""
+    """Return the id of a zone and the DS that its parent's zone should hold (RFC 4034 §5.1.4). Raises `CannotDo`.
+
+    While keys roll those are several, or none where the zone is to become insecure.
+    """
     zone = await the_zone(conn, origin)
     if zone.denial == "none":
         raise CannotDo(f"The zone {names.to_text(origin)} is served as it is, without keys of ours; it has no DS here.")
-    found = await signing.keys_public(conn, zone.id)
-    return zone.id, tuple(ds_rdata(origin, public) for _tag, _algorithm, flags, public in found if flags & 1)
+    named = await signing.named_by_the_parent(conn, zone.id)
+    return zone.id, tuple(ds_rdata(origin, public) for public in named)
 
 
 def ds_rdata(origin: Name, dnskey: Rdata) -> Rdata:

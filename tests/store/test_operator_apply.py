@@ -14,8 +14,9 @@ from ddns.auth.sealing import Sealer
 from ddns.dns.codes import Type
 from ddns.operator import apply, grants, registry_file
 from ddns.operator.fault import CannotDo
-from ddns.store import credentials, homes, journal, rrsets, zones
+from ddns.store import credentials, homes, journal, rrsets, signing, zones
 from ddns.zone.changes import ChangeSet, RRsetChange
+from ddns.zone.jobs import SealedKey
 
 SEALER = Sealer(b"k" * 32)
 WHO = "operator:test"
@@ -253,6 +254,29 @@ async def test_master_files_include_files_beside_them(admin, bring, folder):
 
     found = await zones.find(admin, n("c.test."))
     assert n("www.c.test.") in {one.name for one in await rrsets.read_zone(admin, found.id)}
+
+
+async def test_a_signed_zone_becomes_unsigned_when_the_signer_says_so_and_not_before(admin, bring, owner, folder):
+    """Asked for at once it is refused, in words that name the table; on its way, the rest of the file is applied."""
+    await bring(zone("b.test.", "nsec3"))
+    found = await zones.find(admin, n("b.test."))
+    key = SealedKey("7d444840-9dc0-11d1-b245-5ffdce74fad2", 13, 257, 55648, b"\1\1\3\x0d" + bytes(64), b"x")
+    await signing.insert_keys(admin, [(found.id, key)])
+
+    with pytest.raises(CannotDo, match=r"number 2 \(b\.test\.\): b\.test\. has a DS at its parent"):
+        await bring(zone("a.test.") + zone("b.test."))
+    await owner.execute("UPDATE signing SET wish = 'insecure'")
+    (folder / "b.test.zone").write_text(ZONE + "www A 192.0.2.9\n")
+    on_its_way = await bring(zone("a.test.") + zone("b.test."))
+    left = await zones.find(admin, n("b.test."))
+    await owner.execute("UPDATE zones SET denial = 'none'")
+    await owner.execute("UPDATE signing SET wish = 'secure'")
+    there = await bring(zone("a.test.") + zone("b.test."))
+
+    assert verbs(on_its_way) == [("add", "zone", "a.test.")]
+    assert "zone-signer plan b.test." in on_its_way.notes[0]
+    assert (left.denial, left.head) == ("nsec3", found.head)
+    assert verbs(there) == [("change", "zone", "b.test.")]
 
 
 async def test_a_thousand_zones_take_a_second_or_so(bring, folder, admin):

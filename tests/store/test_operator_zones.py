@@ -10,7 +10,7 @@ import pytest
 from rows import n
 
 from ddns.dns.codes import Type
-from ddns.dns.records import soa_serial, soa_with_serial
+from ddns.dns.records import SignedRRset, soa_serial, soa_with_serial
 from ddns.dns.zonefile import read_zone, write_zone
 from ddns.operator import check, zones
 from ddns.operator.fault import CannotDo
@@ -276,3 +276,120 @@ async def test_half_an_import_is_no_import(admin):
 
     assert await stored.find(admin, ORIGIN) == before
     assert await published.read_zone(admin, before.id) == list(text().published())
+
+
+KEY = SealedKey("7d444840-9dc0-11d1-b245-5ffdce74fad2", 13, 257, 55648, b"\1\1\3\x0d" + bytes(64), b"x")
+
+
+async def signed_zone(admin, owner, *, parent=False, changes="ds = 'rumoured'"):
+    """Add the zone as the signer leaves it: published, with one key, whose row is as *changes* say; returns its id."""
+    registry = await stored.insert(admin, n("test."), "nsec3", 13) if parent else None
+    await zones.bring_in(admin, text(), WHO, "nsec3")
+    zone = await stored.find(admin, ORIGIN)
+    await owner.execute("UPDATE zones SET parent = %s WHERE id = %s", [registry, zone.id])
+    await signing.insert_keys(admin, [(zone.id, KEY)])
+    await owner.execute(f"UPDATE signing_keys SET {changes}".encode())
+    await stored.advance(admin, [(zone.id, 1, 1, 5)])
+    await signing.set_state(admin, [(zone.id, 1, 0)])
+    return zone.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ("ds = 'omnipresent'", "has a DS at its parent, so without signatures nobody would find it"),
+        ("ds = 'rumoured'", "has a DS at its parent, so without signatures nobody would find it"),
+        ("ds = 'unretentive'", "has a DS at its parent, so without signatures nobody would find it"),
+        ("ds = 'hidden'", "is signed, and its parent may be about to say so"),
+        ("ds = 'hidden', dnskey = 'hidden', zrrsig = 'unretentive'", "is signed, and its parent may be about to say"),
+    ],
+)
+@pytest.mark.parametrize("parent", [True, False])
+async def test_a_zone_that_is_believed_signed_is_not_left_without_signatures(admin, owner, changes, sentence, parent):
+    """Its validators would find nothing any more; the command names the way that is safe, and changes nothing."""
+    zone = await signed_zone(admin, owner, parent=parent, changes=changes)
+    before = (await stored.get(admin, [zone]))[zone]
+
+    with pytest.raises(CannotDo, match=sentence) as refused:
+        await zones.bring_in(admin, text("www A 192.0.2.1\n"), WHO, "none")
+
+    assert "zone-signer insecure exam.test." in str(refused.value)
+    assert (await stored.get(admin, [zone]))[zone] == before
+
+
+async def test_a_zone_on_its_way_to_be_insecure_is_left_to_the_signer(admin, owner):
+    zone = await signed_zone(admin, owner, changes="ds = 'unretentive'")
+    await owner.execute("UPDATE signing SET wish = 'insecure'")
+
+    with pytest.raises(CannotDo, match=r"on its way .*zone-signer plan exam\.test\."):
+        await zones.bring_in(admin, text(), WHO, "none")
+    await zones.bring_in(admin, text("www A 192.0.2.1\n"), WHO)
+
+    assert (await stored.get(admin, [zone]))[zone].denial == "nsec3"
+
+
+async def test_a_zone_that_has_become_insecure_takes_a_file_as_it_is(admin, owner):
+    """As the signer leaves it when no cache holds a DS any more."""
+    zone = await signed_zone(
+        admin, owner,
+        changes="state = 'removed', sealed = NULL, ds = 'hidden', dnskey = 'hidden', zrrsig = 'hidden'",
+    )  # fmt: skip
+    await owner.execute("UPDATE zones SET denial = 'none'")
+
+    await zones.bring_in(admin, text("www A 192.0.2.1\n"), WHO, "none")
+
+    assert (await stored.get(admin, [zone]))[zone].edition == 2
+
+
+async def test_how_absence_is_proved_is_not_changed_while_keys_move(admin, owner):
+    zone = await signed_zone(admin, owner)
+    await owner.execute(
+        "INSERT INTO key_motions (key, record, zone, since, place, ttl) VALUES (%s, 'ds', %s, now(), 0, 60)",
+        [KEY.id, zone],
+    )
+
+    with pytest.raises(CannotDo, match="just being changed"):
+        await zones.bring_in(admin, text(), WHO, "nsec")
+    await owner.execute("DELETE FROM key_motions")
+    await zones.bring_in(admin, text(), WHO, "nsec")
+
+    assert (await stored.get(admin, [zone]))[zone].denial == "nsec"
+
+
+async def test_another_algorithm_has_the_signer_look_at_the_keys(admin, owner):
+    zone = await signed_zone(admin, owner)
+    steps = "SELECT extract(epoch FROM step_at)::bigint FROM signing WHERE zone = %s"
+
+    await zones.bring_in(admin, text(), WHO, "nsec")
+    same = await (await owner.execute(steps, [zone])).fetchone()
+    await zones.bring_in(admin, text(), WHO, None, 15)
+    other = await (await owner.execute(steps, [zone])).fetchone()
+
+    assert (same, other) == ((None,), (0,))
+    assert (await stored.get(admin, [zone]))[zone].algorithm == 15
+
+
+async def test_while_keys_roll_the_parents_ds_are_several(admin, owner):
+    zone = await signed_zone(admin, owner)
+    young = SealedKey("7d444840-9dc0-11d1-b245-5ffdce74fad3", 13, 257, 1, b"\1\1\3\x0d" + bytes(63) + b"\1", b"x")
+    await signing.insert_keys(admin, [(zone, young)])
+
+    both = await zones.ds(admin, ORIGIN)
+    await owner.execute("UPDATE signing_keys SET ds = 'hidden' WHERE tag = 1")
+    one = await zones.ds(admin, ORIGIN)
+
+    assert set(both[1]) == {zones.ds_rdata(ORIGIN, KEY.public), zones.ds_rdata(ORIGIN, young.public)}
+    assert one[1] == (zones.ds_rdata(ORIGIN, KEY.public),)
+
+
+async def test_a_home_that_is_meant_to_have_no_ds_is_well_without(admin, owner):
+    zone = await signed_zone(admin, owner, parent=True)
+    parent = (await stored.get(admin, [zone]))[zone].parent
+    await published.publish(admin, [(parent, SignedRRset(ORIGIN, Type.NS, 300, (n("ns1.exam.test."),)))], [])
+
+    missing = await check.check(admin, ORIGIN, NOW)
+    await owner.execute("UPDATE signing_keys SET ds = 'hidden'")
+    meant = await check.check(admin, ORIGIN, NOW)
+
+    assert "holds no DS for it" in missing.problems[0]
+    assert meant.problems == ()
