@@ -285,7 +285,8 @@ def _work(
     row = known.zone
     # Its head is not known; what counts from it begins at 0.
     zone = Zone(
-        row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended
+        row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended,
+        row.signed_pending, row.leased, row.keyset,
     )  # fmt: skip
     return ZoneWork(zone, mentioned, found, published, known.everybody)
 

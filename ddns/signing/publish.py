@@ -2,7 +2,8 @@
 
 Law: the caller holds the zones' heads locked (`store.zones.lock`) and commits; nothing here is seen by
 anyone before. A signed zone whose signer is away, or which is behind already, is committed as it is and
-marked: the signer's own loop publishes it.
+marked: the signer's own loop publishes it. So is one whose keys move just now: a job names the keyset of the zone's
+row, and the signer signs with no other.
 """
 
 from __future__ import annotations
@@ -147,7 +148,8 @@ def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
 class Written(msgspec.Struct, frozen=True):
     """What a commit writes of its *steps*: the *batch*, and what only new zones and those left to the signer need.
 
-    *away*: the signer did not answer, so it was not what it was asked that it could not sign.
+    *away*: the signer did not answer, so it was not what it was asked that it could not sign. *refused* are the zones
+    that it answered for and did not sign, each with its sentence.
     """
 
     batch: batch.Batch
@@ -156,6 +158,7 @@ class Written(msgspec.Struct, frozen=True):
     signed: tuple[tuple[int, int, int], ...] = ()
     ds: dict[int, tuple[bytes, ...]] = {}
     away: bool = False
+    refused: tuple[tuple[int, str], ...] = ()
 
 
 async def sign(
@@ -171,9 +174,9 @@ async def sign(
     """
     numbered = [_numbered(step) for step in steps]
     jobs = [
-        SignJob(step.zone.id, step.zone.origin, step.zone.denial, step.zone.algorithm, nodes, step.above, step.whole)
+        SignJob(zone.id, zone.origin, zone.denial, zone.algorithm, nodes, step.above, step.whole, zone.keyset)
         for step, (_, nodes) in zip(steps, numbered, strict=True)
-        if step.zone.denial != "none" and not step.zone.signed_pending
+        if (zone := step.zone).denial != "none" and not zone.signed_pending
     ]
     answers: dict[int, SignedJob] = {}
     is_away = False
@@ -191,12 +194,13 @@ async def sign(
     ds: dict[int, tuple[bytes, ...]] = {}
     gone: list[tuple[int, Name, int]] = []
     signed: list[tuple[int, int, int]] = []
+    refused: list[tuple[int, str]] = []
     for step, (serial, nodes) in zip(steps, numbered, strict=True):
         zone = step.zone
         head = zone.head + step.accepted
         done = _unsigned(nodes, zone.id) if zone.denial == "none" else answers.get(zone.id)
         if done is not None and done.error:
-            log.error("signer.failed zone={zone} reason={reason}", zone=zone.id, reason=done.error)
+            refused.append((zone.id, done.error))
             done = None
         if done is None:
             pending.append(zone.id)
@@ -212,7 +216,7 @@ async def sign(
 
     changes = [(step.zone.id, changes_of(step.nodes) if step.changes is None else step.changes) for step in steps]
     everything = batch.Batch(changes, gone, written, advanced, entries, answered)
-    return Written(everything, tuple(pending), tuple(keys), tuple(signed), ds, is_away)
+    return Written(everything, tuple(pending), tuple(keys), tuple(signed), ds, is_away, tuple(refused))
 
 
 async def publish(
@@ -228,6 +232,8 @@ async def publish(
     the database raise.
     """
     done = await sign(signer, steps, entries, answered)
+    for zone, reason in done.refused:
+        log.error("signer.failed zone={zone} reason={reason}", zone=zone, reason=reason)
     await batch.write(conn, done.batch)
     if done.keys:
         await signing.insert_keys(conn, done.keys)

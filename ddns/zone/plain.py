@@ -2,7 +2,7 @@
 
 Law: where no name and no type comes or goes, no cut moves and the denial records keep their TTL, what changed and the
 SOA are signed anew and nothing else happens. The server knows both sides of each change; the signer need not be told
-what was, and answers with signatures alone.
+what was, and answers with signatures alone: which keys make them, one or several, is the signer's to say.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def plain(job: SignJob) -> PlainJob | None:
                 sign.append(one)
             elif was != one:
                 sign.append(one)
-    return PlainJob(job.zone, origin, tuple(sign)) if numbered else None
+    return PlainJob(job.zone, origin, tuple(sign), job.keyset) if numbered else None
 
 
 def complete(job: PlainJob, done: PlainSigned) -> SignedJob:

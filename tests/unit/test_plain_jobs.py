@@ -24,14 +24,14 @@ def soa(serial, ttl=300, minimum=60):
 
 
 APEX = Node(ORIGIN, (soa(1),), (soa(2),))
-JOB = SignJob(7, ORIGIN, "nsec3", 13, (Node(WWW, (OLD, KEY), (NEW, KEY)), APEX), ())
+JOB = SignJob(7, ORIGIN, "nsec3", 13, (Node(WWW, (OLD, KEY), (NEW, KEY)), APEX), (), keyset=3)
 
 
 def test_only_what_is_to_be_signed_is_told():
     job = plain(JOB)
 
     assert job is not None
-    assert (job.zone, job.origin, job.rrsets) == (7, ORIGIN, (NEW, soa(2)))
+    assert (job.zone, job.origin, job.rrsets, job.keyset) == (7, ORIGIN, (NEW, soa(2)), 3)
     assert 2 * len(msgspec.msgpack.encode(Batch(1, (job,)))) < len(msgspec.msgpack.encode(Batch(1, (JOB,))))
 
 
@@ -65,6 +65,13 @@ def test_the_answer_is_made_whole():
         SignedRRset(ORIGIN, Type.SOA, 300, soa(2).rdatas, (b"two",)),
     )
     assert (done.zone, done.gone, done.old, done.resign_at, done.error) == (7, (), (), 99, "")
+
+
+def test_how_many_keys_sign_is_the_signers_to_say():
+    """Each RRset may have as many signatures as the signer gives: two of them while an algorithm comes or goes."""
+    done = complete(plain(JOB), PlainSigned(7, ((b"one", b"uno"), (b"two",)), 99))
+
+    assert [one.sigs for one in done.added] == [(b"one", b"uno"), (b"two",)]
 
 
 @pytest.mark.parametrize("sigs", [(), ((b"one",),), ((b"one",), (b"two",), (b"three",))])
