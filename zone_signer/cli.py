@@ -13,9 +13,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 import psycopg
@@ -24,44 +23,25 @@ from ddns.database import DatabaseProblem, open_database
 from ddns.dns import names
 from ddns.dns.names import BadName
 from ddns.program import program
-from ddns.store.pool import Pool, connect
+from ddns.store.pool import Pool
+from zone_signer import heartbeat, leases, renewal, settings, store
 from zone_signer import keys as public
-from zone_signer import leases, renewal, settings, store
+from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
 from zone_signer.lookup import Lookup
 from zone_signer.policy import Policy
 from zone_signer.publishing import MOST_EDITIONS
 from zone_signer.service import Service, SocketProblem
+from zone_signer.settings import Where
 from zone_signer.signer import REFUSALS, Signer
-from zone_signer.vault import Vault, VaultError
+from zone_signer.vault import VaultError
 from zone_signer.worker import ROLE, Worker
 
 PATIENCE = 30.0  # seconds that `run` waits for a database that is starting
 POOL = 4  # connections for jobs that must look something up
 GARBAGE = 50_000  # objects between two collections: neither a batch nor a zone leaves any in cycles
 SWITCH = 0.0005  # seconds until a thread that signs a big zone lets the socket be answered
-
-Result = TypeVar("Result")
-
-
-class Failure(click.ClickException):
-    """What could not be done, in one sentence."""
-
-
-def _database_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--state", type=click.Path(path_type=Path), help="The folder of the embedded database and keys."),
-        click.option("--dsn", help="Use this Postgres (15 or newer) and not an embedded one."),
-    ):
-        command = option(command)
-    return command
-
-
-def _key_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--master-key", type=click.Path(path_type=Path), help="The file with the key that seals signing keys."
-    )(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,8 +50,8 @@ def cli() -> None:
 
 
 @cli.command()
-@_database_options
-@_key_option
+@database_options
+@key_options
 @click.option("--socket", "path", type=click.Path(path_type=Path), help="Listen for servers on this unix socket.")
 @click.option("--socket-group", default="", help="Let this group connect too.")
 @click.option(
@@ -98,35 +78,39 @@ def cli() -> None:
 def run(
     dsn: str | None,
     state: Path | None,
-    master_key: Path | None,
     path: Path | None,
     socket_group: str,
     editions: int,
     keys: int,
     helpers: int,
+    **where: Any,
 ) -> None:
     """Answer servers and keep every zone signed, until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="zone-signer: %(message)s")
     with open_database(dsn, state) as database:
-        where = settings.socket_path(path, database.state)
-        key = settings.master_key_path(master_key, database.state).absolute()
-        asyncio.run(_serve(database.dsn_for(ROLE), where, socket_group, key, editions, keys, helpers))
+        here = settings.socket_path(path, database.state)
+        found = where_of(database.state, **where)
+        asyncio.run(_serve(database.dsn_for(ROLE), here, socket_group, found, editions, keys, helpers))
 
 
-async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, most_keys: int, most_helpers: int) -> None:
+async def _serve(
+    dsn: str, path: Path, group: str, where: Where, editions: int, most_keys: int, most_helpers: int
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     sys.setswitchinterval(SWITCH)
-    ring = KeyRing(await _with_connection(dsn, lambda conn: _vault(conn, key), PATIENCE), most_keys)
+    vaults = await with_connection(dsn, lambda conn: open_vaults(conn, where), PATIENCE)
+    ring = KeyRing(vaults, most_keys)
     pool = Pool(dsn, ROLE, POOL)
     await pool.open()
-    helpers = Helpers(program("zone_signer.helper", str(key)), {**os.environ, "DDNS_DSN": dsn}, most_helpers)
+    helpers = Helpers(program("zone_signer.helper", *where.words()), {**os.environ, "DDNS_DSN": dsn}, most_helpers)
     lookup = Lookup(dsn, ROLE)
     service = Service(path, Signer(ring, pool, Policy(), lookup=lookup), group, helpers)
     await service.start()
     working = asyncio.create_task(Worker(dsn, ring, Policy(), editions=editions).run())
+    beating = asyncio.create_task(heartbeat.beat(pool, heartbeat.name_of(path), vaults))
     stopped = asyncio.create_task(stopping.wait())
     gc.freeze()  # what is there stays there, and need not be looked through again
     gc.set_threshold(GARBAGE)
@@ -138,7 +122,7 @@ async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, mos
             working.result()  # a bug: raise it, and be started again
     finally:
         _notify("STOPPING=1")
-        for task in (working, stopped):
+        for task in (working, stopped, beating):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -148,18 +132,18 @@ async def _serve(dsn: str, path: Path, group: str, key: Path, editions: int, mos
 
 
 @cli.command()
-@_database_options
-@_key_option
-def once(dsn: str | None, state: Path | None, master_key: Path | None) -> None:
+@database_options
+@key_options
+def once(dsn: str | None, state: Path | None, **where: Any) -> None:
     """Sign what is behind or due, say what was done, and end."""
     with open_database(dsn, state) as database:
-        key = settings.master_key_path(master_key, database.state)
+        found = where_of(database.state, **where)
 
         async def work(conn: store.Conn) -> Any:
-            ring = KeyRing(await _vault(conn, key))
+            ring = KeyRing(await open_vaults(conn, found))
             return await Worker(database.dsn_for(ROLE), ring, Policy()).sweep(conn)
 
-        done = asyncio.run(_with_connection(database.dsn_for(ROLE), work))
+        done = asyncio.run(with_connection(database.dsn_for(ROLE), work))
     click.echo(f"{done.published} editions published, {done.delegated} delegations secured.")
     for zone, reason in done.failed:
         click.echo(f"zone-signer: {zone} was not signed: {reason}", err=True)
@@ -169,12 +153,12 @@ def once(dsn: str | None, state: Path | None, master_key: Path | None) -> None:
 
 @cli.command()
 @click.argument("zone", required=False)
-@_database_options
+@database_options
 def plan(zone: str | None, dsn: str | None, state: Path | None) -> None:
     """Show what a run would sign, publish and drop now, in ZONE or wherever something is to be done."""
     origin = _name(zone) if zone else None
     with open_database(dsn, state) as database:
-        for line in asyncio.run(_with_connection(database.dsn_for(ROLE), lambda conn: _plan(conn, origin))):
+        for line in asyncio.run(with_connection(database.dsn_for(ROLE), lambda conn: _plan(conn, origin))):
             click.echo(line)
 
 
@@ -203,13 +187,13 @@ async def _plan(conn: store.Conn, origin: bytes | None) -> list[str]:
 
 @cli.command("keys")
 @click.argument("zone", required=False)
-@_database_options
+@database_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def show_keys(zone: str | None, dsn: str | None, state: Path | None, as_json: bool) -> None:
     """List the signing keys with the DS records that parents need, of ZONE or of all zones."""
     origin = _name(zone) if zone else None
     with open_database(dsn, state) as database:
-        listing = asyncio.run(_with_connection(database.dsn_for(ROLE), store.key_listing))
+        listing = asyncio.run(with_connection(database.dsn_for(ROLE), store.key_listing))
     rows = [
         {
             "zone": names.to_text(owner),
@@ -241,25 +225,6 @@ def _name(text: str) -> bytes:
         return names.from_text(text)
     except BadName as error:
         raise Failure(str(error)) from None
-
-
-async def _vault(conn: store.Conn, key: Path) -> Vault:
-    return settings.open_vault(key, await store.any_sealed(conn))
-
-
-async def _with_connection(dsn: str, work: Callable[[store.Conn], Awaitable[Result]], patience: float = 0.0) -> Result:
-    """Connect, waiting up to *patience* seconds for a database that is away, and do *work*."""
-    end = time.monotonic() + patience
-    while True:
-        try:
-            conn = await connect(dsn, ROLE)
-            break
-        except psycopg.OperationalError:
-            if time.monotonic() >= end:
-                raise
-            await asyncio.sleep(0.2)
-    async with conn:
-        return await work(conn)
 
 
 def _notify(state: str) -> None:

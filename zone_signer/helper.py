@@ -1,6 +1,7 @@
-"""`python -m zone_signer.helper MASTER_KEY`: sign bulk batches for the signer at the other end of standard input.
+"""`python -m zone_signer.helper MASTER_KEY [MODULE TOKEN PIN]`: sign bulk batches for the signer that started it.
 
-It ends when that line ends, and so when the signer does. The database's DSN comes in the environment, `DDNS_DSN`.
+What it is asked comes on its standard input, and there it answers. It ends when that line ends, and so when the signer
+does. The database's DSN comes in the environment, `DDNS_DSN`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 
 from ddns.store.pool import Pool
-from zone_signer import settings, store
+from zone_signer import resealing, settings
 from zone_signer.conversation import Conversation, Desk
 from zone_signer.keyring import KeyRing
 from zone_signer.policy import Policy
+from zone_signer.settings import Where
 from zone_signer.signer import Signer
 from zone_signer.worker import ROLE
 
@@ -28,12 +29,12 @@ GARBAGE = 50_000  # objects between two collections: a batch leaves none in cycl
 KEYS = 100  # zones whose opened keys it remembers: the registries' that it delegates in
 
 
-async def work(dsn: str, key: Path, line: socket.socket) -> None:
-    """Answer what comes on *line* with the keys that the master key in the file *key* opens."""
+async def work(dsn: str, where: Where, line: socket.socket) -> None:
+    """Answer what comes on *line* with the keys in the vaults at *where*."""
     pool = Pool(dsn, ROLE, 1)
     await pool.open()
     async with pool.connection() as conn:
-        vault = settings.open_vault(key, await store.any_sealed(conn))
+        vault = settings.open_vaults(where, await resealing.any_sealed(conn))
     desk = Desk(Signer(KeyRing(vault, KEYS), pool, Policy()))
     await Conversation(desk, line).ended.wait()
     await desk.close()
@@ -50,7 +51,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(GARBAGE)
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as line:
-        asyncio.run(work(os.environ["DDNS_DSN"], Path(sys.argv[1]), line))
+        asyncio.run(work(os.environ["DDNS_DSN"], Where.from_words(sys.argv[1:]), line))
 
 
 if __name__ == "__main__":

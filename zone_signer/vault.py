@@ -1,35 +1,48 @@
-"""Private keys: made, sealed, opened and used here, and in no other file.
+"""Private keys in software: made, sealed, opened and used here, and in no other file.
 
 At rest a private key is sealed with AES-256-GCM under the master key, a random nonce each, and bound to its zone,
-tag, algorithm and id: octets moved to another row do not open. Nothing here has a `repr` or an error that
-shows a secret, and neither a vault nor a key can be pickled.
+tag, algorithm, id and role: octets moved to another row do not open. Nothing here has a `repr` or an error that
+shows a secret, and neither a vault nor a key can be pickled. Which master keys there are is in `masters`, where a
+key is in `vaults`.
 
-Sealed octets: version 1, eight octets that identify the master key, twelve of nonce, ciphertext and tag.
+Sealed octets: the version, eight octets that identify the master key, twelve of nonce, ciphertext and tag. Version 1
+holds the scalar of a csk of algorithm 13 or 15, so that programs before roles open it; version 2 all others, which
+is a scalar too or, for RSA, PKCS #8 (RFC 5208).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import uuid
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
+    SECP384R1,
     EllipticCurvePrivateKey,
     EllipticCurvePrivateNumbers,
     EllipticCurvePublicNumbers,
-    generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+)
+from msgspec.structs import replace
 
 from ddns.dns import names
 from ddns.dns.codes import Algorithm
@@ -37,15 +50,20 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 from ddns.zone.jobs import SealedKey
 from zone_signer import keys
+from zone_signer.phase import Role
 
-_VERSION = b"\x01"
-_MASTER = 32  # octets of the master key
+Private = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
+
+SEALED = "sealed"  # the name of this kind of vault, in policies and beside keys
+MASTER = 32  # octets of a master key
+_FIRST = b"\x01"
+_SECOND = b"\x02"
+_FIRST_KINDS = frozenset({Algorithm.ECDSAP256SHA256, Algorithm.ED25519})
 _ID = 8
 _NONCE = 12
-_SCALAR = 32  # octets of a private key, of either algorithm
-_PUBLIC = 4  # octets of a DNSKEY before its public half (RFC 4034 §2.1)
-_CURVE = SECP256R1()
-_PREHASHED = ECDSA(Prehashed(hashes.SHA256()))
+_HEAD = 1 + _ID + _NONCE
+_FLAGS = {role.value: keys.flags(role) for role in Role}
+_CURVES = {Algorithm.ECDSAP256SHA256: (SECP256R1(), 32), Algorithm.ECDSAP384SHA384: (SECP384R1(), 48)}
 
 
 class VaultError(Exception):
@@ -53,22 +71,19 @@ class VaultError(Exception):
 
 
 class SigningKey:
-    """A private key that is ready to sign."""
+    """A private key that is ready to sign. It *blocks* where another device is asked for every signature."""
 
-    __slots__ = ("algorithm", "public", "sign", "tag")
+    __slots__ = ("algorithm", "blocks", "public", "sign", "tag")
 
     sign: Callable[[bytes], bytes]
-    """Return the signature over some octets as RFC 6605 §4 or RFC 8080 §4 lays it out."""
+    """Return the signature over some octets as RFC 5702 §3, RFC 6605 §4 or RFC 8080 §4 lays it out."""
 
-    def __init__(self, private: EllipticCurvePrivateKey | Ed25519PrivateKey, public: Rdata) -> None:
-        if isinstance(private, Ed25519PrivateKey):
-            self.algorithm = int(Algorithm.ED25519)
-            self.sign = private.sign
-        else:
-            self.algorithm = int(Algorithm.ECDSAP256SHA256)
-            self.sign = _p256(private)
+    def __init__(self, sign: Callable[[bytes], bytes], public: Rdata, *, blocks: bool = False) -> None:
+        self.sign = sign
         self.public = public
+        self.algorithm = public[3]
         self.tag = keys.tag(public)
+        self.blocks = blocks
 
     def __repr__(self) -> str:
         return f"SigningKey(tag={self.tag})"
@@ -77,18 +92,37 @@ class SigningKey:
         raise TypeError("a private key does not leave its process")
 
 
-def _p256(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
-    raw, sha256 = private.sign, hashlib.sha256
+def signing(private: Private) -> Callable[[bytes], bytes]:
+    """Return what signs with *private*."""
+    if isinstance(private, Ed25519PrivateKey):
+        return private.sign
+    if isinstance(private, EllipticCurvePrivateKey):
+        return _ecdsa(private)
+    return _rsa(private)
+
+
+def _ecdsa(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
+    raw, size = private.sign, private.key_size // 8
+    digest, prehashed = (
+        (hashlib.sha256, ECDSA(Prehashed(hashes.SHA256())))
+        if size == 32
+        else (hashlib.sha384, ECDSA(Prehashed(hashes.SHA384())))
+    )
 
     def sign(octets: bytes) -> bytes:
         # Whoever gives the digest saves OpenSSL the search for its implementation with every signature.
-        # SEQUENCE of two INTEGERs in DER; 72 octets at most, so that every length is one octet (RFC 3279 §2.2.3).
-        der = raw(sha256(octets).digest(), _PREHASHED)
+        # SEQUENCE of two INTEGERs in DER; 104 octets at most, so that every length is one octet (RFC 3279 §2.2.3).
+        der = raw(digest(octets).digest(), prehashed)
         middle = 4 + der[3]
         r, s = der[4:middle], der[middle + 2 :]
-        return r[-_SCALAR:].rjust(_SCALAR, b"\0") + s[-_SCALAR:].rjust(_SCALAR, b"\0")
+        return r[-size:].rjust(size, b"\0") + s[-size:].rjust(size, b"\0")
 
     return sign
+
+
+def _rsa(private: RSAPrivateKey) -> Callable[[bytes], bytes]:
+    raw, padding, digest = private.sign, PKCS1v15(), hashes.SHA256()
+    return lambda octets: raw(octets, padding, digest)
 
 
 class Vault:
@@ -100,70 +134,86 @@ class Vault:
         self._aead = AESGCM(master)
         self.master = hashlib.sha256(b"zone-signer master key" + master).digest()[:_ID]  # tells it from others
 
-    @classmethod
-    def load(cls, path: Path, *, create: bool = False) -> Vault:
-        """Open the vault whose master key is in the file *path*, made first where *create* says so.
+    def make(
+        self,
+        origin: Name,
+        algorithm: int,
+        role: Role = Role.CSK,
+        taken: Collection[int] = (),
+        vault: str = SEALED,
+    ) -> tuple[SigningKey, SealedKey]:
+        """Make a key for zone *origin* whose tag is none of *taken*, and seal it. Raises `VaultError`.
 
-        Raises `VaultError`.
+        An RSA key takes a good part of a second.
         """
-        if create and not path.exists():
-            _write_master(path)
-        try:
-            with path.open("rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                master = file.read(_MASTER + 1)
-        except FileNotFoundError:
-            raise VaultError(
-                f"the master key {path} is missing; put back its copy, for without it no signing key opens"
-            ) from None
-        except OSError as error:
-            raise VaultError(f"the master key {path} cannot be read: {error.strerror}") from None
-        if mode & 0o077:
-            raise VaultError(f"the master key {path} is open to others; make it yours alone with chmod 600")
-        if len(master) != _MASTER:
-            raise VaultError(f"the master key {path} does not hold 32 octets; put back its copy")
-        return cls(master)
-
-    def make(self, origin: Name, algorithm: int, taken: Collection[int] = ()) -> tuple[SigningKey, SealedKey]:
-        """Make a key for zone *origin* whose tag is none of *taken*, and seal it. Raises `VaultError`."""
+        if vault != SEALED:
+            raise VaultError(f"the vault {vault} is not here; start zone-signer with --pkcs11 and --pkcs11-token")
         if algorithm not in keys.ALGORITHMS:
-            raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here; take 13 or 15")
+            numbers = ", ".join(map(str, sorted(keys.ALGORITHMS)))
+            raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here; take one of {numbers}")
+        flags = keys.flags(role)
         while True:
-            private, scalar, octets = _generate(algorithm)
-            key = SigningKey(private, keys.dnskey(keys.CSK_FLAGS, algorithm, octets))
+            private, secret, public = _generate(algorithm)
+            key = SigningKey(signing(private), keys.dnskey(flags, algorithm, public))
             if key.tag not in taken:
                 break
-        ident = str(uuid.uuid4())
-        nonce = os.urandom(_NONCE)
-        bound = _bound(origin, key.tag, algorithm, ident)
-        locked = _VERSION + self.master + nonce + self._aead.encrypt(nonce, scalar, bound)
-        return key, SealedKey(ident, algorithm, keys.CSK_FLAGS, key.tag, key.public, locked)
+        bare = SealedKey(str(uuid.uuid4()), algorithm, flags, key.tag, key.public, role=role.value, vault=SEALED)
+        return key, self._sealed(origin, bare, secret)
 
     def open(self, origin: Name, sealed: SealedKey) -> SigningKey:
         """Open a key of zone *origin*. Raises `VaultError` where it is damaged, moved or another vault's."""
-        octets = sealed.sealed
-        where = f"key {sealed.tag} of {names.to_text(origin)}"
-        if octets[:1] != _VERSION or len(octets) <= 1 + _ID + _NONCE:
-            raise VaultError(f"{where} is not sealed as this program seals keys; put back the database's copy")
-        if octets[1 : 1 + _ID] != self.master:
+        return self._opened(origin, sealed, self._secret(origin, sealed))
+
+    def destroy(self, origin: Name, sealed: SealedKey) -> None:
+        """Do nothing: a sealed key is nowhere but in its row, and what remains of that opens under its master key."""
+        del origin, sealed
+
+    def reseal(self, origin: Name, sealed: SealedKey) -> None:
+        """Leave a key that is under this master key as it is. Raises `VaultError` where it is not."""
+        self.open(origin, sealed)
+
+    def moved(self, origin: Name, sealed: SealedKey, to: Vault) -> SealedKey:
+        """Return a key that is sealed here, sealed under the master key of *to* instead. Raises `VaultError`."""
+        secret = self._secret(origin, sealed)
+        self._opened(origin, sealed, secret)
+        return to._sealed(origin, sealed, secret)
+
+    def _sealed(self, origin: Name, key: SealedKey, secret: bytes) -> SealedKey:
+        version, nonce = _version(key), os.urandom(_NONCE)
+        locked = self._aead.encrypt(nonce, secret, _bound(version, origin, key))
+        return replace(key, sealed=version + self.master + nonce + locked)
+
+    def _secret(self, origin: Name, sealed: SealedKey) -> bytes:
+        """Return what is sealed. Raises `VaultError`."""
+        octets, version = sealed.sealed, _version(sealed)
+        if not is_sealed(octets) or len(octets) <= _HEAD:
             raise VaultError(
-                f"{where} is sealed under master key {octets[1 : 1 + _ID].hex()}, but {self.master.hex()} is here;"
-                " put back the right master key"
+                f"{described(origin, sealed)} is not sealed as this program seals keys; put back the database's copy"
             )
-        nonce = octets[1 + _ID : 1 + _ID + _NONCE]
-        bound = _bound(origin, sealed.tag, sealed.algorithm, sealed.id)
+        master = octets[1 : 1 + _ID]
+        if master != self.master:
+            raise VaultError(
+                f"{described(origin, sealed)} is sealed under master key {master.hex()}, but {self.master.hex()} is"
+                " here; put back the right master key"
+            )
+        if octets[:1] == version:
+            with contextlib.suppress(InvalidTag):
+                bound = _bound(version, origin, sealed)
+                return self._aead.decrypt(octets[1 + _ID : _HEAD], octets[_HEAD:], bound)
+        raise VaultError(f"{described(origin, sealed)} was damaged or belongs elsewhere; put back the database's copy")
+
+    @staticmethod
+    def _opened(origin: Name, sealed: SealedKey, secret: bytes) -> SigningKey:
+        """Return the key that was *sealed*. Raises `VaultError` where its row has another public half."""
+        public = sealed.public[keys.HEAD :]
         try:
-            scalar = self._aead.decrypt(nonce, octets[1 + _ID + _NONCE :], bound)
-        except InvalidTag:
-            raise VaultError(f"{where} was damaged or belongs elsewhere; put back the database's copy") from None
-        public = sealed.public[_PUBLIC:]
-        try:
-            private = _private(sealed.algorithm, scalar, public)
+            private = _private(sealed.algorithm, secret, public)
         except ValueError:
-            raise VaultError(f"{where} does not fit its public half; put back the database's copy") from None
-        if keys.dnskey(sealed.flags, sealed.algorithm, public) != sealed.public:
-            raise VaultError(f"{where} has a public half of another kind; put back the database's copy")
-        return SigningKey(private, sealed.public)
+            raise VaultError(
+                f"{described(origin, sealed)} does not fit its public half; put back the database's copy"
+            ) from None
+        check_public(origin, sealed)
+        return SigningKey(signing(private), sealed.public)
 
     def __repr__(self) -> str:
         return f"Vault(master={self.master.hex()})"
@@ -172,61 +222,75 @@ class Vault:
         raise TypeError("a vault does not leave its process")
 
 
+def described(origin: Name, key: SealedKey) -> str:
+    """Return how a key of zone *origin* is called in sentences."""
+    return f"key {key.tag} of {names.to_text(origin)}"
+
+
+def check_public(origin: Name, key: SealedKey) -> None:
+    """Refuse a key whose row disagrees with its own DNSKEY. Raises `VaultError`."""
+    fits = key.flags == _FLAGS.get(key.role)
+    if not fits or keys.dnskey(key.flags, key.algorithm, key.public[keys.HEAD :]) != key.public:
+        raise VaultError(f"{described(origin, key)} has a public half of another kind; put back the database's copy")
+
+
 def master_of(sealed: bytes) -> bytes:
     """Return which master key *sealed* octets were sealed under."""
     return sealed[1 : 1 + _ID]
 
 
-def _bound(origin: Name, tag: int, algorithm: int, ident: str) -> bytes:
-    return origin + f"|{tag}|{algorithm}|{ident}".encode()
+def is_sealed(sealed: bytes) -> bool:
+    """Tell whether *sealed* octets hold a private key, and not where a token has it."""
+    return sealed[:1] in (_FIRST, _SECOND)
 
 
-def _generate(algorithm: int) -> tuple[EllipticCurvePrivateKey | Ed25519PrivateKey, bytes, bytes]:
-    """Return a new private key, its scalar and its public half."""
+def _version(key: SealedKey) -> bytes:
+    return _FIRST if key.role == Role.CSK and key.algorithm in _FIRST_KINDS else _SECOND
+
+
+def _bound(version: bytes, origin: Name, key: SealedKey) -> bytes:
+    bound = origin + f"|{key.tag}|{key.algorithm}|{key.id}".encode()
+    return bound if version == _FIRST else bound + b"|2|" + key.role.encode()
+
+
+def _generate(algorithm: int) -> tuple[Private, bytes, bytes]:
+    """Return a new private key, what of it is sealed, and its public half."""
     if algorithm == Algorithm.ED25519:
-        private = Ed25519PrivateKey.generate()
-        return private, private.private_bytes_raw(), private.public_key().public_bytes_raw()
-    made = generate_private_key(_CURVE)
-    public = made.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
-    return made, made.private_numbers().private_value.to_bytes(_SCALAR, "big"), public
+        edwards = Ed25519PrivateKey.generate()
+        return edwards, edwards.private_bytes_raw(), edwards.public_key().public_bytes_raw()
+    if algorithm == Algorithm.RSASHA256:
+        made = rsa.generate_private_key(keys.RSA_EXPONENT, keys.RSA_BITS)
+        return made, made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), _rsa_public(made)
+    curve, size = _CURVES[Algorithm(algorithm)]
+    private = ec.generate_private_key(curve)
+    public = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+    return private, private.private_numbers().private_value.to_bytes(size, "big"), public
 
 
-def _private(algorithm: int, scalar: bytes, public: bytes) -> EllipticCurvePrivateKey | Ed25519PrivateKey:
-    """Return the private key of *scalar*. Raises `ValueError` where *public* is not its public half."""
+def _rsa_public(private: RSAPrivateKey) -> bytes:
+    numbers = private.public_key().public_numbers()
+    e, n = numbers.e, numbers.n
+    return keys.rsa_public(e.to_bytes((e.bit_length() + 7) // 8, "big"), n.to_bytes((n.bit_length() + 7) // 8, "big"))
+
+
+def _private(algorithm: int, secret: bytes, public: bytes) -> Private:
+    """Return the private key in *secret*. Raises `ValueError` where *public* is not its public half."""
     if algorithm == Algorithm.ED25519:
-        private = Ed25519PrivateKey.from_private_bytes(scalar)
-        if private.public_key().public_bytes_raw() != public:
+        edwards = Ed25519PrivateKey.from_private_bytes(secret)
+        if edwards.public_key().public_bytes_raw() != public:
             raise ValueError("another public half")
-        return private
+        return edwards
+    if algorithm == Algorithm.RSASHA256:
+        # The seal shows that these are the octets that were written: another proof that both factors are prime
+        # would take many milliseconds with every key that is opened.
+        made = load_der_private_key(secret, None, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(made, RSAPrivateKey) or _rsa_public(made) != public:
+            raise ValueError("another public half")
+        return made
     # OpenSSL multiplies the scalar out and compares: half of what it takes to make the public half and read it.
-    if len(public) != 2 * _SCALAR:
-        raise ValueError("no point of P-256")
-    x, y = int.from_bytes(public[:_SCALAR], "big"), int.from_bytes(public[_SCALAR:], "big")
-    point = EllipticCurvePublicNumbers(x, y, _CURVE)
-    return EllipticCurvePrivateNumbers(int.from_bytes(scalar, "big"), point).private_key()
-
-
-def _write_master(path: Path) -> None:
-    """Make a master key that is whole on the disk under its name before anything is sealed with it."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # Root's embedded Postgres runs as another user, who must pass through the state folder.
-        path.parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(_MASTER))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(new, path)  # unlike a rename it replaces nothing that another process made meanwhile
-        except FileExistsError:
-            return
-        finally:
-            new.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise VaultError(f"the master key {path} cannot be made: {error.strerror}") from None
+    curve, size = _CURVES[Algorithm(algorithm)]
+    if len(public) != 2 * size:
+        raise ValueError("no point of that curve")
+    x, y = int.from_bytes(public[:size], "big"), int.from_bytes(public[size:], "big")
+    point = EllipticCurvePublicNumbers(x, y, curve)
+    return EllipticCurvePrivateNumbers(int.from_bytes(secret, "big"), point).private_key()
