@@ -146,8 +146,11 @@ class Home:
         additional = [] if opt is None else [opt]
         return craft.message(*operations, additional=additional, ident=self.ident(), needs=needs)
 
+    def sign(self, message: bytes) -> bytes:
+        return tsig.sign_request(message, SIGNS, int(self.server.now))[0]
+
     def signed(self, *operations: bytes, opt: bytes | None = None) -> bytes:
-        return tsig.sign_request(self.message(*operations, opt=opt), SIGNS, int(self.server.now))[0]
+        return self.sign(self.message(*operations, opt=opt))
 
     async def update(self, *operations: bytes, leased: tuple[int, ...] | None = None) -> dns.message.Message:
         opt = wire.opt(1232, do=False) if leased is None else lease(*leased)

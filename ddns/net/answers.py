@@ -15,6 +15,7 @@ from ddns.dns.codes import HEADER_SIZE, Rcode, Type
 from ddns.dns.names import ROOT
 from ddns.dns.refusal import Refusal, extra_text
 from ddns.dns.wire import BadMessage, Edns
+from ddns.zone import dane_option
 from ddns.zone.request import UPDATE_LEASE
 from ddns.zone.update import Update
 
@@ -24,7 +25,8 @@ _OPT_BEGINS = b"\0" + Type.OPT.to_bytes(2, "big")  # no message without these oc
 class Answer(msgspec.Struct, frozen=True):
     """What to answer: an RCODE, and an extended error and its sentence where there is one.
 
-    *lease* holds the octets of the Update Lease option (RFC 9664 §4), where one was granted.
+    *lease* holds the octets of the Update Lease option (RFC 9664 §4), where one was granted; *dane* those of the
+    option that says where TLSA records stand.
     """
 
     rcode: int
@@ -32,6 +34,7 @@ class Answer(msgspec.Struct, frozen=True):
     text: str = ""
     code: str = ""
     lease: bytes = b""
+    dane: bytes = b""
 
     @classmethod
     def of(cls, refusal: Refusal) -> Answer:
@@ -67,6 +70,8 @@ def answered(
             chosen += (wires.ede(answer.ede, answer.extra_text),)
         if answer.lease:
             chosen += ((UPDATE_LEASE, answer.lease),)
+        if answer.dane:
+            chosen += ((dane_option.OPTION, answer.dane),)
         if asker is not None:
             chosen += padding(client, asker, chosen, end)
     return wires.error_reply(wire, Rcode(answer.rcode), client=client, options=chosen, end=end)

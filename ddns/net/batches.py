@@ -36,6 +36,8 @@ from ddns.signing.publish import NO_SIGNER, Signs
 from ddns.store import requests
 from ddns.store.pool import Pool
 from ddns.store.prompt import Prompt
+from ddns.zone.dane import DEFAULT as DEFAULT_RULE
+from ddns.zone.dane import Rule
 from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
 from ddns.zone.update import Update
@@ -69,7 +71,8 @@ Together = Callable[[], AbstractContextManager[None]]
 class UpdateLimits(msgspec.Struct, frozen=True):
     """Bounds of the queue: updates that wait, in all and of one key, updates in one commit, key look-ups, keys.
 
-    *prune_every* (seconds) is how often answers whose signatures have expired are forgotten.
+    *prune_every* (seconds) is how often answers whose signatures have expired are forgotten; *rule* is what zones
+    demand of their TLSA records that say nothing else.
     """
 
     encrypted: bool = False
@@ -82,6 +85,7 @@ class UpdateLimits(msgspec.Struct, frozen=True):
     sig0_window: int = 3900
     allow_sha1: bool = False
     terms: Terms = Terms()
+    rule: Rule = DEFAULT_RULE
     budget: BudgetLimits = BudgetLimits()
 
 
@@ -336,7 +340,9 @@ class Batches:
             if batch[0].verified.zone is None:
                 return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
             verified = [one.verified for one in batch]
-            return await commit_updates(conn, signer, verified, self._limits, self._bounds.terms)
+            return await commit_updates(
+                conn, signer, verified, self._limits, self._bounds.terms, rule=self._bounds.rule, clock=self._clock
+            )
 
     async def _catch_up(self, zones: list[int]) -> None:
         try:

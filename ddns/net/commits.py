@@ -8,17 +8,19 @@ without holding locks while it thinks, and leaves to this what it cannot do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from psycopg import AsyncConnection, Rollback
 
 from ddns.auth import verdicts
-from ddns.dns.codes import Rcode
+from ddns.dns.codes import Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.homes.enrol import enrol
 from ddns.net.answers import Answer
+from ddns.net.guard import Guard, followed_in
 from ddns.net.judging import (
     DONE,
     Committed,
@@ -32,12 +34,15 @@ from ddns.net.judging import (
     with_those_above,
 )
 from ddns.signing.client import SignerClient
-from ddns.signing.publish import Signs, publish
-from ddns.store import credentials, leases, published, requests, rrsets, zones
+from ddns.signing.publish import Outcome, Signs, publish
+from ddns.store import credentials, leases, published, requests, rrsets, tlsa, zones
 from ddns.store import grants as stored_grants
 from ddns.store.standing import Shown
 from ddns.store.zones import Zone
+from ddns.zone import dane
 from ddns.zone import update as updates
+from ddns.zone.dane import DEFAULT as DEFAULT_RULE
+from ddns.zone.dane import Pin, Rule
 from ddns.zone.lease import DEFAULT as DEFAULT_TERMS
 from ddns.zone.lease import Leases, Terms
 from ddns.zone.limits import Limits
@@ -73,17 +78,53 @@ async def _read_leases(
     return {zone: Leases(places) for zone, places in held.items()}, registered
 
 
+async def _read_guards(
+    conn: AsyncConnection[Any], batch: Sequence[Verified], locked: dict[int, Zone], found: Found, rule: Rule, now: int
+) -> dict[int, Guard]:
+    """Return the guards of those zones whose TLSA records the batch is about; *rule* is for zones without their own."""
+    wanted = [
+        (one.zone, name)
+        for one in batch
+        if one.zone in locked and one.zone is not None
+        for name, only_if_there in followed_in(one.update)
+        if not only_if_there or any(rrset.type == Type.TLSA for rrset in found.get((one.zone, name), ()))
+    ]
+    wished = [one.zone for one in batch if one.update.dane is not None and one.zone in locked and one.zone is not None]
+    ids = {*wished, *(zone for zone, _ in wanted)}
+    if not ids:
+        return {}
+    facts, rolls = await asyncio.gather(tlsa.facts(conn, ids), tlsa.read(conn, wanted))
+    guards = {}
+    for zone in ids:
+        known = facts[zone]
+        stored = {name: pins for (its, name), pins in rolls.items() if its == zone}
+        settled = {
+            name: dane.settle(_placed(locked[zone], pins, now), known.seen, now) for name, pins in stored.items()
+        }
+        guards[zone] = Guard(known.rule or rule, stored, settled, now, anchored=known.anchored)
+    return guards
+
+
+def _placed(zone: Zone, pins: Sequence[Pin], now: int) -> tuple[Pin, ...]:
+    """Return *pins* with a serial where the signer has published since what had none yet."""
+    return tuple(pins) if zone.signed_pending else dane.numbered(pins, zone.serial, now)
+
+
 async def commit_updates(
     conn: AsyncConnection[Any],
     signer: Signs,
     batch: Sequence[Verified],
     limits: Limits,
     terms: Terms = DEFAULT_TERMS,
+    *,
+    rule: Rule = DEFAULT_RULE,
+    clock: Callable[[], float] = time.time,
 ) -> Committed:
     """Judge and write *batch* in one transaction, and commit it. Outages raise, and then nothing was done.
 
     The database is asked once for everything and told once: two ways there and back, the commit included. Zones that
-    have leases take a few more.
+    have leases take a few more, and so does what is about TLSA records. *rule* is what zones demand of these, *clock*
+    gives seconds since 1970.
     """
     ids = sorted({one.zone for one in batch if one.zone is not None})
     mentioned = with_those_above((one.zone, one.update.zone, one.update.names) for one in batch if one.zone is not None)
@@ -107,13 +148,34 @@ async def commit_updates(
         for zone, item in work.items():
             item.leases = held.get(zone, item.leases)
             item.registered = registered.get(zone, 0)
+        guards = await _read_guards(conn, batch, locked, found, rule, int(clock()))
+        for zone, guard in guards.items():
+            work[zone].guard = guard
         judged = judge(batch, known, lambda one: live.get(one.credential.id), work, limits, terms)
         steps, entries = done_by(work)
         outcome = await publish(conn, signer, steps, entries, judged.remembered())
         changed = {zone: item.leases for zone, item in work.items() if item.leases}
         if changed:
             await leases.write(conn, changed)
+        if guards:
+            await _write_guards(conn, work, outcome, int(clock()))
     return Committed(judged.answers, outcome.editions)
+
+
+async def _write_guards(conn: AsyncConnection[Any], work: dict[int, ZoneWork], outcome: Outcome, now: int) -> None:
+    """Write what the guards remember, with the serial in which the world sees it; the signer may be behind."""
+    serials = {zone: item.zone.serial for zone, item in work.items() if not item.zone.signed_pending}
+    serials = {zone: serial for zone, serial in serials.items() if zone not in outcome.pending}
+    serials |= {one.zone: one.to_serial for one in outcome.editions}
+    await tlsa.write(
+        conn,
+        {
+            (zone, name): (before, dane.numbered(after, serials[zone], now) if zone in serials else after)
+            for zone, item in work.items()
+            if item.guard is not None
+            for name, (before, after) in item.guard.changed().items()
+        },
+    )
 
 
 async def commit_enrolment(conn: AsyncConnection[Any], signer: SignerClient, one: Verified, now: int) -> Committed:

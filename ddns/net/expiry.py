@@ -22,7 +22,7 @@ from ddns.net.judging import ZoneWork, published_in, with_those_above
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import publish
-from ddns.store import journal, leases, published, rrsets, zones
+from ddns.store import journal, leases, published, rrsets, tlsa, zones
 from ddns.store.pool import Pool
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
@@ -54,8 +54,11 @@ class Ended(msgspec.Struct, frozen=True):
     editions: tuple[Edition, ...] = ()
 
 
-async def commit_expiry(conn: AsyncConnection[Any], signer: SignerClient, most: int) -> Ended:
-    """End at most *most* leases in one transaction, and commit it. Outages raise, and then nothing was done."""
+async def commit_expiry(conn: AsyncConnection[Any], signer: SignerClient, most: int, now: int) -> Ended:
+    """End at most *most* leases in one transaction, and commit it. Outages raise, and then nothing was done.
+
+    *now* (seconds since 1970) is for TLSA records, which caches hold although their lease has ended.
+    """
     async with conn.transaction():
         ids = await leases.lock_due(conn, most)
         if not ids:
@@ -86,6 +89,8 @@ async def commit_expiry(conn: AsyncConnection[Any], signer: SignerClient, most: 
             [entry for item in work for entry in item.entries],
         )
         await leases.drop(conn, over)
+        done = [(entry.zone, entry.change) for item in work for entry in item.entries]
+        await tlsa.lapsed(conn, done, {one.zone: one.to_serial for one in outcome.editions}, now)
     return Ended(len(over), outcome.editions)
 
 
@@ -144,7 +149,7 @@ class Expiry:
         total = 0
         while True:
             async with self._pool.connection() as conn:
-                ended = await commit_expiry(conn, self._signer, chosen.at_once)
+                ended = await commit_expiry(conn, self._signer, chosen.at_once, int(self._clock()))
             behind = self._subscriber.show(ended.editions)
             if behind:
                 await self._subscriber.catch_up(behind)

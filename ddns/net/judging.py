@@ -19,16 +19,18 @@ from ddns.dns.records import RRset, SignedRRset, soa_serial, soa_with_serial
 from ddns.dns.refusal import Refusal
 from ddns.homes import leases as leasing
 from ddns.net.answers import Answer
+from ddns.net.guard import Guard
 from ddns.signing.publish import Published, ZoneStep
 from ddns.store import journal, requests
 from ddns.store.standing import Shown
 from ddns.store.zones import Zone
 from ddns.zone import update as updates
-from ddns.zone.changes import ChangeSet
+from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
 from ddns.zone.jobs import Node
 from ddns.zone.lease import Leases, Terms
 from ddns.zone.limits import Limits
+from ddns.zone.request import LEASE_SIZES
 from ddns.zone.srp import Registration
 from ddns.zone.update import Update
 from ddns.zone.view import View
@@ -69,12 +71,14 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 Found = dict[tuple[int, Name], tuple[RRset, ...]]
+_TLSA = int(Type.TLSA)
+_TAGGED = 0xFF  # begins what is stored of an answer that says more than a lease, which never lasts that long
 
 
 class ZoneWork:
     """One locked zone of a batch: its row, its view, what of it is published, and the journal entries that gather.
 
-    *everybody* are the denials that bind every key there.
+    *everybody* are the denials that bind every key there. *guarded*: a TLSA record changes, and there is no *guard*.
     """
 
     def __init__(
@@ -89,6 +93,8 @@ class ZoneWork:
         self.everybody = everybody
         self.leases = Leases({})
         self.registered = 0
+        self.guard: Guard | None = None
+        self.guarded = False
         self._published = published
         self._rules: dict[int, tuple[Credential, grants.Rules]] = {}
 
@@ -199,7 +205,10 @@ def done_by(work: Mapping[int, ZoneWork]) -> tuple[list[ZoneStep], list[journal.
 
 def to_store(answer: Answer) -> requests.Stored:
     """Return what a retransmission hears: the very same words."""
-    return requests.Stored(answer.rcode, answer.ede, answer.extra_text, answer.lease)
+    octets = answer.lease
+    if answer.dane:
+        octets = bytes((_TAGGED, len(octets))) + octets + answer.dane
+    return requests.Stored(answer.rcode, answer.ede, answer.extra_text, octets)
 
 
 _STORED_DONE = to_store(DONE)
@@ -207,9 +216,13 @@ _STORED_DONE = to_store(DONE)
 
 def repeated(stored: requests.Stored | None) -> Answer:
     """Return the answer to a request that was answered before, or may have been and is too old to tell."""
-    if stored is not None:
-        return Answer(stored.rcode, stored.ede, stored.text, lease=stored.lease)
-    return TOO_OLD
+    if stored is None:
+        return TOO_OLD
+    lease, dane = stored.lease, b""
+    if len(lease) not in LEASE_SIZES and lease[:1] == bytes((_TAGGED,)):
+        end = 2 + lease[1]
+        lease, dane = lease[2:end], lease[end:]
+    return Answer(stored.rcode, stored.ede, stored.text, lease=lease, dane=dane)
 
 
 def _at_serial(apex: tuple[RRset, ...], serial: int) -> tuple[RRset, ...]:
@@ -245,16 +258,36 @@ def _judge(
     )
     if refusal is not None:
         return Answer.of(refusal)
+    guard, wish = item.guard, update.dane
+    if guard is not None and wish is not None:
+        refusal = guard.carry_out(update, item.view, rules.refuse)
+        if refusal is not None:
+            return Answer.of(refusal)
     done = leasing.apply(
         update, registration, zone, item.view, item.leases, terms=terms, limits=limits,
-        refuse=rules.refuse_outcome, registered=item.registered,
+        refuse=rules.refuse_outcome if guard is None else _both(rules, guard, update), registered=item.registered,
     )  # fmt: skip
     if isinstance(done, Refusal):
         return Answer.of(done)
-    if done.changes:
+    changes = done.changes.changes
+    note = ""
+    if guard is not None:
+        note = guard.follow(changes, wish)
+    else:
+        for change in changes:
+            if change.type == _TLSA:
+                item.guarded = True
+    if changes:
         item.view.apply(done.changes)
         item.entries.append(_entry(one, live, zone, len(item.entries), done.changes))
+    if guard is not None and wish is not None:
+        return Answer(Rcode.NOERROR, text=note, lease=done.option, dane=guard.describe(update, item.view))
     return Answer(Rcode.NOERROR, lease=done.option) if done.option else DONE
+
+
+def _both(rules: grants.Rules, guard: Guard, update: Update) -> Callable[[Sequence[RRsetChange]], Refusal | None]:
+    """Return what refuses an outcome: its key's rules, then the guard of TLSA records."""
+    return lambda changes: rules.refuse_outcome(changes) or guard.refuses(changes, update.dane)
 
 
 def _entry(one: Verified, live: Credential, zone: Zone, before: int, changes: ChangeSet) -> journal.Entry:

@@ -129,6 +129,8 @@ class Optimist:
             self._limits,
             self._terms,
         )
+        if any(item.guarded for item in work.values()):
+            return Attempt()  # a TLSA record changes: only the careful way knows what caches hold of those
         written = await sign(self._signer, *done_by(work), judged.remembered())
         if written.pending or written.keys:
             if not written.away:
@@ -162,7 +164,8 @@ class Optimist:
             if one.zone is None:
                 continue
             fits.setdefault(one.zone, True)
-            if one.registration is not None or one.update.lease is not None:
+            update = one.update
+            if one.registration is not None or update.lease is not None or update.dane is not None:
                 fits[one.zone] = False
         for zone in fits:
             known = self._zones.get(zone)

@@ -7,6 +7,7 @@ zone is marked pending and its signer woken; a zone that is not signed is publis
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset, serial_newer, serial_next, soa_serial, soa_with_serial
 from ddns.dns.zonefile import ZoneText
 from ddns.operator.fault import CannotDo
-from ddns.store import editions, journal, leases, notify, published, rrsets, signing, zones
+from ddns.store import editions, journal, leases, notify, published, rrsets, signing, tlsa, zones
 from ddns.store.zones import Zone
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
@@ -139,6 +140,8 @@ async def write(conn: Conn, changes: Sequence[Change], principal: str) -> None:
             steps.append((zone.id, zone.head + 1, zone.edition, zone.serial))
             pending[zone.id] = zone.head
     await zones.advance(conn, steps)
+    serials = {zone: serial for zone, _, _, serial in steps if zone not in pending}
+    await tlsa.lapsed(conn, [(one.zone.id, one.changes) for one in changes], serials, int(time.time()))
     await _tell(conn, pending, told)
 
 

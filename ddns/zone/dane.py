@@ -24,9 +24,11 @@ from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset
 from ddns.dns.refusal import Refusal
+from ddns.zone.dane_option import Record, Service
 
 MARGIN = 5  # seconds more, for clocks that are not quite the same
 HEAD = 3  # octets before the data: usage, selector, matching type (RFC 6698 §2.1)
+ESTABLISHED = "established"  # what a client is told of a record without a phase
 SHOWN_OCTETS = 8  # of a record's data; enough to tell its owner which one
 USAGES = {0: "PKIX-TA", 1: "PKIX-EE", 2: "DANE-TA", 3: "DANE-EE"}  # RFC 7218 §2.1
 
@@ -61,6 +63,9 @@ class Rule(msgspec.Struct, frozen=True):
 
     strict: bool = False
     usages: frozenset[int] = frozenset({2, 3})
+
+
+DEFAULT = Rule()
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -134,16 +139,17 @@ def deployed(owner: Name, rrset: RRset, pins: Sequence[Pin], kept: frozenset[byt
     return Verdict(tuple(out.values()), _dropped(pins, out))
 
 
-def settle(pins: Sequence[Pin], seen: Callable[[int], int | None], now: int) -> tuple[Pin, ...]:
+def settle(pins: Sequence[Pin], seen: Callable[[int, int], int | None], now: int) -> tuple[Pin, ...]:
     """Return the pins as they are at *now*; one that is missing has become established, or is forgotten.
 
-    *seen* says of a serial when the last of the zone's servers was seen with it or a newer one, None: not yet.
+    *seen* says of a serial, and since when it has stood for this, when the last of the zone's servers was seen with it
+    or a newer one, None: not yet.
     """
     out = []
     for pin in pins:
         one = pin
         if one.seen_at is None and one.serial is not None and one.phase in (Phase.PUBLISHED, Phase.FADING):
-            at = seen(one.serial)
+            at = seen(one.serial, one.since)
             if at is not None:
                 one = msgspec.structs.replace(one, seen_at=max(at, one.since))
         at = safe_at(one)
@@ -176,23 +182,26 @@ def due(rrset: RRset | None, pins: Sequence[Pin], now: int) -> frozenset[Rdata]:
     )
 
 
-def numbered(pins: Sequence[Pin], serial: int) -> tuple[Pin, ...]:
-    """Return *pins* with the zone's *serial* where they had none, that is, where the change that made it made them."""
-    return tuple(pin if pin.serial is not None else msgspec.structs.replace(pin, serial=serial) for pin in pins)
+def numbered(pins: Sequence[Pin], serial: int, now: int) -> tuple[Pin, ...]:
+    """Return *pins* with the zone's *serial* where they had none, that is, where the change that made it made them.
 
-
-def describe(owner: Name, rrset: RRset | None, pins: Sequence[Pin]) -> bytes:
-    """Return what a client is told of *owner*'s records: MessagePack of the owner and (data, phase, safe from) rows.
-
-    Of the data there are the first octets; "established" is a phase here; the time is None until it is known.
+    They begin *now*, when it is about to be seen: what a signer does late is seen late.
     """
+    return tuple(
+        pin if pin.serial is not None else msgspec.structs.replace(pin, serial=serial, since=max(pin.since, now))
+        for pin in pins
+    )
+
+
+def describe(owner: Name, rrset: RRset | None, pins: Sequence[Pin]) -> Service:
+    """Return what a client is told of *owner*'s records; "established" is a phase here."""
     known = _standing(rrset, pins)
-    rows = []
+    out = []
     for rdata in () if rrset is None else rrset.rdatas:
         pin = known.get(rdata)
-        phase = "established" if pin is None else str(pin.phase)
-        rows.append((rdata[HEAD : HEAD + SHOWN_OCTETS], phase, None if pin is None else safe_at(pin)))
-    return msgspec.msgpack.encode((owner, rows))
+        phase = ESTABLISHED if pin is None else str(pin.phase)
+        out.append(Record(rdata[HEAD : HEAD + SHOWN_OCTETS], phase, None if pin is None else safe_at(pin)))
+    return Service(owner, tuple(out))
 
 
 def _followed(before: RRset | None, after: RRset | None, pins: dict[Rdata, Pin], now: int) -> dict[Rdata, Pin]:

@@ -19,9 +19,12 @@ from ddns.dns.records import BadRdata, Rdata
 from ddns.dns.refusal import Refusal
 from ddns.dns.spelling import type_to_text
 from ddns.dns.wire import BadMessage, Edns
+from ddns.zone import dane_option
+from ddns.zone.dane_option import BadOption, Wish
 from ddns.zone.limits import DEFAULT, Limits
 
 UPDATE_LEASE = 2  # RFC 9664 §4, the EDNS option's code
+LEASE_SIZES = (4, 8)  # its octets, in the short form and the long one
 
 _IN = int(Class.IN)
 _ANY = int(Class.ANY)
@@ -73,7 +76,8 @@ class Update(msgspec.Struct, frozen=True):
 
     *prerequisites* and *operations* end before the first malformed one, which *prerequisite_fault* and
     *fault* then refuse. *names* are the names of the zone that a view must hold to judge and apply it,
-    the zone's own first. *zone_end* is the offset behind the zone section, for the reply's echo.
+    the zone's own first. *zone_end* is the offset behind the zone section, for the reply's echo. *dane* is what it
+    wishes for TLSA records (`ddns.zone.dane_option`).
     """
 
     id: int
@@ -88,6 +92,7 @@ class Update(msgspec.Struct, frozen=True):
     fault: Refusal | None = None
     edns: Edns | None = None
     lease: Asked | None = None
+    dane: Wish | None = None
 
     def targets(self) -> tuple[tuple[Name, int], ...]:
         """Return what the update writes, as names and types: for permissions; type ANY is a whole name.
@@ -159,13 +164,13 @@ def _parse(message: bytes, limits: Limits) -> Update | Refusal:
     )
 
 
-def _options(message: bytes, rows: list[_Row], before: int) -> tuple[Edns | None, Asked | None] | Refusal:
-    """Return the OPT of the additional section, which *before* rows precede, and the lease that it asks for."""
+def _options(message: bytes, rows: list[_Row], before: int) -> tuple[Edns | None, Asked | None, Wish | None] | Refusal:
+    """Return the OPT of the additional section, which *before* rows precede, and what its options ask for."""
     try:
         edns = _edns(message, rows, before)
         if edns is not None and edns.version:  # RFC 6891 §6.1.3
             return Refusal("edns-version-unknown", Rcode.BADVERS, "Only version 0 of EDNS is spoken here.")
-        return edns, _lease(edns)
+        return edns, *_asked(edns)
     except BadMessage as reason:
         return _malformed(str(reason))
 
@@ -218,16 +223,24 @@ def _edns(message: bytes, rows: list[_Row], before: int) -> Edns | None:
     return found
 
 
-def _lease(edns: Edns | None) -> Asked | None:
-    """Return what the Update Lease option of *edns* asks for. Raises `BadMessage` (RFC 9664 §4)."""
-    found = [octets for code, octets in edns.options if code == UPDATE_LEASE] if edns is not None else []
-    if not found:
-        return None
-    if len(found) > 1 or len(found[0]) not in (4, 8):
-        raise BadMessage("its Update Lease option must stand there once and have 4 or 8 octets")
-    octets = found[0]
-    key_lease = int.from_bytes(octets[4:], "big") if len(octets) > 4 else None
-    return Asked(int.from_bytes(octets[:4], "big"), key_lease)
+def _asked(edns: Edns | None) -> tuple[Asked | None, Wish | None]:
+    """Return the lease that *edns* asks for (RFC 9664 §4), and its wish for TLSA records. Raises `BadMessage`."""
+    lease: Asked | None = None
+    wish: Wish | None = None
+    for code, octets in edns.options if edns is not None else ():
+        if code == UPDATE_LEASE:
+            if lease is not None or len(octets) not in LEASE_SIZES:
+                raise BadMessage("its Update Lease option must stand there once and have 4 or 8 octets")
+            key_lease = int.from_bytes(octets[4:], "big") if len(octets) > 4 else None
+            lease = Asked(int.from_bytes(octets[:4], "big"), key_lease)
+        elif code == dane_option.OPTION:
+            if wish is not None:
+                raise BadMessage("its TLSA option must stand there once")
+            try:
+                wish = dane_option.read_wish(octets)
+            except BadOption as reason:
+                raise BadMessage(str(reason)) from None
+    return lease, wish
 
 
 def _prerequisites(message: bytes, origin: Name, rows: list[_Row]) -> tuple[tuple[Prerequisite, ...], Refusal | None]:

@@ -100,11 +100,11 @@ class World:
     def write(self, rrset, pins):
         if rrset != self.rrset:
             self.commit(rrset)
-        self.pins = dane.numbered(pins, len(self.versions) - 1)
+        self.pins = dane.numbered(pins, len(self.versions) - 1, self.now)
         if not self.remembers:
             self.pins = tuple(pin for pin in self.pins if pin.rdata)
 
-    def seen(self, serial):
+    def seen(self, serial, _):
         """Return when the last server was seen with *serial*: each is asked once in a while."""
         had = self.versions[serial][1]
         if not self.sees:

@@ -336,7 +336,7 @@ async def test_a_zone_that_somebody_holds_is_left_for_the_next_time(make, owner,
 
     third = await connected("ddns_server")
     signer = home.server.signer
-    ended = await asyncio.gather(commit_expiry(other, signer, 10), commit_expiry(third, signer, 10))
+    ended = await asyncio.gather(commit_expiry(other, signer, 10, 0), commit_expiry(third, signer, 10, 0))
 
     assert busy == 0
     assert sorted(one.records for one in ended) == [0, 1]

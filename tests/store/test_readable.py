@@ -50,6 +50,16 @@ SPELT = [
     ("NSEC3PARAM", "1 0 12 aabbccdd"),
     ("TYPE65534", "\\# 3 0a0b0c"),
     ("TYPE65534", "\\# 0"),
+    ("IPSECKEY", "10 0 2 . " + "q" * 40),
+    ("IPSECKEY", "10 1 2 192.0.2.1 " + "q" * 40),
+    ("IPSECKEY", "10 2 2 2001:db8::1 " + "q" * 40),
+    ("IPSECKEY", "10 3 2 gate.example. " + "q" * 40),
+    ("OPENPGPKEY", "q" * 400),
+    ("CSYNC", "4294967295 3 A NS AAAA"),
+    ("SVCB", "1 ."),
+    ("SVCB", '2 host.example. mandatory="alpn,port" alpn="dot,h2" port="853" ipv4hint="192.0.2.1,192.0.2.2"'),
+    ("HTTPS", '1 . alpn="h2,h3" no-default-alpn ipv6hint="2001:db8::1,2001:db8::2"'),
+    ("HTTPS", '1 . ech="AARhYmNk" key65333="a b"'),
 ]
 
 
@@ -72,9 +82,17 @@ async def test_records_are_spelt_as_master_files_spell_them(owner, mnemonic, tex
     assert await cursor.fetchone() == (mnemonic,)
 
 
-@pytest.mark.parametrize("rdtype", [1, 6, 16, 28, 33, 43, 46, 47, 50, 52, 257])
+@pytest.mark.parametrize("rdtype", [1, 6, 16, 28, 33, 43, 45, 46, 47, 50, 52, 62, 64, 65, 66, 257])
 async def test_rdata_that_does_not_parse_is_shown_all_the_same(owner, rdtype):
     assert await spelling(owner, rdtype, b"\x3f") == "\\# 1 3f"
+
+
+async def test_where_a_parent_wants_to_be_told_is_spelt_as_its_standard_has_it(owner):
+    """RFC 9859: type, scheme, port and target."""
+    rdata = b"\x00\x3b\x01\x00\x35" + n("scanner.example.")
+
+    assert await spelling(owner, 66, rdata) == "CDS NOTIFY 53 scanner.example."
+    assert await spelling(owner, 66, rdata[:2] + b"\x80" + rdata[3:]) == "CDS 128 53 scanner.example."
 
 
 async def test_every_type_that_dnspython_knows_has_its_mnemonic(owner):

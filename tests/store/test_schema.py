@@ -262,6 +262,7 @@ def test_keys_that_the_older_program_would_not_understand_keep_the_schema(empty,
     with pytest.raises(SchemaProblem, match=reason):
         schema.downgrade(empty, "0008")
 
+    schema.upgrade(empty)
     schema.check(empty)
 
 

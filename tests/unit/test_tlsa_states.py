@@ -1,13 +1,16 @@
 """TLSA records come and go so that no cache holds an RRset that lies (RFC 7671 §8.1), to the second."""
 
+import contextlib
+
 import msgspec
 import pytest
 
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.records import RRset
-from ddns.zone import dane
+from ddns.zone import dane, dane_option
 from ddns.zone.dane import MARGIN, Phase, Pin, Rule
+from ddns.zone.dane_option import BadOption, Record, Service, Verb, Wish
 
 OWNER = names.from_text("_443._tcp.cam.smith.homes.example.")
 NOW = 1_800_000_000
@@ -50,7 +53,7 @@ def test_a_published_record_is_safe_two_ttls_after_the_last_server_had_it(asked,
     """RFC 7671 §8.1: at least two TTLs, and counted from when the slowest server showed it."""
     seen_at = NOW + 1000
 
-    (pin,) = dane.settle([published()], lambda serial: seen_at if serial == 7 else None, seen_at + asked)
+    (pin,) = dane.settle([published()], lambda serial, _: seen_at if serial == 7 else None, seen_at + asked)
 
     assert pin.phase == phase
     assert dane.safe_at(pin) == seen_at + 600 + MARGIN
@@ -58,7 +61,7 @@ def test_a_published_record_is_safe_two_ttls_after_the_last_server_had_it(asked,
 
 def test_a_record_that_a_server_was_not_seen_with_is_never_safe():
     """Time alone settles nothing."""
-    pins = dane.settle([published(), published(NEXT, serial=None)], lambda _: None, NOW + 10**9)
+    pins = dane.settle([published(), published(NEXT, serial=None)], lambda *_: None, NOW + 10**9)
 
     assert [pin.phase for pin in pins] == [Phase.PUBLISHED, Phase.PUBLISHED]
     assert [dane.safe_at(pin) for pin in pins] == [None, None]
@@ -66,14 +69,14 @@ def test_a_record_that_a_server_was_not_seen_with_is_never_safe():
 
 def test_what_was_seen_stays_seen():
     """A server that is away later does not take it back."""
-    pins = dane.settle([published(seen_at=NOW)], lambda _: None, NOW + 1)
+    pins = dane.settle([published(seen_at=NOW)], lambda *_: None, NOW + 1)
 
     assert pins == (published(seen_at=NOW),)
 
 
 def test_a_sighting_from_before_the_change_counts_from_the_change():
     """A clock of a server that is behind must not shorten the wait."""
-    (pin,) = dane.settle([published()], lambda _: NOW - 50, NOW)
+    (pin,) = dane.settle([published()], lambda *_: NOW - 50, NOW)
 
     assert pin.seen_at == NOW
 
@@ -81,7 +84,7 @@ def test_a_sighting_from_before_the_change_counts_from_the_change():
 @pytest.mark.parametrize(("asked", "left"), [(1199 + MARGIN, 1), (1200 + MARGIN, 0)])
 def test_a_safe_record_is_established_after_a_while(asked, left):
     """No row is left at rest."""
-    assert len(dane.settle([safe(seen_at=NOW)], lambda _: None, NOW + asked)) == left
+    assert len(dane.settle([safe(seen_at=NOW)], lambda *_: None, NOW + asked)) == left
 
 
 def test_the_old_record_may_not_go_before_the_new_one_is_safe():
@@ -89,7 +92,7 @@ def test_the_old_record_may_not_go_before_the_new_one_is_safe():
     seen = published(seen_at=NOW)
     unseen = judge(rrset(OLD, NEW), rrset(NEW), [published()])
     early = judge(rrset(OLD, NEW), rrset(NEW), [seen])
-    late = judge(rrset(OLD, NEW), rrset(NEW), dane.settle([seen], lambda _: NOW, NOW + 600 + MARGIN))
+    late = judge(rrset(OLD, NEW), rrset(NEW), dane.settle([seen], lambda *_: NOW, NOW + 600 + MARGIN))
 
     assert early.refusal.code == unseen.refusal.code == "tlsa-not-safe-yet"
     assert (early.refusal.rcode, early.refusal.ede) == (Rcode.REFUSED, Ede.PROHIBITED)
@@ -127,7 +130,7 @@ def test_all_records_may_go_and_what_caches_hold_is_remembered():
 
     assert none.pins == (Pin(b"", Phase.FADING, NOW, None, 300),)
     assert published(NEW, serial=None, since=NOW + 1) in again.pins
-    assert dane.settle(dane.numbered(none.pins, 9), lambda _: NOW, NOW + 600 + MARGIN) == ()
+    assert dane.settle(dane.numbered(none.pins, 9, NOW), lambda *_: NOW, NOW + 600 + MARGIN) == ()
 
 
 def test_a_shorter_ttl_is_remembered_while_caches_hold_the_longer_one():
@@ -233,15 +236,42 @@ def test_a_client_is_told_where_each_record_is():
     """The first octets of the data, the phase, and from when on it is safe."""
     pins = [published(seen_at=NOW), Pin(b"", Phase.FADING, NOW, 7, 300)]
 
-    owner, rows = msgspec.msgpack.decode(dane.describe(OWNER, rrset(OLD, NEW), pins))
+    told = dane.describe(OWNER, rrset(OLD, NEW), pins)
 
-    assert owner == OWNER
-    assert rows == [
-        [OLD[3:11], "established", None],
-        [NEW[3:11], "published", NOW + 600 + MARGIN],
-    ]
+    assert told == Service(
+        OWNER, (Record(OLD[3:11], "established", None), Record(NEW[3:11], "published", NOW + 600 + MARGIN))
+    )
+    assert dane_option.read_services(dane_option.pack_services([told])) == (told,)
 
 
 def test_the_serial_of_a_change_is_given_to_its_pins_alone():
-    """What waits already keeps the serial that it waits for."""
-    assert dane.numbered([published(), published(NEXT, serial=None)], 9) == (published(), published(NEXT, serial=9))
+    """What waits already keeps the serial that it waits for; what was signed late began when it was."""
+    pins = dane.numbered([published(), published(NEXT, serial=None)], 9, NOW + 3)
+
+    assert pins == (published(), published(NEXT, serial=9, since=NOW + 3))
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish(Verb.MANAGED),
+        Wish(Verb.STATE),
+        Wish(Verb.REVOKE, frozenset({OLD[3:]})),
+        Wish(Verb.DEPLOYED, frozenset({b"", b"x" * 300})),
+    ],
+)
+def test_a_wish_is_read_as_it_was_written(wish):
+    """And no beginning of it is anything but a refusal, or another wish of the same kind."""
+    octets = dane_option.pack_wish(wish)
+
+    assert dane_option.read_wish(octets) == wish
+    for end in range(len(octets)):
+        with contextlib.suppress(BadOption):
+            assert dane_option.read_wish(octets[:end]).verb == wish.verb
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0", b"\5", b"\1\0\1x", b"\3", b"\4", b"\4\0", b"\4\0\2x"])
+def test_an_option_that_says_nothing_is_refused(octets):
+    """It is a format error, not a wish for something else."""
+    with pytest.raises(BadOption):
+        dane_option.read_wish(octets)
