@@ -81,8 +81,9 @@ ALTER TABLE signing
     ADD COLUMN whole_at timestamptz,
     ADD COLUMN whole_serial bigint,
     ADD COLUMN max_ttl integer,
+    ADD COLUMN max_ttl_at timestamptz,
     ADD COLUMN dnskey_ttl integer,
-    ADD COLUMN ttl_at timestamptz,
+    ADD COLUMN dnskey_ttl_at timestamptz,
     ADD COLUMN problem text NOT NULL DEFAULT '',
     ADD COLUMN problem_since timestamptz;
 CREATE INDEX signing_steps ON signing (step_at) WHERE step_at IS NOT NULL;
@@ -92,7 +93,8 @@ COMMENT ON COLUMN signing.whole_at IS 'since when every RRset has the signatures
 COMMENT ON COLUMN signing.whole_serial IS 'the serial of then';
 COMMENT ON COLUMN signing.max_ttl IS 'the greatest TTL that was published of late';
 COMMENT ON COLUMN signing.dnskey_ttl IS 'the greatest TTL of a DNSKEY RRset that was published of late';
-COMMENT ON COLUMN signing.ttl_at IS 'when those were published last: a month later they are forgotten';
+COMMENT ON COLUMN signing.max_ttl_at IS 'when it was published last: a month later it is forgotten';
+COMMENT ON COLUMN signing.dnskey_ttl_at IS 'when it was published last: a month later it is forgotten';
 COMMENT ON COLUMN signing.problem IS 'why the last step or signing was not done';
 
 ALTER TABLE signing_keys
@@ -200,7 +202,8 @@ CREATE TRIGGER orders_that_are_given AFTER INSERT ON signing_orders FOR EACH ROW
 
 CREATE TABLE sightings (
     zone        bigint NOT NULL CONSTRAINT sighting_of_no_zone REFERENCES zones (id) ON DELETE CASCADE,
-    kind        text NOT NULL CONSTRAINT sighting_of_unknown_kind CHECK (kind IN ('secondary', 'parent', 'child')),
+    kind        text NOT NULL
+                CONSTRAINT sighting_of_unknown_kind CHECK (kind IN ('secondary', 'parent', 'child', 'dsync')),
     server      text NOT NULL,
     wanted      boolean NOT NULL DEFAULT true,
     asked_at    timestamptz NOT NULL,
@@ -246,7 +249,8 @@ GRANT SELECT (id, zone, algorithm, flags, tag, public, state, role, vault, stays
 
 GRANT SELECT ON signing_policies, sightings TO zone_signer;
 GRANT UPDATE (denial, keyset) ON zones TO zone_signer;
-GRANT UPDATE (step_at, wish, whole_at, whole_serial, max_ttl, dnskey_ttl, ttl_at, problem, problem_since)
+GRANT UPDATE (step_at, wish, whole_at, whole_serial, max_ttl, max_ttl_at, dnskey_ttl, dnskey_ttl_at, problem,
+              problem_since)
     ON signing TO zone_signer;
 GRANT UPDATE (role, vault, stays, compromised, dnskey, zrrsig, ds, removed_at) ON signing_keys TO zone_signer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON key_motions, signers TO zone_signer;
@@ -313,7 +317,8 @@ COMMENT ON COLUMN signing_keys.state IS NULL;
 DROP INDEX signing_steps;
 ALTER TABLE signing
     DROP COLUMN step_at, DROP COLUMN wish, DROP COLUMN whole_at, DROP COLUMN whole_serial, DROP COLUMN max_ttl,
-    DROP COLUMN dnskey_ttl, DROP COLUMN ttl_at, DROP COLUMN problem, DROP COLUMN problem_since;
+    DROP COLUMN max_ttl_at, DROP COLUMN dnskey_ttl, DROP COLUMN dnskey_ttl_at, DROP COLUMN problem,
+    DROP COLUMN problem_since;
 REVOKE UPDATE (denial) ON zones FROM zone_signer;
 ALTER TABLE zones DROP COLUMN policy, DROP COLUMN keyset;
 DROP TABLE signing_policies;
