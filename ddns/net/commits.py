@@ -42,7 +42,7 @@ from ddns.store.zones import Zone
 from ddns.zone import dane
 from ddns.zone import update as updates
 from ddns.zone.dane import DEFAULT as DEFAULT_RULE
-from ddns.zone.dane import Pin, Rule
+from ddns.zone.dane import Rule
 from ddns.zone.lease import DEFAULT as DEFAULT_TERMS
 from ddns.zone.lease import Leases, Terms
 from ddns.zone.limits import Limits
@@ -98,16 +98,12 @@ async def _read_guards(
     for zone in ids:
         known = facts[zone]
         stored = {name: pins for (its, name), pins in rolls.items() if its == zone}
+        serial = locked[zone].shown_serial
         settled = {
-            name: dane.settle(_placed(locked[zone], pins, now), known.seen, now) for name, pins in stored.items()
+            name: dane.settle(dane.numbered(pins, serial, now), known.seen, now) for name, pins in stored.items()
         }
         guards[zone] = Guard(known.rule or rule, stored, settled, now, anchored=known.anchored)
     return guards
-
-
-def _placed(zone: Zone, pins: Sequence[Pin], now: int) -> tuple[Pin, ...]:
-    """Return *pins* with a serial where the signer has published since what had none yet."""
-    return tuple(pins) if zone.signed_pending else dane.numbered(pins, zone.serial, now)
 
 
 async def commit_updates(
@@ -164,13 +160,12 @@ async def commit_updates(
 
 async def _write_guards(conn: AsyncConnection[Any], work: dict[int, ZoneWork], outcome: Outcome, now: int) -> None:
     """Write what the guards remember, with the serial in which the world sees it; the signer may be behind."""
-    serials = {zone: item.zone.serial for zone, item in work.items() if not item.zone.signed_pending}
-    serials = {zone: serial for zone, serial in serials.items() if zone not in outcome.pending}
+    serials = {zone: item.zone.shown_serial for zone, item in work.items() if zone not in outcome.pending}
     serials |= {one.zone: one.to_serial for one in outcome.editions}
     await tlsa.write(
         conn,
         {
-            (zone, name): (before, dane.numbered(after, serials[zone], now) if zone in serials else after)
+            (zone, name): (before, dane.numbered(after, serials.get(zone), now))
             for zone, item in work.items()
             if item.guard is not None
             for name, (before, after) in item.guard.changed().items()

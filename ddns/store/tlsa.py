@@ -5,7 +5,7 @@ Epoch seconds come in and go out; who holds the zone locked writes. The rules ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -203,37 +203,40 @@ async def lapsed(
     for zone, one in touched:
         before = pins.get((zone, one.name), ())
         after = dane.lapsed(one.before, one.after, before, now).pins
-        if zone in serials:
-            after = dane.numbered(after, serials[zone], now)
+        after = dane.numbered(after, serials.get(zone), now)
         if after != before:
             changed[zone, one.name] = before, after
     await write(conn, changed)
 
 
-async def ripe(conn: AsyncConnection[Any], now: int, looked: Iterable[int], most: int) -> list[Service]:
+async def ripe(
+    conn: AsyncConnection[Any], now: int, looked: Collection[int], behind: Service | None, most: int
+) -> list[Service]:
     """Return the (zone, owner) of at most *most* services for which `dane.settle` or `dane.due` may find something.
 
-    Those that wait for their zone's servers are there where these were *looked* at, or there are none.
+    Those that wait for their zone's servers are there where these were *looked* at, or there are none. They come in
+    order, from *behind* one on; None: from the first.
     """
+    zone, owner = (0, b"") if behind is None else (behind[0], names.order_key(behind[1]))
     cursor = await conn.execute(
         """
         SELECT DISTINCT rolls.zone, rolls.owner
         FROM tlsa_rolls AS rolls JOIN zones ON zones.id = rolls.zone
-        WHERE CASE
+        WHERE (rolls.zone, rolls.owner) > (%(zone)s, %(owner)s) AND CASE
             WHEN rolls.phase = 'retiring' THEN
                 rolls.since + 2 * rolls.ttl * interval '1 second' <= to_timestamp(%(now)s)
             WHEN rolls.phase = 'safe' THEN
                 rolls.seen_at + (4 * rolls.ttl + %(margin)s) * interval '1 second' <= to_timestamp(%(now)s)
             WHEN rolls.seen_at IS NOT NULL THEN
                 rolls.seen_at + (2 * rolls.ttl + %(margin)s) * interval '1 second' <= to_timestamp(%(now)s)
-            ELSE rolls.zone = ANY (%(looked)s)
-                OR NOT EXISTS (SELECT FROM transfer_rights AS open
-                               WHERE (open.zone = zones.id AND NOT open.homes)
-                                  OR (open.zone = zones.parent AND open.homes))
-            END
+            ELSE rolls.zone = ANY (%(looked)s) OR NOT EXISTS (
+                SELECT FROM transfer_rights AS open
+                WHERE (open.zone = zones.id AND NOT open.homes) OR (open.zone = zones.parent AND open.homes)
+            ) END
+        ORDER BY rolls.zone, rolls.owner
         LIMIT %(most)s
         """,
-        {"now": now, "margin": MARGIN, "looked": bigints(list(looked)), "most": most},
+        {"now": now, "margin": MARGIN, "looked": bigints(list(looked)), "zone": zone, "owner": owner, "most": most},
         prepare=True,
         binary=True,
     )

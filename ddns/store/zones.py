@@ -39,6 +39,11 @@ class Zone(msgspec.Struct, frozen=True):
     leased: bool = False
     keyset: int = 0
 
+    @property
+    def shown_serial(self) -> int | None:
+        """Return the serial in which all of its records are published; None: the signer is behind."""
+        return None if self.signed_pending else self.serial
+
 
 # The columns of a `Zone`, what they are to `ddns.store.unpacking`, and what stands beside the zone's row.
 COLUMNS = """zones.id, zones.origin, zones.denial, zones.algorithm::integer, zones.parent, zones.head, zones.edition,

@@ -182,11 +182,13 @@ def due(rrset: RRset | None, pins: Sequence[Pin], now: int) -> frozenset[Rdata]:
     )
 
 
-def numbered(pins: Sequence[Pin], serial: int, now: int) -> tuple[Pin, ...]:
+def numbered(pins: Sequence[Pin], serial: int | None, now: int) -> tuple[Pin, ...]:
     """Return *pins* with the zone's *serial* where they had none, that is, where the change that made it made them.
 
-    They begin *now*, when it is about to be seen: what a signer does late is seen late.
+    They begin *now*, when it is about to be seen: what a signer does late is seen late. None: it has not done it yet.
     """
+    if serial is None:
+        return tuple(pins)
     return tuple(
         pin if pin.serial is not None else msgspec.structs.replace(pin, serial=serial, since=max(pin.since, now))
         for pin in pins
