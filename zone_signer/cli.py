@@ -1,4 +1,4 @@
-"""The command line of the signer: `zone-signer run|once|plan|keys`. A failure is one sentence and a truthful status."""
+"""The command line of the signer: `run`, `once`, `plan`, `keys`, `master`. What fails says so in one sentence."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ddns.program import program
 from ddns.store.pool import Pool
 from zone_signer import heartbeat, leases, renewal, settings, store
 from zone_signer import keys as public
+from zone_signer.cli_master import master
 from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
@@ -235,6 +236,9 @@ def _notify(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, contextlib.suppress(OSError):
         sock.connect("\0" + where[1:] if where.startswith("@") else where)
         sock.send(state.encode())
+
+
+cli.add_command(master)
 
 
 def main() -> NoReturn:

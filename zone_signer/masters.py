@@ -16,6 +16,7 @@ from pathlib import Path
 
 from zone_signer.vault import MASTER, Vault, VaultError
 
+ID = 8  # octets by which a master key is told from others
 _ID = r"\.(?P<id>[0-9a-f]{16})"
 _BESIDE = re.compile(_ID + r"(?P<old>\.old)?\Z")
 
@@ -61,7 +62,7 @@ def add(path: Path, octets: bytes | None = None) -> Vault:
     vault = Vault(octets)
     if vault.master in {_read(known).master for known in (path, *_beside(path))}:
         raise VaultError(f"the master key {vault.master.hex()} is here already")
-    _write(_named(path, vault.master), octets)
+    _write(file_of(path, vault.master), octets)
     return vault
 
 
@@ -83,12 +84,12 @@ def put_first(path: Path, master: bytes) -> None:
 
     Whoever was stopped in the midst of it does it again.
     """
-    new = _named(path, master)
+    new = file_of(path, master)
     before = _read(path)
     if before.master == master:
         return
     _read(new)
-    old = _named(path, before.master).with_name(_named(path, before.master).name + ".old")
+    old = file_of(path, before.master).with_name(file_of(path, before.master).name + ".old")
     try:
         if not old.exists():
             _write(old, path.read_bytes())
@@ -118,7 +119,8 @@ def remove(path: Path, master: bytes) -> None:
         raise VaultError(f"the master key {master.hex()} cannot be removed: {error.strerror}") from None
 
 
-def _named(path: Path, master: bytes) -> Path:
+def file_of(path: Path, master: bytes) -> Path:
+    """Return where a master key of the id *master* waits beside the one at *path*."""
     return path.with_name(f"{path.name}.{master.hex()}")
 
 
