@@ -20,6 +20,7 @@ from ddns.net.pins import Publishing
 from ddns.net.refusals import JournalBounds
 from ddns.settings import Settings
 from ddns.transfers.limits import TransferLimits
+from ddns.watch.limits import WatchLimits
 from ddns.worker import WorkerConfig
 from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
@@ -120,6 +121,7 @@ class Service:
             certificate=self.certificate_files(),
             publishing=self.publishing() if number == 1 else None,
             transfers=self._transfers(),
+            watch=self._watch(),
             expiry=ExpiryLimits(grace=lease.grace, longest=lease.maximum),
             limits=Limits(
                 records_per_update=update.records_per_update,
@@ -173,6 +175,13 @@ class Service:
             ),
             rrl=RrlLimits(**msgspec.structs.asdict(chosen.rrl)),
             edns=edns.configure(chosen.edns, chosen.tcp.idle),
+        )
+
+    def _watch(self) -> WatchLimits:
+        return WatchLimits(
+            **msgspec.structs.asdict(self._settings.watch),
+            name=self._settings.serve.name,
+            ours=tuple(self._listen.get("dns", ())),
         )
 
     def _transfers(self) -> TransferLimits:

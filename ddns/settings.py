@@ -374,6 +374,43 @@ class Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the service asks what they show: secondaries for serials, a parent's servers for the DS. Key rolls wait."""
+
+    every: Annotated[
+        float, Meta(ge=1, le=3600, description="Seconds, at most, until a secondary is asked again that a roll awaits.")
+    ] = 60.0
+    fast: Annotated[
+        float, Meta(ge=0.1, le=60, description="Seconds until it is asked again at first; then less and less often.")
+    ] = 5.0
+    rest: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=1800,
+            description="Seconds between two looks at a zone that nothing awaits, for the alarms of zone-signer check; "
+            "its parent is asked at every fourth.",
+        ),
+    ] = 900.0
+    timeout: Annotated[float, Meta(ge=0.1, le=30, description="Seconds for one answer.")] = 3.0
+    at_once: Annotated[int, Meta(ge=1, le=1000, description="Questions under way.")] = 50
+    resolver: Annotated[
+        str,
+        Meta(
+            description="ADDR or ADDR:PORT of the resolver that finds parents and addresses; empty: those of "
+            "/etc/resolv.conf. Let it validate: who finds false servers believes false answers."
+        ),
+    ] = ""
+    port: Annotated[int, Meta(ge=1, le=0xFFFF, description="The port of servers that are known by their names.")] = (
+        DNS_PORT
+    )
+    tcp: Annotated[bool, Meta(description="Ask by TCP alone, where answers by UDP could be forged.")] = False
+    private: Annotated[
+        bool,
+        Meta(description="Tell a parent of new CDS records at loopback and private addresses too (RFC 9859)."),
+    ] = False
+
+
 class Refusals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The journal of refusals, which `ddns explain` reads."""
 
@@ -407,6 +444,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sig0: Sig0 = Sig0()
     refusals: Refusals = Refusals()
     transfer: Transfer = Transfer()
+    watch: Watch = Watch()
     tsig: Tsig = Tsig()
     edns: Edns = Edns()
     rrl: Rrl = Rrl()
@@ -445,6 +483,13 @@ def parse(octets: bytes, filename: str) -> Settings:
             ipaddress.ip_address(text)
         except ValueError:
             raise BadSettings(f"{filename}: [transfer] notify_from: {text!r} is no address") from None
+    if settings.watch.resolver:
+        try:
+            address(settings.watch.resolver)
+        except ValueError as error:
+            raise BadSettings(f"{filename}: [watch] resolver: {error}") from None
+    if settings.watch.fast > settings.watch.every:
+        raise BadSettings(f"{filename}: [watch] fast must not be longer than every")
     for text in settings.rrl.exempt:
         try:
             ipaddress.ip_network(text, strict=False)

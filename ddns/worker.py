@@ -75,6 +75,8 @@ from ddns.transfers.limits import TransferLimits
 from ddns.transfers.notifier import Notifier
 from ddns.transfers.transfers import Transfers
 from ddns.turns import watch
+from ddns.watch.limits import WatchLimits
+from ddns.watch.watcher import Watcher
 from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.worker")
@@ -89,7 +91,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     """All that one worker is told. *sockets* are inherited descriptors.
 
     *secrets* is the path of `secrets.key`; *name* is what the server signs its answers as, empty: it does not;
-    the *first* worker does what one of them has to.
+    the *first* worker does what one of them has to. *watch* None: it never watches other servers.
     """
 
     dsn: str
@@ -112,6 +114,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     rrl: RrlLimits = RrlLimits()
     refusals: JournalBounds = JournalBounds()
     transfers: TransferLimits = TransferLimits()
+    watch: WatchLimits | None = None
     edns: edns.EdnsConfig = edns.EdnsConfig()
 
 
@@ -188,6 +191,7 @@ class Worker:
             limits=config.transfers,
             clock=time.time,
         )
+        self._watcher = None if config.watch is None else Watcher(config.dsn, config.watch, time.time)
         self._feed = Feed(
             config.dsn,
             "ddns_server",
@@ -237,6 +241,8 @@ class Worker:
         self._feed.start()
         self._refusals.start()
         self._notifier.start()
+        if self._watcher:
+            self._watcher.start()
         self._expiry.start()
         self._listen()
         self._report.start()
@@ -286,6 +292,8 @@ class Worker:
             await keeper.close()
         await self._transfers.close()
         await self._notifier.close()
+        if self._watcher:
+            await self._watcher.close()
         await self._expiry.close()
         await self._updates.close()
         await self._refusals.close()

@@ -16,6 +16,7 @@ from ddns.store.packing import texts
 ZONES = "ddns_zones"
 KEYS = "ddns_keys"
 PENDING = "ddns_pending"
+WATCH = "ddns_watch"
 MAX_PAYLOAD = 7900  # octets; Postgres allows 7999
 ALL_KEYS = "*"
 
@@ -56,6 +57,11 @@ async def keys(conn: AsyncConnection[Any], name: Name | None) -> None:
 async def pending(conn: AsyncConnection[Any]) -> None:
     """Wake the signer."""
     await conn.execute("SELECT pg_notify('ddns_pending', '')", prepare=True)
+
+
+async def watch(conn: AsyncConnection[Any]) -> None:
+    """Wake the watcher: something new waits for what servers show."""
+    await conn.execute("SELECT pg_notify('ddns_watch', '')", prepare=True)
 
 
 def read_zones(payload: str) -> list[tuple[int, int | None]]:

@@ -21,6 +21,12 @@ def message(ident: int, origin: Name, ttl: int, soa: Rdata) -> bytes:
     return head + question + pack_rr(origin, Type.SOA, ttl, soa)
 
 
+def about(ident: int, child: Name, rdtype: int) -> bytes:
+    """Return the NOTIFY to a parent that the records of *rdtype* at *child*'s apex have changed (RFC 9859 §4)."""
+    head = _HEADER.pack(ident, Opcode.NOTIFY << 11 | FLAG_AA, 1, 0, 0, 0)
+    return head + child + _QUESTION.pack(rdtype, CLASS_IN)
+
+
 def answered(octets: bytes) -> tuple[int, int, Name | None] | None:
     """Return id, RCODE and zone of the answer to a NOTIFY, or None where *octets* are none (RFC 1996 §3.6, §4.7).
 

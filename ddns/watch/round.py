@@ -1,0 +1,81 @@
+"""One look at many places: all their servers asked at the same time, as far as the bounds go, and written as rows.
+
+Who did not answer three times in this round is not asked again in it: one dead server that a hundred zones share costs
+a few waits, not a hundred.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from ddns.dns.codes import Type
+from ddns.dns.names import Name
+from ddns.store.sightings import LIST, PARENT, SECONDARY, Place, Sighting
+from ddns.watch import reading
+from ddns.watch.ask import SILENT, Said, Server, ask
+from ddns.watch.limits import WatchLimits
+from ddns.watch.lists import Listed, Lists
+from ddns.watch.reading import Shown
+
+PATIENCE = 3  # questions without an answer after which a server is silent for the rest of the round
+
+
+class Round:
+    """Asks by *lists*; *clock* gives seconds since 1970, *counted* counts questions by how they ended."""
+
+    def __init__(self, lists: Lists, limits: WatchLimits, clock: Callable[[], float], counted: Counter[str]) -> None:
+        self._lists = lists
+        self._limits = limits
+        self._clock = clock
+        self._counted = counted
+        self._places = asyncio.Semaphore(limits.at_once)
+        self._silent: Counter[tuple[str, int]] = Counter()
+
+    async def secondaries(self, place: Place, known: Mapping[Name, tuple[str, ...]]) -> list[Sighting]:
+        """Return what each secondary of *place* shows, behind the row that says when the list was made."""
+        made = Sighting(place.id, SECONDARY, LIST, int(self._clock()))
+        listed = await self._lists.secondaries(place, known)
+        return [made, *await self._all(place, SECONDARY, listed)]
+
+    async def parents(self, place: Place) -> list[Sighting]:
+        """Return what each server of the parent of *place* shows."""
+        return await self._all(place, PARENT, await self._lists.parents(place))
+
+    async def _all(self, place: Place, kind: str, listed: Listed) -> list[Sighting]:
+        asked = int(self._clock())
+        found: Sequence[Sighting] = await asyncio.gather(*(self._one(place, kind, one) for one in listed.servers))
+        lacking = [Sighting(place.id, kind, name, asked, problem=problem) for name, problem in listed.problems]
+        return [*found, *lacking]
+
+    async def _one(self, place: Place, kind: str, server: Server) -> Sighting:
+        parent = kind == PARENT
+        async with self._places:
+            asked = int(self._clock())
+            said = await self._ask(server, place.origin, Type.DS if parent else Type.SOA)
+        # What is shown now may have been shown for a part of this second only; a TTL that runs from here is longer.
+        answered = math.ceil(self._clock())
+        if said.message is None:
+            shown = Shown(problem=said.problem)
+        else:
+            shown = (reading.ds if parent else reading.serial)(said.message, place.origin)
+        self._counted["silent" if said.problem == SILENT else "bad" if shown.problem else "answered"] += 1
+        return Sighting(
+            place.id, kind, str(server), asked, None if shown.problem else answered,
+            shown.serial, shown.ds, shown.ds_ttl, shown.problem,
+        )  # fmt: skip
+
+    async def _ask(self, server: Server, name: Name, rdtype: int) -> Said:
+        where = server.address, server.port
+        if self._silent[where] >= PATIENCE:
+            return Said(problem=SILENT)
+        # Our own rate limits are not to make us blind to ourselves: they are none for TCP.
+        tcp = self._limits.tcp or self._lists.ours.has(server.address)
+        said = await ask(server, name, rdtype, seconds=self._limits.timeout, tcp=tcp)
+        if said.message is not None:
+            self._silent.pop(where, None)
+        elif said.problem == SILENT:
+            self._silent[where] += 1
+        return said

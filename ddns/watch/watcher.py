@@ -1,0 +1,282 @@
+"""One process of all looks at other people's servers: whoever holds the database's lock watches, another takes over.
+
+What a step of a key roll waits for is looked at soon, then less and less often: after a quarter of the time that it has
+taken already. Other zones are looked at now and then, for the alarms. Law: what is under way is bounded; a look that
+fails is said and made again; a signer that must know hears of it, and decides by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+import msgspec
+from psycopg import OperationalError
+from twisted.logger import Logger
+
+from ddns.dns import names
+from ddns.store import notify, sightings
+from ddns.store.ear import Ear
+from ddns.store.pool import Connection, connect
+from ddns.store.sightings import PARENT, SECONDARY, Place, Sighting, Waiting
+from ddns.watch.limits import WatchLimits
+from ddns.watch.lists import Lists, asks_parent
+from ddns.watch.resolver import Resolver, configured
+from ddns.watch.round import Round
+from ddns.watch.telling import Telling
+
+log = Logger(namespace="ddns.watch")
+
+FOLLOW = 2.0  # seconds between two attempts to become the watcher
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds before connecting again
+PAUSE = 0.2  # seconds between two rounds, at least
+AT_ONCE = 200  # zones in one round
+SHARE = 4  # a place is looked at again after this part of the time that it has been waited for
+PARENT_MOST = 600.0  # seconds: a parent's servers are other people's, and a person may be waiting
+PARENTS_EVERY = 4  # of so many walks over the zones at rest, one asks their parents too
+REPORT = 300.0  # seconds between two lines of what was counted
+
+# Called after each round with a connection, the time, and the zones whose secondaries were listed and asked in it.
+Settle = Callable[[Connection, int, Collection[int]], Awaitable[None]]
+_Look = tuple[int, str]  # a zone, and which of its servers
+
+
+class _Looked(msgspec.Struct, frozen=True):
+    """When a place was looked at, by the loop's clock, and since when it had been waited for then."""
+
+    at: float
+    since: int
+
+
+class Watcher:
+    """The watch of one worker; *clock* gives seconds since 1970, and *settle* uses what was seen."""
+
+    def __init__(self, dsn: str, limits: WatchLimits, clock: Callable[[], float], settle: Settle | None = None) -> None:
+        self._dsn = dsn
+        self._limits = limits
+        self._clock = clock
+        self._settle = settle
+        self._task: asyncio.Task[None] | None = None
+        self.counted: Counter[str] = Counter()
+        self._forget()
+
+    def _forget(self) -> None:
+        limits = self._limits
+        self._resolver = Resolver(configured(limits.resolver), limits.timeout, limits.at_once)
+        self._lists = Lists(self._resolver, limits)
+        self._telling = Telling(self._resolver, limits, self._clock)
+        self._looked: dict[_Look, _Looked] = {}
+        self._silent: dict[str, str] = {}  # servers that do not answer as they should, and how
+        self._hints: set[int] = set()  # zones that the signer is to look at
+        self._homes: set[int] = set()  # that have rows
+        self._walks = 0
+        self._walk_at: float | None = None  # the first walk comes late: what is waited for goes before
+        self._walked: int | None = None  # the last zone of the walk that is under way
+        self._report_at = 0.0
+        self._said = ""
+
+    def start(self) -> None:
+        """Begin to watch, in a task of the running loop."""
+        self._task = asyncio.ensure_future(self._run())
+
+    async def close(self) -> None:
+        """Look no more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # -- the connection: notifications, and the lock while it lives
+
+    async def _run(self) -> None:
+        delay = FIRST_DELAY
+        while True:
+            try:
+                conn = await connect(self._dsn, "ddns_server")
+                try:
+                    delay = FIRST_DELAY
+                    await self._watch(conn)
+                finally:
+                    await conn.close()
+            except OperationalError as error:
+                log.warn("watch.database_away reason={reason}", reason=" ".join(str(error).split()))
+            except Exception:  # noqa: BLE001 - a bug must not end the watch for good
+                log.failure("watch.failed")
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _watch(self, conn: Connection) -> None:
+        """Wait until this process is the one that watches; then watch until the connection breaks."""
+        ear = Ear(conn)
+        while not await sightings.take_watching(conn):
+            await ear.wait(FOLLOW)
+        log.info("watch.watching")
+        await conn.execute(f"LISTEN {notify.WATCH}")
+        self._forget()
+        await sightings.forget_homes(conn, ())
+        try:
+            while True:
+                wait = await self.look(conn)
+                await asyncio.sleep(PAUSE)
+                await ear.wait(wait)
+        finally:
+            await self._telling.close()
+            self._report()
+
+    # -- a round
+
+    async def look(self, conn: Connection) -> float:
+        """Look at what is due, and return for how many seconds nothing is."""
+        if self._walk_at is None:
+            self._walk_at = self._time() + self._limits.rest
+            self._report_at = self._time() + REPORT
+        waiting = {(one.zone, one.kind): one for one in await sightings.waiting(conn)}
+        due = [look for look, one in waiting.items() if self._due_at(look, one) <= self._time()][:AT_ONCE]
+        resting = await self._resting(conn) if len(due) < AT_ONCE else ()
+        # Where a DS is waited for, the parent is told of CDS records that all secondaries have.
+        looks = {*due, *resting, *((zone, SECONDARY) for zone, _ in due)}
+        said = await self._round(conn, looks, waiting)
+        now = int(self._clock())
+        if said or self._telling.has_ended():
+            await sightings.put(conn, [*said, *self._telling.ended()], now)
+        await self._hint(conn, now)
+        await self._leave_homes(conn, waiting)
+        if self._settle is not None:
+            looked = {one.zone for one in said if one.kind == SECONDARY}
+            await self._settle(conn, now, looked)
+        if self._time() >= self._report_at:
+            self._report()
+        times = [self._due_at(look, one) for look, one in waiting.items()]
+        times += [self._time()] if self._walked is not None or self._hints or len(due) == AT_ONCE else []
+        times += [self._walk_at, self._time() + self._limits.every]
+        return max(0.0, min(times) - self._time())
+
+    async def _resting(self, conn: Connection) -> Sequence[_Look]:
+        """Return the next of the zones for which nobody waits, where a walk over them is due or under way."""
+        if self._walked is None:
+            if self._walk_at is None or self._time() < self._walk_at:
+                return ()
+            self._walk_at = self._time() + self._limits.rest
+            self._walked = 0
+            self._walks += 1
+        ids, self._walked = await sightings.resting(conn, self._walked, AT_ONCE)
+        kinds = (SECONDARY, PARENT) if self._walks % PARENTS_EVERY == 1 else (SECONDARY,)
+        return [(zone, kind) for zone in ids for kind in kinds]
+
+    async def _round(
+        self, conn: Connection, looks: Collection[_Look], waiting: Mapping[_Look, Waiting]
+    ) -> list[Sighting]:
+        """Ask all servers of *looks*, and return what they said."""
+        if not looks:
+            return []
+        ids = {zone for zone, _ in looks}
+        places = await sightings.places(conn, ids)
+        before = await sightings.read(conn, ids)
+        hosts = {host for place in places.values() for host in self._lists.hosts(place)}
+        known = await sightings.addresses(conn, hosts)
+        asking = Round(self._lists, self._limits, self._clock, self.counted)
+        jobs: dict[_Look, Awaitable[list[Sighting]]] = {}
+        for zone, kind in looks:
+            one = waiting.get((zone, kind))
+            self._looked[zone, kind] = _Looked(self._time(), one.since if one else 0)
+            place = places.get(zone)
+            if place is None:
+                continue
+            if kind == SECONDARY:
+                jobs[zone, kind] = asking.secondaries(place, known)
+            elif asks_parent(place):
+                jobs[zone, kind] = asking.parents(place)
+        found = dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
+        for look, rows in found.items():
+            self._judge(places[look[0]], rows, before.get(look[0], ()), waiting.get(look))
+        for (zone, kind), rows in found.items():
+            if kind == SECONDARY:
+                told = [one for one in before.get(zone, ()) if one.kind == sightings.DSYNC]
+                self._telling.consider(places[zone], [*told, *rows], int(self._clock()))
+            if places[zone].home:
+                self._homes.add(zone)
+        return [row for rows in found.values() for row in rows]
+
+    def _judge(
+        self, place: Place, rows: Sequence[Sighting], before: Sequence[Sighting], waiting: Waiting | None
+    ) -> None:
+        """Note for whom the answers in *rows* are news, and say who has begun or ceased to answer as they should."""
+        known = {(one.kind, one.server): one for one in before}
+        news = False
+        for row in rows:
+            if row.server == sightings.LIST:
+                continue
+            last = known.get((row.kind, row.server))
+            news = news or _is_news(row, last, waiting)
+            self._say(place, row)
+        if news and waiting is not None:
+            self._hints |= waiting.zones
+        if news and rows[0].kind == PARENT:
+            self._hints.add(place.id)  # what the parent shows may contradict what the signer believes
+        if waiting is not None and all(row.server == sightings.LIST for row in rows):
+            self._hints |= waiting.zones  # nobody is to be asked: that is what there is to know
+
+    def _say(self, place: Place, row: Sighting) -> None:
+        """Log once that a server does not answer as it should, and once that it does again."""
+        was = self._silent.get(row.server, "")
+        if row.problem and row.problem != was:
+            self._silent[row.server] = row.problem
+            origin = names.to_text(place.origin)
+            log.warn(
+                "watch.no_answer from={server} kind={kind} zone={zone} problem={problem}",
+                server=row.server, kind=row.kind, zone=origin, problem=row.problem,
+            )  # fmt: skip
+        elif was and not row.problem:
+            del self._silent[row.server]
+            log.info("watch.answers_again from={server}", server=row.server)
+
+    async def _hint(self, conn: Connection, now: int) -> None:
+        """Have the signer look at what may go on."""
+        if not self._hints:
+            return
+        async with conn.transaction():
+            left = await sightings.step_soon(conn, self._hints, now)
+            if len(left) < len(self._hints):
+                await notify.pending(conn)
+        self._hints = set(left)
+
+    async def _leave_homes(self, conn: Connection, waiting: Mapping[_Look, Waiting]) -> None:
+        """Forget what was seen of homes for which nobody waits any more."""
+        watched = {zone for zone, _ in waiting}
+        if self._homes - watched:
+            self._homes &= watched
+            await sightings.forget_homes(conn, watched)
+        for look in [look for look in self._looked if look not in waiting]:
+            del self._looked[look]
+
+    # -- when
+
+    def _due_at(self, look: _Look, waiting: Waiting) -> float:
+        """Return when a place is looked at again: at once where something new waits for it."""
+        looked = self._looked.get(look)
+        if looked is None or waiting.since > looked.since:
+            return 0.0
+        most = self._limits.every if waiting.kind == SECONDARY else max(PARENT_MOST, self._limits.every)
+        age = max(0.0, self._clock() - waiting.since)
+        return looked.at + min(max(age / SHARE, self._limits.fast), most)
+
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _report(self) -> None:
+        """Log what was counted since the watch began, where there is anything new."""
+        self._report_at = self._time() + REPORT
+        line = " ".join(f"{word}={count}" for word, count in sorted(self.counted.items()))
+        if line != self._said:
+            self._said = line
+            log.info("watch.counted {counted}", counted=line)
+
+
+def _is_news(row: Sighting, last: Sighting | None, waiting: Waiting | None) -> bool:
+    """Tell whether an answer says something that was not known, or says it for the first time since it matters."""
+    if row.answered is None:
+        return False
+    if last is None or last.answered is None or (waiting is not None and last.answered < waiting.since):
+        return True
+    return (row.serial, row.ds) != (last.serial, last.ds)
