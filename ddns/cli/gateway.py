@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,61 +11,31 @@ from typing import Any
 import click
 import msgspec
 
-from ddns.cli import Failure
+from ddns.cli import Failure, gateway_device
+from ddns.cli.gateway_options import EPILOG, LONGEST_LEASE, LONGEST_TTL, Address, here, home, say
+from ddns.cli.gateway_options import wait as wait_option
 from ddns.dns import names
 from ddns.dns.names import BadName
 from ddns.gateway import agent, pin, records, state
-from ddns.gateway.client import WAIT
 from ddns.gateway.invitation import BadInvitation, Invitation
 from ddns.gateway.key import BadKey
 from ddns.gateway.outcome import Status
 from ddns.gateway.pin import BadPin
 from ddns.gateway.records import BadRecord
-from ddns.gateway.state import BadState, Device, Entry, Kept, Outcome, Pin, Record, State
+from ddns.gateway.state import BadState, Device, Entry, Kept, Pin, Record, State
 
-LONGEST_LEASE = 31_536_000  # seconds; the registry grants what it will
-LONGEST_ATTEMPT = 86400  # seconds; what is published a day later is no news
 MOST_DATA = 72  # characters of a record's data that are shown
-LONGEST_TTL = 86400  # seconds; a home that moves should not be found at its old address for longer
-
-_EPILOG = (
-    "Exit statuses: 0 done; 1 a file or folder here cannot be used; 2 wrong usage; 3 the registry refuses; "
-    "4 it cannot be reached; 5 it does not accept the key or signature; 6 this machine's clock is wrong; "
-    "7 the registry says later; 8 the answer is not proved to be the registry's."
-)
 
 
-@click.group(epilog=_EPILOG)
+@click.group(epilog=EPILOG)
 def command() -> None:
     """Speak for a home: enrol it with its registry and publish its devices and keys."""
 
 
-def _default_folder() -> Path:
-    given = os.environ.get("DDNS_GATEWAY")
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(given) if given else Path(base) / "ddns-gateway"
-
-
-_home = click.option(
-    "--home",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=_default_folder,
-    help="Folder with the key and what is published (default: $DDNS_GATEWAY or ~/.local/state/ddns-gateway).",
-)
-_wait = click.option(
-    "--wait",
-    type=click.FloatRange(1, LONGEST_ATTEMPT),
-    default=WAIT,
-    show_default=True,
-    help="Seconds to keep trying.",
-)
-
-
-@command.command(epilog=_EPILOG)
+@command.command(epilog=EPILOG)
 @click.argument("invitation")
-@_home
-@_wait
+@home
+@wait_option
 def enrol(invitation: str, folder: Path, wait: float) -> None:
     """Make a key and spend INVITATION (the line from `ddns home invite`; - reads it from stdin)."""
     try:
@@ -76,8 +44,8 @@ def enrol(invitation: str, folder: Path, wait: float) -> None:
     except BadInvitation as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
     except (BadState, BadKey, OSError) as error:
-        raise _here(error) from None
-    _say(outcome)
+        raise here(error) from None
+    say(outcome)
 
 
 class _Tls(click.ParamType[tuple[int, Path]]):
@@ -95,25 +63,9 @@ class _Tls(click.ParamType[tuple[int, Path]]):
         return int(port), Path(path)
 
 
-class _Address(click.ParamType[str]):
-    """An address that can be reached by somebody else."""
-
-    name = "IP"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read an IPv4 or IPv6 address."""
-        try:
-            address = ipaddress.ip_address(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no IPv4 or IPv6 address", param, ctx)
-        if address.is_link_local or address.is_multicast or address.is_unspecified:
-            self.fail(f"{address} means nothing to others; publish an address that reaches the device", param, ctx)
-        return str(address)
-
-
-@command.command(epilog=_EPILOG)
+@command.command(epilog=EPILOG)
 @click.argument("name")
-@click.option("--address", "addresses", type=_Address(), multiple=True, help="Instead of all addresses so far.")
+@click.option("--address", "addresses", type=Address(), multiple=True, help="Instead of all addresses so far.")
 @click.option(
     "--tls", "certificates", type=_Tls(), multiple=True, help="Pin a TLS server's key, instead of all so far."
 )
@@ -124,8 +76,8 @@ class _Address(click.ParamType[str]):
     help="Seconds after which the registry takes it away unless it is published again; 0: never (first: 0).",
 )
 @click.option("--remove", is_flag=True, help="Take the name away.")
-@_home
-@_wait
+@home
+@wait_option
 def publish(
     name: str,
     addresses: tuple[str, ...],
@@ -150,8 +102,8 @@ def publish(
     except (BadName, BadPin, agent.NotEnrolled) as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
     except (BadState, BadKey, OSError) as error:
-        raise _here(error) from None
-    _say(outcome)
+        raise here(error) from None
+    say(outcome)
 
 
 def _changed(
@@ -172,6 +124,7 @@ def _changed(
         pins or before.pins,
         before.ttl if ttl is None else ttl,
         before.lease if lease is None else lease,
+        before.guarded,
     )
 
 
@@ -210,12 +163,12 @@ def _sources(deed: Callable[..., None]) -> Callable[..., None]:
     return deed
 
 
-@command.group(epilog=_EPILOG)
+@command.group(epilog=EPILOG)
 def record() -> None:
     """Publish SSH, IPsec, OpenPGP and S/MIME keys, services, and who may issue certificates."""
 
 
-@record.command(epilog=_EPILOG)
+@record.command(epilog=EPILOG)
 @click.argument("name")
 @_sources
 @click.option(
@@ -225,19 +178,19 @@ def record() -> None:
     show_default=True,
     help="Seconds that others may remember it.",
 )
-@_home
-@_wait
+@home
+@wait_option
 def add(name: str, ttl: int, folder: Path, wait: float, **sources: Any) -> None:
     """Add records at NAME, such as `cam`, or `@` for the home itself; what else there is stays."""
     _record(lambda known: _made(known, name, ttl, sources), folder, wait, remove=False)
 
 
-@record.command(epilog=_EPILOG)
+@record.command(epilog=EPILOG)
 @click.argument("name")
 @_sources
 @click.option("--type", "kind", metavar="TYPE", help="All records of this type that this gateway has added at NAME.")
-@_home
-@_wait
+@home
+@wait_option
 def remove(name: str, kind: str | None, folder: Path, wait: float, **sources: Any) -> None:
     """Take away records at NAME: those that the same options of `add` would make, or all of one type."""
 
@@ -282,12 +235,12 @@ def _record(chosen: Callable[[State], list[Record]], folder: Path, wait: float, 
     except (BadName, BadRecord, agent.NotEnrolled) as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
     except (BadState, BadKey, OSError) as error:
-        raise _here(error) from None
-    _say(outcome)
+        raise here(error) from None
+    say(outcome)
 
 
-@command.command(epilog=_EPILOG)
-@_home
+@command.command(epilog=EPILOG)
+@home
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(folder: Path, as_json: bool) -> None:
     """Say whose gateway this is and whether all that it wants is published.
@@ -297,7 +250,7 @@ def status(folder: Path, as_json: bool) -> None:
     try:
         known = state.read(folder)
     except BadState as error:
-        raise _here(error) from None
+        raise here(error) from None
     if known is None:
         raise Failure(f"There is no gateway in {folder} yet; run `ddns gateway enrol` with an invitation.")
     if as_json:
@@ -319,12 +272,17 @@ def _lines(known: State) -> list[str]:
         lines += ["", f"{name}  {_standing(entry)}"]
         if entry.wanted is not None:
             lines += [f"  {address}" for address in entry.wanted.addresses]
-            lines += [f"  TLSA port {one.port}: 3 1 1 {one.digest}" for one in entry.wanted.pins]
+            lines += [f"  {_pin(one)}" for one in entry.wanted.pins]
     for kept in known.records:
         data = kept.record.data
         shown = data if len(data) <= MOST_DATA else f"{data[: MOST_DATA - 1]}…"
         lines += ["", f"{kept.record.owner} {kept.record.type}  {_standing(kept)}", f"  {shown}"]
     return lines
+
+
+def _pin(one: Pin) -> str:
+    where = f"TLSA port {one.port}" if one.port else "TLSA as a client"
+    return f"{where}: {one.usage} 1 1 {one.digest}{f' ({one.phase})' if one.phase else ''}"
 
 
 def _standing(entry: Entry | Kept) -> str:
@@ -342,12 +300,5 @@ def _when(at: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def _here(error: Exception) -> Failure:
-    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-    return Failure(f"{text[:1].upper()}{text[1:]}", Status.FAILED)
-
-
-def _say(outcome: Outcome) -> None:
-    if outcome.status != Status.DONE:
-        raise Failure(outcome.sentence, outcome.status)
-    click.echo(outcome.sentence)
+command.add_command(gateway_device.device)
+command.add_command(gateway_device.hook)

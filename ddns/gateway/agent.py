@@ -1,4 +1,4 @@
-"""What the agent does: enrol once, publish when something changed, say how things stand.
+"""What the agent does: enrol once, publish when something changed, say how things stand. Devices' keys: `device`.
 
 Each deed writes down what is wanted, asks the registry, and writes down what was confirmed, in that
 order: whoever is interrupted can simply do it again.
@@ -51,9 +51,9 @@ def enrol(
         known = state.read(folder)
         if known is not None and known.home != home:
             sentence = f"This gateway already belongs to {known.home}; give another folder with --home."
-            return _outcome(ticking, Status.USAGE, sentence)
+            return outcome_of(ticking, Status.USAGE, sentence)
         if known is not None and known.enrolled_at is not None:
-            return _outcome(ticking, Status.DONE, f"{home} is this gateway's already, with key {_tag(known)}.")
+            return outcome_of(ticking, Status.DONE, f"{home} is this gateway's already, with key {_tag(known)}.")
         if known is None:
             key = GatewayKey.make(invitation.home)
             stem = key.save(folder)
@@ -75,12 +75,12 @@ def enrol(
         if asked and _is_known(known, key, wait, ticking):
             status = Status.DONE
         if status != Status.DONE:
-            return _outcome(ticking, status, sentence)
+            return outcome_of(ticking, status, sentence)
         clock.keep(folder, invitation)
         signs = _learn(invitation, min(wait, LEARNING), ticking)
         known = msgspec.structs.replace(known, enrolled_at=ticking.now, proved_at=ticking.now, server=signs)
         state.write(folder, known)
-        return _outcome(ticking, status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
+        return outcome_of(ticking, status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
 
 
 def publish(
@@ -99,24 +99,24 @@ def publish(
     """
     ticking = Clock(system)
     with state.held(folder):
-        known = _enrolled(folder)
+        known = enrolled(folder)
         zone = names.from_text(known.home)
         owner = own_name(name, zone)
         text = names.to_text(owner)
         entry = known.devices.get(text, Entry())
         wanted = change(entry.wanted)
-        state.write(folder, _with(known, text, Entry(wanted, _union(entry.published, wanted))))
-        message = update.publish(zone, owner, wanted, entry.published, ident=_ident(), nonce=_nonce())
-        known, answer = _ask(folder, known, zone, message, wait, ticking)
+        state.write(folder, with_entry(known, text, Entry(wanted, union(entry.published, wanted))))
+        message = update.publish(zone, owner, wanted, entry.published, ident=new_ident(), nonce=new_nonce())
+        known, answer = ask(folder, known, zone, message, wait, ticking)
         status, sentence = judge(answer, known.host, known.port, ticking.system)
         if status == Status.DONE and isinstance(answer, Reply):
             until = ticking.now + answer.lease if answer.lease else None
-            outcome = _outcome(ticking, status, _published(text, wanted, until))
+            outcome = outcome_of(ticking, status, _published(text, wanted, until))
             after = None if wanted is None else Entry(wanted, wanted, outcome, until)
         else:
-            outcome = _outcome(ticking, status, sentence)
-            after = Entry(wanted, _union(entry.published, wanted), outcome)
-        state.write(folder, _with(known, text, after))
+            outcome = outcome_of(ticking, status, sentence)
+            after = Entry(wanted, union(entry.published, wanted), outcome)
+        state.write(folder, with_entry(known, text, after))
         return outcome
 
 
@@ -134,20 +134,20 @@ def record(
     """
     ticking = Clock(system)
     with state.held(folder):
-        known = _enrolled(folder)
+        known = enrolled(folder)
         chosen = choose(known)
         zone = names.from_text(known.home)
         on_wire = [(*records.wire(one), one.ttl) for one in chosen]
         state.write(folder, _with_records(known, [Kept(one, wanted=not remove) for one in chosen]))
         added = [] if remove else [(name, rdtype, ttl, rdata) for name, rdtype, rdata, ttl in on_wire]
         removed = [one[:3] for one in on_wire] if remove else []
-        message = update.records(zone, added, removed, ident=_ident(), nonce=_nonce())
-        known, answer = _ask(folder, known, zone, message, wait, ticking)
+        message = update.records(zone, added, removed, ident=new_ident(), nonce=new_nonce())
+        known, answer = ask(folder, known, zone, message, wait, ticking)
         status, sentence = judge(answer, known.host, known.port, ticking.system)
         if status == Status.DONE:
             what = ", ".join(dict.fromkeys(f"{one.owner} {one.type}" for one in chosen))
             sentence = f"{what} is {'published no more' if remove else 'published'}."
-        outcome = _outcome(ticking, status, sentence)
+        outcome = outcome_of(ticking, status, sentence)
         gone = remove and status == Status.DONE
         kept = [Kept(one, wanted=not remove, outcome=outcome) for one in chosen]
         state.write(folder, _with_records(known, kept, gone=gone))
@@ -180,7 +180,7 @@ def own_name(text: str, home: Name) -> Name:
     return names.from_text(text, home)
 
 
-def _enrolled(folder: Path) -> State:
+def enrolled(folder: Path) -> State:
     """Return the state of a gateway that has a home. Raises `NotEnrolled`."""
     known = state.read(folder)
     if known is None or known.enrolled_at is None:
@@ -188,7 +188,7 @@ def _enrolled(folder: Path) -> State:
     return known
 
 
-def _ask(
+def ask(
     folder: Path, known: State, zone: Name, message: bytes, wait: float, ticking: Clock
 ) -> tuple[State, Reply | Unproved | Unreachable]:
     """Send *message* signed, by TLS where that is asked for, with the registry's time where ours is wrong.
@@ -221,7 +221,7 @@ def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock)
 
 def _enrol_once(invitation: Invitation, key: GatewayKey, ticking: Clock, wait: float) -> Reply | Unproved | Unreachable:
     credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
-    message = update.enrol(invitation.zone, invitation.home, key.rdata, ident=_ident(), nonce=_nonce())
+    message = update.enrol(invitation.zone, invitation.home, key.rdata, ident=new_ident(), nonce=new_nonce())
 
     def signed() -> tuple[bytes, client.Read]:
         now, started = ticking.now, time.monotonic()
@@ -241,7 +241,7 @@ def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
     if found is None:
         return False
     credential, zone = found
-    octets, mac = tsig.sign_request(update.probe(zone, ident=_ident(), nonce=_nonce()), credential, 0)
+    octets, mac = tsig.sign_request(update.probe(zone, ident=new_ident(), nonce=new_nonce()), credential, 0)
     request = Request(octets, zone, credential, mac)
     answer = _send(known, lambda: (octets, lambda answer: reply.read(answer, request, 0)), wait)
     if not isinstance(answer, Reply) or not answer.proved or answer.server_time is None:
@@ -253,17 +253,17 @@ def _learn(invitation: Invitation, wait: float, ticking: Clock) -> str:
     """Return the `ServerKey` of the registry as text; nothing where it has none or does not say."""
     credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
 
-    def ask(message: bytes, read: client.Read) -> object:
+    def question(message: bytes, read: client.Read) -> object:
         return _send(invitation, lambda: (message, read), wait)
 
-    found = server.learn(ask, invitation.zone, credential, ticking.now, _ident)
+    found = server.learn(question, invitation.zone, credential, ticking.now, new_ident)
     return "" if found is None else found.to_text()
 
 
 def _is_known(known: State, key: GatewayKey, wait: float, ticking: Clock) -> bool:
     """Ask whether the registry takes this key's word: an earlier answer may have got lost on its way."""
     zone = names.from_text(known.home)
-    message = update.probe(zone, ident=_ident(), nonce=_nonce())
+    message = update.probe(zone, ident=new_ident(), nonce=new_nonce())
     answer = _signed_exchange(known, key, zone, message, wait, ticking)
     return isinstance(answer, Reply) and judge(answer, known.host, known.port, ticking.system)[0] == Status.DONE
 
@@ -294,9 +294,11 @@ def _published(name: str, device: Device | None, until: int | None) -> str:
     if device is None:
         return f"{name} is published no more."
     parts = list(device.addresses) or ["no address"]
-    ports = ", ".join(str(port) for port in sorted({pin.port for pin in device.pins}))
+    ports = ", ".join(str(port) for port in sorted({pin.port for pin in device.pins if pin.port}))
     if ports:
         parts.append(f"TLSA for port {ports}")
+    if any(not pin.port for pin in device.pins):
+        parts.append("TLSA for what it does as a client")
     if device.lease:
         ends = " (the registry grants no lease)"
         if until is not None:
@@ -305,14 +307,16 @@ def _published(name: str, device: Device | None, until: int | None) -> str:
     return f"{name} now has {', '.join(parts)}."
 
 
-def _union(one: Device | None, other: Device | None) -> Device | None:
+def union(one: Device | None, other: Device | None) -> Device | None:
     """Return what may stand in the DNS after an attempt of unknown end, so that the next one clears all of it."""
     if one is None or other is None:
         return one or other
-    return Device(one.addresses, tuple(sorted({*one.pins, *other.pins})), one.ttl, one.lease)
+    pins = {pin.identity: pin for pin in (*other.pins, *one.pins)}
+    return msgspec.structs.replace(one, pins=tuple(sorted(pins.values())))
 
 
-def _with(known: State, name: str, entry: Entry | None) -> State:
+def with_entry(known: State, name: str, entry: Entry | None) -> State:
+    """Return *known* with *entry* for the device *name*; None: without that device."""
     devices = {text: one for text, one in known.devices.items() if text != name}
     if entry is not None:
         devices[name] = entry
@@ -336,16 +340,19 @@ def _tag(known: State) -> int:
     return int(known.key.rsplit("+", 1)[1])
 
 
-def _outcome(ticking: Clock, status: Status, sentence: str) -> Outcome:
+def outcome_of(ticking: Clock, status: Status, sentence: str) -> Outcome:
+    """Return how an attempt ended; where it was done, it says too how wrong this machine's clock is."""
     if ticking.off and status == Status.DONE:
         way = "behind" if ticking.off > 0 else "ahead of"
         sentence = f"{sentence} This machine's clock is {abs(ticking.off)} s {way} the registry's."
     return Outcome(ticking.now, int(status), sentence)
 
 
-def _ident() -> int:
+def new_ident() -> int:
+    """Return the id of a new message."""
     return secrets.randbelow(0x10000)
 
 
-def _nonce() -> bytes:
+def new_nonce() -> bytes:
+    """Return what makes a new message another one than all before it."""
     return secrets.token_bytes(update.NONCE_SIZE)

@@ -23,6 +23,9 @@ _BEFORE_PROOF = frozenset(
 )  # fmt: skip
 
 
+TOO_EARLY = "tlsa-not-safe-yet"  # the registry's code
+
+
 class Status(IntEnum):
     """Exit statuses of `ddns gateway`; scripts rely on them (docs/reference/commands.md)."""
 
@@ -35,6 +38,7 @@ class Status(IntEnum):
     CLOCK = 6  # this machine's clock is wrong
     LATER = 7  # an answer, and it says "later": an outage, a queue that is full, a ration; try again
     UNPROVED = 8  # an answer that the registry did not sign: nobody knows whether it was done
+    NOT_SAFE = 9  # not yet: some client may still know another key only
 
 
 _BY_TURN = {
@@ -68,6 +72,8 @@ def judge(reply: Reply | Unproved | Unreachable, host: str, port: int, now: floa
         return status, "Done."
     if status == Status.CLOCK:
         return status, _clock(reply, now, said)
+    if status == Status.NOT_SAFE:
+        return status, f"It is not safe yet. {said}"
     if status == Status.LATER:
         return status, f"The registry cannot do it now ({name}); try again later. {said}".strip()
     if status == Status.UNPROVED:
@@ -85,6 +91,8 @@ def _status(reply: Reply) -> Status:
     if reply.rcode == Rcode.NOERROR and not reply.error:
         return Status.DONE
     turn = turn_of(reply.code)
+    if reply.code == TOO_EARLY and not reply.doubtful:
+        return Status.NOT_SAFE
     if reply.doubtful and not reply.error and not is_temporary(reply) and reply.rcode != Rcode.NOTAUTH:
         # Our request was signed by TSIG, and so is whatever a registry says that knows the key.
         return _BY_TURN.get(turn, Status.REFUSED) if turn and reply.code in _BEFORE_PROOF else Status.UNPROVED

@@ -17,8 +17,11 @@ class BadPin(ValueError):
     """A file that says nothing to pin; the message names it and the cure."""
 
 
-def from_file(port: int, path: Path) -> Pin:
-    """Return the pin for *port* from a certificate (PEM or DER) or a public key (PEM). Raises `BadPin`."""
+def from_file(port: int, path: Path, *, usage: int = 3) -> Pin:
+    """Return the pin for *port* from a certificate (PEM or DER) or a public key (PEM). Raises `BadPin`.
+
+    With *usage* 2 it is that of a CA.
+    """
     try:
         octets = path.read_bytes()
     except OSError as error:
@@ -34,4 +37,5 @@ def from_file(port: int, path: Path) -> Pin:
             key = x509.load_der_x509_certificate(octets).public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise BadPin(f"{path} is neither a certificate nor a public key that can be read") from None
-    return Pin(port, hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest())
+    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return Pin(port, digest, usage=usage)

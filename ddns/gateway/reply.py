@@ -20,6 +20,8 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
+from ddns.zone import dane_option
+from ddns.zone.dane_option import BadOption, Service
 from ddns.zone.request import UPDATE_LEASE
 
 _CODE = re.compile(r"\[([a-z0-9][a-z0-9-]{0,62})\]$")
@@ -43,7 +45,8 @@ class Reply(msgspec.Struct, frozen=True):
     """An answer: *rcode* with its EDNS bits, extended errors as (*code*, *text*), a TSIG or SIG(0) *error* or 0.
 
     *proved* says that nobody but the server can have made it, *doubtful* that a better answer may follow;
-    *server_time* is its clock where the error is BADTIME; *lease* (seconds) what it granted (RFC 9664 §4).
+    *server_time* is its clock where the error is BADTIME; *lease* (seconds) what it granted (RFC 9664 §4). *services*
+    says where TLSA records stand that were asked for.
     """
 
     rcode: int
@@ -54,6 +57,7 @@ class Reply(msgspec.Struct, frozen=True):
     server_time: int | None = None
     truncated: bool = False
     lease: int = 0
+    services: tuple[Service, ...] = ()
 
     @property
     def code(self) -> str:
@@ -86,19 +90,20 @@ def read(octets: bytes, request: Request, now: int) -> Reply | Unproved | None:
         rcode = head.flags & 15
         errors: tuple[tuple[int, str], ...] = ()
         lease = 0
+        services: tuple[Service, ...] = ()
         for record in wire.walk(octets, at, head.ancount + head.nscount + head.arcount):
             if record.type == Type.OPT:
                 rcode |= (record.ttl >> 24) << 4
                 edns = wire.edns(octets, record)
-                errors, lease = _errors(edns), _lease(edns)
-    except BadMessage:
+                errors, lease, services = _errors(edns), _lease(edns), _services(edns)
+    except (BadMessage, BadOption):
         return None
     truncated = bool(head.flags & FLAG_TC)
     if request.credential is None:
         error = rcode if rcode in _AUTH_ERRORS else 0
-        reply = Reply(rcode, errors, error, doubtful=bool(error), truncated=truncated, lease=lease)
+        reply = Reply(rcode, errors, error, doubtful=bool(error), truncated=truncated, lease=lease, services=services)
         return reply if request.server is None else _signed(octets, request.message, request.server, now, reply)
-    return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated, lease=lease))
+    return _proved(octets, request, now, Reply(rcode, errors, truncated=truncated, lease=lease, services=services))
 
 
 def _proved(octets: bytes, request: Request, now: int, reply: Reply) -> Reply | Unproved:
@@ -145,6 +150,14 @@ def _lease(edns: wire.Edns) -> int:
         if code == UPDATE_LEASE and len(octets) in (4, 8):
             return int.from_bytes(octets[:4], "big")
     return 0
+
+
+def _services(edns: wire.Edns) -> tuple[Service, ...]:
+    """Return where TLSA records stand. Raises `BadOption`."""
+    for code, octets in edns.options:
+        if code == dane_option.OPTION:
+            return tuple(dane_option.read_services(octets))
+    return ()
 
 
 def _errors(edns: wire.Edns) -> tuple[tuple[int, str], ...]:

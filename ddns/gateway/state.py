@@ -25,22 +25,35 @@ class BadState(ValueError):
 
 
 class Pin(msgspec.Struct, frozen=True, order=True):
-    """What a TLS server at *port* proves itself by: *digest* is the SHA-256 of its key, in hex."""
+    """What a TLS server at *port*, or at port 0 a client, proves itself by: *digest* is the SHA-256 of a key, in hex.
+
+    *usage* 3 is for its own key, 2 for that of the CA that has issued its certificate (RFC 7218 §2.1). *phase* is empty
+    for a key that is used, "standby" for one that may be needed, "next" for one that takes the others' place.
+    """
 
     port: int
     digest: str
+    phase: str = ""
+    usage: int = 3
+
+    @property
+    def identity(self) -> tuple[int, str, int]:
+        """Return what makes the record this one."""
+        return self.port, self.digest, self.usage
 
 
 class Device(msgspec.Struct, frozen=True):
     """What stands in the DNS for one name: addresses and pins in order, *ttl* in seconds.
 
-    *lease* (seconds) is how long it may stand there without being published again, 0: until it is removed.
+    *lease* (seconds) is how long it may stand there without being published again, 0: until it is removed. *guarded*:
+    the registry is to refuse what could have a client meet a key that it does not know yet.
     """
 
     addresses: tuple[str, ...] = ()
     pins: tuple[Pin, ...] = ()
     ttl: int = 300
     lease: int = 0
+    guarded: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):

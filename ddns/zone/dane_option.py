@@ -58,6 +58,11 @@ class Service(msgspec.Struct, frozen=True, array_like=True):
     records: tuple[Record, ...]
 
 
+def pack(wish: Wish) -> tuple[int, bytes]:
+    """Return the option in a request, its code and its octets."""
+    return OPTION, pack_wish(wish)
+
+
 def pack_wish(wish: Wish) -> bytes:
     """Return the option's octets in a request."""
     return bytes((wish.verb,)) + b"".join(len(one).to_bytes(2, "big") + one for one in sorted(wish.data))
