@@ -35,7 +35,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from msgspec import Struct
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error
 from pkcs11 import exceptions as problems
 
@@ -45,6 +44,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 from ddns.zone.jobs import SealedKey
 from zone_signer import keys
+from zone_signer.orphans import Kept
 from zone_signer.phase import Role
 from zone_signer.vault import SigningKey, VaultError, check_public, described
 
@@ -87,13 +87,6 @@ _PIN_PROBLEMS = (
     problems.PinLocked,
     problems.UserPinNotInitialized,
 )
-
-
-class Kept(Struct, frozen=True):
-    """A private key in a token: *id* of its row, and *label*, which is zone, tag and role."""
-
-    id: str
-    label: str
 
 
 class Hsm:

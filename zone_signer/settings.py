@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from zone_signer.masters import Files
 from zone_signer.vault import VaultError, master_of
-from zone_signer.vaults import Opener, Vaults
+from zone_signer.vaults import Vaults
+
+if TYPE_CHECKING:
+    from zone_signer.hsm import Hsm
 
 MASTER_KEY = "signer.key"
 PIN = "pkcs11.pin"
@@ -71,7 +75,7 @@ def open_vaults(where: Where, sealed: bytes | None) -> Vaults:
     """
     files = Files(where.master)
     found = files.load(create=sealed is None)
-    vaults = Vaults(found, _token(where), files.changed)
+    vaults = Vaults(found, open_token(where), files.changed)
     if sealed is not None and master_of(sealed) not in vaults.masters:
         held = ", ".join(master.hex() for master in vaults.masters)
         raise VaultError(
@@ -81,7 +85,8 @@ def open_vaults(where: Where, sealed: bytes | None) -> Vaults:
     return vaults
 
 
-def _token(where: Where) -> Opener | None:
+def open_token(where: Where) -> Hsm | None:
+    """Return the token at *where*, None where none is named. Raises `VaultError`."""
     if where.module is None:
         return None
     try:
