@@ -46,7 +46,7 @@ from ddns.zone.jobs import SealedKey
 from zone_signer import keys
 from zone_signer.orphans import Kept
 from zone_signer.phase import Role
-from zone_signer.vault import SigningKey, VaultError, check_public, described
+from zone_signer.vault import SigningKey, VaultAway, VaultError, check_public, described
 
 Result = TypeVar("Result")
 
@@ -110,7 +110,7 @@ class Hsm:
         Whoever is stopped in the midst of it leaves a key that `kept` lists and no row names.
         """
         if vault not in ("", self.name):
-            raise VaultError(f"the vault {vault} is not here, but {self.name} is; name it in the policy")
+            raise VaultAway(f"the vault {vault} is not here, but {self.name} is; name it in the policy")
         if algorithm not in keys.ALGORITHMS:
             raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here")
         return self._do(lambda session: self._make(session, origin, Algorithm(algorithm), role, taken))
@@ -187,7 +187,7 @@ class Hsm:
         """Refuse a row that does not name a key in this token. Raises `VaultError`."""
         expected = VERSION + uuid.UUID(sealed.id).bytes + self._token.encode() if _is_uuid(sealed.id) else b""
         if sealed.vault != self.name:
-            raise VaultError(
+            raise VaultAway(
                 f"{described(origin, sealed)} is in the vault {sealed.vault}, but {self.name} is here;"
                 " start zone-signer with its --pkcs11-token"
             )
@@ -239,7 +239,7 @@ class Hsm:
                 except PKCS11Error as error:
                     self._let_go()
                     if not left:
-                        raise VaultError(
+                        raise VaultAway(
                             f"the token {self._token} does not work: {_reason(error)}; see that it is there"
                         ) from None
             raise AssertionError
@@ -248,14 +248,14 @@ class Hsm:
         pin = _read_pin(self._pin)
         digest = hashlib.sha256(pin.encode()).digest()
         if digest == self._refused:
-            raise VaultError(f"the token {self._token} refused the PIN in {self._pin}; put the right one there")
+            raise VaultAway(f"the token {self._token} refused the PIN in {self._pin}; put the right one there")
         token = pkcs11.lib(self._module).get_token(token_label=self._token)
         try:
             return token.open(rw=True, user_pin=pin)
         except _PIN_PROBLEMS as error:
             self._refused = digest
             self._let_go()
-            raise VaultError(
+            raise VaultAway(
                 f"the token {self._token} refuses the PIN in {self._pin}: {_reason(error)}; put the right one there"
             ) from None
 
@@ -300,13 +300,13 @@ def _read_pin(path: Path) -> str:
             mode = os.fstat(file.fileno()).st_mode
             octets = file.read()
     except OSError as error:
-        raise VaultError(f"the PIN in {path} cannot be read: {error.strerror}") from None
+        raise VaultAway(f"the PIN in {path} cannot be read: {error.strerror}") from None
     if mode & 0o077:
-        raise VaultError(f"the PIN in {path} is open to others; make it yours alone with chmod 600")
+        raise VaultAway(f"the PIN in {path} is open to others; make it yours alone with chmod 600")
     try:
         return octets.removesuffix(b"\n").decode()
     except UnicodeDecodeError:
-        raise VaultError(f"the PIN in {path} is not text; put the right one there") from None
+        raise VaultAway(f"the PIN in {path} is not text; put the right one there") from None
 
 
 def _generated(session: Any, algorithm: Algorithm, ident: bytes, label: str) -> tuple[Any, Any]:

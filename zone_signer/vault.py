@@ -70,6 +70,10 @@ class VaultError(Exception):
     """A key that cannot be had; the message is one sentence that says what to do."""
 
 
+class VaultAway(VaultError):
+    """A vault that does not answer here and now: its keys are not lost, and another signer may have them."""
+
+
 class SigningKey:
     """A private key that is ready to sign. It *blocks* where another device is asked for every signature."""
 
@@ -147,7 +151,7 @@ class Vault:
         An RSA key takes a good part of a second.
         """
         if vault != SEALED:
-            raise VaultError(f"the vault {vault} is not here; start zone-signer with --pkcs11 and --pkcs11-token")
+            raise VaultAway(f"the vault {vault} is not here; start zone-signer with --pkcs11 and --pkcs11-token")
         if algorithm not in keys.ALGORITHMS:
             numbers = ", ".join(map(str, sorted(keys.ALGORITHMS)))
             raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here; take one of {numbers}")
@@ -192,7 +196,7 @@ class Vault:
             )
         master = octets[1 : 1 + _ID]
         if master != self.master:
-            raise VaultError(
+            raise VaultAway(
                 f"{described(origin, sealed)} is sealed under master key {master.hex()}, but {self.master.hex()} is"
                 " here; put back the right master key"
             )

@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 from ddns.dns.names import Name
 from ddns.zone.jobs import SealedKey
 from zone_signer.phase import Role
-from zone_signer.vault import SEALED, SigningKey, Vault, VaultError, described, is_sealed, master_of
+from zone_signer.vault import SEALED, SigningKey, Vault, VaultAway, VaultError, described, is_sealed, master_of
 
 log = logging.getLogger("zone_signer")
 
@@ -128,7 +128,7 @@ class Vaults:
 
     def _token(self, origin: Name, sealed: SealedKey) -> Opener:
         if self.hsm is None:
-            raise VaultError(
+            raise VaultAway(
                 f"{described(origin, sealed)} is in the vault {sealed.vault}, which is not here;"
                 " start zone-signer with --pkcs11 and --pkcs11-token"
             )

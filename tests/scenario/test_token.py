@@ -22,7 +22,7 @@ from zone_signer.hsm import Hsm
 from zone_signer.phase import Role
 from zone_signer.rrsig import Signatory
 from zone_signer.settings import Where
-from zone_signer.vault import Vault, VaultError
+from zone_signer.vault import Vault, VaultAway, VaultError
 from zone_signer.vaults import Vaults
 
 HOME = from_text("smith.homes.example.")
@@ -186,7 +186,7 @@ def test_a_token_that_is_away_is_one_sentence_and_it_works_when_it_is_back(token
     token.folder.mkdir()
     pkcs11.lib(str(token.module)).reinitialize()
 
-    with pytest.raises(VaultError, match=r"^the token one does not work: NoSuchToken .*; see that it is there$"):
+    with pytest.raises(VaultAway, match=r"^the token one does not work: NoSuchToken .*; see that it is there$"):
         key.sign(b"octets")
 
     token.folder.rmdir()
@@ -217,7 +217,7 @@ def test_many_threads_sign_at_once(vault):
 
 def test_a_pin_that_was_refused_is_not_given_again(token, vault):
     token.pin.write_text("wrong")
-    with pytest.raises(VaultError, match=r"refuses the PIN in .*one\.pin: PinIncorrect"):
+    with pytest.raises(VaultAway, match=r"refuses the PIN in .*one\.pin: PinIncorrect"):
         vault.make(HOME, 13)
 
     for _ in range(20):

@@ -19,7 +19,7 @@ from ddns.dns.names import from_text
 from zone_signer import keys
 from zone_signer.phase import Role
 from zone_signer.rrsig import Signatory
-from zone_signer.vault import SigningKey, Vault, VaultError, is_sealed, signing
+from zone_signer.vault import SigningKey, Vault, VaultAway, VaultError, is_sealed, signing
 from zone_signer.vaults import Vaults
 
 ORIGIN = from_text("example.net.")
@@ -229,7 +229,7 @@ def test_several_master_keys_open_and_the_first_seals():
     assert both.masters == (new.master, old.master)
     assert both.open(HOME, sealed).public == key.public
     assert new.open(HOME, both.make(HOME, 13)[1]).tag
-    with pytest.raises(VaultError, match="is sealed under master key"):
+    with pytest.raises(VaultAway, match="is sealed under master key"):
         Vaults([new]).open(HOME, sealed)
 
 
@@ -239,8 +239,22 @@ def test_a_key_in_a_token_that_is_not_here_says_what_to_start_with():
     elsewhere = replace(sealed, vault="pkcs11:one", sealed=b"\x03" + bytes(16) + b"one")
 
     for work in (vaults.open, vaults.destroy):
-        with pytest.raises(VaultError, match=r"is in the vault pkcs11:one, which is not here; start .* --pkcs11 "):
+        with pytest.raises(VaultAway, match=r"is in the vault pkcs11:one, which is not here; start .* --pkcs11 "):
             work(HOME, elsewhere)
     with pytest.raises(VaultError, match="the vault pkcs11:one is not here"):
         vaults.make(HOME, 13, vault="pkcs11:one")
     assert vaults.reseal(HOME, elsewhere) is None
+
+
+def test_a_key_that_is_damaged_is_lost_and_one_whose_vault_is_elsewhere_is_not():
+    """Two signers may have different tokens; the one that lacks a key must not give it up."""
+    vault, _, sealed = made(13)
+    another = Vault(bytes(range(32)))
+
+    with pytest.raises(VaultError) as damaged:
+        vault.open(HOME, replace(sealed, tag=sealed.tag ^ 1))
+    with pytest.raises(VaultError) as elsewhere:
+        another.open(HOME, sealed)
+
+    assert not isinstance(damaged.value, VaultAway)
+    assert isinstance(elsewhere.value, VaultAway)
