@@ -15,6 +15,7 @@ from ddns.zone import dane_option
 from ddns.zone import update as updates
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.dane_option import Verb, Wish
+from ddns.zone.request import UPDATE_LEASE
 
 OWNER = "_443._tcp.cam"
 
@@ -34,9 +35,15 @@ def take(number: int, owner: str = OWNER) -> bytes:
 
 def wished(verb: Verb, *numbers: int) -> bytes:
     """Return the OPT record with a wish; *numbers* are the keys whose records it names."""
-    data = frozenset(bytes.fromhex(digest(one)) for one in numbers)
-    option = dane_option.pack_wish(Wish(verb, data))
-    return wire.opt(1232, do=False, options=((dane_option.OPTION, option),))
+    return opt(Wish(verb, frozenset(bytes.fromhex(digest(one)) for one in numbers)))
+
+
+def opt(wish: Wish, lease: int = 0) -> bytes:
+    """Return the OPT record with a wish, and where there is to be one with a lease (RFC 9664)."""
+    options = (dane_option.pack(wish),)
+    if lease:
+        options += ((UPDATE_LEASE, lease.to_bytes(4, "big")),)
+    return wire.opt(1232, do=False, options=options)
 
 
 def told(reply: dns.message.Message) -> dict[int, str]:

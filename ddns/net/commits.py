@@ -39,7 +39,6 @@ from ddns.store import credentials, leases, published, requests, rrsets, tlsa, z
 from ddns.store import grants as stored_grants
 from ddns.store.standing import Shown
 from ddns.store.zones import Zone
-from ddns.zone import dane
 from ddns.zone import update as updates
 from ddns.zone.dane import DEFAULT as DEFAULT_RULE
 from ddns.zone.dane import Rule
@@ -98,11 +97,10 @@ async def _read_guards(
     for zone in ids:
         known = facts[zone]
         stored = {name: pins for (its, name), pins in rolls.items() if its == zone}
-        serial = locked[zone].shown_serial
-        settled = {
-            name: dane.settle(dane.numbered(pins, serial, now), known.seen, now) for name, pins in stored.items()
-        }
-        guards[zone] = Guard(known.rule or rule, stored, settled, now, anchored=known.anchored)
+        guards[zone] = Guard(
+            known.rule or rule, stored, known.seen,
+            serial=locked[zone].shown_serial, now=now, anchored=known.anchored,
+        )  # fmt: skip
     return guards
 
 
@@ -165,10 +163,10 @@ async def _write_guards(conn: AsyncConnection[Any], work: dict[int, ZoneWork], o
     await tlsa.write(
         conn,
         {
-            (zone, name): (before, dane.numbered(after, serials.get(zone), now))
+            (zone, name): changed
             for zone, item in work.items()
             if item.guard is not None
-            for name, (before, after) in item.guard.changed().items()
+            for name, changed in item.guard.changed(serials.get(zone), now).items()
         },
     )
 

@@ -28,16 +28,24 @@ Pins = tuple[Pin, ...]
 class Guard:
     """The TLSA records of one zone while a batch is judged, and what the zone demands of them as *rule*.
 
-    *stored* is what the database knows of each name's records, *settled* the same as it is *now*. *anchored* is False
-    where it is known that nobody can validate the zone.
+    *stored* is what the database knows of each name's records, in *serial* (None: the signer is behind); *seen* is for
+    `dane.settle`, *now* in seconds since 1970. *anchored* is False where it is known that nobody can validate the zone.
     """
 
     def __init__(
-        self, rule: Rule, stored: Mapping[Name, Pins], settled: Mapping[Name, Pins], now: int, *, anchored: bool | None
+        self,
+        rule: Rule,
+        stored: Mapping[Name, Pins],
+        seen: Callable[[int, int], int | None],
+        *,
+        serial: int | None,
+        now: int,
+        anchored: bool | None,
     ) -> None:
         self._rule = rule
         self._stored = stored
-        self._pins = dict(settled)
+        self._seen = seen
+        self._pins = {name: self._settled(pins, serial, now) for name, pins in stored.items()}
         self._now = now
         self._anchored = anchored
 
@@ -105,13 +113,20 @@ class Guard:
             dane.describe(one, view.rrset(one, _TLSA), self._pins.get(one, ())) for one in owners
         )
 
-    def changed(self) -> dict[Name, tuple[Pins, Pins]]:
-        """Return what is stored of each name's records, and what is to be, where these differ."""
+    def changed(self, serial: int | None, now: int) -> dict[Name, tuple[Pins, Pins]]:
+        """Return what is stored of each name's records, and what is to be, where these differ.
+
+        What changed is about to be seen *now* in *serial*; None: the signer will publish it later.
+        """
+        after = {name: self._settled(pins, serial, now) for name, pins in self._pins.items()}
         return {
             name: (self._stored.get(name, ()), pins)
-            for name, pins in self._pins.items()
+            for name, pins in after.items()
             if pins != self._stored.get(name, ())
         }
+
+    def _settled(self, pins: Pins, serial: int | None, now: int) -> Pins:
+        return dane.settle(dane.numbered(pins, serial, now), self._seen, now)
 
     def _judged(self, one: RRsetChange, wish: Wish | None) -> Verdict:
         managed = wish is not None and wish.is_change

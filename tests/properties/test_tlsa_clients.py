@@ -116,12 +116,32 @@ class World:
         """Let time pass; the registry keeps its books, and takes away what has retired."""
         end = self.now + seconds
         while self.now < end:
-            self.now = min(end, self.now + self.dice.randrange(1, 400))
-            self.pins = dane.settle(self.pins, self.seen, self.now)
-            over = dane.due(self.rrset, self.pins, self.now)
-            if over:
-                left = RRset.of(OWNER, Type.TLSA, self.rrset.ttl, set(self.rrset.rdatas) - over)
-                self.write(left, tuple(pin for pin in self.pins if pin.rdata not in over))
+            self.now = min(end, self.now + self.stride())
+            self.tick()
+
+    def stride(self):
+        """Return for how many seconds the registry rests."""
+        return self.dice.randrange(1, 400)
+
+    def tick(self):
+        """Have the registry keep its books."""
+        self.pins = dane.settle(self.pins, self.seen, self.now)
+        over = dane.due(self.rrset, self.pins, self.now)
+        if over:
+            left = RRset.of(OWNER, Type.TLSA, self.rrset.ttl, set(self.rrset.rdatas) - over)
+            self.write(left, tuple(pin for pin in self.pins if pin.rdata not in over))
+
+    def lapse(self, key):
+        """Have the lease of a key's record end."""
+        left = self.with_(without=[key])
+        self.write(left, dane.lapsed(self.rrset, left, self.pins, self.now).pins)
+
+    def deployed(self, key):
+        """Take the owner's word that this key alone is used now, and tell whether it was taken."""
+        verdict = dane.deployed(OWNER, self.rrset, self.pins, frozenset({certificate(key)[1][3:]}), self.now)
+        if verdict.refusal is None:
+            self.write(self.rrset, verdict.pins)
+        return verdict.refusal is None
 
     # -- the owner --------------------------------------------------------------------------------------------
 
@@ -162,8 +182,7 @@ class World:
             elif chance < 0.06 and len(self.rrset.rdatas) < 6:  # another standby
                 self.change(self.with_(self.fresh()))
             elif chance < 0.065:  # a lease ends
-                left = self.with_(without=[key])
-                self.write(left, dane.lapsed(self.rrset, left, self.pins, self.now).pins)
+                self.lapse(key)
                 self.wait(self.dice.randrange(1, 900))
                 self.change(self.with_(key))
             self.wait(self.dice.randrange(1, 300))
@@ -178,9 +197,7 @@ class World:
         if self.dice.random() < 0.5:
             assert self.change(self.with_(without=others))
         else:
-            verdict = dane.deployed(OWNER, self.rrset, self.pins, frozenset({certificate(new)[1][3:]}), self.now)
-            assert verdict.refusal is None
-            self.write(self.rrset, verdict.pins)
+            assert self.deployed(new)
         assert old != new
 
     def stolen_with_a_standby(self):
@@ -210,7 +227,7 @@ class World:
         self.add(new)
         self.use(new)
 
-    def live(self):
+    def live(self, rolls=ROLLS):
         """Roll and roll again."""
         ways = (
             self.renew,
@@ -219,7 +236,7 @@ class World:
             self.stolen_and_kept_in_service,
             self.stolen_and_stopped,
         )
-        while self.rolls < ROLLS:
+        while self.rolls < rolls:
             self.dice.choice(ways)()
             self.rolls += 1
             self.wait(self.dice.choice([0, 0, 1, 50, 400, 3000, 50_000]))
