@@ -106,10 +106,10 @@ def _answers(
             where = f"{_text(server)} {min(missing)}" if missing else _text(server)
             yield Fault("lame", f"{where} has not been asked; nobody knows an address of it.")
     for one in heard:
-        if not private and not is_public(one.address):
-            yield Fault("private", f"{one.address} of {_text(one.server)} cannot be reached from elsewhere.")
         if one.problem:
             yield Fault("lame", f"{one.who} {one.problem}.")
+        if not private and not is_public(one.address):
+            yield Fault("private", f"{one.address} of {_text(one.server)} cannot be reached from elsewhere.")
         if not one.authoritative or one.soa is None or one.serial is None:
             yield Fault("lame", f"{one.who} does not answer for {_text(origin)}.")
         if one.servers != frozenset(wanted.servers):

@@ -7,14 +7,14 @@ whatever the delegation says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from ddns.dns.names import Name
-from ddns.dns.records import Rdata, RRset
-from ddns.zone.child import Child, Fault
+from ddns.dns.records import Rdata, RRset, serial_newer
+from ddns.zone.child import Child, Fault, ServerSaid
 
 
 class State(StrEnum):
@@ -149,6 +149,26 @@ class Theirs(msgspec.Struct, frozen=True):
     ttl: int
     serial: int | None
     silent: bool
+
+    @classmethod
+    def of(cls, said: Sequence[ServerSaid], fault: Fault | None) -> Theirs:
+        """Return what all of *said* comes to; there must be one at least."""
+        heard = [one for one in said if one.authoritative]
+        shown = {one.keys for one in heard}
+        rrsets = [rrset for one in heard for rrset in (one.soa, one.ns, one.dnskey, *one.hosts) if rrset is not None]
+        newest: int | None = None
+        for one in heard:
+            if one.serial is not None and (newest is None or serial_newer(one.serial, newest)):
+                newest = one.serial
+        return cls(
+            asked=min(one.asked for one in said),
+            fault=fault,
+            keys=shown.pop() if len(shown) == 1 else frozenset(),
+            servers=frozenset(server for one in heard for server in one.servers),
+            ttl=max((rrset.ttl for rrset in rrsets), default=0),
+            serial=newest,
+            silent=not heard,
+        )
 
 
 class Bounds(msgspec.Struct, frozen=True):
