@@ -20,7 +20,7 @@ from ddns.answer.image import ZoneImage
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
-from ddns.auth import keys, sig0, tsig
+from ddns.auth import sig0, tsig
 from ddns.auth.principal import Credential, Secret
 from ddns.dns import names
 from ddns.dns.asker import Asker, Transport
@@ -29,9 +29,10 @@ from ddns.dns.records import RRset
 from ddns.dns.zonefile import read_zone
 from ddns.zone import request, update
 from ddns.zone.view import View
+from zone_signer.keyring import ZoneKeys
 from zone_signer.plan import whole
 from zone_signer.policy import Policy
-from zone_signer.rrsig import Signatory
+from zone_signer.records_of_keys import KeyRecords
 from zone_signer.sign import carry_out
 from zone_signer.vault import Vault
 
@@ -87,9 +88,9 @@ def operations(homes: int) -> Iterator[tuple[str, Callable[[], object]]]:
     dice = random.Random(1)
     records = zone(homes)
     key, _ = Vault(bytes(32)).make(ORIGIN, 13)
-    signatory = Signatory(ORIGIN, key)
-    plan = whole(ORIGIN, "nsec3", records, (key.public,), frozenset({signatory.mark}), {}, Policy(), NOW)
-    done = carry_out(plan, [signatory], Policy(), NOW)
+    keys = ZoneKeys(ORIGIN, [key], KeyRecords.of_one(key.public, (key.algorithm, key.tag)))
+    plan = whole(ORIGIN, "nsec3", records, keys.records, {}, Policy(), NOW)
+    done = carry_out(plan, keys, Policy(), NOW)
     table = Table()
     table.install(ZoneImage(1, ORIGIN, 1, done.added))
     responder = Responder(table)
@@ -149,7 +150,7 @@ def operations(homes: int) -> Iterator[tuple[str, Callable[[], object]]]:
     rrset = next(one for one in records[home] if one.type == 28)
     yield (
         "sign one RRset (P-256)",
-        lambda: signatory.sign(rrset.name, rrset.type, rrset.ttl, rrset.rdatas, NOW - 3600, NOW + 86400),
+        lambda: keys.in_zone[0].sign(rrset.name, rrset.type, rrset.ttl, rrset.rdatas, NOW - 3600, NOW + 86400),
     )
 
 

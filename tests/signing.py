@@ -27,10 +27,13 @@ from ddns.store.pool import Connection, Pool
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
 from ddns.zone.jobs import Node, SignedJob, SignJob
+from zone_signer import keybook, leases
 from zone_signer import plan as plans
 from zone_signer.keyring import KeyRing
 from zone_signer.lookup import Lookup
+from zone_signer.policies import Policies
 from zone_signer.policy import Policy
+from zone_signer.records_of_keys import KeyRecords
 from zone_signer.service import Service
 from zone_signer.signer import Signer
 from zone_signer.vault import Vault
@@ -119,7 +122,7 @@ class Update:
             for node in self.nodes
         )
         zone = self.zone
-        return SignJob(zone.id, zone.origin, zone.denial, zone.algorithm, nodes, self._above)
+        return SignJob(zone.id, zone.origin, zone.denial, zone.algorithm, nodes, self._above, keyset=zone.keyset)
 
     async def commit(self, signed: SignedJob | None) -> None:
         """Write the change; without *signed* it waits for the signer."""
@@ -170,12 +173,21 @@ async def bare(conn: Connection, zone: int) -> Bare:
     return found
 
 
-async def ought(conn: Connection, zone: zones.Zone, dnskeys: tuple[bytes, ...]) -> Bare:
+async def keys_of(conn: Connection, zone: int) -> KeyRecords:
+    """Return what the zone publishes because of its keys, as their rows and phases have it."""
+    (lease,) = (await leases.lock(conn, [zone])).values()
+    policies = Policies()
+    policies.learn(await keybook.policies(conn))
+    book = (await keybook.read(conn, [lease], policies, NOW))[zone]
+    return KeyRecords.of(book.keyset(lease.keyset, book.keys), book.keys)
+
+
+async def ought(conn: Connection, zone: zones.Zone, keys: KeyRecords) -> Bare:
     """Return what signing everything anew would publish, in the form of `bare`."""
     content: Content = {}
     for one in await rrsets.read_zone(conn, zone.id):
         content[one.name] = (*content.get(one.name, ()), one)
-    wanted = plans.desired(zone.origin, zone.denial, content, dnskeys, POLICY)
+    wanted = plans.desired(zone.origin, zone.denial, content, keys, POLICY)
     return {
         place: (
             rrset.ttl,
@@ -239,8 +251,8 @@ class Running:
         self.path = folder / "signer.sock"
         self.pool = CountingPool(dsn_for("zone_signer"), "zone_signer", 2)
         self.lookup = Lookup(dsn_for("zone_signer"), "zone_signer")
-        self.service = Service(self.path, Signer(self.ring, self.pool, POLICY, lambda: self.now, self.lookup))
-        self.worker = Worker(dsn_for("zone_signer"), self.ring, POLICY, lambda: self.now)
+        self.service = Service(self.path, Signer(self.ring, self.pool, lambda: self.now, self.lookup))
+        self.worker = Worker(dsn_for("zone_signer"), self.ring, lambda: self.now)
         self.client = SignerClient(self.path, 20.0)
 
     async def __aenter__(self) -> Self:

@@ -9,9 +9,10 @@ from ddns.answer.window import Window, hashed_owner
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.records import RRset, SignedRRset
+from zone_signer.keyring import ZoneKeys
 from zone_signer.plan import whole
 from zone_signer.policy import Policy
-from zone_signer.rrsig import Signatory
+from zone_signer.records_of_keys import KeyRecords
 from zone_signer.sign import carry_out
 from zone_signer.vault import Vault
 
@@ -115,6 +116,6 @@ def registry(homes, denial):
     if denial == "none":
         every = [one for found in records.values() for one in found]
         return {(one.name, one.type): SignedRRset(one.name, one.type, one.ttl, one.rdatas) for one in every}
-    signatory = Signatory(PARENT, KEY)
-    plan = whole(PARENT, denial, records, (KEY.public,), frozenset({signatory.mark}), {}, Policy(), NOW)
-    return {(one.name, one.type): one for one in carry_out(plan, [signatory], Policy(), NOW).added}
+    keys = ZoneKeys(PARENT, [KEY], KeyRecords.of_one(KEY.public, (KEY.algorithm, KEY.tag)))
+    plan = whole(PARENT, denial, records, keys.records, {}, Policy(), NOW)
+    return {(one.name, one.type): one for one in carry_out(plan, keys, Policy(), NOW).added}

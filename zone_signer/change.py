@@ -72,7 +72,9 @@ def _types(rrsets: Iterable[RRset]) -> tuple[int, ...]:
 class Change:
     """One job that is being worked out."""
 
-    def __init__(self, job: SignJob) -> None:
+    def __init__(self, job: SignJob, of_keys: frozenset[int] = frozenset({int(Type.DNSKEY)})) -> None:
+        """Begin *job*; *of_keys* are the types that the apex publishes because of the zone's keys."""
+        self._of_keys = of_keys
         self._origin = origin = job.origin
         self._denial = job.denial
         self._touched: dict[Name, _Touched] = {}
@@ -181,12 +183,12 @@ class Change:
         """Return the types of the name's denial record before the change; None where it had none by itself."""
         if not touched.before or self._hidden_before(name):
             return None
-        return shape.chain_types(name, _types(touched.before), self._origin, self._denial)
+        return shape.chain_types(name, _types(touched.before), self._origin, self._denial, self._of_keys)
 
     def _exists(self, name: Name, touched: _Touched) -> frozenset[int] | None:
         if not touched.after or self._hidden_after(name):
             return None
-        return shape.chain_types(name, _types(touched.after), self._origin, self._denial)
+        return shape.chain_types(name, _types(touched.after), self._origin, self._denial, self._of_keys)
 
     def _candidates(self) -> dict[Name, frozenset[int] | None]:
         """Return the names whose denial record may change, with its types; None where it has no records of its own."""

@@ -24,15 +24,16 @@ from ddns.dns import names
 from ddns.dns.names import BadName
 from ddns.program import program
 from ddns.store.pool import Pool
-from zone_signer import heartbeat, leases, renewal, settings, store
+from zone_signer import heartbeat, keybook, leases, renewal, settings, store
 from zone_signer import keys as public
 from zone_signer.cli_master import master
 from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
 from zone_signer.lookup import Lookup
-from zone_signer.policy import Policy
+from zone_signer.policies import Policies, name_of
 from zone_signer.publishing import MOST_EDITIONS
+from zone_signer.records_of_keys import UNSIGNED
 from zone_signer.service import Service, SocketProblem
 from zone_signer.settings import Where
 from zone_signer.signer import REFUSALS, Signer
@@ -108,9 +109,9 @@ async def _serve(
     await pool.open()
     helpers = Helpers(program("zone_signer.helper", *where.words()), {**os.environ, "DDNS_DSN": dsn}, most_helpers)
     lookup = Lookup(dsn, ROLE)
-    service = Service(path, Signer(ring, pool, Policy(), lookup=lookup), group, helpers)
+    service = Service(path, Signer(ring, pool, lookup=lookup), group, helpers)
     await service.start()
-    working = asyncio.create_task(Worker(dsn, ring, Policy(), editions=editions).run())
+    working = asyncio.create_task(Worker(dsn, ring, editions=editions).run())
     beating = asyncio.create_task(heartbeat.beat(pool, heartbeat.name_of(path), vaults))
     stopped = asyncio.create_task(stopping.wait())
     gc.freeze()  # what is there stays there, and need not be looked through again
@@ -142,7 +143,7 @@ def once(dsn: str | None, state: Path | None, **where: Any) -> None:
 
         async def work(conn: store.Conn) -> Any:
             ring = KeyRing(await open_vaults(conn, found))
-            return await Worker(database.dsn_for(ROLE), ring, Policy()).sweep(conn)
+            return await Worker(database.dsn_for(ROLE), ring).sweep(conn)
 
         done = asyncio.run(with_connection(database.dsn_for(ROLE), work))
     click.echo(f"{done.published} editions published, {done.delegated} delegations secured.")
@@ -164,7 +165,8 @@ def plan(zone: str | None, dsn: str | None, state: Path | None) -> None:
 
 
 async def _plan(conn: store.Conn, origin: bytes | None) -> list[str]:
-    now, policy = int(time.time()), Policy()
+    now, policies = int(time.time()), Policies()
+    policies.learn(await keybook.policies(conn))
     if origin is None:
         zones = await leases.waiting(conn, now)
     else:
@@ -176,12 +178,12 @@ async def _plan(conn: store.Conn, origin: bytes | None) -> list[str]:
     for zone in zones:
         records = (await store.stored(conn, [zone.id])).get(zone.id, {})
         published = (await store.published(conn, [zone.id]))[zone.id]
-        sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
-        dnskeys = tuple(key.public for key in sealed)
-        marks = frozenset((key.algorithm, key.tag) for key in sealed)
-        made = renewal.plan_whole(zone, records, dnskeys, marks, published, policy, now)
+        kept = (await store.keys_kept(conn, [zone.id], now)).get(zone.id)
+        policy = policies.named(name_of(zone.policy, is_home=zone.parent is not None)).signatures
+        keys = UNSIGNED if kept is None else kept.records
+        made = renewal.plan_whole(zone, records, keys, published, policy, now)
         out.append(f"{names.to_text(zone.origin)} edition {zone.edition} serial {zone.serial}")
-        out += [] if sealed else [f"  make    a key of algorithm {zone.algorithm}"]
+        out += [] if kept else [f"  make    a key of algorithm {zone.algorithm}"]
         out += [f"  {line}" for line in made.lines()]
     return out or ["Nothing is to be signed."]
 

@@ -19,7 +19,6 @@ from ddns.store.pool import Pool
 from zone_signer import resealing, settings
 from zone_signer.conversation import Conversation, Desk
 from zone_signer.keyring import KeyRing
-from zone_signer.policy import Policy
 from zone_signer.settings import Where
 from zone_signer.signer import Signer
 from zone_signer.worker import ROLE
@@ -35,7 +34,7 @@ async def work(dsn: str, where: Where, line: socket.socket) -> None:
     await pool.open()
     async with pool.connection() as conn:
         vault = settings.open_vaults(where, await resealing.any_sealed(conn))
-    desk = Desk(Signer(KeyRing(vault, KEYS), pool, Policy()))
+    desk = Desk(Signer(KeyRing(vault, KEYS), pool))
     await Conversation(desk, line).ended.wait()
     await desk.close()
     await pool.close()

@@ -1,7 +1,7 @@
 """Which keys sign a zone, opened and ready: a bounded memory, so that an update needs no look into the database.
 
-A zone's keys do not change while it exists, so what is remembered stays true; what is not written yet is never
-remembered, for its transaction may fail.
+What is remembered is what a zone's row said under one number, its keyset; whoever asks says which number the row has
+now, and is given nothing else. What is not written yet is never remembered, for its transaction may fail.
 """
 
 from __future__ import annotations
@@ -10,71 +10,101 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import msgspec
+
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset
 from ddns.zone.jobs import SealedKey
-from zone_signer import keys
+from zone_signer.policies import DEFAULT, Policies
+from zone_signer.records_of_keys import KeyRecords
 from zone_signer.rrsig import Signatory
-from zone_signer.vault import SigningKey, Vault
+from zone_signer.vault import SigningKey
+from zone_signer.vaults import Opener
 
 CAPACITY = 20_000  # zones, some 3.5 KiB each
 
 
 class ZoneKeys:
-    """The keys that sign one zone. *newest* is the newest inception that is known, in seconds since 1970."""
+    """The keys that sign one zone under the number *keyset*, and the *records* that it has because of its keys.
 
-    __slots__ = ("dnskeys", "newest", "origin", "signatories", "used")
+    *policy* is the name of the zone's. *newest* is the newest inception that is known, in seconds since 1970.
+    """
 
-    def __init__(self, origin: Name, opened: Sequence[SigningKey], newest: int = 0) -> None:
+    __slots__ = ("at_apex", "blocks", "in_zone", "keyset", "newest", "origin", "policy", "records", "used")
+
+    def __init__(
+        self,
+        origin: Name,
+        opened: Sequence[SigningKey],
+        records: KeyRecords,
+        policy: str = DEFAULT,
+        keyset: int = 0,
+        newest: int = 0,
+    ) -> None:
+        signatories = [Signatory(origin, key) for key in opened]
         self.origin = origin
-        self.signatories = tuple([Signatory(origin, key) for key in opened])
-        self.dnskeys: tuple[Rdata, ...] = tuple([key.public for key in opened])
+        self.records = records
+        self.at_apex = tuple([who for who in signatories if who.mark in records.apex])
+        self.in_zone = tuple([who for who in signatories if who.mark in records.zone])
+        self.blocks = any(key.blocks for key in opened)  # to sign takes long: not in a loop
+        self.policy = policy
+        self.keyset = keyset
         self.newest = newest
         self.used = False  # since it was looked at last, to make room
 
-    @property
-    def marks(self) -> frozenset[tuple[int, int]]:
-        """Return algorithm and tag of each key: what tells whose a signature is."""
-        return frozenset(who.mark for who in self.signatories)
-
     def sign(self, rrsets: Sequence[RRset], inception: int, expiration: int) -> tuple[tuple[Rdata, ...], ...]:
-        """Return the RRSIGs of each of *rrsets*, one by every key; times in seconds since 1970."""
-        return tuple(zip(*[who.sign_each(rrsets, inception, expiration) for who in self.signatories], strict=True))
+        """Return the RRSIGs of each of *rrsets*, one by every key of the zone; times in seconds since 1970.
 
-    def ds(self) -> tuple[Rdata, ...]:
-        """Return the DS records that the parent ought to have."""
-        return tuple(sorted(keys.ds(self.origin, dnskey) for dnskey in self.dnskeys))
+        None of them may be of a type that the keys of the apex sign.
+        """
+        return tuple(zip(*[who.sign_each(rrsets, inception, expiration) for who in self.in_zone], strict=True))
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a database keeps of a zone's keys at one moment: those that sign are *sealed*, the rest as in `ZoneKeys`."""
+
+    sealed: tuple[SealedKey, ...]
+    records: KeyRecords
+    policy: str
+    keyset: int
+    newest: int
 
 
 class KeyRing:
-    """The opened keys of the zones that were signed lately; *capacity* in zones.
+    """The opened keys of the zones that were signed lately, and the *policies* in force; *capacity* in zones.
 
     What has been used since it was looked at last is spared once when room is made: whoever finds keys writes one
     mark, and neither waits for a lock nor moves anything about.
     """
 
-    def __init__(self, vault: Vault, capacity: int = CAPACITY) -> None:
+    def __init__(self, vault: Opener, capacity: int = CAPACITY) -> None:
         self.vault = vault
+        self.policies = Policies()
         self._capacity = capacity
         self._zones: OrderedDict[int, ZoneKeys] = OrderedDict()
         self._lock = threading.Lock()  # several threads open keys and make room
 
-    def get(self, zone: int, origin: Name) -> ZoneKeys | None:
-        """Return the keys of *zone*, if they are remembered. For any thread."""
+    def get(self, zone: int, origin: Name, keyset: int) -> ZoneKeys | None:
+        """Return the keys of *zone* under the number *keyset*, if they are remembered. For any thread."""
         known = self._zones.get(zone)
-        if known is None or known.origin != origin:
+        if known is None or known.keyset != keyset or known.origin != origin:
             return None
         known.used = True
         return known
 
-    def open(self, zone: int, origin: Name, sealed: Sequence[SealedKey], newest: int) -> ZoneKeys:
+    def open(self, zone: int, origin: Name, kept: Kept) -> ZoneKeys:
         """Open the committed keys of *zone* and remember them. For any thread. Raises `vault.VaultError`."""
-        opened = ZoneKeys(origin, [self.vault.open(origin, one) for one in sealed], newest)
+        opened = self.opened(origin, kept)
         with self._lock:
             while len(self._zones) >= self._capacity:
                 self._make_room()
             self._zones[zone] = opened
         return opened
+
+    def opened(self, origin: Name, kept: Kept) -> ZoneKeys:
+        """Open keys that are not to be remembered. For any thread. Raises `vault.VaultError`."""
+        keys = [self.vault.open(origin, one) for one in kept.sealed]
+        return ZoneKeys(origin, keys, kept.records, kept.policy, kept.keyset, kept.newest)
 
     def _make_room(self) -> None:
         """Look at the keys that were not looked at for longest: let them go, or spare them once."""

@@ -20,7 +20,10 @@ BUSY_WAIT = 500  # milliseconds to wait for a zone that servers keep locking
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A zone that this transaction holds locked, and where it and its signing stand."""
+    """A zone that this transaction holds locked, and where it and its signing stand.
+
+    *step_at* is when its keys are to be looked at, *policy* what its row says.
+    """
 
     id: int
     origin: Name
@@ -33,6 +36,17 @@ class Lease(msgspec.Struct, frozen=True):
     signed_head: int
     pending: bool
     resign_at: int | None  # seconds since 1970
+    keyset: int = 0
+    policy: str | None = None
+    step_at: int | None = None  # seconds since 1970
+
+    def is_unsigned(self, now: int) -> bool:
+        """Tell whether something of the zone is to be signed at *now*: what is new, or what is due."""
+        return self.denial != "none" and (self.pending or (self.resign_at is not None and self.resign_at <= now))
+
+    def steps(self, now: int) -> bool:
+        """Tell whether the zone's keys are to be looked at."""
+        return self.step_at is not None and self.step_at <= now
 
 
 class Orphan(msgspec.Struct, frozen=True):
@@ -43,7 +57,8 @@ class Orphan(msgspec.Struct, frozen=True):
 
 
 _LEASE = """zones.id, zones.origin, zones.denial, zones.algorithm, zones.parent, zones.head, zones.edition,
-    zones.serial, signing.signed_head, signing.pending, extract(epoch FROM signing.resign_at)::bigint"""
+    zones.serial, signing.signed_head, signing.pending, extract(epoch FROM signing.resign_at)::bigint,
+    zones.keyset, zones.policy, extract(epoch FROM signing.step_at)::bigint"""
 
 
 def _read(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
@@ -52,6 +67,8 @@ def _read(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
 
 async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> list[Lease]:
     """Lock up to *limit* zones that are pending or due, without waiting for any; those of *leave* are left alone.
+
+    Due are those whose signatures or whose keys are.
 
     Only the first that ask are looked at, so that it costs the same whether hundreds of them wait or a million.
     """
@@ -65,7 +82,11 @@ async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> 
                 (SELECT signing.zone FROM signing JOIN zones ON zones.id = signing.zone
                  WHERE resign_at <= to_timestamp(%(now)s) AND zones.denial <> 'none'
                    AND signing.zone <> ALL(%(leave)s)
-                 ORDER BY resign_at LIMIT %(candidates)s)) AS asking
+                 ORDER BY resign_at LIMIT %(candidates)s)
+                UNION
+                (SELECT signing.zone FROM signing
+                 WHERE step_at <= to_timestamp(%(now)s) AND signing.zone <> ALL(%(leave)s)
+                 ORDER BY step_at LIMIT %(candidates)s)) AS asking
             JOIN zones ON zones.id = asking.zone JOIN signing ON signing.zone = zones.id
             ORDER BY zones.id LIMIT %(limit)s FOR UPDATE OF zones SKIP LOCKED""",  # noqa: S608 - our own columns
         {"now": now, "limit": limit, "candidates": limit * SIGNERS, "leave": bigints(leave)},
@@ -82,6 +103,16 @@ async def lock(conn: Conn, zones: Sequence[int]) -> dict[int, Lease]:
         {"zones": bigints(zones)},
     )
     return {one.id: one for one in _read(rows)}
+
+
+async def lock_with_registry(conn: Conn, zone: int) -> dict[int, Lease]:
+    """Lock *zone* and, where it is a home, its registry's zone, as `lock` does."""
+    rows = await rows_of(conn, "SELECT parent FROM zones WHERE id = %(zone)s", {"zone": zone})
+    parent = rows[0][0] if rows else None
+    held = await lock(conn, [zone] if parent is None else [zone, parent])
+    if zone in held and held[zone].parent != parent:
+        return {}  # it went elsewhere meanwhile: whoever asks does so again
+    return held
 
 
 async def lease_busy(conn: Conn, leave: Sequence[int] = ()) -> list[Lease]:
@@ -104,7 +135,7 @@ async def lease_busy(conn: Conn, leave: Sequence[int] = ()) -> list[Lease]:
 
 
 async def waiting(conn: Conn, now: int) -> list[Lease]:
-    """Return the zones that are pending or due, without locking any."""
+    """Return the zones of which something is to be signed, without locking any."""
     rows = await rows_of(
         conn,
         f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
@@ -146,8 +177,43 @@ _ORPHAN = """SELECT child.id, child.parent FROM zones AS child
       AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2 OFFSET 0)
       AND EXISTS (SELECT FROM zones WHERE zones.id = child.parent AND zones.denial <> 'none' OFFSET 0)
       AND NOT EXISTS (SELECT FROM homes WHERE homes.zone = child.id AND homes.state <> 'active' OFFSET 0)
-      AND EXISTS (SELECT FROM signing_keys WHERE signing_keys.zone = child.id AND state = 'active' OFFSET 0)
+      AND EXISTS (SELECT FROM signing_keys
+                  WHERE signing_keys.zone = child.id AND ds IN ('rumoured', 'omnipresent') OFFSET 0)
 """
+
+
+# A zone at rest whose keys are as they ought to be for ever is never looked at. All others are: whose keys end some
+# day, or move, or are not of the kind that its policy asks for, and homes whose registry came to be signed.
+_FORGOTTEN = """
+    UPDATE signing SET step_at = to_timestamp(%(now)s)
+    FROM zones
+    JOIN signing_policies AS policy
+        ON policy.name = coalesce(zones.policy, CASE WHEN zones.parent IS NULL THEN 'default' ELSE 'home' END)
+    WHERE signing.zone = zones.id AND zones.id > %(after)s AND zones.id <= %(last)s
+      AND signing.step_at IS NULL AND zones.edition > 0 AND zones.denial <> 'none'
+      AND (CASE policy.scheme WHEN 'csk' THEN policy.csk_lifetime > 0
+                              ELSE policy.ksk_lifetime > 0 OR policy.zsk_lifetime > 0 END
+           OR EXISTS (
+               SELECT FROM signing_keys AS key WHERE key.zone = zones.id AND state <> 'removed'
+                 AND (NOT stays OR 'rumoured' IN (dnskey, zrrsig, ds) OR 'unretentive' IN (dnskey, zrrsig, ds)
+                      OR key.algorithm <> coalesce(policy.algorithm, zones.algorithm)
+                      OR key.vault <> policy.vault
+                      OR key.role <> ALL (CASE policy.scheme WHEN 'csk' THEN ARRAY['csk'] ELSE ARRAY['ksk', 'zsk'] END)
+                      OR (ds = 'hidden' AND (zones.parent IS NULL OR EXISTS (
+                          SELECT FROM zones AS registry
+                          WHERE registry.id = zones.parent AND registry.denial <> 'none')))
+               ) OFFSET 0))"""
+
+
+async def wake_forgotten(conn: Conn, after: int, last: int | None, now: int) -> int:
+    """Have the keys of zones behind the id *after* looked at where nobody has said when; return of how many.
+
+    Up to the id *last*; None: up to the end.
+    """
+    cursor = await conn.execute(
+        _FORGOTTEN, {"now": now, "after": after, "last": (1 << 63) - 1 if last is None else last}
+    )
+    return cursor.rowcount
 
 
 async def orphans(conn: Conn, only: Sequence[int]) -> list[Orphan]:

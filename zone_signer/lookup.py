@@ -20,7 +20,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from ddns.store.packing import bigints
 from ddns.store.pool import parameters
 from zone_signer import store
-from zone_signer.store import Kept
+from zone_signer.keyring import Kept
 
 TIMEOUT = 5.0  # seconds for an answer; whoever asked the signer has given up long before
 _NAME = b"keys"

@@ -18,6 +18,7 @@ from ddns.dns.records import Rdata, RRset, SignedRRset
 from zone_signer import denial as denials
 from zone_signer import rrsig, shape
 from zone_signer.policy import Policy, negative_ttl
+from zone_signer.records_of_keys import KeyRecords
 
 NEVER = 1 << 40  # seconds since 1970: behind every due date
 
@@ -74,14 +75,16 @@ def soa_of(apex: tuple[RRset, ...], origin: Name) -> RRset:
 
 
 def desired(
-    origin: Name, denial: str, records: Records, dnskeys: tuple[bytes, ...], policy: Policy
+    origin: Name, denial: str, records: Records, keys: KeyRecords, policy: Policy
 ) -> dict[tuple[Name, int], tuple[RRset, bool]]:
     """Return what the zone ought to publish: each RRset, and whether it is signed.
 
-    *records* are all unsigned records, the SOA with the serial to publish.
+    *records* are all unsigned records, the SOA with the serial to publish. With the *denial* none, they are all.
     """
     soa = soa_of(records.get(origin, ()), origin)
     own = {name: kept for name, rrsets in records.items() if (kept := shape.own(rrsets))}
+    if denial == "none":
+        return {(name, rrset.type): (rrset, False) for name, rrsets in own.items() for rrset in rrsets}
     types = {name: tuple(one.type for one in rrsets) for name, rrsets in own.items()}
     blockers = {name for name, found in types.items() if shape.blocks(name, found, origin)}
     out: dict[tuple[Name, int], tuple[RRset, bool]] = {}
@@ -95,13 +98,13 @@ def desired(
         cut = name in blockers and shape.is_cut(name, types[name], origin)
         for rrset in rrsets:
             out[name, rrset.type] = rrset, shape.is_signed(rrset.type, cut=cut)
-    apex = [RRset.of(origin, Type.DNSKEY, policy.dnskey_ttl, dnskeys)]
+    apex = keys.rrsets(origin, policy.dnskey_ttl)
     if denial == "nsec3":
         apex.append(RRset(origin, Type.NSEC3PARAM, policy.nsec3param_ttl, (denials.NSEC3PARAM,)))
         visible.extend(_empty_non_terminals(visible, origin))
     for rrset in apex:
         out[origin, rrset.type] = rrset, True
-    for rrset in _chain(origin, denial, visible, types, negative_ttl(soa)):
+    for rrset in _chain(origin, denial, visible, types, negative_ttl(soa), keys.types):
         out[rrset.name, rrset.type] = rrset, True
     return out
 
@@ -120,7 +123,12 @@ def _empty_non_terminals(visible: list[Name], origin: Name) -> Iterator[Name]:
 
 
 def _chain(
-    origin: Name, denial: str, visible: list[Name], types: Mapping[Name, tuple[int, ...]], ttl: int
+    origin: Name,
+    denial: str,
+    visible: list[Name],
+    types: Mapping[Name, tuple[int, ...]],
+    ttl: int,
+    of_keys: frozenset[int],
 ) -> Iterator[RRset]:
     """Yield the denial record of every one of *visible*, each leading to the next and the last to the first."""
     places = {denials.chain_owner(denial, name, origin): name for name in visible}
@@ -131,7 +139,7 @@ def _chain(
     rdtype = denials.TYPES[denial]
     for at, owner in enumerate(ordered):
         name = places[owner]
-        bits = denials.bitmap(shape.chain_types(name, types.get(name, ()), origin, denial))
+        bits = denials.bitmap(shape.chain_types(name, types.get(name, ()), origin, denial, of_keys))
         following = ordered[at + 1 - len(ordered)]
         yield RRset(owner, rdtype, ttl, (denials.rdata_of(denial, following, bits),))
 
@@ -140,18 +148,17 @@ def whole(
     origin: Name,
     denial: str,
     records: Records,
-    dnskeys: tuple[bytes, ...],
-    marks: frozenset[tuple[int, int]],
+    keys: KeyRecords,
     published: Published,
     policy: Policy,
     now: int,
 ) -> Plan:
     """Plan a zone by comparing all that it ought to publish with all that it publishes.
 
-    *marks* are algorithm and tag of the keys that sign. Signatures that are due, or fall due within the policy's
-    horizon where any is due, are made anew; all others stay.
+    Signatures that other keys than those of *keys* made or that are due, or fall due within the policy's horizon where
+    any is due, are made anew; all others stay.
     """
-    wanted = desired(origin, denial, records, dnskeys, policy)
+    wanted = desired(origin, denial, records, keys, policy)
     drop = tuple(place for place in published if place not in wanted)
     old = [published[place] for place in drop]
     bare: list[RRset] = []
@@ -159,6 +166,7 @@ def whole(
     kept: list[tuple[int, RRset, SignedRRset]] = []
     for place, (rrset, signed) in wanted.items():
         there = published.get(place)
+        marks = keys.marks(rrset.type)
         same = there is not None and there.ttl == rrset.ttl and there.rdatas == rrset.rdatas
         if not signed:
             if same and there is not None and not there.sigs:

@@ -15,9 +15,12 @@ from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
 from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged, texts
+from ddns.store.signing import insert_keys
 from ddns.zone import edition as editions
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.jobs import SealedKey
+from zone_signer import keyrows
+from zone_signer.keyrows import Whole
 from zone_signer.leases import Lease
 from zone_signer.plan import NEVER
 from zone_signer.store import Conn
@@ -34,7 +37,8 @@ class Publication(msgspec.Struct, frozen=True):
     """What one signing run writes for one zone; *serial* is what it had, *to_serial* what it gets.
 
     Where *changed* is false nothing is published, only noted that the zone is up to its head. Where it is *behind*
-    there is more to be signed of it.
+    there is more to be signed of it. *ttls* are the greatest TTLs of all that it publishes, where all of it was looked
+    at: of any RRset, and of its DNSKEY RRset.
     """
 
     zone: Lease
@@ -46,10 +50,15 @@ class Publication(msgspec.Struct, frozen=True):
     gone: tuple[tuple[Name, int], ...] = ()
     keys: tuple[SealedKey, ...] = ()
     behind: bool = False
+    ttls: tuple[int, int] | None = None
 
 
-async def publish(conn: Conn, done: Sequence[Publication]) -> None:
-    """Write what signing runs made, and tell the servers when it is committed."""
+async def publish(conn: Conn, done: Sequence[Publication], now: int) -> None:
+    """Write what signing runs made, and tell the servers when it is committed.
+
+    The keys of zones that waited to be signed are looked at next: whoever had them wait may have asked for others. New
+    homes are left out, whose keys are as they ought to be.
+    """
     changed = [one for one in done if one.changed]
     made = [(one.zone.id, key) for one in done for key in one.keys]
     if made:
@@ -70,33 +79,27 @@ async def publish(conn: Conn, done: Sequence[Publication]) -> None:
         await notify_zones(conn, [(one.zone.id, one.zone.edition + 1) for one in changed])
     await conn.execute(
         """UPDATE signing SET signed_head = new.head, pending = new.zone = ANY(%(behind)s),
-                              resign_at = to_timestamp(new.due)
+                              resign_at = to_timestamp(new.due), problem = '', problem_since = NULL,
+                              step_at = CASE WHEN pending AND new.zone = ANY(%(looks)s)
+                                             THEN least(step_at, to_timestamp(%(now)s)) ELSE step_at END
            FROM unnest(%(ids)s, %(heads)s, %(dues)s) AS new(zone, head, due) WHERE signing.zone = new.zone""",
         {
             "ids": bigints([one.zone.id for one in done]),
             "heads": bigints([one.zone.head for one in done]),
             "behind": bigints([one.zone.id for one in done if one.behind]),
             "dues": bigints([None if one.resign_at >= NEVER else one.resign_at for one in done]),
+            "looks": bigints([one.zone.id for one in done if one.zone.edition or one.zone.parent is None]),
+            "now": now,
         },
     )
-
-
-async def insert_keys(conn: Conn, made: Sequence[tuple[int, SealedKey]]) -> None:
-    """Store new signing keys, given as (zone, key)."""
-    await conn.execute(
-        """INSERT INTO signing_keys (id, zone, algorithm, flags, tag, public, sealed)
-           SELECT id::uuid, zone, algorithm, flags, tag, public, sealed
-           FROM unnest(%(ids)s, %(zones)s, %(algorithms)s, %(flags)s, %(tags)s, %(publics)s, %(sealed)s)
-               AS key(id, zone, algorithm, flags, tag, public, sealed)""",
-        {
-            "ids": texts([key.id for _, key in made]),
-            "zones": bigints([zone for zone, _ in made]),
-            "algorithms": integers([key.algorithm for _, key in made]),
-            "flags": integers([key.flags for _, key in made]),
-            "tags": integers([key.tag for _, key in made]),
-            "publics": octets([key.public for _, key in made]),
-            "sealed": octets([key.sealed for _, key in made]),
-        },
+    await keyrows.note_whole(
+        conn,
+        [
+            Whole(one.zone.id, one.to_serial if one.changed else one.zone.serial, *one.ttls)
+            for one in done
+            if one.ttls is not None
+        ],
+        now,
     )
 
 
@@ -175,23 +178,39 @@ async def notify_zones(conn: Conn, done: Iterable[tuple[int, int]]) -> None:
 
 async def delegate(conn: Conn, registry: Lease, added: Sequence[RRset]) -> Lease:
     """Put DS RRsets into a locked registry's records and journal; returns it at its new head."""
-    await conn.execute(
-        """INSERT INTO rrsets (zone, owner, type, ttl, rdatas)
-           SELECT %(zone)s, owner, type, ttl, rdatas::bytea[]
-           FROM unnest(%(owners)s, %(types)s, %(ttls)s, %(rdatas)s) AS new(owner, type, ttl, rdatas)""",
-        {
-            "zone": registry.id,
-            "owners": octets([names.order_key(one.name) for one in added]),
-            "types": integers([Type.DS] * len(added)),
-            "ttls": integers([one.ttl for one in added]),
-            "rdatas": ragged(one.rdatas for one in added),
-        },
-    )
+    return await _write_ds(conn, registry, [RRsetChange(one.name, one.type, None, one) for one in added])
+
+
+async def replace_ds(conn: Conn, registry: Lease, child: Name, before: RRset | None, after: RRset | None) -> Lease:
+    """Put the DS RRset *after* of *child* in place of *before*; None: there is none. As `delegate`."""
+    return await _write_ds(conn, registry, [RRsetChange(child, Type.DS, before, after)])
+
+
+async def _write_ds(conn: Conn, registry: Lease, changes: Sequence[RRsetChange]) -> Lease:
+    gone = [one.name for one in changes if one.before is not None]
+    if gone:
+        await conn.execute(
+            "DELETE FROM rrsets WHERE zone = %(zone)s AND owner = ANY(%(owners)s) AND type = %(type)s",
+            {"zone": registry.id, "owners": octets([names.order_key(name) for name in gone]), "type": int(Type.DS)},
+        )
+    added = [one.after for one in changes if one.after is not None]
+    if added:
+        await conn.execute(
+            """INSERT INTO rrsets (zone, owner, type, ttl, rdatas)
+               SELECT %(zone)s, owner, type, ttl, rdatas::bytea[]
+               FROM unnest(%(owners)s, %(types)s, %(ttls)s, %(rdatas)s) AS new(owner, type, ttl, rdatas)""",
+            {
+                "zone": registry.id,
+                "owners": octets([names.order_key(one.name) for one in added]),
+                "types": integers([Type.DS] * len(added)),
+                "ttls": integers([one.ttl for one in added]),
+                "rdatas": ragged(one.rdatas for one in added),
+            },
+        )
     head = registry.head + 1
-    change = ChangeSet(tuple(RRsetChange(one.name, one.type, None, one) for one in added))
     await conn.execute(
         """INSERT INTO journal (zone, seq, principal, change) VALUES (%(zone)s, %(seq)s, 'service', %(change)s)""",
-        {"zone": registry.id, "seq": head, "change": change.pack()},
+        {"zone": registry.id, "seq": head, "change": ChangeSet(tuple(changes)).pack()},
     )
     await conn.execute("UPDATE zones SET head = %(head)s WHERE id = %(zone)s", {"zone": registry.id, "head": head})
     return msgspec.structs.replace(registry, head=head)

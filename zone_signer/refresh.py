@@ -8,7 +8,7 @@ falls due before the date that the look through gives, because new signatures la
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -16,8 +16,9 @@ from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
-from zone_signer import leases, publishing, renewal, store
+from zone_signer import keyrows, leases, publishing, renewal, store
 from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.keyrows import Whole
 from zone_signer.leases import Lease
 from zone_signer.plan import NEVER, Plan, due_of, soa_of
 from zone_signer.policy import Policy
@@ -33,12 +34,15 @@ SLICES = 4  # in one turn, and the rest of a page
 class Walk(msgspec.Struct, frozen=True):
     """How far a look through a zone has come: behind which owner (an order key) and type, and what it leaves behind.
 
-    *rest* is when the earliest of the signatures that were passed falls due.
+    *rest* is when the earliest of the signatures that were passed falls due, *ttl* the greatest TTL that was passed, in
+    seconds. It counts for the number *keyset*: where other keys sign, it begins anew.
     """
 
     owner: bytes = b""
     type: int = 0
     rest: int = NEVER
+    ttl: int = 0
+    keyset: int = 0
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -48,9 +52,7 @@ class Turn(msgspec.Struct, frozen=True):
     walk: Walk | None = None
 
 
-async def refresh(
-    conn: Conn, zone: Lease, ring: KeyRing, policy: Policy, now: int, walk: Walk | None = None
-) -> Turn | None:
+async def refresh(conn: Conn, zone: Lease, ring: KeyRing, now: int, walk: Walk | None = None) -> Turn | None:
     """Renew what is due in *zone*, which is not locked, from *walk* on. None where something else comes first.
 
     A turn ends after some slices or pages, so that other zones come in between. Raises `signer.REFUSALS`.
@@ -60,56 +62,78 @@ async def refresh(
         async with conn.transaction():
             held = (await leases.lock(conn, [zone.id])).get(zone.id)
             if held is not None:
-                await publishing.mark_pending(conn, zone.id, held.head)  # it gets its key when it is signed as a whole
+                await publishing.mark_pending(conn, zone.id, held.head)  # it gets keys when it is signed as a whole
         return None
-    at = walk or Walk()
+    policy = ring.policies.named(keys.policy).signatures
+    at = walk if walk is not None and walk.keyset == keys.keyset else Walk(keyset=keys.keyset)
     horizon = now + policy.slice
     done: list[Publication] = []
     due: list[tuple[Name, int]] = []
     for number in range(1, PAGES + 1):
         page = await store.signature_page(conn, zone.id, at.owner, at.type, PAGE)
         ended = len(page) < PAGE
-        rest = at.rest
-        for name, rdtype, sigs in page:
-            when = due_of(sigs, keys.marks, policy, now)
+        rest, ttl = at.rest, at.ttl
+        for name, rdtype, its_ttl, sigs in page:
+            ttl = max(ttl, its_ttl)
+            when = due_of(sigs, keys.records.marks(rdtype), policy, now)
             if sigs and (when is None or when <= horizon):
                 due.append((name, rdtype))
             elif sigs and when is not None:
                 rest = min(rest, when)
         if len(due) >= SLICE or ended or number == PAGES:
-            made = await _renewed(conn, zone, keys, due, rest if ended else now, policy, now)
+            end = Walk(b"", 0, rest, ttl, keys.keyset) if ended else None
+            made = await _renewed(conn, zone, keys, due, end, policy, now)
             if made is None:
                 return None
             due.clear()
             done += made
-            dues = (due_of(one.sigs, keys.marks, policy, now) for slice_ in made for one in slice_.added)
-            rest = min([rest, *(when for when in dues if when is not None)])
+            rest = min([rest, *(when for slice_ in made for when in _dues(slice_, keys, policy, now))])
         if ended:
             return Turn(tuple(done))
-        at = Walk(names.order_key(page[-1][0]), page[-1][1], rest)
+        at = Walk(names.order_key(page[-1][0]), page[-1][1], rest, ttl, keys.keyset)
         if len(done) >= SLICES:
             break
     return Turn(tuple(done), at)
 
 
 async def _renewed(
-    conn: Conn, zone: Lease, keys: ZoneKeys, due: Sequence[tuple[Name, int]], wake: int, policy: Policy, now: int
+    conn: Conn,
+    zone: Lease,
+    keys: ZoneKeys,
+    due: Sequence[tuple[Name, int]],
+    end: Walk | None,
+    policy: Policy,
+    now: int,
 ) -> list[Publication] | None:
-    """Renew what is *due* slice by slice, behind which the zone is due at *wake*; None where something comes first."""
+    """Renew what is *due* slice by slice; None where something comes first. *end*: the whole zone was looked through.
+
+    Then it is due when *end* says so, and all of it has the signatures of these keys.
+    """
     done: list[Publication] = []
+    wake = now if end is None else end.rest
     for start in range(0, max(1, len(due)), SLICE):
         last = start + SLICE >= len(due)
         async with conn.transaction():
             held = (await leases.lock(conn, [zone.id])).get(zone.id)
-            if held is None or held.pending or held.denial != zone.denial:
+            if held is None or held.pending or held.denial != zone.denial or held.keyset != keys.keyset:
                 return None
             places = due[start : start + SLICE]
             made = await _slice(conn, held, keys, places, wake if last else now, policy, now)
-            await publishing.publish(conn, [made])
+            await publishing.publish(conn, [made], now)
+            if last and end is not None:
+                serial = made.to_serial if made.changed else held.serial
+                await keyrows.note_whole(conn, [Whole(zone.id, serial, end.ttl, policy.dnskey_ttl)], now)
         done.append(made)
-        dues = (due_of(one.sigs, keys.marks, policy, now) for one in made.added)
-        wake = min([wake, *(when for when in dues if when is not None)])
+        wake = min([wake, *_dues(made, keys, policy, now)])
     return done
+
+
+def _dues(made: Publication, keys: ZoneKeys, policy: Policy, now: int) -> Iterator[int]:
+    """Yield when each of the signatures that were made falls due."""
+    for one in made.added:
+        when = due_of(one.sigs, keys.records.marks(one.type), policy, now)
+        if when is not None:
+            yield when
 
 
 async def _slice(
@@ -138,11 +162,11 @@ async def _slice(
         wake=wake,
         spread=True,
     )
-    return await asyncio.to_thread(renewal.publication, zone, plan, keys, (), policy, now)
+    return await asyncio.to_thread(renewal.publication, zone, plan, keys, policy, now)
 
 
 def _is_due(one: SignedRRset, keys: ZoneKeys, policy: Policy, now: int, horizon: int) -> bool:
     if not one.sigs:
         return False
-    at = due_of(one.sigs, keys.marks, policy, now)
+    at = due_of(one.sigs, keys.records.marks(one.type), policy, now)
     return at is None or at <= horizon

@@ -14,19 +14,23 @@ import msgspec
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
-from ddns.dns.records import Rdata, RRset, SignedRRset, serial_newer, serial_next, soa_serial, soa_with_serial
-from ddns.zone.jobs import Node, SealedKey, SignJob
+from ddns.dns.records import RRset, SignedRRset, serial_newer, serial_next, soa_serial, soa_with_serial
+from ddns.zone.jobs import Node, SignJob
 from zone_signer import plan as plans
 from zone_signer import store
 from zone_signer.change import Change
-from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.first_keys import FirstKeys
+from zone_signer.keypolicy import KeyPolicy
+from zone_signer.keyring import Kept, KeyRing, ZoneKeys
 from zone_signer.leases import Lease
 from zone_signer.plan import Plan, Published, Records, soa_of
 from zone_signer.policy import Policy
 from zone_signer.portion import Portion
 from zone_signer.publishing import Publication
+from zone_signer.records_of_keys import KeyRecords
 from zone_signer.sign import carry_out, check_clock
 from zone_signer.store import Conn
+from zone_signer.vault import VaultError
 
 
 def next_soa(zone: Lease, soa: RRset, *, changed: bool) -> RRset:
@@ -49,23 +53,15 @@ def _with_soa(apex: tuple[RRset, ...], soa: RRset) -> tuple[RRset, ...]:
     return tuple(soa if one.type == Type.SOA else one for one in apex)
 
 
-def keys_of(zone: Lease, sealed: Sequence[SealedKey], ring: KeyRing) -> tuple[ZoneKeys, tuple[SealedKey, ...]]:
-    """Return the zone's keys, and the one that had to be made because it has none. Raises `VaultError`."""
-    if not sealed:
-        ring.forget(zone.id)
-        key, made = ring.vault.make(zone.origin, zone.algorithm)
-        return ZoneKeys(zone.origin, [key]), (made,)
-    known = ring.get(zone.id, zone.origin)
-    if known is None or known.dnskeys != tuple(one.public for one in sealed):
-        known = ring.open(zone.id, zone.origin, sealed, 0)
-    return known, ()
+def keys_of(zone: Lease, kept: Kept, ring: KeyRing) -> ZoneKeys:
+    """Return the opened keys of *zone*, *kept* as its row has them. Raises `VaultError`."""
+    return ring.get(zone.id, zone.origin, kept.keyset) or ring.open(zone.id, zone.origin, kept)
 
 
 def plan_whole(
     zone: Lease,
     records: Records,
-    dnskeys: tuple[Rdata, ...],
-    marks: frozenset[tuple[int, int]],
+    keys: KeyRecords,
     published: Published,
     policy: Policy,
     now: int,
@@ -78,8 +74,7 @@ def plan_whole(
         zone.origin,
         zone.denial,
         {**records, zone.origin: _with_soa(apex, same)},
-        dnskeys,
-        marks,
+        keys,
         published,
         policy,
         now,
@@ -89,70 +84,96 @@ def plan_whole(
     soa = next_soa(zone, asked, changed=True)
     place = zone.origin, int(Type.SOA)
     there = published.get(place)
-    others = tuple(one for one in plan.sign if (one.name, one.type) != place)
     old = tuple(one for one in plan.old if (one.name, one.type) != place)
-    return msgspec.structs.replace(plan, sign=(*others, soa), old=(*old, there) if there else old)
+    old = (*old, there) if there else old
+    if zone.denial == "none":
+        bare = tuple(one for one in plan.bare if (one.name, one.type) != place)
+        return msgspec.structs.replace(plan, bare=(*bare, soa), old=old)
+    sign = tuple(one for one in plan.sign if (one.name, one.type) != place)
+    return msgspec.structs.replace(plan, sign=(*sign, soa), old=old)
 
 
 def whole(
-    zone: Lease,
-    records: Records,
-    published: Published,
-    sealed: Sequence[SealedKey],
-    ring: KeyRing,
-    policy: Policy,
-    now: int,
+    zone: Lease, records: Records, published: Published, keys: ZoneKeys, policy: Policy, now: int, *, anew: bool = False
 ) -> Publication:
-    """Do the run by comparing everything. Raises what `signer.REFUSALS` lists."""
-    check_clock(zone.origin, plans.newest_inception(published, now), now)
-    keys, made = keys_of(zone, sealed, ring)
-    plan = plan_whole(zone, records, keys.dnskeys, keys.marks, published, policy, now)
-    return publication(zone, plan, keys, made, policy, now)
+    """Do the run by comparing everything; *anew*: all signatures are made again, whatever the clock said before.
+
+    Raises what `signer.REFUSALS` lists.
+    """
+    if not anew:
+        check_clock(zone.origin, plans.newest_inception(published, now), now)
+    seen = {place: SignedRRset(one.name, one.type, one.ttl, one.rdatas) for place, one in published.items()}
+    plan = plan_whole(zone, records, keys.records, seen if anew else published, policy, now)
+    if anew:
+        old = tuple(published[one.name, one.type] for one in plan.old)
+        plan = msgspec.structs.replace(plan, old=old)
+    made = publication(zone, plan, keys, policy, now)
+    if zone.denial == "none":
+        return made
+    greatest = max([one.ttl for one in published.values()] + [one.ttl for one in (*plan.sign, *plan.bare)])
+    return msgspec.structs.replace(made, ttls=(greatest, policy.dnskey_ttl))
+
+
+def first_whole(zone: Lease, records: Records, ring: KeyRing, policy: KeyPolicy, now: int) -> Publication:
+    """Do the first run of a zone that nobody has seen yet, with keys that are made for it. Raises `REFUSALS`."""
+    is_home = zone.parent is not None
+    first = FirstKeys.make(ring.vault, zone.origin, zone.algorithm, policy, now, is_home=is_home)
+    made = whole(zone, records, {}, first.keys, policy.signatures, now)
+    return msgspec.structs.replace(made, keys=first.sealed)
+
+
+async def compared(conn: Conn, zone: Lease, ring: KeyRing, now: int) -> Publication:
+    """Do the run for a locked zone by comparing everything. Raises `REFUSALS`."""
+    keys = await open_keys(conn, zone, ring, now)
+    if keys is None:
+        raise VaultError(f"{names.to_text(zone.origin)} has no key that signs it; zone-signer keys shows what it has")
+    records = (await store.stored(conn, [zone.id])).get(zone.id, {})
+    published = (await store.published(conn, [zone.id]))[zone.id]
+    policy = ring.policies.named(keys.policy).signatures
+    return await asyncio.to_thread(whole, zone, records, published, keys, policy, now)
 
 
 async def open_keys(conn: Conn, zone: Lease, ring: KeyRing, now: int) -> ZoneKeys | None:
-    """Return the zone's keys, None where it has none yet, after a look at the clock. Raises `REFUSALS`."""
+    """Return the zone's keys, None where none signs it, after a look at the clock. Raises `REFUSALS`."""
     kept = (await store.keys_kept(conn, [zone.id], now)).get(zone.id)
     if kept is None:
         return None
-    keys, _ = keys_of(zone, kept.keys, ring)
+    keys = keys_of(zone, kept, ring)
     check_clock(zone.origin, max(keys.newest, kept.newest), now)
     return keys
 
 
-def publication(
-    zone: Lease, plan: Plan, keys: ZoneKeys, made: tuple[SealedKey, ...], policy: Policy, now: int
-) -> Publication:
+def publication(zone: Lease, plan: Plan, keys: ZoneKeys, policy: Policy, now: int) -> Publication:
     """Carry out *plan*, which publishes a SOA if it does anything."""
     if not (plan.sign or plan.bare or plan.drop):
         return Publication(zone, plan.wake)
-    done = carry_out(plan, keys.signatories, policy, now)
+    done = carry_out(plan, keys, policy, now)
     keys.newest = max(keys.newest, now - policy.backdate)
     soa = next(one for one in done.added if one.type == Type.SOA and one.name == zone.origin)
     return Publication(
-        zone, done.resign_at, True, soa_serial(soa.rdatas[0]), plan.old, done.added, plan.drop, made
+        zone, done.resign_at, True, soa_serial(soa.rdatas[0]), plan.old, done.added, plan.drop
     )  # fmt: skip
 
 
 async def first(
-    conn: Conn, zone: Lease, portion: Portion, ring: KeyRing, policy: Policy, now: int
+    conn: Conn, zone: Lease, portion: Portion, ring: KeyRing, policy: KeyPolicy, now: int
 ) -> Publication | None:
     """Do the first run of a zone for a *portion* of its journal. None where that is not possible: compare the whole."""
     records = await store.stored_at(conn, zone.id, portion.names)
     if not any(one.type == Type.SOA for one in records.get(zone.origin, ())):
         return None
-    sealed = (await store.keys(conn, [zone.id])).get(zone.id, [])
-    made = await asyncio.to_thread(whole, zone, records, {}, sealed, ring, policy, now)
+    made = await asyncio.to_thread(first_whole, zone, records, ring, policy, now)
     return _up_to(portion, made)
 
 
 async def partial(
-    conn: Conn, zone: Lease, portion: Portion, resign_at: int, ring: KeyRing, policy: Policy, now: int
+    conn: Conn, zone: Lease, portion: Portion, resign_at: int, ring: KeyRing, now: int
 ) -> Publication | None:
     """Do the run for a *portion* of the journal alone. None where that is not possible: then compare the whole."""
     keys = await open_keys(conn, zone, ring, now)
     if keys is None:
         return None
+    policy = ring.policies.named(keys.policy).signatures
     wanted = {zone.origin, *portion.names}
     above = {name for one in wanted for name in names.ancestors(one, zone.origin)} - wanted
     near = await store.published_at(conn, zone.id, wanted | above)
@@ -166,7 +187,7 @@ async def partial(
     apex = after.get(zone.origin, ())
     after[zone.origin] = _with_soa(apex, next_soa(zone, soa_of(apex, zone.origin), changed=True))
     # Thousands of names are worked out in a thread, so that servers are answered meanwhile.
-    change = await asyncio.to_thread(lambda: Change(_job(zone, wanted, above, after, there)))
+    change = await asyncio.to_thread(lambda: Change(_job(zone, wanted, above, after, there), keys.records.types))
     while asked := await asyncio.to_thread(change.questions):
         if asked.everything:
             return None
@@ -180,7 +201,7 @@ async def partial(
         return _up_to(portion, Publication(zone, resign_at))
     # Thousands of signatures that are made together do not end together.
     plan = msgspec.structs.replace(plan, old=(*plan.old, *old), wake=resign_at, spread=True)
-    return _up_to(portion, await asyncio.to_thread(publication, zone, plan, keys, (), policy, now))
+    return _up_to(portion, await asyncio.to_thread(publication, zone, plan, keys, policy, now))
 
 
 def _up_to(portion: Portion, made: Publication) -> Publication:
@@ -192,9 +213,7 @@ def _up_to(portion: Portion, made: Publication) -> Publication:
 def _signed_like_that(zone: Lease, keys: ZoneKeys, there: list[SignedRRset]) -> bool:
     """Tell whether the apex, among what is published *there*, is signed by these keys with this kind of denial."""
     apex = {one.type: one.rdatas for one in there if one.name == zone.origin}
-    return apex.get(Type.DNSKEY) == tuple(sorted(keys.dnskeys)) and (Type.NSEC3PARAM in apex) == (
-        zone.denial == "nsec3"
-    )
+    return keys.records.are_shown(apex) and (Type.NSEC3PARAM in apex) == (zone.denial == "nsec3")
 
 
 def _job(

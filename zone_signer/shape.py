@@ -16,6 +16,7 @@ from ddns.dns.names import Name, parent
 from ddns.dns.records import RRset
 
 _AT_A_CUT = frozenset({int(Type.NS), int(Type.DS)})
+_ONE_KEY = frozenset({int(Type.DNSKEY)})
 
 
 def blocks(name: Name, types: Collection[int], origin: Name) -> bool:
@@ -52,10 +53,13 @@ def own(rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
     return rrsets
 
 
-def chain_types(name: Name, types: Collection[int], origin: Name, denial: str) -> frozenset[int]:
+def chain_types(
+    name: Name, types: Collection[int], origin: Name, denial: str, of_keys: AbstractSet[int] = _ONE_KEY
+) -> frozenset[int]:
     """Return the types that the denial record of a name says exist (RFC 4035 §2.3, RFC 5155 §7.1).
 
-    *name* is not hidden; *types* are those of its unsigned records, none for an empty non-terminal.
+    *name* is not hidden; *types* are those of its unsigned records, none for an empty non-terminal. *of_keys* are the
+    types that the apex has because of the zone's keys (`records_of_keys`).
     """
     cut = is_cut(name, types, origin)
     found = {int(one) for one in types if not cut or one in _AT_A_CUT}
@@ -64,7 +68,7 @@ def chain_types(name: Name, types: Collection[int], origin: Name, denial: str) -
     elif found and (not cut or Type.DS in found):
         found.add(Type.RRSIG)
     if name == origin:
-        found.add(Type.DNSKEY)
+        found |= of_keys
         if denial == "nsec3":
             found.add(Type.NSEC3PARAM)
     return frozenset(found)

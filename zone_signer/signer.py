@@ -18,26 +18,30 @@ import msgspec
 import psycopg
 
 from ddns.dns import names
-from ddns.zone.jobs import Done, Job, PlainJob, PlainSigned, SealedKey, SignedJob, SignJob
+from ddns.dns.codes import Algorithm
+from ddns.zone.jobs import Done, Job, PlainJob, PlainSigned, SignedJob, SignJob
 from ddns.zone.plain import MOVING, moves
+from zone_signer import keybook, store
 from zone_signer import plan as plans
-from zone_signer import store
 from zone_signer.chain import BrokenChain
 from zone_signer.change import Change, Questions
 from zone_signer.denial import TYPES, NameTooLong
-from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.first_keys import FirstKeys
+from zone_signer.keypolicy import KeyPolicy
+from zone_signer.keyring import Kept, KeyRing, ZoneKeys
 from zone_signer.lookup import Lookup
 from zone_signer.plan import BadZone, Plan
+from zone_signer.policies import HOME
 from zone_signer.policy import Policy
 from zone_signer.sign import ClockBack, carry_out, check_clock
-from zone_signer.store import Kept
-from zone_signer.vault import VaultError
+from zone_signer.vault import SEALED, VaultError
 
 log = logging.getLogger("zone_signer")
 
 REFUSALS = (BadZone, BrokenChain, ClockBack, NameTooLong, VaultError)  # their messages are sentences for people
 SLICE = 0.005  # seconds of work before others get their turn
 BIG = 300  # names; a job with more is worked out in a thread
+POLICIES = 30.0  # seconds after which a batch that is no small one reads the policies anew
 
 
 class Pool(Protocol):
@@ -58,6 +62,12 @@ class _Task:
         self.change: Change | None = None
         self.whole = isinstance(job, SignJob) and job.whole
         self.answer: Done | None = None
+
+    def is_slow(self, first: KeyPolicy) -> bool:
+        """Tell whether to sign it whole takes long: *first* is the policy of keys that are made for it."""
+        if self.keys is not None:
+            return self.keys.blocks
+        return first.vault != SEALED or Algorithm.RSASHA256 in (first.algorithm, getattr(self.job, "algorithm", 0))
 
     def fail(self, reason: str) -> None:
         self.answer = failed(self.job, reason)
@@ -92,14 +102,13 @@ class Signer:
         self,
         ring: KeyRing,
         pool: Pool,
-        policy: Policy,
         clock: Callable[[], float] = time.time,
         lookup: Lookup | None = None,
     ) -> None:
         self._lookup = lookup
         self._ring = ring
         self._pool = pool
-        self._policy = policy
+        self._read_at = -POLICIES
         self._clock = clock
 
     def at_once(self, jobs: Sequence[Job]) -> tuple[PlainSigned, ...] | None:
@@ -116,14 +125,17 @@ class Signer:
             if not isinstance(job, PlainJob):
                 return None
             plain.append(job)
-            known.append(remembered(job.zone, job.origin))
+            known.append(remembered(job.zone, job.origin, job.keyset))
         if None in known and not self._look_up(plain, known, now):
             return None
         done = []
-        for job, keys in zip(plain, known, strict=True):
-            if keys is None or now < keys.newest:
-                return None
-            done.append(self._plain(job, keys, now))
+        try:
+            for job, keys in zip(plain, known, strict=True):
+                if keys is None or now < keys.newest:
+                    return None
+                done.append(self._plain(job, keys, now))
+        except VaultError:
+            return None  # a token is away: `sign` says so, job by job
         return tuple(done)
 
     def _look_up(self, jobs: Sequence[PlainJob], known: list[ZoneKeys | None], now: int) -> bool:
@@ -136,15 +148,15 @@ class Signer:
             for at in unknown:
                 job = jobs[at]
                 found = kept.get(job.zone)
-                if found is not None:
-                    known[at] = self._ring.open(job.zone, job.origin, found.keys, found.newest)
+                if found is not None and found.keyset == job.keyset:
+                    known[at] = self._ring.open(job.zone, job.origin, found)
         except (OSError, psycopg.Error, VaultError):
             return False  # `sign` says what is wrong, and with which job
         return True
 
     def _plain(self, job: PlainJob, keys: ZoneKeys, now: int) -> PlainSigned:
         """Sign a job in which only data changed."""
-        origin, policy = job.origin, self._policy
+        origin, policy = job.origin, self._signatures(keys)
         for one in job.rrsets:
             if one.type in MOVING and moves(origin, one.name, one.type):
                 return PlainSigned(job.zone, error=f"type {one.type} is not signed without a look at the whole zone")
@@ -153,9 +165,13 @@ class Signer:
         keys.newest = max(keys.newest, inception)
         return PlainSigned(job.zone, sigs, policy.due(expiration))
 
+    def _signatures(self, keys: ZoneKeys) -> Policy:
+        return self._ring.policies.named(keys.policy).signatures
+
     def _signed(self, job: SignJob, keys: ZoneKeys, plan: Plan, now: int) -> SignedJob:
-        done = carry_out(plan, keys.signatories, self._policy, now)
-        keys.newest = max(keys.newest, now - self._policy.backdate)
+        policy = self._signatures(keys)
+        done = carry_out(plan, keys, policy, now)
+        keys.newest = max(keys.newest, now - policy.backdate)
         return SignedJob(job.zone, done.added, plan.drop, plan.old, resign_at=done.resign_at)
 
     async def sign(self, jobs: Sequence[Job]) -> tuple[Done, ...]:
@@ -166,7 +182,7 @@ class Signer:
             await self._find_keys(tasks, now)
             turn = time.monotonic()
             for task in tasks:
-                _attempt(task, self._begin, task, now)
+                await self._do(task, self._begin, now)
                 if time.monotonic() - turn > SLICE:
                     await asyncio.sleep(0)
                     turn = time.monotonic()
@@ -184,8 +200,16 @@ class Signer:
                     task.fail("the signer cannot reach its database")
         for task in tasks:
             if task.answer is None:
-                _attempt(task, self._finish, task, now)
+                await self._do(task, self._finish, now)
         return tuple(task.answer or failed(task.job, "the signer lost this job") for task in tasks)
+
+    @staticmethod
+    async def _do(task: _Task, work: Callable[[_Task, int], None], now: int) -> None:
+        """Do *work* for a task here, or in a thread where its keys let everybody wait."""
+        if task.keys is not None and task.keys.blocks:
+            await asyncio.to_thread(_attempt, task, work, task, now)
+        else:
+            _attempt(task, work, task, now)
 
     async def _find_keys(self, tasks: Sequence[_Task], now: int) -> None:
         unknown = []
@@ -193,23 +217,42 @@ class Signer:
             if isinstance(task.job, SignJob) and task.job.denial not in TYPES:
                 task.fail(f"{names.to_text(task.job.origin)} is not to be signed")
             elif not task.whole:
-                task.keys = self._ring.get(task.job.zone, task.job.origin)
+                task.keys = self._ring.get(task.job.zone, task.job.origin, task.job.keyset)
                 if task.keys is None:
                     unknown.append(task)
         if not unknown:
+            await self._read_policies()
             return
         zones = [task.job.zone for task in unknown]
         async with self._pool.connection() as conn:
+            await self._read_policies(conn)
             found = await store.keys_kept(conn, zones, now)
         for task in unknown:
             _attempt(task, self._open, task, found.get(task.job.zone))
+
+    async def _read_policies(self, conn: store.Conn | None = None) -> None:
+        """Read the policies now and then; without the database those that are known hold."""
+        tick = time.monotonic()
+        if tick < self._read_at + POLICIES:
+            return
+        self._read_at = tick
+        if conn is not None:
+            self._ring.policies.learn(await keybook.policies(conn))
+            return
+        try:
+            async with self._pool.connection() as lent:
+                self._ring.policies.learn(await keybook.policies(lent))
+        except (OSError, psycopg.Error) as error:
+            log.warning("signer.policies_stay reason=%s", " ".join(str(error).split()))
 
     def _open(self, task: _Task, kept: Kept | None) -> None:
         job = task.job
         if kept is None:
             task.fail(f"{names.to_text(job.origin)} has no signing key yet")
-            return
-        task.keys = self._ring.open(job.zone, job.origin, kept.keys, kept.newest)
+        elif kept.keyset != job.keyset:
+            task.fail(f"the keys of {names.to_text(job.origin)} are moving; it is signed by the signer's own loop")
+        else:
+            task.keys = self._ring.open(job.zone, job.origin, kept)
 
     def _begin(self, task: _Task, now: int) -> None:
         """Work out what the change is; one that needs nothing from the database is signed at once."""
@@ -220,7 +263,7 @@ class Signer:
         if isinstance(task.job, PlainJob):
             task.answer = self._plain(task.job, task.keys, now)
             return
-        task.change = Change(task.job)
+        task.change = Change(task.job, task.keys.records.types)
         asked = task.change.questions()
         if not asked:
             self._finish(task, now)
@@ -260,7 +303,7 @@ class Signer:
                 records = (await store.stored(conn, [job.zone])).get(job.zone, {})
                 published = (await store.published(conn, [job.zone]))[job.zone]
         records.update({node.name: node.after for node in job.nodes})
-        if len(records) > BIG:
+        if len(records) > BIG or task.is_slow(self._ring.policies.named(HOME)):
             await asyncio.to_thread(_attempt, task, self._whole, task, records, published, now)
         else:
             _attempt(task, self._whole, task, records, published, now)
@@ -268,20 +311,20 @@ class Signer:
     def _whole(self, task: _Task, records: plans.Records, published: plans.Published, now: int) -> None:
         job = task.job
         assert isinstance(job, SignJob)
-        made: tuple[SealedKey, ...] = ()
-        if job.whole:
-            key, sealed = self._ring.vault.make(job.origin, job.algorithm)
-            task.keys = ZoneKeys(job.origin, [key])
-            made = (sealed,)
+        first: FirstKeys | None = None
+        if job.whole:  # servers make homes and no other zones
+            rules = self._ring.policies.named(HOME)
+            first = FirstKeys.make(self._ring.vault, job.origin, job.algorithm, rules, now, is_home=True)
+            task.keys = first.keys
         assert task.keys is not None
-        keys = task.keys
-        plan = plans.whole(job.origin, job.denial, records, keys.dnskeys, keys.marks, published, self._policy, now)
+        keys, policy = task.keys, self._signatures(task.keys)
+        plan = plans.whole(job.origin, job.denial, records, keys.records, published, policy, now)
         if not job.whole:
             # The server keeps the zone's date of renewal: nothing made here may fall due before it.
             plan = msgspec.structs.replace(plan, spread=False)
-        done = carry_out(plan, keys.signatories, self._policy, now)
-        keys.newest = max(keys.newest, now - self._policy.backdate)
-        ds = keys.ds() if made else ()
+        done = carry_out(plan, keys, policy, now)
+        keys.newest = max(keys.newest, now - policy.backdate)
+        made, ds = (first.sealed, first.ds) if first is not None else ((), ())
         task.answer = SignedJob(job.zone, done.added, plan.drop, plan.old, made, ds, done.resign_at)
 
     def _finish(self, task: _Task, now: int) -> None:

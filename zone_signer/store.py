@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
-import msgspec
 from psycopg import AsyncConnection, AsyncRawCursor
 
 from ddns.dns import names
@@ -21,6 +21,10 @@ from ddns.zone.jobs import SealedKey
 from zone_signer import rrsig
 from zone_signer.change import Answers, Questions
 from zone_signer.denial import TYPES
+from zone_signer.keyring import Kept
+from zone_signer.phase import Role
+from zone_signer.policies import name_of
+from zone_signer.records_of_keys import KeyRecords
 
 Conn = AsyncConnection[Any]
 Item = TypeVar("Item")
@@ -37,73 +41,75 @@ def _key(name: Name) -> bytes:
     return names.order_key(name)
 
 
-async def keys(conn: Conn, zones: Sequence[int]) -> dict[int, list[SealedKey]]:
-    """Return the keys that sign each of *zones*, sealed."""
-    rows = await rows_of(
-        conn,
-        """SELECT zone, id::text, algorithm, flags, tag, public, sealed FROM signing_keys
-           WHERE zone = ANY(%(zones)s) AND state = 'active' ORDER BY zone, tag""",
-        {"zones": bigints(zones)},
-    )
-    found: dict[int, list[SealedKey]] = {}
-    for zone, *key in rows:
-        found.setdefault(zone, []).append(SealedKey(*key))
-    return found
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """The *keys* that sign a zone, sealed, and when it was signed last: the *newest* inception of its SOA's signatures.
-
-    Those are made with every edition.
-    """
-
-    keys: tuple[SealedKey, ...]
-    newest: int
-
-
-KEPT = """SELECT signing_keys.zone, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, sealed, sigs
-    FROM signing_keys JOIN zones ON zones.id = signing_keys.zone
+# What a zone's keys publish and sign follows from their phases. CDS and CDNSKEY stand as a step has published them, and
+# homes have none; the types stand in the statement, for the index to be used.
+KEPT = """SELECT zones.id, zones.keyset, zones.policy, zones.parent IS NOT NULL, key.id::text, key.algorithm, key.flags,
+        key.tag, key.public, key.sealed, key.role, key.vault, key.dnskey IN ('rumoured', 'omnipresent'),
+        key.zrrsig IN ('rumoured', 'omnipresent'), shown.sigs, cds.rdatas, cdnskey.rdatas
+    FROM zones JOIN signing_keys AS key ON key.zone = zones.id
+        AND (key.dnskey IN ('rumoured', 'omnipresent') OR key.zrrsig IN ('rumoured', 'omnipresent'))
     LEFT JOIN published_rrsets AS shown ON shown.zone = zones.id AND shown.owner = zones.origin AND shown.type = 6
-    WHERE signing_keys.zone = ANY($1) AND state = 'active' ORDER BY signing_keys.zone, tag"""
+    LEFT JOIN published_rrsets AS cds ON zones.parent IS NULL
+        AND cds.zone = zones.id AND cds.owner = zones.origin AND cds.type = 59
+    LEFT JOIN published_rrsets AS cdnskey ON zones.parent IS NULL
+        AND cdnskey.zone = zones.id AND cdnskey.owner = zones.origin AND cdnskey.type = 60
+    WHERE zones.id = ANY($1) ORDER BY zones.id, key.tag"""
 
 
 def kept(rows: Iterable[Sequence[Any]], now: int) -> dict[int, Kept]:
-    """Return rows of `KEPT` by zone."""
+    """Return rows of `KEPT` by zone.
+
+    The *newest* inception is that of the SOA's signatures: they are made with every edition.
+    """
     found: dict[int, Kept] = {}
-    for zone, ident, algorithm, flags, tag, public, sealed, sigs in rows:
-        key = SealedKey(ident, algorithm, flags, tag, public, sealed)
-        others = found.get(zone)
-        if others is None:
-            newest = max([rrsig.read(sig, now).inception for sig in sigs or ()], default=0)
-            found[zone] = Kept((key,), newest)
-        else:
-            found[zone] = Kept((*others.keys, key), others.newest)
+    for zone, group in groupby(rows, key=itemgetter(0)):
+        those = list(group)
+        _, keyset, policy, home, *_, sigs, cds, cdnskey = those[0]
+        keys = [(SealedKey(*row[4:12]), row[12], row[13]) for row in those]
+        records = KeyRecords(
+            tuple(sorted(key.public for key, shown, _ in keys if shown)),
+            tuple(cds or ()),
+            tuple(cdnskey or ()),
+            frozenset((key.algorithm, key.tag) for key, shown, _ in keys if shown and key.role != Role.ZSK),
+            frozenset((key.algorithm, key.tag) for key, _, signs in keys if signs),
+        )
+        sealed = tuple(key for key, _, _ in keys)
+        newest = max([rrsig.read(sig, now).inception for sig in sigs or ()], default=0)
+        found[zone] = Kept(sealed, records, name_of(policy, is_home=home), keyset, newest)
     return found
 
 
 async def keys_kept(conn: Conn, zones: Sequence[int], now: int) -> dict[int, Kept]:
-    """Return what is kept of each of *zones* that has keys."""
+    """Return what is kept of the keys of each of *zones* that is signed."""
     async with AsyncRawCursor(conn) as cursor:
         await cursor.execute(KEPT, [bigints(zones)], prepare=True, binary=True)
         return kept(await cursor.fetchall(), now)
+
+
+async def named_by_parents(conn: Conn, zones: Sequence[int]) -> dict[int, list[Rdata]]:
+    """Return the DNSKEYs whose DS the parent of each of *zones* ought to have; a zone without any is left out."""
+    rows = await rows_of(
+        conn,
+        """SELECT zone, public FROM signing_keys
+           WHERE zone = ANY(%(zones)s) AND ds IN ('rumoured', 'omnipresent') ORDER BY zone, tag""",
+        {"zones": bigints(zones)},
+    )
+    found: dict[int, list[Rdata]] = {}
+    for zone, dnskey in rows:
+        found.setdefault(zone, []).append(dnskey)
+    return found
 
 
 async def key_listing(conn: Conn) -> list[tuple[Name, SealedKey, str, bool]]:
     """Return every zone's signing keys with their state, and whether the zone is published; all zones in order."""
     rows = await rows_of(
         conn,
-        """SELECT zones.origin, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, sealed, state,
-                  edition > 0
+        """SELECT zones.origin, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, coalesce(sealed, ''),
+                  state, edition > 0
            FROM signing_keys JOIN zones ON zones.id = signing_keys.zone ORDER BY zones.origin, tag""",
         {},
     )
     return [(names.from_order_key(row[0]), SealedKey(*row[1:7]), row[7], row[8]) for row in rows]
-
-
-async def any_sealed(conn: Conn) -> bytes | None:
-    """Return the private half of any signing key, sealed; None where there is no key yet."""
-    rows = await rows_of(conn, "SELECT sealed FROM signing_keys LIMIT 1", {})
-    return rows[0][0] if rows else None
 
 
 def _rrsets(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[Name, tuple[RRset, ...]]]:
@@ -174,21 +180,30 @@ async def published_at(conn: Conn, zone: int, at: Iterable[Name]) -> list[Signed
     return [one for _, one in _signed(rows)]
 
 
+async def greatest_ttl(conn: Conn, zone: int) -> int:
+    """Return the greatest TTL that *zone* publishes, in seconds. It reads the whole zone."""
+    rows = await rows_of(
+        conn, "SELECT coalesce(max(ttl), 0) FROM published_rrsets WHERE zone = %(zone)s", {"zone": zone}
+    )
+    greatest: int = rows[0][0]
+    return greatest
+
+
 async def signature_page(
     conn: Conn, zone: int, owner: bytes, rdtype: int, page: int
-) -> list[tuple[Name, int, list[Rdata]]]:
-    """Return name, type and signatures of the *page* RRsets that *zone* publishes behind a place, without locking it.
+) -> list[tuple[Name, int, int, list[Rdata]]]:
+    """Return name, type, TTL and signatures of the *page* RRsets that *zone* publishes behind a place.
 
-    The place is that of the order key *owner* and *rdtype*.
+    The place is that of the order key *owner* and *rdtype*. Nothing is locked.
     """
     rows = await rows_of(
         conn,
-        """SELECT owner, type, sigs FROM published_rrsets
+        """SELECT owner, type, ttl, sigs FROM published_rrsets
            WHERE zone = %(zone)s AND (owner, type) > (%(owner)s, %(type)s::int)
            ORDER BY owner, type LIMIT %(page)s""",
         {"zone": zone, "owner": owner, "type": rdtype, "page": page},
     )
-    return [(names.from_order_key(key), kind, sigs) for key, kind, sigs in rows]
+    return [(names.from_order_key(key), kind, ttl, sigs) for key, kind, ttl, sigs in rows]
 
 
 async def published_places(conn: Conn, zone: int, places: Sequence[tuple[Name, int]]) -> list[SignedRRset]:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import psycopg
@@ -20,16 +21,18 @@ from ddns.dns.codes import Type
 from ddns.dns.records import RRset
 from ddns.store.ear import Ear
 from ddns.store.pool import connect
+from zone_signer import keybook, keyrows, leases, publishing, refresh, renewal, stepping, store
 from zone_signer import keys as public
-from zone_signer import leases, publishing, refresh, renewal, store
 from zone_signer import portion as portions
+from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
-from zone_signer.policy import Policy
+from zone_signer.policies import name_of
 from zone_signer.portion import Portion
 from zone_signer.publishing import MOST_EDITIONS, Publication
 from zone_signer.refresh import Walk
 from zone_signer.signer import REFUSALS
+from zone_signer.stepping import Later
 from zone_signer.store import Conn
 
 log = logging.getLogger("zone_signer")
@@ -42,6 +45,7 @@ CHILDREN_AT_ONCE = 5000  # DS RRsets in one edition of a registry
 TIMER = 30.0  # seconds between two looks without a notification
 HOUSEKEEPING = 3600.0  # seconds between two searches for delegations without DS and for old editions
 RETRY = 60.0  # seconds until a zone that could not be signed is tried again
+LATER = 1.0  # seconds until a step is tried again that something else came before
 RECONNECT = (0.1, 5.0)  # seconds: first and longest wait for a database that is away
 
 
@@ -51,6 +55,14 @@ class Sweep(msgspec.Struct, frozen=True):
     published: int = 0
     failed: tuple[tuple[str, str], ...] = ()
     delegated: int = 0
+
+
+class _Turn(NamedTuple):
+    """What one transaction did; *idle*: there was nothing to do."""
+
+    idle: bool = False
+    done: Sequence[Publication] = ()
+    refused: Sequence[tuple[Lease, str]] = ()
 
 
 class Worker:
@@ -63,14 +75,12 @@ class Worker:
         self,
         dsn: str,
         ring: KeyRing,
-        policy: Policy,
         clock: Callable[[], float] = time.time,
         editions: int = MOST_EDITIONS,
     ) -> None:
         self._editions = editions
         self._dsn = dsn
         self._ring = ring
-        self._policy = policy
         self._clock = clock
         self._resting: dict[int, float] = {}  # zones that failed, and until when they are left alone
         self._looked = -HOUSEKEEPING
@@ -106,56 +116,69 @@ class Worker:
         failed: dict[int, tuple[str, str]] = {}
         new: list[int] = []
         while True:
-            done, refused = await self._step(conn)
+            idle, done, refused = await self._step(conn)
             for zone, reason in refused:
                 failed[zone.id] = names.to_text(zone.origin), reason
                 self._resting[zone.id] = time.monotonic() + RETRY
                 log.error("zone.not_signed zone=%s reason=%s", names.to_text(zone.origin), reason)
+                await keyrows.write_problem(conn, zone.id, reason, int(self._clock()))
             published += sum(one.changed for one in done)
             new += [
                 one.zone.id for one in done if one.changed and one.zone.edition == 0 and one.zone.parent is not None
             ]
-            if len(new) >= CHILDREN_AT_ONCE or (new and not done and not refused):
+            if len(new) >= CHILDREN_AT_ONCE or (new and idle):
                 delegated += await self._secure(conn, new)
                 new.clear()
-            elif not done and not refused:
+            elif idle:
                 placed = await self._look_after(conn)
                 if placed is None:
                     return Sweep(published, tuple(failed.values()), delegated)
                 delegated += placed
 
-    async def _step(self, conn: Conn) -> tuple[list[Publication], list[tuple[Lease, str]]]:
+    async def _step(self, conn: Conn) -> _Turn:
         """Do one transaction's worth of zones; where the database refuses it, do them one by one."""
         now, tick = int(self._clock()), time.monotonic()
         self._resting = {zone: until for zone, until in self._resting.items() if until > tick}
         zones: list[Lease] = []
+        moving: list[Lease] = []  # those whose keys a step does something to, each in a transaction of its own
+        done: list[Publication] = []
+        refused: list[tuple[Lease, str]] = []
+        later = False
         try:
             async with conn.transaction():
                 resting = list(self._resting)
                 zones = await self._lease(conn, now, resting)
                 if not zones:
                     self._at_once = AT_ONCE
-                    return [], []
-                zones, size = await self._portion(conn, zones)
-                big = size >= BIG and len(zones) == 1
-                later = big and not zones[0].pending
-                done, refused = ([], []) if later else await self._sign(conn, zones, now, big=big)
+                    return _Turn(idle=True)
+                unsigned = [zone for zone in zones if zone.is_unsigned(now)]
+                if unsigned:
+                    zones, size = await self._portion(conn, unsigned)
+                    big = size >= BIG and len(zones) == 1
+                    later = big and not zones[0].pending
+                    if not later:
+                        done, refused, moving = await self._sign(conn, zones, now, big=big)
+                else:
+                    looked = set(await stepping.look(conn, zones, self._ring, now))
+                    moving = [zone for zone in zones if zone.id in looked]
             if later:
                 # A big zone's lock is given back, and taken for one slice at a time.
                 done = await self._renew(conn, zones[0], now)
                 if not done:
                     return await self._step(conn)
         except REFUSALS as error:
-            return [], [(zones[0], str(error))]
+            return _Turn(refused=[(zones[0], str(error))])
         except psycopg.errors.LockNotAvailable:
-            return [], []  # whoever holds it tells us when they are done, or the timer does
+            return _Turn(idle=True)  # whoever holds it tells us when they are done, or the timer does
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError) or not zones:
                 raise
             if len(zones) > 1:
                 self._at_once = 1
                 return await self._step(conn)
-            return [], [(zones[0], f"the database refuses: {error}")]
+            return _Turn(refused=[(zones[0], f"the database refuses: {error}")])
+        for zone in moving:
+            await self._move(conn, zone, now, done, refused)
         for one in done:
             if one.behind:
                 self._turned.add(one.zone.id)
@@ -164,7 +187,27 @@ class Worker:
                     "zone.signed zone=%s edition=%d serial=%d signed=%d gone=%d",
                     names.to_text(one.zone.origin), one.zone.edition + 1, one.to_serial, len(one.added), len(one.gone),
                 )  # fmt: skip
-        return done, refused
+        return _Turn(done=done, refused=refused)
+
+    async def _move(
+        self, conn: Conn, zone: Lease, now: int, done: list[Publication], refused: list[tuple[Lease, str]]
+    ) -> None:
+        """Do what is to be done to the keys of one zone, in a transaction of its own."""
+        try:
+            made = await stepping.step(conn, zone.id, self._ring, now)
+            done += made.published
+        except (*REFUSALS, Later) as error:
+            if isinstance(error, Later):
+                log.info("key.later zone=%s reason=%s", names.to_text(zone.origin), error)
+                self._resting[zone.id] = time.monotonic() + LATER
+            else:
+                refused.append((zone, str(error)))
+        except psycopg.errors.LockNotAvailable:
+            self._resting[zone.id] = time.monotonic() + LATER
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError):
+                raise
+            refused.append((zone, f"the database refuses: {error}"))
 
     async def _lease(self, conn: Conn, now: int, resting: Sequence[int]) -> list[Lease]:
         if self._turned:
@@ -176,18 +219,21 @@ class Worker:
 
     async def _sign(
         self, conn: Conn, zones: Sequence[Lease], now: int, *, big: bool
-    ) -> tuple[list[Publication], list[tuple[Lease, str]]]:
+    ) -> tuple[list[Publication], list[tuple[Lease, str]], list[Lease]]:
+        """Sign *zones*; returns what was done, what was refused, and those that need a key first."""
+        self._ring.policies.learn(await keybook.policies(conn))
         refused: list[tuple[Lease, str]] = []
+        keyless: list[Lease] = []
         done = await self._partial(conn, zones[0], now, refused) if big else []
         if not done and not refused:
-            done, refused = await self._whole(conn, zones, now)
+            done, refused, keyless = await self._whole(conn, zones, now)
         if done:
-            await publishing.publish(conn, done)
-        return done, refused
+            await publishing.publish(conn, done, now)
+        return done, refused, keyless
 
     async def _renew(self, conn: Conn, zone: Lease, now: int) -> list[Publication]:
         """Renew what is due in a big zone, as much as one turn may; nothing where all others come first now."""
-        turn = await refresh.refresh(conn, zone, self._ring, self._policy, now, self._walks.pop(zone.id, None))
+        turn = await refresh.refresh(conn, zone, self._ring, now, self._walks.pop(zone.id, None))
         if turn is None:
             return []
         if turn.walk is not None:
@@ -217,38 +263,43 @@ class Worker:
             if portion is None:
                 return []
             if zone.edition == 0:
-                done = await renewal.first(conn, zone, portion, self._ring, self._policy, now)
+                done = await renewal.first(conn, zone, portion, self._ring, self._policy_of(zone), now)
             elif zone.resign_at is not None:
-                done = await renewal.partial(conn, zone, portion, zone.resign_at, self._ring, self._policy, now)
+                done = await renewal.partial(conn, zone, portion, zone.resign_at, self._ring, now)
         except REFUSALS as error:
             refused.append((zone, str(error)))
             return []
         return [] if done is None else [done]
 
+    def _policy_of(self, zone: Lease) -> KeyPolicy:
+        return self._ring.policies.named(name_of(zone.policy, is_home=zone.parent is not None))
+
     async def _whole(
         self, conn: Conn, zones: Sequence[Lease], now: int
-    ) -> tuple[list[Publication], list[tuple[Lease, str]]]:
+    ) -> tuple[list[Publication], list[tuple[Lease, str]], list[Lease]]:
         ids = [zone.id for zone in zones]
         records = await store.stored(conn, ids)
         published = await store.published(conn, ids)
-        sealed = await store.keys(conn, ids)
+        kept = await store.keys_kept(conn, ids, now)
+        # Only a step makes keys for a zone that the world knows.
+        keyless = [zone for zone in zones if zone.edition and zone.id not in kept]
+
+        def sign(zone: Lease) -> Publication:
+            policy, found = self._policy_of(zone), kept.get(zone.id)
+            stored = records.get(zone.id, {})
+            if found is None:
+                return renewal.first_whole(zone, stored, self._ring, policy, now)
+            keys = renewal.keys_of(zone, found, self._ring)
+            return renewal.whole(zone, stored, published[zone.id], keys, policy.signatures, now)
 
         def work() -> tuple[list[Publication], list[tuple[Lease, str]]]:
             done: list[Publication] = []
             refused: list[tuple[Lease, str]] = []
             for zone in zones:
+                if zone in keyless:
+                    continue
                 try:
-                    done.append(
-                        renewal.whole(
-                            zone,
-                            records.get(zone.id, {}),
-                            published[zone.id],
-                            sealed.get(zone.id, []),
-                            self._ring,
-                            self._policy,
-                            now,
-                        )
-                    )
+                    done.append(sign(zone))
                 except REFUSALS as error:
                     refused.append((zone, str(error)))
                 except Exception as error:
@@ -257,7 +308,7 @@ class Worker:
             return done, refused
 
         # In a thread, so that servers are answered while a big zone is signed.
-        return await asyncio.to_thread(work)
+        return *await asyncio.to_thread(work), keyless
 
     async def _secure(self, conn: Conn, new: Sequence[int]) -> int:
         """Place the DS of zones that are *new*; returns how many."""
@@ -279,6 +330,7 @@ class Worker:
             self._at = 0
         try:
             found, last = await leases.orphans_behind(conn, self._at, CHILDREN_AT_ONCE)
+            await leases.wake_forgotten(conn, self._at, last, int(self._clock()))
             placed = await self._delegate(conn, found)
             self._at = last
             if last is None:
@@ -314,14 +366,12 @@ class Worker:
             parent = held.pop(registry, None)
             if parent is None:
                 return 0
-            sealed = await store.keys(conn, list(held))
+            named = await store.named_by_parents(conn, list(held))
             there = await store.stored_at(conn, parent.id, [child.origin for child in held.values()])
             added = [
-                RRset.of(
-                    child.origin, Type.DS, ns.ttl, [public.ds(child.origin, key.public) for key in sealed[child.id]]
-                )
+                RRset.of(child.origin, Type.DS, ns.ttl, [public.ds(child.origin, key) for key in named[child.id]])
                 for child in held.values()
-                if child.id in sealed and (ns := _delegation(there.get(child.origin, ()))) is not None
+                if child.id in named and (ns := _delegation(there.get(child.origin, ()))) is not None
             ]
             if not added:
                 return 0
@@ -335,13 +385,12 @@ class Worker:
                         Portion(parent.head, frozenset(one.name for one in added)),
                         parent.resign_at,
                         self._ring,
-                        self._policy,
                         now,
                     )
             if done is None:
                 await publishing.mark_pending(conn, parent.id, parent.head - 1)  # it comes in one of the next steps
             else:
-                await publishing.publish(conn, [done])
+                await publishing.publish(conn, [done], now)
         log.info("zone.delegated zone=%s children=%d", names.to_text(parent.origin), len(added))
         return len(added)
 

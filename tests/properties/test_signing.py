@@ -26,6 +26,7 @@ from zone_signer.denial import TYPES
 from zone_signer.keyring import ZoneKeys
 from zone_signer.plan import Plan
 from zone_signer.policy import Policy
+from zone_signer.records_of_keys import KeyRecords
 from zone_signer.sign import carry_out
 from zone_signer.vault import Vault
 
@@ -33,7 +34,7 @@ ORIGIN = from_text("z.example.")
 NOW = 1_800_000_000
 POLICY = Policy()
 _KEY, _ = Vault(bytes(32)).make(ORIGIN, 13)
-KEYS = ZoneKeys(ORIGIN, [_KEY])
+KEYS = ZoneKeys(ORIGIN, [_KEY], KeyRecords.of_one(_KEY.public, (13, _KEY.tag)))
 
 Records = dict[Name, tuple[RRset, ...]]
 Published = dict[tuple[Name, int], SignedRRset]
@@ -58,13 +59,13 @@ class Zone:
 
     def planned_whole(self, records: Records | None = None) -> Plan:
         return plans.whole(
-            ORIGIN, self.denial, records or self.records, KEYS.dnskeys, KEYS.marks, self.published, POLICY, NOW
+            ORIGIN, self.denial, records or self.records, KEYS.records, self.published, POLICY, NOW
         )
 
     def publish(self, plan: Plan) -> None:
         for place in plan.drop:
             del self.published[place]
-        for one in carry_out(plan, KEYS.signatories, POLICY, NOW).added:
+        for one in carry_out(plan, KEYS, POLICY, NOW).added:
             self.published[one.name, one.type] = one
 
     def job(self, after: Records) -> SignJob:
@@ -136,7 +137,7 @@ class Zone:
     def validate(self) -> None:
         """Check every signature with dnspython."""
         apex = dns.name.from_wire(ORIGIN, 0)[0]
-        dnskeys = {apex: dns.rdataset.from_rdata_list(3600, [_rdata(Type.DNSKEY, one) for one in KEYS.dnskeys])}
+        dnskeys = {apex: dns.rdataset.from_rdata_list(3600, [_rdata(Type.DNSKEY, one) for one in KEYS.records.dnskeys])}
         for (name, rdtype), one in self.published.items():
             if not one.sigs:
                 continue

@@ -13,7 +13,7 @@ import sys
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from rows import n
-from signing import NOW, Running, add, bare, ought, read, validate
+from signing import NOW, Running, add, bare, keys_of, ought, read, validate
 
 from ddns.auth import keys as sig0_keys
 from ddns.auth.sealing import Sealer
@@ -25,7 +25,6 @@ from ddns.operator.home_line import MOST_OCTETS
 from ddns.operator.zones import ds_rdata
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, invitations, published, rrsets, signing, zones
-from zone_signer import store
 
 REGISTRY = n("homes.test.")
 WHO = "operator:test"
@@ -119,8 +118,7 @@ async def secure(conn, origin):
 async def whole(admin, conn, running, zone):
     """Check that the registry's zone is what signing everything would publish, and every signature of it."""
     row = (await zones.get(admin, [zone]))[zone]
-    keys = tuple(key.public for key in (await store.keys(conn, [zone]))[zone])
-    assert await bare(conn, zone) == await ought(conn, row, keys)
+    assert await bare(conn, zone) == await ought(conn, row, await keys_of(conn, zone))
     validate(REGISTRY, await published.read_zone(conn, zone))
 
 

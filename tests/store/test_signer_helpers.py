@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from signing import MASTER, POLICY, Running, Update, add, read, validate
+from signing import MASTER, Running, Update, add, read, validate
 
 from ddns.dns.names import from_text
 from ddns.program import program
@@ -38,7 +38,7 @@ def bulk(dsn_for, tmp_path, key):
         running = Running(dsn_for, tmp_path)
         environment = {**os.environ, "DDNS_DSN": dsn_for("zone_signer")}
         there = Helpers(command or program("zone_signer.helper", str(key)), environment, most)
-        signer = Signer(running.ring, running.pool, POLICY, lambda: running.now)
+        signer = Signer(running.ring, running.pool, lambda: running.now)
         running.service = Service(running.path, signer, helpers=there)
         return running, SignerClient(running.path, 20.0, bulk=True)
 

@@ -6,7 +6,7 @@ import asyncio
 
 import psycopg
 import pytest
-from signing import MASTER, NOW, POLICY, Running, Update, add, read, validate
+from signing import MASTER, NOW, Running, Update, add, read, validate
 
 from ddns.dns.codes import Type
 from ddns.dns.names import from_text
@@ -58,7 +58,7 @@ async def homes(admin, conn, connected, running, count):
 
 
 def signer(lookup, ring=None, now=NOW):
-    return Signer(ring or KeyRing(Vault(MASTER)), None, POLICY, lambda: now, lookup)
+    return Signer(ring or KeyRing(Vault(MASTER)), None, lambda: now, lookup)
 
 
 async def test_the_keys_of_a_batch_are_one_statement_and_then_remembered(admin, conn, connected, running, lookup):

@@ -12,7 +12,7 @@ import struct
 
 import msgspec
 import pytest
-from signing import NOW, POLICY, Running, Update, add, bare, ought, read, validate
+from signing import NOW, Running, Update, add, bare, keys_of, ought, read, validate
 
 from ddns.dns.codes import Type
 from ddns.dns.names import from_text
@@ -41,8 +41,7 @@ def at(*lines):
 
 async def check(admin, conn, zone_id):
     zone = (await zones.get(admin, [zone_id]))[zone_id]
-    keys = tuple(key.public for key in (await store.keys(conn, [zone_id]))[zone_id])
-    assert await bare(conn, zone_id) == await ought(conn, zone, keys)
+    assert await bare(conn, zone_id) == await ought(conn, zone, await keys_of(conn, zone_id))
     validate(zone.origin, await published.read_zone(conn, zone_id))
 
 
@@ -79,7 +78,7 @@ async def test_addresses_cost_a_signature_for_each_rrset_and_one_for_the_soa_how
             async with conn.transaction():
                 job = (await Update.make(conn, zone, after)).job
 
-            signed = Signer(running.ring, running.pool, POLICY, lambda: NOW).at_once([plain(job)])
+            signed = Signer(running.ring, running.pool, lambda: NOW).at_once([plain(job)])
 
             assert signed is not None
             assert [len(sigs) for sigs in signed[0].sigs] == [1] * (2 * number + 1)
@@ -133,7 +132,7 @@ async def test_nothing_is_signed_in_few_words_that_moves_a_cut_or_is_the_signers
     async with running:
         await running.worker.sweep(await connected("zone_signer"))
 
-        (signed,) = Signer(running.ring, running.pool, POLICY, lambda: NOW, running.lookup).at_once(
+        (signed,) = Signer(running.ring, running.pool, lambda: NOW, running.lookup).at_once(
             [PlainJob(zone, ORIGIN, (other, *read("a.test.")[ORIGIN][:1]))]
         )
 
@@ -214,7 +213,7 @@ async def test_jobs_are_answered_in_order_and_one_that_fails_spares_the_others(a
             msgspec.structs.replace(job, denial="none"),
             msgspec.structs.replace(job, nodes=()),
             msgspec.structs.replace(job, origin=from_text("b.test.")),
-            msgspec.structs.replace(job, whole=True, algorithm=8),
+            msgspec.structs.replace(job, whole=True, algorithm=5),
         ]
 
         signed = await running.client.sign([*strange, job, *strange])
@@ -224,9 +223,9 @@ async def test_jobs_are_answered_in_order_and_one_that_fails_spares_the_others(a
         "a.test. is not to be signed",
         "the job for a.test. does not hold its apex",
         "key {} of b.test. was damaged or belongs elsewhere; put back the database's copy",
-        "algorithm 8 is not one that zones are signed with here; take 13 or 15",
+        "algorithm 5 is not one that zones are signed with here; take one of 8, 13, 14, 15",
     ]
-    tag = (await store.keys(signing, [good]))[good][0].tag
+    tag = (await store.keys_kept(signing, [good], NOW))[good].sealed[0].tag
     said = [one.error for one in signed]
     assert said == [*(one.format(tag) for one in reasons), "", *(one.format(tag) for one in reasons)]
     assert [one.zone for one in signed] == [one.zone for one in [*strange, job, *strange]]
@@ -308,7 +307,7 @@ async def test_the_socket_is_its_owners_alone(running):
 
 async def test_a_group_may_be_let_in(dsn_for, tmp_path, running):
     group = grp.getgrgid(os.getegid()).gr_name
-    service = Service(tmp_path / "shared.sock", Signer(running.ring, running.pool, POLICY), group)
+    service = Service(tmp_path / "shared.sock", Signer(running.ring, running.pool), group)
     await service.start()
     assert stat.S_IMODE((tmp_path / "shared.sock").stat().st_mode) == 0o660
     await service.close()
@@ -327,7 +326,7 @@ async def test_the_socket_of_a_signer_that_was_killed_is_taken_over(running):
 
 async def test_a_second_signer_at_the_same_socket_is_refused_in_one_sentence(running, dsn_for):
     async with running:
-        second = Service(running.path, Signer(running.ring, running.pool, POLICY))
+        second = Service(running.path, Signer(running.ring, running.pool))
         with pytest.raises(SocketProblem, match="another signer listens on"):
             await second.start()
         assert running.path.exists()
@@ -344,7 +343,7 @@ async def test_a_second_signer_at_the_same_socket_is_refused_in_one_sentence(run
 async def test_a_socket_that_cannot_be_is_one_sentence(running, tmp_path, path, group, reason):
     (tmp_path / "file").touch()
     with pytest.raises(SocketProblem, match=reason):
-        await Service(tmp_path / path, Signer(running.ring, running.pool, POLICY), group).start()
+        await Service(tmp_path / path, Signer(running.ring, running.pool), group).start()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from signing import NOW, POLICY, Update, add, bare, ought, read, validate, vault
+from signing import NOW, POLICY, Update, add, bare, keys_of, ought, read, validate, vault
 
 from ddns.dns import names
 from ddns.dns.codes import Type
@@ -46,17 +46,13 @@ def clock() -> Clock:
 @pytest.fixture
 def signer(dsn_for: Callable[[str], str], clock: Clock) -> Worker:
     """The loop, to be driven sweep by sweep."""
-    return Worker(dsn_for("zone_signer"), KeyRing(vault()), POLICY, clock)
-
-
-async def dnskeys_of(conn: Connection, zone: int) -> tuple[bytes, ...]:
-    return tuple(key.public for key in (await store.keys(conn, [zone]))[zone])
+    return Worker(dsn_for("zone_signer"), KeyRing(vault()), clock)
 
 
 async def check(admin: Connection, conn: Connection, zone_id: int, now: int = NOW) -> zones.Zone:
     """Check that the zone publishes exactly what it ought to, and that every signature validates."""
     zone = (await zones.get(admin, [zone_id]))[zone_id]
-    assert await bare(conn, zone_id) == await ought(conn, zone, await dnskeys_of(conn, zone_id))
+    assert await bare(conn, zone_id) == await ought(conn, zone, await keys_of(conn, zone_id))
     shown = await published.read_zone(conn, zone_id)
     assert validate(zone.origin, shown, now) > 0
     soa = next(one for one in shown if one.type == Type.SOA)
@@ -207,7 +203,7 @@ async def test_what_the_signer_makes_is_left_out_of_what_a_file_brought(admin, c
 
     zone = await check(admin, signing, zone_id)
     shown = {(one.name, one.type): one.rdatas for one in await published.read_zone(signing, zone_id)}
-    assert shown[zone.origin, Type.DNSKEY] == await dnskeys_of(signing, zone_id)
+    assert shown[zone.origin, Type.DNSKEY] == (await keys_of(signing, zone_id)).dnskeys
 
 
 async def test_signatures_are_renewed_before_they_end(admin, connected, signer, clock):
@@ -328,7 +324,7 @@ async def test_a_big_zone_that_changes_while_it_is_looked_through_is_left_to_tha
     async with conn.transaction():
         await (await Update.make(conn, zone_id, read_at("a.test.", "new 60 A 192.0.2.9"))).commit(None)
 
-    assert await refresh.refresh(signing, leased, KeyRing(vault()), POLICY, int(clock.now)) is None
+    assert await refresh.refresh(signing, leased, KeyRing(vault()), int(clock.now)) is None
 
     assert (await signer.sweep(signing)).published == 1
     await check(admin, signing, zone_id, int(clock.now))
@@ -433,7 +429,7 @@ async def consistent(admin: Connection, conn: Connection, zone_id: int) -> None:
         if one.type not in (Type.NSEC, Type.NSEC3, Type.NSEC3PARAM, Type.DNSKEY):
             content[one.name] = (*content.get(one.name, ()), RRset(one.name, one.type, one.ttl, one.rdatas))
     zone = (await zones.get(admin, [zone_id]))[zone_id]
-    wanted = plans.desired(zone.origin, zone.denial, content, await dnskeys_of(conn, zone_id), POLICY)
+    wanted = plans.desired(zone.origin, zone.denial, content, await keys_of(conn, zone_id), POLICY)
     assert {place: (rrset.ttl, rrset.rdatas, signed) for place, (rrset, signed) in wanted.items()} == {
         (one.name, one.type): (one.ttl, one.rdatas, bool(one.sigs)) for one in shown
     }
@@ -530,7 +526,7 @@ async def test_homes_get_their_ds_in_one_edition_of_the_registry(admin, connecte
     shown = {(one.name, one.type): one for one in await published.read_zone(signing, registry)}
     for number, child in enumerate(children):
         origin = from_text(f"h{number}.homes.test.")
-        (key,) = await dnskeys_of(signing, child)
+        (key,) = (await keys_of(signing, child)).dnskeys
         placed = shown[origin, Type.DS]
         assert (placed.ttl, placed.rdatas) == (300, (public.ds(origin, key),))
         assert placed.sigs
@@ -561,10 +557,10 @@ async def test_a_ds_that_was_missed_is_found_at_the_next_start(admin, connected,
     await signer.sweep(signing)
     for table in ("rrsets", "published_rrsets"):
         await admin.execute(f"DELETE FROM {table} WHERE zone = %s AND type = 43", (registry,))
-    await admin.execute("UPDATE signing SET pending = true")
+    await admin.execute("UPDATE signing SET pending = true WHERE zone = %s", (registry,))
     assert (await signer.sweep(signing)).delegated == 0
 
-    done = await Worker(dsn_for("zone_signer"), KeyRing(vault()), POLICY, clock).sweep(signing)
+    done = await Worker(dsn_for("zone_signer"), KeyRing(vault()), clock).sweep(signing)
 
     assert done.delegated == 1
     assert child
@@ -606,7 +602,7 @@ async def test_keys_sealed_elsewhere_stop_one_zone_with_one_sentence(admin, conn
     await admin.execute("UPDATE signing SET pending = true WHERE zone = %s", (zone_id,))
     await signing.execute("UPDATE signing_keys SET sealed = sealed || '\\x00'")
 
-    done = await Worker(dsn_for("zone_signer"), KeyRing(vault()), POLICY, clock).sweep(signing)
+    done = await Worker(dsn_for("zone_signer"), KeyRing(vault()), clock).sweep(signing)
 
     ((_, reason),) = done.failed
     assert "was damaged or belongs elsewhere" in reason

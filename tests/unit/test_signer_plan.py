@@ -14,10 +14,11 @@ from zone_signer import plan as plans
 from zone_signer import renewal
 from zone_signer.change import Change, Questions
 from zone_signer.denial import chain_owner
+from zone_signer.keyring import ZoneKeys
 from zone_signer.leases import Lease
 from zone_signer.plan import BadZone
 from zone_signer.policy import DAY, HOUR, Policy, negative_ttl
-from zone_signer.rrsig import Signatory
+from zone_signer.records_of_keys import KeyRecords
 from zone_signer.sign import ClockBack, carry_out, check_clock
 
 ORIGIN = from_text("a.test.")
@@ -147,7 +148,7 @@ def test_a_job_without_its_apex_or_soa_is_refused_in_one_sentence():
 
 
 def test_a_plan_reads_as_lines():
-    plan = plans.whole(ORIGIN, "nsec", ZONE, (b"\1\1\3\15key",), frozenset({(13, 1)}), {}, POLICY, NOW)
+    plan = plans.whole(ORIGIN, "nsec", ZONE, KeyRecords.of_one(b"\1\1\3\15key", (13, 1)), {}, POLICY, NOW)
 
     lines = list(plan.lines())
 
@@ -188,8 +189,9 @@ def test_small_zones_that_are_signed_together_fall_due_evenly_over_two_days():
     for number in range(400):
         origin = from_text(f"h{number}.test.")
         zone = read(f"h{number}.test.", "www 60 A 192.0.2.1", "x 60 A 192.0.2.1")
-        plan = plans.whole(origin, "nsec3", zone, (key.public,), frozenset({(15, key.tag)}), {}, POLICY, NOW)
-        done = carry_out(plan, (Signatory(origin, key),), POLICY, NOW)
+        keys = ZoneKeys(origin, [key], KeyRecords.of_one(key.public, (15, key.tag)))
+        plan = plans.whole(origin, "nsec3", zone, keys.records, {}, POLICY, NOW)
+        done = carry_out(plan, keys, POLICY, NOW)
         slots[(done.resign_at - POLICY.due(NOW + POLICY.validity - POLICY.jitter) - 1) // (POLICY.jitter // 8)] += 1
 
     assert min(slots) > 20
@@ -239,8 +241,8 @@ def test_the_next_serial_is_one_more_or_what_was_asked_for_where_that_is_newer(
 
 
 def test_a_signature_by_another_key_is_made_anew_and_others_stay():
-    marks = frozenset({(13, 7)})
-    first = plans.whole(ORIGIN, "nsec3", ZONE, (b"k",), marks, {}, Policy(), NOW)
+    keys = KeyRecords.of_one(b"k", (13, 7))
+    first = plans.whole(ORIGIN, "nsec3", ZONE, keys, {}, Policy(), NOW)
     by = {tag: b"\0\1\15\2" + bytes(4) + _times(NOW) + tag.to_bytes(2, "big") + ORIGIN for tag in (7, 8)}
     published = {
         (one.name, one.type): SignedRRset(
@@ -249,7 +251,7 @@ def test_a_signature_by_another_key_is_made_anew_and_others_stay():
         for one in first.sign
     } | {(one.name, one.type): SignedRRset(one.name, one.type, one.ttl, one.rdatas) for one in first.bare}
 
-    plan = plans.whole(ORIGIN, "nsec3", ZONE, (b"k",), marks, published, Policy(), NOW)
+    plan = plans.whole(ORIGIN, "nsec3", ZONE, keys, published, Policy(), NOW)
 
     assert places(plan.sign) == {(ORIGIN, Type.SOA)}
     assert places(plan.old) == {(ORIGIN, Type.SOA)}
