@@ -22,6 +22,7 @@ from ddns.settings import Settings
 from ddns.transfers.limits import TransferLimits
 from ddns.watch.limits import WatchLimits
 from ddns.worker import WorkerConfig
+from ddns.zone.dane import Rule
 from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
 
@@ -154,6 +155,7 @@ class Service:
                     key_default=lease.key_default,
                     key_maximum=lease.key_maximum,
                 ),
+                rule=Rule(chosen.dane.strict, frozenset(chosen.dane.usages)),
                 budget=BudgetLimits(
                     source_burst=sig0.source_burst,
                     source_rate=sig0.source_rate,

@@ -277,6 +277,22 @@ class Lease(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 600
 
 
+class Dane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What zones demand of their TLSA records, unless `ddns zone dane` says otherwise."""
+
+    strict: Annotated[
+        bool,
+        Meta(
+            description="Guard every update, not only those of gateways that ask for it: no record that caches need "
+            "goes before another is safe."
+        ),
+    ] = False
+    usages: Annotated[
+        tuple[Annotated[int, Meta(ge=0, le=3)], ...],
+        Meta(min_length=1, description="The certificate usages that are taken: 3 a key, 2 a CA of the home's own."),
+    ] = (3, 2)
+
+
 class Sig0(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many SIG(0) verifications that fail are paid for, so that they cannot use up the CPU."""
 
@@ -440,6 +456,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quic: Quic = Quic()
     update: Update = Update()
     lease: Lease = Lease()
+    dane: Dane = Dane()
     flood: Flood = Flood()
     sig0: Sig0 = Sig0()
     refusals: Refusals = Refusals()

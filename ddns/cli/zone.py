@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ddns.cli import Failure
+from ddns.cli import Failure, zone_dane
 from ddns.cli.shell import (
     count,
     database_options,
@@ -50,6 +50,9 @@ _ALGORITHM = click.option(
 @click.group()
 def command() -> None:
     """Add, import, show, export, check and remove zones."""
+
+
+command.add_command(zone_dane.command)
 
 
 def _state(zone: stored.Zone) -> str:

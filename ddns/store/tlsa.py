@@ -241,3 +241,27 @@ async def ripe(
         binary=True,
     )
     return [(zone, names.from_order_key(owner)) for zone, owner in await rows(cursor)]
+
+
+async def of_zone(conn: AsyncConnection[Any], zone: int) -> dict[Name, Pins]:
+    """Return all pins of a zone, by owner in canonical order."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT owner FROM tlsa_rolls WHERE zone = %(zone)s ORDER BY owner", {"zone": zone}, binary=True
+    )
+    owners = [names.from_order_key(owner) for (owner,) in await rows(cursor)]
+    found = await read(conn, [(zone, owner) for owner in owners])
+    return {owner: found[zone, owner] for owner in owners if (zone, owner) in found}
+
+
+async def put_rule(conn: AsyncConnection[Any], zone: int, rule: Rule | None) -> None:
+    """Have *zone* demand *rule*; None: what the service does."""
+    if rule is None:
+        await conn.execute("DELETE FROM tlsa_rules WHERE zone = %(zone)s", {"zone": zone})
+        return
+    await conn.execute(
+        """
+        INSERT INTO tlsa_rules (zone, strict, usages) VALUES (%(zone)s, %(strict)s, %(usages)s::smallint[])
+        ON CONFLICT (zone) DO UPDATE SET strict = excluded.strict, usages = excluded.usages
+        """,
+        {"zone": zone, "strict": rule.strict, "usages": sorted(rule.usages, reverse=True)},
+    )
