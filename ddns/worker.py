@@ -16,7 +16,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,12 @@ from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
 from ddns.store.feed import Feed
 from ddns.store.line import Line
-from ddns.store.pool import Pool
+from ddns.store.pool import Connection, Pool
 from ddns.transfers.limits import TransferLimits
 from ddns.transfers.notifier import Notifier
 from ddns.transfers.transfers import Transfers
 from ddns.turns import watch
+from ddns.watch import dane
 from ddns.watch.limits import WatchLimits
 from ddns.watch.watcher import Watcher
 from ddns.zone.limits import Limits
@@ -191,7 +192,7 @@ class Worker:
             limits=config.transfers,
             clock=time.time,
         )
-        self._watcher = None if config.watch is None else Watcher(config.dsn, config.watch, time.time)
+        self._watcher = config.watch and Watcher(config.dsn, config.watch, time.time, self._settle_tlsa)
         self._feed = Feed(
             config.dsn,
             "ddns_server",
@@ -226,6 +227,12 @@ class Worker:
         if self._keyring.compare(time.monotonic(), missed=missed):
             self._read_keys_ahead()
         await self._subscriber.resync()
+
+    async def _settle_tlsa(self, conn: Connection, now: int, looked: Collection[int]) -> None:
+        """Have TLSA records come to rest that the servers of the zones *looked* have shown."""
+        behind = self._subscriber.show(await dane.settle_all(conn, self._signer, now, looked))
+        if behind:
+            await self._subscriber.catch_up(behind)
 
     async def start(self) -> None:
         """Reach the database, learn the zones, listen."""

@@ -24,7 +24,7 @@ from ddns.store.packing import bigints, integers, octets, ragged, texts
 SECONDARY, PARENT, DSYNC = "secondary", "parent", "dsync"
 LIST = ""  # the server whose row says when the list was made
 WATCH_LOCK = 0x6E616D65706C6177  # ours: the advisory lock of the one process that watches
-MOST_WAITING = 5000  # motions that are looked at together
+MOST_WAITING = 5000  # motions, and zones with TLSA records, that are looked at together
 SCANNED = 10_000  # ids of zones that one step of a walk looks at
 KEPT = 7 * 86400  # seconds for which what a former server showed is kept
 
@@ -48,7 +48,7 @@ class Sighting(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Servers of *zone* (or, of kind `PARENT`, of its parent) that must show something by which *zones* go on.
+    """Servers of *zone* (or, of kind `PARENT`, of its parent) that must show something by which keys of *zones* go on.
 
     *since* is when the newest of that began, in seconds since 1970.
     """
@@ -90,21 +90,26 @@ async def take_watching(conn: AsyncConnection[Any]) -> bool:
 
 
 async def waiting(conn: AsyncConnection[Any]) -> list[Waiting]:
-    """Return what motions of keys wait for that not all servers have shown yet."""
+    """Return what waits for servers that have not all shown it yet: motions of keys, and TLSA records."""
     cursor = await conn.execute(
         """
-        SELECT place, zone, extract(epoch FROM since)::bigint FROM key_motions
-        WHERE seen_at IS NULL ORDER BY since LIMIT %(most)s
+        (SELECT place, zone, zone, extract(epoch FROM since)::bigint FROM key_motions
+         WHERE seen_at IS NULL ORDER BY since LIMIT %(most)s)
+        UNION ALL
+        (SELECT zone, zone, NULL, extract(epoch FROM max(since))::bigint FROM tlsa_rolls
+         WHERE seen_at IS NULL AND phase IN ('published', 'fading') GROUP BY zone ORDER BY max(since) LIMIT %(most)s)
         """,
         {"most": MOST_WAITING},
         prepare=True,
         binary=True,
     )
     found: dict[tuple[int, str], tuple[int, set[int]]] = {}
-    for place, zone, since in await cursor.fetchall():
+    for place, zone, told, since in await cursor.fetchall():
         key = (place, SECONDARY) if place else (zone, PARENT)
-        newest, zones = found.get(key, (0, set()))
-        found[key] = max(newest, since), zones | {zone}
+        newest, zones = found.setdefault(key, (0, set()))
+        if told is not None:
+            zones.add(told)
+        found[key] = max(newest, since), zones
     return [Waiting(*key, since, frozenset(zones)) for key, (since, zones) in found.items()]
 
 

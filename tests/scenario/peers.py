@@ -38,23 +38,24 @@ def as_read(name):
 class Peer:
     """One server with its zones, started in *folder*; *key* (name, hmac-sha256 secret) may update and transfer them.
 
-    It signs those in *signed* itself, which only BIND and Knot can.
+    It signs those in *signed* itself, which only BIND and Knot can. It listens at *address*, one of the loopback's.
     """
 
-    def __init__(self, name, folder, zones, key=None, signed=()):
+    def __init__(self, name, folder, zones, key=None, signed=(), address="127.0.0.1", port=None):
         self.name = name
         self.folder = Path(folder)
         self.folder.mkdir()
         self.key = key
         self.signed = frozenset(signed)
-        self.port = free_port()
+        self.address = address
+        self.port = port or free_port()
         self.process = None
         command = getattr(self, f"_{name}")(zones)
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
         try:
             self._wait(zones)
-            self.stream = socket.create_connection(("127.0.0.1", self.port), 5)
+            self.stream = socket.create_connection((self.address, self.port), 5)
         except BaseException:
             self.stop()
             raise
@@ -72,7 +73,7 @@ class Peer:
             query = dns.message.make_query(origin, "SOA")
             while True:
                 with contextlib.suppress(dns.exception.Timeout, OSError):
-                    reply = dns.query.udp(query, "127.0.0.1", timeout=0.5, port=self.port)
+                    reply = dns.query.udp(query, self.address, timeout=0.5, port=self.port)
                     if reply.answer:
                         break
                     time.sleep(0.1)
@@ -90,7 +91,7 @@ class Peer:
     def again(self):
         """Open the stream anew, as after a message at which the server hung up."""
         self.stream.close()
-        self.stream = socket.create_connection(("127.0.0.1", self.port), 5)
+        self.stream = socket.create_connection((self.address, self.port), 5)
 
     def _read(self, size):
         out = b""
@@ -114,7 +115,7 @@ class Peer:
     def _nsd(self, zones):
         lines = [
             "server:",
-            f" ip-address: 127.0.0.1@{self.port}",
+            f" ip-address: {self.address}@{self.port}",
             ' username: ""',
             ' chroot: ""',
             ' database: ""',
@@ -148,7 +149,7 @@ class Peer:
         (self.folder / "named.conf").write_text(f"""
             options {{
               directory "{self.folder}"; pid-file "{self.folder}/pid"; session-keyfile none;
-              listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+              listen-on port {self.port} {{ {self.address}; }}; listen-on-v6 {{ none; }};
               recursion no; forward only; forwarders {{ 127.0.0.1 port 9; }}; dnssec-validation no;
               minimal-responses yes; minimal-any no; zero-no-soa-ttl no; notify no; allow-transfer {{ none; }};
               empty-zones-enable no;
@@ -174,7 +175,7 @@ class Peer:
         lines = [
             "server:",
             f"  rundir: {self.folder}",
-            f"  listen: 127.0.0.1@{self.port}",
+            f"  listen: {self.address}@{self.port}",
             "  tcp-idle-timeout: 600",
             "  udp-workers: 1",
             "  tcp-workers: 1",

@@ -15,10 +15,12 @@ from tools import need
 class Secondary:
     """One server in *folder* that follows *zones* from *primary*, a port of the loopback, with a TSIG key.
 
+    It listens at *address*, one of the loopback's.
+
     The snippets of docs/howto/secondaries.md are the settings here.
     """
 
-    def __init__(self, name, folder, zones, primary, key, secret):
+    def __init__(self, name, folder, zones, primary, key, secret, address="127.0.0.1", port=None):
         self.name = name
         self.folder = folder
         self.folder.mkdir()
@@ -26,7 +28,8 @@ class Secondary:
         self.primary = primary
         self.key = key
         self.secret = secret
-        self.port = free_port()
+        self.address = address
+        self.port = port or free_port()
         self.process = None
 
     def start(self):
@@ -52,7 +55,7 @@ class Secondary:
         """Return the serial that is served here, None where the zone is not."""
         assert self.process.poll() is None, f"{self.name} ended: {self.log()[-3000:]}"
         with contextlib.suppress(dns.exception.Timeout, OSError):
-            answer = dns.query.udp(dns.message.make_query(zone, "SOA"), "127.0.0.1", timeout=0.5, port=self.port)
+            answer = dns.query.udp(dns.message.make_query(zone, "SOA"), self.address, timeout=0.5, port=self.port)
             if answer.answer:
                 return answer.answer[0][0].serial
         return None
@@ -68,7 +71,7 @@ class Secondary:
         lines = [
             "server:",
             f"  rundir: {self.folder}",
-            f"  listen: 127.0.0.1@{self.port}",
+            f"  listen: {self.address}@{self.port}",
             "  udp-workers: 1",
             "  tcp-workers: 1",
             "  background-workers: 2",
@@ -108,7 +111,7 @@ class Secondary:
     def _nsd(self):
         lines = [
             "server:",
-            f" ip-address: 127.0.0.1@{self.port}",
+            f" ip-address: {self.address}@{self.port}",
             ' username: ""',
             ' chroot: ""',
             ' database: ""',
@@ -152,7 +155,7 @@ class Secondary:
             key "{self.key}" {{ algorithm hmac-sha256; secret "{self.secret}"; }};
             options {{
               directory "{self.folder}"; pid-file "{self.folder}/pid"; session-keyfile none;
-              listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+              listen-on port {self.port} {{ {self.address}; }}; listen-on-v6 {{ none; }};
               recursion no; forward only; forwarders {{ 127.0.0.1 port 9; }}; dnssec-validation no;
               empty-zones-enable no; geoip-directory none; max-cache-size 16m;
             }};

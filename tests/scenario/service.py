@@ -25,6 +25,7 @@ from ddns.dns import names
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0
+NOBODY = '[watch]\nresolver = "127.0.0.1:9"\n'  # what the service watches is not to be looked up outside
 ASKS = 25  # questions for each worker: that all of them go past one of two happens once in 10**14 times
 
 
@@ -93,13 +94,12 @@ class Service:
         self.workers = int(options[options.index("--workers") + 1]) if "--workers" in options else default_workers()
         self.process = None
         self.pure = pure  # without the native twin
-        if settings:
-            self.configure(settings)
+        self.configure(settings)
 
     def configure(self, settings):
         """Have the next start read *settings*, the content of a `ddns.toml`."""
         file = self.folder / "ddns.toml"
-        file.write_text(settings)
+        file.write_text(settings if "[watch]" in settings else f"{settings}\n{NOBODY}")
         if "--config" not in self._options:
             self._options = (*self._options, "--config", str(file))
 

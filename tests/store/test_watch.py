@@ -501,6 +501,31 @@ async def test_zones_at_rest_are_looked_at_in_turn(world, monkeypatch):
     assert [row[0] for row in await cursor.fetchall()] == found
 
 
+async def test_tlsa_records_that_come_are_looked_for_and_settled_with_what_was_seen(world):
+    """By whoever keeps their books; the signer has nothing to do with it."""
+    zone = await world.zone()
+    await world.policy(zone, watch="targets")
+    await world.target(zone, NS1)
+    await world.owner.execute(
+        """INSERT INTO tlsa_rolls (zone, owner, rdata, phase, since, serial, ttl)
+           VALUES (%s, 'owner', 'rdata', 'published', to_timestamp(%s), 42, 60)""",
+        [zone, world.now],
+    )
+    settled = []
+
+    async def settle(conn: Any, now: int, looked: Any) -> None:
+        settled.append((conn, now, set(looked)))
+
+    world.watcher = Watcher(world.dsn, world.limits, lambda: world.now, settle)
+    async with world.server(NS1, serves(ORIGIN, 42)):
+        await world.look()
+        await world.look()
+
+    assert (await world.said(zone))[NS1].serial == 42
+    assert settled == [(world.conn, int(world.now), {zone}), (world.conn, int(world.now), set())]
+    assert not await world.stepped(zone)
+
+
 # -- bounds
 
 
