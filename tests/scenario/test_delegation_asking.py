@@ -18,13 +18,14 @@ from ports import free_port
 
 from ddns.delegate.asking import Limits, Unresolved, ask_all
 from ddns.delegate.proving import verify
+from ddns.delegate.scanning import Scanner, Way
 from ddns.dns import ds as signer
 from ddns.dns.codes import Type
 from ddns.dns.names import from_text
 from ddns.dns.records import RRset
 from ddns.zone.acceptance import acceptable
 from ddns.zone.cds import from_cds
-from ddns.zone.child import Child
+from ddns.zone.child import Child, Fault
 
 REGISTRY, HOME, TEXT = from_text("homes.test."), from_text("smith.homes.test."), "smith.homes.test."
 NS1, NS2 = from_text("ns1.smith.homes.test."), from_text("ns2.example.")
@@ -294,3 +295,64 @@ async def test_a_check_ends_when_its_time_is_over_whoever_is_slow(knot):
 
     assert [one.problem for one in heard] == ["", "did not answer in time"]
     assert time.monotonic() - begun < 30
+
+
+def scanner(port, resolve=everywhere, **more):
+    return Scanner(resolve, lambda: int(time.time()), **({"private": True, "port": port, "limits": QUICK} | more))
+
+
+@pytest.mark.parametrize("digest", [signer.SHA256, signer.SHA384])
+async def test_the_cds_that_knot_publishes_are_a_wish_where_the_parent_has_something_else(knot, digest):
+    """Knot names its key by SHA-256; a parent that has SHA-384 of it has a proof, and is asked for the other."""
+    child, resolve = delegation()
+    key = next(one for one in (await ask(knot.port, child, resolve))[0].dnskey.rdatas if one[1] & 1)
+    present = delegation(signer.of(HOME, key, digest))[0]
+
+    found = await scanner(knot.port, resolve).scan(HOME, REGISTRY, present)
+
+    assert len(found.said) == 2
+    if digest == signer.SHA256:
+        assert (found.way, found.wish) == (None, None)
+        return
+    assert found.way is Way.CDS
+    assert found.wish.child.ds == (signer.of(HOME, key),)
+    assert found.wish.stamp <= int(time.time())
+
+
+async def test_a_scan_with_a_server_that_is_away_changes_nothing(knot):
+    child, resolve = delegation(second="127.0.0.9")
+    key = next(one for one in (await ask(knot.port, child, resolve))[0].dnskey.rdatas if one[1] & 1)
+    present = delegation(signer.of(HOME, key, signer.SHA384))[0]
+
+    found = await scanner(knot.port, resolve).scan(HOME, REGISTRY, present)
+
+    assert found.wish == Fault("lame", "ns2.example. 127.0.0.9 refuses connections over TCP.")
+
+
+async def test_the_csync_of_a_zone_is_followed_to_servers_that_are_asked_first(tmp_path):
+    """Knot signs a zone that is to move from two servers to one."""
+    text = FILE.replace("@ IN NS ns2.example.\n", "@ IN CSYNC 1 3 A NS AAAA\n")
+    with Peer("knot", tmp_path / "server", {TEXT: zone_file(tmp_path, text)}, signed=[TEXT]) as server:
+        end = time.monotonic() + 30
+        child, resolve = delegation()
+        while not (said := (await ask(server.port, child, resolve))[0]).cds or not said.csync:
+            assert time.monotonic() < end, server.log()
+            await asyncio.sleep(0.1)
+        present = delegation(*(signer.of(HOME, key) for key in said.dnskey.rdatas if key[1] & 1))[0]
+        found = await scanner(server.port, resolve).scan(HOME, REGISTRY, present)
+        repeated = await scanner(server.port, resolve).scan(HOME, REGISTRY, present, serial=0x40000000)
+
+    assert found.way is Way.CSYNC
+    assert (found.wish.child.servers, found.wish.stamp) == ((NS1,), 1)
+    assert [one.server for one in found.checked] == [NS1]
+    assert repeated.wish.rule == "older"
+
+
+async def test_a_delegation_whose_form_is_wrong_is_refused_without_asking_anybody(knot):
+    child, resolve = delegation(b"\0\1\x0d\1" + bytes(20))
+
+    refused = await scanner(knot.port, resolve).check(HOME, REGISTRY, child)
+    checked = await scanner(knot.port, resolve).check(HOME, REGISTRY, delegation()[0], insecure=True)
+
+    assert (refused.said, refused.fault.rule) == ((), "digest")
+    assert (len(checked.said), checked.fault) == (2, None)
