@@ -19,11 +19,12 @@ from typing import Any, Protocol
 import msgspec
 import psycopg
 
+from zone_signer.alarms import SILENT
 from zone_signer.store import Conn, rows_of
 from zone_signer.vaults import Vaults
 
 EVERY = 60.0  # seconds between two signs of life
-LIVING = 300  # seconds after which a signer counts as dead (`alarms.SILENT`)
+PATIENCE = 5.0  # seconds that a sign of life may take
 
 log = logging.getLogger("zone_signer")
 
@@ -75,7 +76,7 @@ async def signers(conn: Conn) -> list[Signer]:
         """SELECT name, extract(epoch FROM seen_at)::bigint, masters,
                   database_at > now() - make_interval(secs => %(living)s)
            FROM signers ORDER BY name""",
-        {"living": LIVING},
+        {"living": SILENT},
     )
     return [Signer(name, seen, tuple(masters), living) for name, seen, masters, living in rows]
 
@@ -93,5 +94,5 @@ async def beat(pool: Pool, name: str, vaults: Vaults, clock: Callable[[], float]
 
 async def _try(pool: Pool, work: Callable[[Conn], Any]) -> None:
     with contextlib.suppress(OSError, psycopg.Error):  # the next one makes up for it, and silence is seen by others
-        async with pool.connection() as conn:
+        async with asyncio.timeout(PATIENCE), pool.connection() as conn:
             await work(conn)

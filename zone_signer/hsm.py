@@ -195,6 +195,8 @@ class Hsm:
             raise VaultError(
                 f"{described(origin, sealed)} was damaged or belongs elsewhere; put back the database's copy"
             )
+        if sealed.algorithm not in keys.ALGORITHMS:
+            raise VaultError(f"{described(origin, sealed)} is of algorithm {sealed.algorithm}, which is not used here")
         check_public(origin, sealed)
 
     def _signing_key(self, origin: Name, sealed: SealedKey) -> SigningKey:

@@ -17,7 +17,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Collection
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
     SECP384R1,
+    EllipticCurve,
     EllipticCurvePrivateKey,
     EllipticCurvePrivateNumbers,
     EllipticCurvePublicNumbers,
@@ -52,18 +53,20 @@ from ddns.zone.jobs import SealedKey
 from zone_signer import keys
 from zone_signer.phase import Role
 
-Private = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
-
 SEALED = "sealed"  # the name of this kind of vault, in policies and beside keys
 MASTER = 32  # octets of a master key
 _FIRST = b"\x01"
 _SECOND = b"\x02"
-_FIRST_KINDS = frozenset({Algorithm.ECDSAP256SHA256, Algorithm.ED25519})
+_RSA, _ED25519 = int(Algorithm.RSASHA256), int(Algorithm.ED25519)  # an enum's members are slow to look up
+_FIRST_KINDS = frozenset({int(Algorithm.ECDSAP256SHA256), _ED25519})
 _ID = 8
 _NONCE = 12
 _HEAD = 1 + _ID + _NONCE
 _FLAGS = {role.value: keys.flags(role) for role in Role}
-_CURVES = {Algorithm.ECDSAP256SHA256: (SECP256R1(), 32), Algorithm.ECDSAP384SHA384: (SECP384R1(), 48)}
+_CURVES: dict[int, tuple[EllipticCurve, int, Callable[[bytes], Any], ECDSA]] = {  # by algorithm; octets of a number
+    13: (SECP256R1(), 32, hashlib.sha256, ECDSA(Prehashed(hashes.SHA256()))),
+    14: (SECP384R1(), 48, hashlib.sha384, ECDSA(Prehashed(hashes.SHA384()))),
+}
 
 
 class VaultError(Exception):
@@ -96,22 +99,10 @@ class SigningKey:
         raise TypeError("a private key does not leave its process")
 
 
-def signing(private: Private) -> Callable[[bytes], bytes]:
-    """Return what signs with *private*."""
-    if isinstance(private, Ed25519PrivateKey):
-        return private.sign
-    if isinstance(private, EllipticCurvePrivateKey):
-        return _ecdsa(private)
-    return _rsa(private)
-
-
-def _ecdsa(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
-    raw, size = private.sign, private.key_size // 8
-    digest, prehashed = (
-        (hashlib.sha256, ECDSA(Prehashed(hashes.SHA256())))
-        if size == 32
-        else (hashlib.sha384, ECDSA(Prehashed(hashes.SHA384())))
-    )
+def ecdsa(private: EllipticCurvePrivateKey, algorithm: int) -> Callable[[bytes], bytes]:
+    """Return what signs with a private key of P-256 or P-384 as RFC 6605 §4 lays it out."""
+    raw = private.sign
+    _, size, digest, prehashed = _CURVES[algorithm]
 
     def sign(octets: bytes) -> bytes:
         # Whoever gives the digest saves OpenSSL the search for its implementation with every signature.
@@ -124,7 +115,8 @@ def _ecdsa(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
     return sign
 
 
-def _rsa(private: RSAPrivateKey) -> Callable[[bytes], bytes]:
+def rsa_sha256(private: RSAPrivateKey) -> Callable[[bytes], bytes]:
+    """Return what signs with an RSA key as RFC 5702 §3.1 lays it out."""
     raw, padding, digest = private.sign, PKCS1v15(), hashes.SHA256()
     return lambda octets: raw(octets, padding, digest)
 
@@ -157,8 +149,8 @@ class Vault:
             raise VaultError(f"algorithm {algorithm} is not one that zones are signed with here; take one of {numbers}")
         flags = keys.flags(role)
         while True:
-            private, secret, public = _generate(algorithm)
-            key = SigningKey(signing(private), keys.dnskey(flags, algorithm, public))
+            sign, secret, public = _generate(algorithm)
+            key = SigningKey(sign, keys.dnskey(flags, algorithm, public))
             if key.tag not in taken:
                 break
         bare = SealedKey(str(uuid.uuid4()), algorithm, flags, key.tag, key.public, role=role.value, vault=SEALED)
@@ -211,13 +203,13 @@ class Vault:
         """Return the key that was *sealed*. Raises `VaultError` where its row has another public half."""
         public = sealed.public[keys.HEAD :]
         try:
-            private = _private(sealed.algorithm, secret, public)
+            sign = _signing(sealed.algorithm, secret, public)
         except ValueError:
             raise VaultError(
                 f"{described(origin, sealed)} does not fit its public half; put back the database's copy"
             ) from None
         check_public(origin, sealed)
-        return SigningKey(signing(private), sealed.public)
+        return SigningKey(sign, sealed.public)
 
     def __repr__(self) -> str:
         return f"Vault(master={self.master.hex()})"
@@ -257,18 +249,19 @@ def _bound(version: bytes, origin: Name, key: SealedKey) -> bytes:
     return bound if version == _FIRST else bound + b"|2|" + key.role.encode()
 
 
-def _generate(algorithm: int) -> tuple[Private, bytes, bytes]:
-    """Return a new private key, what of it is sealed, and its public half."""
-    if algorithm == Algorithm.ED25519:
+def _generate(algorithm: int) -> tuple[Callable[[bytes], bytes], bytes, bytes]:
+    """Return what signs with a new private key, what of it is sealed, and its public half."""
+    if algorithm == _ED25519:
         edwards = Ed25519PrivateKey.generate()
-        return edwards, edwards.private_bytes_raw(), edwards.public_key().public_bytes_raw()
-    if algorithm == Algorithm.RSASHA256:
+        return edwards.sign, edwards.private_bytes_raw(), edwards.public_key().public_bytes_raw()
+    if algorithm == _RSA:
         made = rsa.generate_private_key(keys.RSA_EXPONENT, keys.RSA_BITS)
-        return made, made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), _rsa_public(made)
-    curve, size = _CURVES[Algorithm(algorithm)]
+        secret = made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return rsa_sha256(made), secret, _rsa_public(made)
+    curve, size, _, _ = _CURVES[algorithm]
     private = ec.generate_private_key(curve)
     public = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
-    return private, private.private_numbers().private_value.to_bytes(size, "big"), public
+    return ecdsa(private, algorithm), private.private_numbers().private_value.to_bytes(size, "big"), public
 
 
 def _rsa_public(private: RSAPrivateKey) -> bytes:
@@ -277,24 +270,24 @@ def _rsa_public(private: RSAPrivateKey) -> bytes:
     return keys.rsa_public(e.to_bytes((e.bit_length() + 7) // 8, "big"), n.to_bytes((n.bit_length() + 7) // 8, "big"))
 
 
-def _private(algorithm: int, secret: bytes, public: bytes) -> Private:
-    """Return the private key in *secret*. Raises `ValueError` where *public* is not its public half."""
-    if algorithm == Algorithm.ED25519:
+def _signing(algorithm: int, secret: bytes, public: bytes) -> Callable[[bytes], bytes]:
+    """Return what signs with the private key in *secret*. Raises `ValueError` where *public* is not its other half."""
+    if algorithm == _ED25519:
         edwards = Ed25519PrivateKey.from_private_bytes(secret)
         if edwards.public_key().public_bytes_raw() != public:
             raise ValueError("another public half")
-        return edwards
-    if algorithm == Algorithm.RSASHA256:
+        return edwards.sign
+    if algorithm == _RSA:
         # The seal shows that these are the octets that were written: another proof that both factors are prime
         # would take many milliseconds with every key that is opened.
         made = load_der_private_key(secret, None, unsafe_skip_rsa_key_validation=True)
         if not isinstance(made, RSAPrivateKey) or _rsa_public(made) != public:
             raise ValueError("another public half")
-        return made
+        return rsa_sha256(made)
     # OpenSSL multiplies the scalar out and compares: half of what it takes to make the public half and read it.
-    curve, size = _CURVES[Algorithm(algorithm)]
+    curve, size, _, _ = _CURVES[algorithm]
     if len(public) != 2 * size:
         raise ValueError("no point of that curve")
     x, y = int.from_bytes(public[:size], "big"), int.from_bytes(public[size:], "big")
     point = EllipticCurvePublicNumbers(x, y, curve)
-    return EllipticCurvePrivateNumbers(int.from_bytes(secret, "big"), point).private_key()
+    return ecdsa(EllipticCurvePrivateNumbers(int.from_bytes(secret, "big"), point).private_key(), algorithm)

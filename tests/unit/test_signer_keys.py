@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ddns.dns.names import from_text
 from zone_signer import keys, rrsig
 from zone_signer.rrsig import Signatory
-from zone_signer.vault import SigningKey, signing
+from zone_signer.vault import SigningKey
 
 P256 = "GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA=="
 ED25519 = "l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4="
@@ -46,7 +46,7 @@ def test_a_tag_over_an_odd_number_of_octets_is_that_of_dnspython():
 def test_the_ed25519_signature_is_that_of_rfc_8080_section_6_1():
     private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(ED25519_PRIVATE))
     assert base64.b64encode(private.public_key().public_bytes_raw()).decode() == ED25519
-    key = SigningKey(signing(private), keys.dnskey(257, 15, base64.b64decode(ED25519)))
+    key = SigningKey(private.sign, keys.dnskey(257, 15, base64.b64decode(ED25519)))
     origin = from_text("example.com.")
     exchange = struct.pack("!H", 10) + from_text("mail.example.com.")
 

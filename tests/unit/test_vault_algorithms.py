@@ -19,7 +19,7 @@ from ddns.dns.names import from_text
 from zone_signer import keys
 from zone_signer.phase import Role
 from zone_signer.rrsig import Signatory
-from zone_signer.vault import SigningKey, Vault, VaultAway, VaultError, is_sealed, signing
+from zone_signer.vault import SigningKey, Vault, VaultAway, VaultError, ecdsa, is_sealed, rsa_sha256
 from zone_signer.vaults import Vaults
 
 ORIGIN = from_text("example.net.")
@@ -75,7 +75,7 @@ def test_an_rsa_key_and_its_signature_are_those_of_rfc_5702_section_6_1():
         n["p"], n["q"], n["d"], n["dmp1"], n["dmq1"], n["iqmp"], RSAPublicNumbers(n["e"], n["n"])
     )
     public = keys.rsa_public(base64.b64decode(RSA["e"]), base64.b64decode(RSA["n"]))
-    key = SigningKey(signing(numbers.private_key()), keys.dnskey(256, 8, public))
+    key = SigningKey(rsa_sha256(numbers.private_key()), keys.dnskey(256, 8, public))
 
     rdata = Signatory(ORIGIN, key).sign(WWW, 1, 3600, (bytes([192, 0, 2, 91]),), 946684800, 1893456000)
 
@@ -87,7 +87,7 @@ def test_an_rsa_key_and_its_signature_are_those_of_rfc_5702_section_6_1():
 def test_a_p384_key_is_that_of_rfc_6605_section_6_2_and_signs_so_that_others_validate():
     scalar = int.from_bytes(base64.b64decode(P384_PRIVATE), "big")
     public = keys.dnskey(257, 14, base64.b64decode(P384_PUBLIC))
-    key = SigningKey(signing(derive_private_key(scalar, SECP384R1())), public)
+    key = SigningKey(ecdsa(derive_private_key(scalar, SECP384R1()), 14), public)
 
     rdata = Signatory(ORIGIN, key).sign(WWW, 1, 3600, (bytes([192, 0, 2, 1]),), 1281607225, 1284026425)
 
