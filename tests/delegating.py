@@ -75,8 +75,9 @@ class World:
     """One home, the registry's servers, the hosted copy's, and the home's own.
 
     *ttls* are in seconds: of the DS, the delegation, the hosted copy's keys, NS and data, their keys, NS and data.
-    *outages* are when theirs are away, as (begin, length) after the start; from one longer than *forgetful* they come
-    back with another zone key. *obeys* is how long they take to do what they are told, None: for ever.
+    *outages* are when theirs are away, as (begin, length) after the start, *half* when the second of them is; from an
+    outage longer than *forgetful* they come back with another zone key. *obeys* is how long they take to do what they
+    are told, None: for ever.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class World:
         ttls: Sequence[int] = (HOUR,) * 8,
         lags: Sequence[Lag] = (lambda _: 0,),
         outages: Sequence[tuple[int, int]] = (),
+        half: Sequence[tuple[int, int]] = (),
         forgetful: int = 20 * DAY,
         obeys: int | None = HOUR,
         continuity: Continuity = Continuity.NONE,
@@ -106,7 +108,7 @@ class World:
         self.states: list[tuple[int, State]] = []
         self.told: list[str] = []
         self.caches = Resolvers()
-        self._outages, self._forgetful, self._obeys = sorted(outages), forgetful, obeys
+        self._outages, self._half, self._forgetful, self._obeys = sorted(outages), list(half), forgetful, obeys
         self._copies, self._lasting, self._forgets_ours = copies, lasting, forgets_ours
         self._ours_signed, self._theirs_signed = secure
         self._names = {key("o", Role.CSK): ("o", 13)}
@@ -134,6 +136,7 @@ class World:
         self._copy_at = START
         for begin, length in self._outages:
             self._events += [(START + begin, lambda: None), (START + begin + length, lambda n=length: self._wake(n))]
+        self._events += [(START + at, lambda: None) for begin, length in half for at in (begin, begin + length)]
         self._shown = published(self.hand, self.ours)
         for server in self._registry:
             server.take((1, self._shown), START - 1_000_000)
@@ -214,6 +217,13 @@ class World:
     def alive(self) -> bool:
         return not any(START + begin <= self.now < START + begin + length for begin, length in self._outages)
 
+    def _answering(self) -> list[Server]:
+        """Return those of their servers that answer."""
+        if not self.alive():
+            return []
+        half = any(START + begin <= self.now < START + begin + length for begin, length in self._half)
+        return self._theirs[:1] if half else self._theirs
+
     def _wake(self, length: int) -> None:
         if length >= self._forgetful:
             self._zone["key"] = self._z2
@@ -275,18 +285,19 @@ class World:
     # What is seen
 
     def _look(self) -> Theirs:
-        if not self.alive():
-            return Theirs(
-                self.now, Fault("lame", "They do not answer."), frozenset(), frozenset(), 0, None, silent=True
-            )
-        shown = [server.shows(self.now) for server in self._theirs]
-        fault = None
-        if len({edition[1] for edition in shown}) > 1 or any(edition[4] != THEIRS for edition in shown):
-            fault = Fault("differs", "They differ.")
-        keys = shown[0][1] if len({edition[1] for edition in shown}) == 1 else frozenset()
-        servers = frozenset(name for edition in shown for name in edition[4])
-        ttl = max(self.their_keys_ttl, self.their_ns_ttl, self.their_max_ttl)
-        return Theirs(self.now, fault, keys, servers, ttl, max(edition[0] for edition in shown), silent=False)
+        heard = [server.shows(self.now) for server in self._answering()]
+        lame = None if len(heard) == len(self._theirs) else Fault("lame", "One does not answer.")
+        if not heard:
+            return Theirs(self.now, lame, frozenset(), frozenset(), 0, None, whole=False, silent=True)
+        shown = {edition[1] for edition in heard}
+        servers = frozenset(name for edition in heard for name in edition[4])
+        differs = len(shown) > 1 or servers != set(THEIRS)
+        return Theirs(
+            self.now, lame or (Fault("differs", "They differ.") if differs else None),
+            shown.pop() if len(shown) == 1 else frozenset(), servers,
+            max(self.their_keys_ttl, self.their_ns_ttl, self.their_max_ttl), max(edition[0] for edition in heard),
+            whole=lame is None, silent=False,
+        )  # fmt: skip
 
     def _sights(self) -> Sights:
         hand = self.hand
@@ -316,8 +327,8 @@ class World:
                     self.problems.append(f"{self.now - START}: a copy is served after its signatures ended")
         # Until when somebody is led to their servers:
         leads = min(upto, self.caches.until("ns", THEIRS))
-        if self.alive() and leads > self.now:
-            editions = [server.shows(self.now) for server in self._theirs]
+        editions = [server.shows(self.now) for server in self._answering()]
+        if editions and leads > self.now:
             if any(edition[4] == THEIRS for edition in editions):
                 leads = upto  # whoever asks them is told to go on asking them
                 note("ns", THEIRS, upto + self.their_ns_ttl)

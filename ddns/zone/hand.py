@@ -138,8 +138,9 @@ class Sights(msgspec.Struct, frozen=True):
 class Theirs(msgspec.Struct, frozen=True):
     """What was seen of the home's own servers at *asked*, and judged.
 
-    *fault* is that of `acceptance.answering`. *keys* are the DNSKEYs that all of them show, *servers* all NS that any
-    shows, *ttl* the greatest TTL that any showed, *serial* the newest. *silent*: none of them answers.
+    *fault* is that of `acceptance.answering`. *keys* are the DNSKEYs that all who answer show, *servers* all NS that
+    any shows, *ttl* the greatest TTL that any showed, *serial* the newest. *whole*: all of them answer; *silent*: none
+    does.
     """
 
     asked: int
@@ -148,6 +149,7 @@ class Theirs(msgspec.Struct, frozen=True):
     servers: frozenset[Name]
     ttl: int
     serial: int | None
+    whole: bool
     silent: bool
 
     @classmethod
@@ -167,6 +169,7 @@ class Theirs(msgspec.Struct, frozen=True):
             servers=frozenset(server for one in heard for server in one.servers),
             ttl=max((rrset.ttl for rrset in rrsets), default=0),
             serial=newest,
+            whole=len(heard) == len(said),
             silent=not heard,
         )
 

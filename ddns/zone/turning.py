@@ -176,13 +176,16 @@ def noted(hand: Hand, ours: Ours, theirs: Theirs) -> Hand:
     """Return *hand* with what was seen of the home's servers."""
     if theirs.silent:
         return replace(hand, lit_at=None, dark_at=theirs.asked if hand.dark_at is None else hand.dark_at)
-    shows = set(ours.keys) <= theirs.keys
-    joint_at = hand.joint_at if hand.joint_at is not None else theirs.asked
+    joint_at = hand.joint_at
+    if not set(ours.keys) <= theirs.keys:
+        joint_at = None
+    elif joint_at is None and theirs.whole:  # one that is silent may have other keys
+        joint_at = theirs.asked
     lit_at = hand.lit_at if hand.lit_at is not None else theirs.asked
     noted = replace(
         hand,
         dark_at=None,
-        joint_at=joint_at if shows else None,
+        joint_at=joint_at,
         lit_at=lit_at if theirs.fault is None else None,
         their_ttl=max(hand.their_ttl, theirs.ttl),
         their_serial=theirs.serial,

@@ -31,10 +31,12 @@ OURS = Ours(
 )
 THEIR_TTL = 1000
 BOTH = tuple(sorted((ds("o"), ds("a"))))
-FIT = Theirs(NOW, None, frozenset({dnskey("o"), dnskey("a")}), frozenset({NS1, NS2}), THEIR_TTL, 9, silent=False)
+FIT = Theirs(
+    NOW, None, frozenset({dnskey("o"), dnskey("a")}), frozenset({NS1, NS2}), THEIR_TTL, 9, whole=True, silent=False
+)
 ALONE = replace(FIT, keys=frozenset({dnskey("a")}))
 OBEDIENT = replace(FIT, servers=frozenset(HERE), fault=Fault("differs", "They name us."))
-SILENT = Theirs(NOW, Fault("lame", "They are away."), frozenset(), frozenset(), 0, None, silent=True)
+SILENT = Theirs(NOW, Fault("lame", "They are away."), frozenset(), frozenset(), 0, None, whole=False, silent=True)
 SEEN = Sights(NOW, NOW)
 
 
@@ -323,13 +325,28 @@ def test_nothing_is_served_before_the_hosted_copy_is_there():
 # What their servers say
 
 
+@pytest.mark.parametrize(
+    ("theirs", "since"), [(replace(FIT, asked=NOW), NOW), (replace(FIT, whole=False), None), (ALONE, None)]
+)
+def test_only_if_all_of_them_show_our_keys_is_it_so(theirs, since):
+    assert step(at(State.AWAY, joint_at=None), theirs).hand.joint_at == since
+
+
+@pytest.mark.parametrize(
+    ("theirs", "since"),
+    [(FIT, NOW - 5000), (replace(FIT, whole=False), NOW - 5000), (SILENT, NOW - 5000), (ALONE, None)],
+)
+def test_one_that_falls_silent_takes_nothing_back_and_one_that_shows_other_keys_does(theirs, since):
+    assert step(at(State.AWAY), theirs, continuity=Continuity.STANDBY).hand.joint_at == since
+
+
 def test_what_all_their_servers_say_comes_to_one():
     heard = servers()
     summed = Theirs.of(heard, None)
 
     assert (summed.keys, summed.servers, summed.ttl, summed.serial) == ({dnskey("a")}, {NS1, NS2}, 60, 5)
-    assert not summed.silent
+    assert (summed.whole, summed.silent) == (True, False)
     mixed = Theirs.of([server(), server(NS2, "12.0.0.2", authoritative=False, serial=None)], Fault("lame", "One."))
-    assert (mixed.keys, mixed.silent) == ({dnskey("a")}, False)
+    assert (mixed.keys, mixed.whole, mixed.silent) == ({dnskey("a")}, False, False)
     assert Theirs.of([server(authoritative=False)], Fault("lame", "All.")).silent
     assert Theirs.of([server(serial=5), server(NS2, serial=4)], None).serial == 5
