@@ -200,7 +200,8 @@ def hook(
         words = ["ddns", "gateway", "hook", kind, name]
         words += [] if one.at_once else ["--exec", program or "systemctl reload nginx"]
         words += [] if port == HTTPS else ["--port", str(port)]
-        click.echo(one.told.format(shlex.join(words).replace("'", '"')))
+        said = shlex.join(words)
+        click.echo(one.told.format(said.replace("'", '"') if "'{}'" in one.told else said))
         return
     new = _tried(lambda: pin.from_file(port, path))
     if one.at_once:

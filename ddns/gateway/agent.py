@@ -115,7 +115,8 @@ def publish(
             after = None if wanted is None else Entry(wanted, wanted, outcome, until)
         else:
             outcome = outcome_of(ticking, status, sentence)
-            after = Entry(wanted, union(entry.published, wanted), outcome)
+            kept = entry.wanted if status == Status.NOT_SAFE else wanted  # nobody is to say it again and again
+            after = Entry(kept, union(entry.published, wanted), outcome)
         state.write(folder, with_entry(known, text, after))
         return outcome
 

@@ -27,7 +27,8 @@ class Hook(msgspec.Struct, frozen=True):
 
 HOOKS = {
     "certbot": Hook("RENEWED_LINEAGE", "cert.pem", "certbot renew --deploy-hook '{}'"),
-    "lego": Hook("LEGO_CERT_PATH", "", "lego … renew --renew-hook '{}'"),
+    # Its own hooks are words without quotes, and may last two minutes: too short for most TTLs.
+    "lego": Hook("LEGO_CERT_PATH", "", "lego … renew && {} --cert .lego/certificates/HOST.crt"),
     "acme.sh": Hook("CERT_PATH", "", "acme.sh --install-cert -d HOST --reloadcmd '{}'"),
     "caddy": Hook(
         "CADDY_CERTIFICATE", "", "in Caddy's events: on cert_obtained exec {} --cert {{event.data.certificate_path}}",
