@@ -27,6 +27,7 @@ from ddns.dns.names import Name
 
 PAYLOAD = 1232  # octets; what passes every path without fragments (DNS flag day 2020)
 SILENT = "does not answer"
+_AWAY = (SILENT, "refuses the connection", "cannot be reached")
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -95,6 +96,11 @@ async def _exchange(server: Server, query: dns.message.Message, *, tcp: bool) ->
         if not answer.flags & dns.flags.TC:
             return answer
     return await dns.asyncquery.tcp(query, server.address, port=server.port)
+
+
+def is_away(problem: str) -> bool:
+    """Tell whether *problem* is one of the server itself, whatever it is asked, and not of what it answers."""
+    return problem.startswith(_AWAY)
 
 
 def read_address(text: str, usual: int) -> Server:

@@ -3,6 +3,7 @@
 Secondaries are those whom it notifies, and the addresses of its NS records: from our own zones where these have them,
 else from a resolver. What is this server itself is not asked, but for a DS, where it serves the parent too.
 A name without an address is listed as a problem: it stands in the way like a server that is silent, and is named.
+Where this machine has no route to an address (many have none for IPv6), another address of the same host speaks for it.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Lists:
                 continue
             if not found:
                 problems.append((names.to_text(host), NO_ADDRESS))
-            for address in found:
+            for address in [one for one in found if _has_route(one)] or found:
                 servers.setdefault((address, self._limits.port), Server(address, self._limits.port, host))
         return Listed(tuple(servers.values()), tuple(problems))
 
@@ -112,6 +113,15 @@ class Lists:
 def asks_parent(place: Place) -> bool:
     """Tell whether the servers of a parent elsewhere are to be asked for the DS of *place*."""
     return place.signed and not place.home and place.check == "auto" and place.origin != ROOT
+
+
+def _has_route(address: str) -> bool:
+    """Tell whether this machine knows a way to *address*; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect((address, 53))
+        return True
+    return False
 
 
 def _written(texts: Iterable[str]) -> Listed:

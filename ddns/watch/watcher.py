@@ -20,6 +20,7 @@ from ddns.store import notify, sightings
 from ddns.store.ear import Ear
 from ddns.store.pool import Connection, connect
 from ddns.store.sightings import PARENT, SECONDARY, Place, Sighting, Waiting
+from ddns.watch.ask import is_away
 from ddns.watch.limits import WatchLimits
 from ddns.watch.lists import Lists, asks_parent
 from ddns.watch.resolver import Resolver, configured
@@ -67,7 +68,7 @@ class Watcher:
         self._lists = Lists(self._resolver, limits)
         self._telling = Telling(self._resolver, limits, self._clock)
         self._looked: dict[_Look, _Looked] = {}
-        self._silent: dict[str, str] = {}  # servers that do not answer as they should, and how
+        self._troubles: dict[tuple[int, str], str] = {}  # by zone (0: any) and server: how it does not answer
         self._hints: set[int] = set()  # zones that the signer is to look at
         self._homes: set[int] = set()  # that have rows
         self._walks = 0
@@ -142,15 +143,24 @@ class Watcher:
             await sightings.put(conn, [*said, *self._telling.ended()], now)
         await self._hint(conn, now)
         await self._leave_homes(conn, waiting)
-        if self._settle is not None:
-            looked = {one.zone for one in said if one.kind == SECONDARY}
-            await self._settle(conn, now, looked)
+        await self._use(conn, now, {one.zone for one in said if one.kind == SECONDARY})
         if self._time() >= self._report_at:
             self._report()
         times = [self._due_at(look, one) for look, one in waiting.items()]
         times += [self._time()] if self._walked is not None or self._hints or len(due) == AT_ONCE else []
         times += [self._walk_at, self._time() + self._limits.every]
         return max(0.0, min(times) - self._time())
+
+    async def _use(self, conn: Connection, now: int, looked: Collection[int]) -> None:
+        """Have others use what was seen; that they fail must not end the watch."""
+        if self._settle is None:
+            return
+        try:
+            await self._settle(conn, now, looked)
+        except OperationalError:
+            raise
+        except Exception:  # noqa: BLE001 - an outage, whatever its name, or a bug: it is tried again
+            log.failure("watch.settling_failed")
 
     async def _resting(self, conn: Connection) -> Sequence[_Look]:
         """Return the next of the zones for which nobody waits, where a walk over them is due or under way."""
@@ -218,18 +228,25 @@ class Watcher:
             self._hints |= waiting.zones  # nobody is to be asked: that is what there is to know
 
     def _say(self, place: Place, row: Sighting) -> None:
-        """Log once that a server does not answer as it should, and once that it does again."""
-        was = self._silent.get(row.server, "")
-        if row.problem and row.problem != was:
-            self._silent[row.server] = row.problem
-            origin = names.to_text(place.origin)
+        """Log once that a server does not answer as it should, and once that it does again.
+
+        One that is away is said once for all zones, a wrong answer for each of them.
+        """
+        away, wrong = (0, row.server), (place.id, row.server)
+        current = (away if is_away(row.problem) else wrong) if row.problem else None
+        over = [key for key in (away, wrong) if key != current and key in self._troubles]
+        for key in over:
+            del self._troubles[key]
+        if current is not None and self._troubles.get(current) != row.problem:
+            self._troubles[current] = row.problem
             log.warn(
                 "watch.no_answer from={server} kind={kind} zone={zone} problem={problem}",
-                server=row.server, kind=row.kind, zone=origin, problem=row.problem,
+                server=row.server, kind=row.kind, zone=names.to_text(place.origin), problem=row.problem,
             )  # fmt: skip
-        elif was and not row.problem:
-            del self._silent[row.server]
-            log.info("watch.answers_again from={server}", server=row.server)
+        elif current is None and over:
+            log.info(
+                "watch.answers_again from={server} zone={zone}", server=row.server, zone=names.to_text(place.origin)
+            )
 
     async def _hint(self, conn: Connection, now: int) -> None:
         """Have the signer look at what may go on."""
