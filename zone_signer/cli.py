@@ -1,4 +1,4 @@
-"""The command line of the signer: `run`, `once`, `plan`, `keys`, `master`. What fails says so in one sentence."""
+"""The command line of the signer; its groups are in `cli_master` and `cli_token`. What fails is one sentence."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ from ddns.store.pool import Pool
 from zone_signer import heartbeat, keybook, leases, renewal, settings, store
 from zone_signer import keys as public
 from zone_signer.cli_master import master
+from zone_signer.cli_token import token
 from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
 from zone_signer.lookup import Lookup
+from zone_signer.phase import Role
 from zone_signer.policies import Policies, name_of
 from zone_signer.publishing import MOST_EDITIONS
 from zone_signer.records_of_keys import UNSIGNED
 from zone_signer.service import Service, SocketProblem
 from zone_signer.settings import Where
 from zone_signer.signer import REFUSALS, Signer
-from zone_signer.vault import VaultError
+from zone_signer.vault import VaultError, is_sealed, master_of
 from zone_signer.worker import ROLE, Worker
 
 PATIENCE = 30.0  # seconds that `run` waits for a database that is starting
@@ -202,10 +204,12 @@ def show_keys(zone: str | None, dsn: str | None, state: Path | None, as_json: bo
             "zone": names.to_text(owner),
             "tag": key.tag,
             "algorithm": key.algorithm,
+            "role": key.role,
             "state": key_state,
             "published": published,
-            "master": key.sealed[1:9].hex(),
-            "ds": _ds_text(public.ds(owner, key.public)),
+            "vault": key.vault,
+            "master": master_of(key.sealed).hex() if is_sealed(key.sealed) else None,
+            "ds": None if key.role == Role.ZSK else _ds_text(public.ds(owner, key.public)),
         }
         for owner, key, key_state, published in listing
         if origin in (None, owner)
@@ -214,7 +218,8 @@ def show_keys(zone: str | None, dsn: str | None, state: Path | None, as_json: bo
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(f"{row['zone']} {row['state']}{'' if row['published'] else ' (not published yet)'} DS {row['ds']}")
+        what = f"DS {row['ds']}" if row["ds"] else f"zsk {row['tag']}, which has no DS"
+        click.echo(f"{row['zone']} {row['state']}{'' if row['published'] else ' (not published yet)'} {what}")
     if not rows:
         click.echo("There are no signing keys." if origin is None else f"{names.to_text(origin)} has no signing key.")
 
@@ -241,6 +246,7 @@ def _notify(state: str) -> None:
 
 
 cli.add_command(master)
+cli.add_command(token)
 
 
 def main() -> NoReturn:

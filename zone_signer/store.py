@@ -105,11 +105,11 @@ async def key_listing(conn: Conn) -> list[tuple[Name, SealedKey, str, bool]]:
     rows = await rows_of(
         conn,
         """SELECT zones.origin, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, coalesce(sealed, ''),
-                  state, edition > 0
+                  role, vault, state, edition > 0
            FROM signing_keys JOIN zones ON zones.id = signing_keys.zone ORDER BY zones.origin, tag""",
         {},
     )
-    return [(names.from_order_key(row[0]), SealedKey(*row[1:7]), row[7], row[8]) for row in rows]
+    return [(names.from_order_key(row[0]), SealedKey(*row[1:9]), row[9], row[10]) for row in rows]
 
 
 def _rrsets(rows: Iterable[tuple[Any, ...]]) -> dict[int, dict[Name, tuple[RRset, ...]]]:

@@ -123,7 +123,7 @@ def anchor(registry, zone):
     return words[0], words[words.index("DS") + 1 :]
 
 
-def unbound_settings(registry, port):
+def unbound_settings(registry, port, signed=SIGNED, zones=ZONES):
     """Return unbound's settings: our zones by stub, their DS as anchors, and no way to any other server."""
     lines = [
         "server:",
@@ -139,10 +139,10 @@ def unbound_settings(registry, port):
         "  num-threads: 1",
         '  module-config: "validator iterator"',
     ]
-    for zone in SIGNED:
+    for zone in signed:
         owner, ds = anchor(registry, zone)
         lines.append(f'  trust-anchor: "{owner} DS {" ".join(ds)}"')
-    for zone in ZONES:
+    for zone in zones:
         lines += ["stub-zone:", f"  name: {zone}", f"  stub-addr: 127.0.0.1@{registry.port}"]
     lines += ["stub-zone:", '  name: "."', "  stub-addr: 127.0.0.1@9", "remote-control:", "  control-enable: no"]
     path = registry.folder / "unbound.conf"
