@@ -185,6 +185,7 @@ class Bounds(msgspec.Struct, frozen=True):
     dark_after: int = 3600
     back_after: int = 900
     look: int = 300
+    lag: int = 86_400
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -39,11 +39,11 @@ class Wait(msgspec.Struct, frozen=True):
 def copy_until(hand: Hand, bounds: Bounds) -> int | None:
     """Return until when the copy may be served, in seconds since 1970; None where there is no copy.
 
-    Every cache must have lost it before the first of its signatures ends.
+    Every server must have dropped it, and every cache lost it, before the first of its signatures ends.
     """
     if hand.copy is None:
         return None
-    return hand.copy.expires - _COPY_TTLS * hand.their_ttl - bounds.safety
+    return hand.copy.expires - _COPY_TTLS * hand.their_ttl - bounds.safety - bounds.lag
 
 
 class Stage:

@@ -56,10 +56,12 @@ def worlds(draw, **given):
         "forgetful": LONG,
         "obeys": draw(st.sampled_from([60, HOUR, 2 * DAY, None])),
         "continuity": draw(st.sampled_from(list(Continuity))),
-        "bounds": Bounds(safety=HOUR, dark_after=draw(st.sampled_from([0, HOUR])), back_after=900, look=HOUR),
+        "bounds": Bounds(
+            safety=HOUR, dark_after=draw(st.sampled_from([0, HOUR])), back_after=900, look=HOUR, lag=9 * DAY
+        ),
         "secure": secure,
         "copies": draw(st.sampled_from([0, 6 * HOUR, 3 * DAY])),
-        "lasting": draw(st.sampled_from([2 * DAY, 14 * DAY])),
+        "lasting": draw(st.sampled_from([10 * DAY, 14 * DAY])),
         "theirs_algorithm": draw(st.sampled_from([13, 13, 13, 15])),
         "forgets_ours": draw(st.booleans()),
     }
@@ -91,7 +93,7 @@ def test_whoever_does_what_they_are_told_comes_where_they_want_to_be(world, wish
     assert world.problems == []
 
 
-DARK = {"continuity": Continuity.COPY, "copies": HOUR, "lasting": 3 * DAY}
+DARK = {"continuity": Continuity.COPY, "copies": HOUR, "lasting": 6 * DAY}
 STANDBY = {"continuity": Continuity.STANDBY}
 SLOW = Bounds(safety=2 * HOUR, dark_after=HOUR, back_after=900, look=2 * HOUR)
 WAY = {one for one in State if one is State.AWAY or one.startswith(("hosted", "leaving", "returning"))}
@@ -192,7 +194,7 @@ def test_a_copy_is_withdrawn_before_its_signatures_end_and_the_judge_finds_one_t
     def outlived():
         world = World(ttls=[HOUR] * 8, bounds=SLOW, **DARK)
         world.at(HOUR, lambda: world.wishes(Wish.AWAY))
-        world.at(10 * DAY, lambda: world.pull(9 * DAY))
+        world.at(8 * DAY, lambda: world.pull(11 * DAY))
         world.run(20 * DAY)
         return world
 

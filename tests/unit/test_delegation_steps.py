@@ -24,7 +24,7 @@ from ddns.zone.hand import (
 from ddns.zone.turn import numbered, turn
 
 NOW = 1_800_000_000
-BOUNDS = Bounds(safety=7, dark_after=50, back_after=30, look=1_000_000)
+BOUNDS = Bounds(safety=7, dark_after=50, back_after=30, look=1_000_000, lag=11)
 HERE = (from_text("ns.registry.test."),)
 OURS = Ours(
     HOME, HERE, (), (dnskey("o"),), (ds("o"),), keys_ttl=100, ns_ttl=200, max_ttl=400, delegation_ttl=300, ds_ttl=500
@@ -232,14 +232,14 @@ def test_a_copy_that_is_not_what_they_had_last_waits_until_caches_have_lost_that
     assert step(stale, SILENT, later=THEIR_TTL + 7).hand.state is State.DARK
 
 
-@pytest.mark.parametrize("left", [2 * THEIR_TTL + 7, 2 * THEIR_TTL + 8])
+@pytest.mark.parametrize("left", [2 * THEIR_TTL + 7 + 11, 2 * THEIR_TTL + 7 + 12])
 def test_a_copy_is_served_only_while_every_cache_loses_it_before_its_signatures_end(left):
     dying = Copy(9, frozenset(), NOW + left)
     away = at(State.AWAY, copy=dying, dark_at=NOW - 60, ds=(ds("a"),))
 
-    assert (step(away, SILENT).hand.state is State.DARK) == (left == 2008)
-    assert (step(at(State.DARK, copy=dying, dark_at=NOW - 60), SILENT).hand.state is State.DARK) == (left == 2008)
-    assert (step(at(State.BACK, copy=dying)).hand.state is State.BACK) == (left == 2008)
+    assert (step(away, SILENT).hand.state is State.DARK) == (left == 2019)
+    assert (step(at(State.DARK, copy=dying, dark_at=NOW - 60), SILENT).hand.state is State.DARK) == (left == 2019)
+    assert (step(at(State.BACK, copy=dying)).hand.state is State.BACK) == (left == 2019)
 
 
 @pytest.mark.parametrize("continuity", [Continuity.NONE, Continuity.STANDBY])
