@@ -42,6 +42,12 @@ class Caches:
             last[2] = end if last[2] == NEVER else max(last[2], end)
         shown.append([version, at, NEVER, ttl])
 
+    def withdraw(self, kind: str, at: int, server: str = "") -> None:
+        """Have *server* show nothing of that kind any more from *at* on."""
+        last = self._shown[kind, server][-1]
+        if last[2] == NEVER:
+            last[2] = at + last[3]
+
     def held(self, kind: str, at: int) -> set:
         """Return what caches may hold at *at*."""
         return {

@@ -65,10 +65,10 @@ def _read(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
     return [Lease(row[0], names.from_order_key(row[1]), *row[2:]) for row in rows]
 
 
-async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> list[Lease]:
+async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = (), still: Sequence[int] = ()) -> list[Lease]:
     """Lock up to *limit* zones that are pending or due, without waiting for any; those of *leave* are left alone.
 
-    Due are those whose signatures or whose keys are.
+    Due are those whose signatures or whose keys are; the keys of those of *still* are left alone.
 
     Only the first that ask are looked at, so that it costs the same whether hundreds of them wait or a million.
     """
@@ -85,11 +85,17 @@ async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = ()) -> 
                  ORDER BY resign_at LIMIT %(candidates)s)
                 UNION
                 (SELECT signing.zone FROM signing
-                 WHERE step_at <= to_timestamp(%(now)s) AND signing.zone <> ALL(%(leave)s)
+                 WHERE step_at <= to_timestamp(%(now)s) AND signing.zone <> ALL(%(still)s)
                  ORDER BY step_at LIMIT %(candidates)s)) AS asking
             JOIN zones ON zones.id = asking.zone JOIN signing ON signing.zone = zones.id
             ORDER BY zones.id LIMIT %(limit)s FOR UPDATE OF zones SKIP LOCKED""",  # noqa: S608 - our own columns
-        {"now": now, "limit": limit, "candidates": limit * SIGNERS, "leave": bigints(leave)},
+        {
+            "now": now,
+            "limit": limit,
+            "candidates": limit * SIGNERS,
+            "leave": bigints(leave),
+            "still": bigints([*leave, *still]),
+        },
     )
     return _read(rows)
 

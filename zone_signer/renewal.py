@@ -108,8 +108,6 @@ def whole(
         old = tuple(published[one.name, one.type] for one in plan.old)
         plan = msgspec.structs.replace(plan, old=old)
     made = publication(zone, plan, keys, policy, now)
-    if zone.denial == "none":
-        return made
     greatest = max([one.ttl for one in published.values()] + [one.ttl for one in (*plan.sign, *plan.bare)])
     return msgspec.structs.replace(made, ttls=(greatest, policy.dnskey_ttl))
 

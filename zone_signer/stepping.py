@@ -40,6 +40,7 @@ from zone_signer.vault import VaultError
 log = logging.getLogger("zone_signer")
 
 MOST_STEPS = 16  # in one transaction, of which one is visible at most
+LATE_EDITIONS = 200  # in which a TTL is looked for that is published no more
 BIG = 2000  # RRsets, stored and published; smaller zones are compared as a whole
 
 
@@ -59,7 +60,6 @@ async def look(conn: Conn, zones: Sequence[Lease], ring: KeyRing, now: int) -> l
 
     Of those it is written down what for, and when to look again.
     """
-    ring.policies.learn(await keybook.policies(conn))
     books = await keybook.read(conn, zones, ring.policies, now)
     doing: list[int] = []
     later: dict[int, int | None] = {}
@@ -70,14 +70,24 @@ async def look(conn: Conn, zones: Sequence[Lease], ring: KeyRing, now: int) -> l
         elif not book.active:
             later[zone.id] = now + LOOK_MOST
         else:
-            next_step = rolls.step(book.facts, book.keys, book.goal, book.orders, book.policy, now)
-            if next_step.does() or _is_out_of_place(book):
+            waiting = _waiting(book, now)
+            if waiting is None:
                 doing.append(zone.id)
             else:
-                later[zone.id] = next_step.wake
-                await keyrows.write_waits(conn, next_step.waits)
+                later[zone.id] = waiting.wake
+                await keyrows.write_waits(conn, waiting.waits)
     await keyrows.look_again(conn, later)
     return doing
+
+
+def _waiting(book: Book, now: int) -> Step | None:
+    """Return what the keys of a zone wait for; None where there is something to do, or to be told what is wrong."""
+    try:
+        following = rolls.step(book.facts, book.keys, book.goal, book.orders, book.policy, now)
+        return None if following.does() or _is_out_of_place(book) else following
+    except Exception:
+        log.exception("signer.bug zone=%s", book.facts.name)  # and `step` leaves the other zones alone
+        return None
 
 
 def _is_out_of_place(book: Book) -> bool:
@@ -125,7 +135,7 @@ async def step(conn: Conn, zone: int, ring: KeyRing, now: int) -> Stepped:
             return Stepped()
         size = (await leases.sizes(conn, [zone], BIG)).get(zone, 0)
         if size < BIG:
-            greatest = await store.greatest_ttl(conn, zone)
+            greatest = await store.greatest_ttl(conn, zone, LATE_EDITIONS)
             book = replace(book, facts=replace(book.facts, max_ttl=max(book.facts.max_ttl, greatest)))
         course = _Course(book, ring, now)
         await course.run()

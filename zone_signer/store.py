@@ -16,6 +16,7 @@ from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset, SignedRRset
 from ddns.store.packing import bigints, integers, octets
+from ddns.zone import edition as editions
 from ddns.zone.changes import ChangeSet
 from ddns.zone.jobs import SealedKey
 from zone_signer import rrsig
@@ -101,12 +102,16 @@ async def named_by_parents(conn: Conn, zones: Sequence[int]) -> dict[int, list[R
 
 
 async def key_listing(conn: Conn) -> list[tuple[Name, SealedKey, str, bool]]:
-    """Return every zone's signing keys with their state, and whether the zone is published; all zones in order."""
+    """Return every zone's signing keys with their state, and whether the zone is published; all zones in order.
+
+    Removed keys are left out.
+    """
     rows = await rows_of(
         conn,
         """SELECT zones.origin, signing_keys.id::text, signing_keys.algorithm, flags, tag, public, coalesce(sealed, ''),
                   role, vault, state, edition > 0
-           FROM signing_keys JOIN zones ON zones.id = signing_keys.zone ORDER BY zones.origin, tag""",
+           FROM signing_keys JOIN zones ON zones.id = signing_keys.zone
+           WHERE state <> 'removed' ORDER BY zones.origin, tag""",
         {},
     )
     return [(names.from_order_key(row[0]), SealedKey(*row[1:9]), row[9], row[10]) for row in rows]
@@ -180,13 +185,21 @@ async def published_at(conn: Conn, zone: int, at: Iterable[Name]) -> list[Signed
     return [one for _, one in _signed(rows)]
 
 
-async def greatest_ttl(conn: Conn, zone: int) -> int:
-    """Return the greatest TTL that *zone* publishes, in seconds. It reads the whole zone."""
+async def greatest_ttl(conn: Conn, zone: int, late: int) -> int:
+    """Return the greatest TTL that *zone* publishes, or took away with the *late* newest editions, in seconds.
+
+    It reads the whole zone.
+    """
     rows = await rows_of(
         conn, "SELECT coalesce(max(ttl), 0) FROM published_rrsets WHERE zone = %(zone)s", {"zone": zone}
     )
-    greatest: int = rows[0][0]
-    return greatest
+    gone = await rows_of(
+        conn,
+        "SELECT removed FROM editions WHERE zone = %(zone)s ORDER BY number DESC LIMIT %(late)s",
+        {"zone": zone, "late": late},
+    )
+    here: int = rows[0][0]
+    return max([here, *(one.ttl for (removed,) in gone for one in editions.unpack(removed))])
 
 
 async def signature_page(

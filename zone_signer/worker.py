@@ -83,6 +83,7 @@ class Worker:
         self._ring = ring
         self._clock = clock
         self._resting: dict[int, float] = {}  # zones that failed, and until when they are left alone
+        self._still: dict[int, float] = {}  # zones whose keys must wait for something, likewise
         self._looked = -HOUSEKEEPING
         self._at: int | None = None  # the zone up to which it has looked for delegations without DS; None: it does not
         self._at_once = AT_ONCE
@@ -115,6 +116,7 @@ class Worker:
         published = delegated = 0
         failed: dict[int, tuple[str, str]] = {}
         new: list[int] = []
+        self._ring.policies.learn(await keybook.policies(conn))
         while True:
             idle, done, refused = await self._step(conn)
             for zone, reason in refused:
@@ -139,6 +141,7 @@ class Worker:
         """Do one transaction's worth of zones; where the database refuses it, do them one by one."""
         now, tick = int(self._clock()), time.monotonic()
         self._resting = {zone: until for zone, until in self._resting.items() if until > tick}
+        self._still = {zone: until for zone, until in self._still.items() if until > tick}
         zones: list[Lease] = []
         moving: list[Lease] = []  # those whose keys a step does something to, each in a transaction of its own
         done: list[Publication] = []
@@ -199,29 +202,32 @@ class Worker:
         except (*REFUSALS, Later) as error:
             if isinstance(error, Later):
                 log.info("key.later zone=%s reason=%s", names.to_text(zone.origin), error)
-                self._resting[zone.id] = time.monotonic() + LATER
+                self._still[zone.id] = time.monotonic() + LATER
             else:
                 refused.append((zone, str(error)))
         except psycopg.errors.LockNotAvailable:
-            self._resting[zone.id] = time.monotonic() + LATER
+            self._still[zone.id] = time.monotonic() + LATER
         except psycopg.Error as error:
             if isinstance(error, psycopg.OperationalError):
                 raise
             refused.append((zone, f"the database refuses: {error}"))
+        except Exception as error:
+            log.exception("signer.bug zone=%s", names.to_text(zone.origin))
+            refused.append((zone, f"{type(error).__name__}, see the log"))
 
     async def _lease(self, conn: Conn, now: int, resting: Sequence[int]) -> list[Lease]:
         if self._turned:
-            zones = await leases.lease(conn, now, self._at_once, [*resting, *self._turned])
+            zones = await leases.lease(conn, now, self._at_once, [*resting, *self._turned], list(self._still))
             if zones:
                 return zones
             self._turned.clear()
-        return await leases.lease(conn, now, self._at_once, resting) or await leases.lease_busy(conn, resting)
+        zones = await leases.lease(conn, now, self._at_once, resting, list(self._still))
+        return zones or await leases.lease_busy(conn, resting)
 
     async def _sign(
         self, conn: Conn, zones: Sequence[Lease], now: int, *, big: bool
     ) -> tuple[list[Publication], list[tuple[Lease, str]], list[Lease]]:
         """Sign *zones*; returns what was done, what was refused, and those that need a key first."""
-        self._ring.policies.learn(await keybook.policies(conn))
         refused: list[tuple[Lease, str]] = []
         keyless: list[Lease] = []
         done = await self._partial(conn, zones[0], now, refused) if big else []
