@@ -249,6 +249,24 @@ def test_a_ds_is_there_when_every_server_of_the_parent_shows_it(service, above):
     assert {one.ds_ttl for one in service.sightings("parent")} == {120}
 
 
+def test_the_signer_goes_on_when_the_last_server_of_the_parent_shows_the_ds(service, above):
+    """The zone's own key waits for its DS; what it waits for is in the signer's books."""
+    words = service.ddns("zone", "ds", ORIGIN).split()
+    text = " ".join(words[words.index("DS") + 1 :])
+
+    def motion():
+        return service.sql(
+            "SELECT seen_at IS NOT NULL, waits FROM key_motions WHERE record = 'ds' AND zone = %s", service.zone
+        )
+
+    edit(above[0], f"add {ORIGIN} 600 DS {text}")
+    eventually(
+        lambda: [(seen, "b.nic" in waits, "a.nic" in waits) for seen, waits in motion()] == [(False, True, False)]
+    )
+    edit(above[1], f"add {ORIGIN} 600 DS {text}")
+    eventually(lambda: [seen for seen, _ in motion()] == [True])
+
+
 def test_a_parent_that_listens_is_told_of_new_cds_records(service):
     """The zone was signed elsewhere and has a CDS; where its parent listens stands in a DSYNC record (RFC 9859)."""
     with contextlib.ExitStack() as stack:
