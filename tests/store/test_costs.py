@@ -44,7 +44,8 @@ SELECT (SELECT origin FROM zones WHERE parent IS NULL) || convert_to('h' || numb
 FROM generate_series(1, {crowd}) AS number;
 CREATE TEMPORARY TABLE crowd AS SELECT id, origin FROM zones WHERE parent IS NOT NULL;
 INSERT INTO homes (zone) SELECT id FROM crowd;
-INSERT INTO signing (zone, signed_head, resign_at) SELECT id, 1, now() + interval '900 days' FROM crowd;
+INSERT INTO signing (zone, signed_head, resign_at, step_at)
+SELECT id, 1, now() + interval '900 days', now() + interval '900 days' FROM crowd;
 INSERT INTO signing_keys (id, zone, algorithm, flags, tag, public, sealed)
 SELECT gen_random_uuid(), id, 13, 257, 1, '\\x00', '\\x00' FROM crowd;
 INSERT INTO rrsets (zone, owner, type, ttl, rdatas)
