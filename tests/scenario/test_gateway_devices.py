@@ -106,8 +106,9 @@ class Client:
             if not records:
                 continue
             said = connect(self.device.port, self.owner, records)
-            self.met += 1
-            if said:
+            if not said:
+                self.met += 1
+            elif "verify" in said:  # who does not get through at all has met nobody
                 self.refused.append((records, said))
             time.sleep(0.3)
 
