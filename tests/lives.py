@@ -16,6 +16,7 @@ from ddns.dns.names import Name, from_text
 from ddns.dns.records import SignedRRset
 from ddns.store import editions, zones
 from ddns.store.pool import Connection
+from ddns.zone.edition import Edition
 from zone_signer import keys as public
 from zone_signer import rrsig
 from zone_signer.keyring import KeyRing
@@ -74,6 +75,10 @@ class Life:
         ident = await add(self.admin, origin, *lines, parent=parent, **more)
         self.zones[ident] = found = Zone(ident, from_text(origin), parent)
         return found
+
+    def know(self, ident: int, origin: Name, parent: int | None) -> None:
+        """Take in a zone that somebody else has added."""
+        self.zones[ident] = Zone(ident, origin, parent)
 
     async def policy(self, zone: Zone, **columns: object) -> None:
         """Give *zone* a policy of its own with *columns*, without safeties and jitter."""
@@ -196,22 +201,37 @@ class Life:
         """Take every edition that was published since, and see what caches may make of it."""
         for zone in self.zones.values():
             for edition in await editions.since(self.admin, zone.id, zone.edition, 10_000):
-                for one in edition.removed:
-                    zone.shown.pop((one.name, one.type), None)
-                for one in edition.added:
-                    zone.shown[one.name, one.type] = one
-                zone.edition = edition.number
-                self.editions += 1
-                self._take(zone)
+                self._publish(zone, edition)
+        self._look_at_caches()
         for zone in self.zones.values():
-            if zone.parent is not None:
-                self._delegated(zone, self.zones[zone.parent])
-            self.problems += [f"{self.now - NOW}: {zone.origin!r} {one}" for one in zone.caches.bogus(self.now)]
             row = (await zones.get(self.admin, [zone.id]))[zone.id]
             if zone.edition and not row.signed_pending:
                 assert zone.edition == row.edition
                 assert await bare(self.conn, zone.id) == await ought(self.conn, row, await keys_of(self.conn, zone.id))
         assert self.problems == []
+
+    async def take(self, ident: int, number: int) -> None:
+        """Take one edition, as if it was published just now."""
+        zone = self.zones[ident]
+        (edition,) = await editions.since(self.admin, ident, number - 1, 1)
+        self._publish(zone, edition)
+        self._look_at_caches()
+
+    def _publish(self, zone: Zone, edition: Edition) -> None:
+        for one in edition.removed:
+            zone.shown.pop((one.name, one.type), None)
+        for one in edition.added:
+            zone.shown[one.name, one.type] = one
+        zone.edition = edition.number
+        self.editions += 1
+        self._take(zone)
+
+    def _look_at_caches(self) -> None:
+        for zone in self.zones.values():
+            if zone.parent is not None:
+                self._delegated(zone, self.zones[zone.parent])
+            if zone.edition:
+                self.problems += [f"{self.now - NOW}: {zone.origin!r} {one}" for one in zone.caches.bogus(self.now)]
 
     def _take(self, zone: Zone) -> None:
         """Have caches take what the zone publishes: while it is signed anew by slices, signatures of several kinds."""
@@ -240,7 +260,7 @@ class Life:
         rdatas = () if found is None else found.rdatas
         if rdatas != zone.ds:
             zone.ds = rdatas
-            zone.caches.publish("ds", _named(rdatas), self.now, 300)
+            zone.caches.publish("ds", _named(rdatas), self.now, 300 if found is None else found.ttl)
 
     # What people see
 

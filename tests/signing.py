@@ -182,12 +182,12 @@ async def keys_of(conn: Connection, zone: int) -> KeyRecords:
     return KeyRecords.of(book.keyset(lease.keyset, book.keys), book.keys)
 
 
-async def ought(conn: Connection, zone: zones.Zone, keys: KeyRecords) -> Bare:
-    """Return what signing everything anew would publish, in the form of `bare`."""
+async def ought(conn: Connection, zone: zones.Zone, keys: KeyRecords, ttl: int = POLICY.dnskey_ttl) -> Bare:
+    """Return what signing everything anew would publish, in the form of `bare`; *ttl* is that of the keys."""
     content: Content = {}
     for one in await rrsets.read_zone(conn, zone.id):
         content[one.name] = (*content.get(one.name, ()), one)
-    wanted = plans.desired(zone.origin, zone.denial, content, keys, POLICY)
+    wanted = plans.desired(zone.origin, zone.denial, content, keys, Policy(dnskey_ttl=ttl))
     return {
         place: (
             rrset.ttl,

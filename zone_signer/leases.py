@@ -188,6 +188,17 @@ _ORPHAN = """SELECT child.id, child.parent FROM zones AS child
 """
 
 
+async def soonest(conn: Conn, leave: Sequence[int] = ()) -> int | None:
+    """Return when the keys of some zone are looked at next, those of *leave* left out; None: of none."""
+    rows = await rows_of(
+        conn,
+        """SELECT extract(epoch FROM step_at)::bigint FROM signing
+           WHERE step_at IS NOT NULL AND zone <> ALL(%(leave)s) ORDER BY step_at LIMIT 1""",
+        {"leave": bigints(leave)},
+    )
+    return rows[0][0] if rows else None
+
+
 # A zone at rest whose keys are as they ought to be for ever is never looked at. All others are: whose keys end some
 # day, or move, or are not of the kind that its policy asks for, and homes whose registry came to be signed.
 _FORGOTTEN = """

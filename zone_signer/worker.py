@@ -7,7 +7,6 @@ number of signers may run. A notification wakes the loop early; a timer makes up
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -17,18 +16,15 @@ import msgspec
 import psycopg
 
 from ddns.dns import names
-from ddns.dns.codes import Type
-from ddns.dns.records import RRset
 from ddns.store.ear import Ear
 from ddns.store.pool import connect
 from zone_signer import keybook, keyrows, leases, publishing, refresh, renewal, stepping, store
-from zone_signer import keys as public
 from zone_signer import portion as portions
+from zone_signer.adoption import adopt
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
 from zone_signer.policies import name_of
-from zone_signer.portion import Portion
 from zone_signer.publishing import MOST_EDITIONS, Publication
 from zone_signer.refresh import Walk
 from zone_signer.signer import REFUSALS
@@ -109,7 +105,12 @@ class Worker:
             ear = Ear(listening)
             while True:
                 await self.sweep(conn)
-                await ear.wait(TIMER)
+                await ear.wait(await self._pause(conn))
+
+    async def _pause(self, conn: Conn) -> float:
+        """Return for how long nothing is to be done, as far as anybody knows: keys may be due sooner than the timer."""
+        soonest = await leases.soonest(conn, list(self._resting))
+        return TIMER if soonest is None else min(TIMER, max(LATER, soonest - self._clock()))
 
     async def sweep(self, conn: Conn) -> Sweep:
         """Sign whatever is pending or due, until nothing is; place missing DS records; forget old editions."""
@@ -361,47 +362,5 @@ class Worker:
             by_registry.setdefault(orphan.parent, []).append(orphan.id)
         placed = 0
         for registry, children in by_registry.items():
-            placed += await self._adopt(conn, registry, children)
+            placed += await adopt(conn, registry, children, self._ring, int(self._clock()))
         return placed
-
-    async def _adopt(self, conn: Conn, registry: int, children: Sequence[int]) -> int:
-        """Put the children's DS into the registry's records and publish that, in one edition."""
-        now = int(self._clock())
-        async with conn.transaction():
-            held = await leases.lock(conn, [registry, *children])
-            parent = held.pop(registry, None)
-            if parent is None:
-                return 0
-            named = await store.named_by_parents(conn, list(held))
-            there = await store.stored_at(conn, parent.id, [child.origin for child in held.values()])
-            added = [
-                RRset.of(child.origin, Type.DS, ns.ttl, [public.ds(child.origin, key) for key in named[child.id]])
-                for child in held.values()
-                if child.id in named and (ns := _delegation(there.get(child.origin, ()))) is not None
-            ]
-            if not added:
-                return 0
-            parent = await publishing.delegate(conn, parent, added)
-            done: Publication | None = None
-            if not parent.pending and parent.edition and parent.resign_at is not None:
-                with contextlib.suppress(*REFUSALS):
-                    done = await renewal.partial(
-                        conn,
-                        parent,
-                        Portion(parent.head, frozenset(one.name for one in added)),
-                        parent.resign_at,
-                        self._ring,
-                        now,
-                    )
-            if done is None:
-                await publishing.mark_pending(conn, parent.id, parent.head - 1)  # it comes in one of the next steps
-            else:
-                await publishing.publish(conn, [done], now)
-        log.info("zone.delegated zone=%s children=%d", names.to_text(parent.origin), len(added))
-        return len(added)
-
-
-def _delegation(rrsets: tuple[RRset, ...]) -> RRset | None:
-    """Return the NS RRset of a delegation that has no DS yet."""
-    by_type = {one.type: one for one in rrsets}
-    return None if Type.DS in by_type else by_type.get(Type.NS)
