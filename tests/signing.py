@@ -151,11 +151,12 @@ class Update:
             for one in found
         }
         told = {(one.name, one.type): one for one in signed.old}
-        for place in {(one.name, one.type) for one in signed.added} | set(signed.gone):
+        places = {(one.name, one.type) for one in signed.added} | set(signed.gone)
+        for place in places:
             if place[1] in CHAIN:
                 stands = (await published.read_names(conn, [(zone.id, place[0])])).get((zone.id, place[0]), ())
                 assert told.get(place) == next((one for one in stands if one.type == place[1]), None)
-        old = tuple((there | told).values())
+        old = tuple(one for place, one in (there | told).items() if place in places)
         serial = serial_next(zone.serial)
         await published.publish(
             conn, [(zone.id, one) for one in signed.added], [(zone.id, *place) for place in signed.gone]

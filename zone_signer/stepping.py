@@ -265,7 +265,7 @@ class _Course:
         # Where a key is lost the zone cannot be signed any more: on its way to insecurity only its DS moves.
         lost = set(book.facts.lost) & {*keyset.apex, *keyset.zone}
         blocked = bool(lost) and not book.goal.secure and is_signed
-        if moved and not blocked and start.zone.pending and was.zone:
+        if moved and not blocked and start.zone.pending and was.zone and is_signed and not self._resign:
             raise Later(f"{start.facts.name} has changes that are not signed yet")  # one thing at a time
         done: list[Publication] = []
         lease = book.zone

@@ -171,7 +171,7 @@ class Worker:
                 if not done:
                     return await self._step(conn)
         except REFUSALS as error:
-            return _Turn(refused=[(zones[0], str(error))])
+            done, refused, moving = [], [(zones[0], str(error))], []
         except psycopg.errors.LockNotAvailable:
             return _Turn(idle=True)  # whoever holds it tells us when they are done, or the timer does
         except psycopg.Error as error:
@@ -181,8 +181,12 @@ class Worker:
                 self._at_once = 1
                 return await self._step(conn)
             return _Turn(refused=[(zones[0], f"the database refuses: {error}")])
-        for zone in moving:
+        # What cannot be signed may be what a step mends: all signatures anew, or none any more.
+        unsigned_still = [zone for zone, _ in refused if zone.steps(now)]
+        for zone in (*moving, *unsigned_still):
             await self._move(conn, zone, now, done, refused)
+        mended = {one.zone.id for one in done} & {zone.id for zone in unsigned_still}
+        refused = [(zone, reason) for zone, reason in refused if zone.id not in mended]
         for one in done:
             if one.behind:
                 self._turned.add(one.zone.id)
