@@ -56,6 +56,8 @@ def trusts(rdatas, number):
 class World:
     """A zone's servers, its watcher, and one device whose owner keeps to what the registry says."""
 
+    PATIENCE = 300  # seconds at most until its owner asks again
+
     def __init__(self, seed, *, sees=True, remembers=True):
         self.dice = random.Random(seed)
         self.sees = sees  # a watcher looks at the servers
@@ -185,7 +187,7 @@ class World:
                 self.lapse(key)
                 self.wait(self.dice.randrange(1, 900))
                 self.change(self.with_(key))
-            self.wait(self.dice.randrange(1, 300))
+            self.wait(self.dice.randrange(1, self.PATIENCE))
 
     def renew(self):
         """The usual way: next to old, wait, switch, away with the old."""
