@@ -101,15 +101,15 @@ class House:
         )
 
     def events(self, home):
-        """Return what happened to each record of the keys of a role: those that settle at the same time do not wait."""
+        """Return what happened to each record of the old and the new key of each role: none waits for the others."""
         rows = self.owner.execute(
-            "SELECT coalesce(role, ''), record, before, after FROM key_events "
+            "SELECT coalesce(role, ''), predecessor IS NULL, record, before, after FROM key_events "
             "LEFT JOIN signing_keys ON signing_keys.id = key WHERE key_events.zone = %s ORDER BY key_events.id",
             (home,),
         )
         found = {}
-        for role, record, *event in rows.fetchall():
-            found.setdefault((role, record), []).append(event)
+        for role, old, record, *event in rows.fetchall():
+            found.setdefault((role, old, record), []).append(event)
         return found
 
     def waiting(self):
