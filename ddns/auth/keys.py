@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from contextlib import suppress
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -82,6 +83,12 @@ def public_key(rdata: Rdata) -> PublicKey:
     except (ValueError, UnsupportedAlgorithm):
         raise BadKey("the octets of the KEY record are no key of its algorithm") from None
     raise BadKey(f"algorithm {algorithm} is not accepted; use 13 (ECDSA P-256) or 15 (Ed25519)")
+
+
+def prepare(rdata: Rdata) -> None:
+    """Have the key of a KEY's RDATA at hand for `verify`; one that is none is left to that."""
+    with suppress(BadKey):
+        public_key(rdata)
 
 
 def verify(rdata: Rdata, signature: bytes, signed: bytes) -> None:
