@@ -103,8 +103,14 @@ class ZoneWork:
 
     def step(self) -> ZoneStep:
         """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
-        view, origin = self.view, self.zone.origin
+        view, zone, origin = self.view, self.zone, self.zone.origin
         changes = view.changes()
+        if zone.edition and zone.denial != "none":
+            plain = view.plain_step(changes, origin, zone.serial)
+            if plain is not None:
+                return ZoneStep(
+                    zone, (), accepted=len(self.entries), published=self._published, changes=changes, plain=plain
+                )
         mine = dict.fromkeys([one.name for one in changes.changes])
         apex = len(origin)
         between = set()
@@ -114,7 +120,7 @@ class ZoneWork:
                 between.add(up)
                 up = names.parent(up)
         return ZoneStep(
-            self.zone,
+            zone,
             tuple([Node(name, view.was(name), view.get(name)) for name in mine]),
             tuple([(up, tuple([one.type for one in view.was(up)])) for up in sorted(between) if up not in mine]),
             view.get(origin),
@@ -124,16 +130,25 @@ class ZoneWork:
         )
 
 
-def published_in(zone: int, shown: Shown) -> Published:
-    """Return how to find in *shown* what is published in *zone*."""
+class PublishedRows:
+    """What is published in *zone*, where the database has *shown* it."""
 
-    def find(name: Name, rdtype: int) -> SignedRRset | None:
-        for one in shown.get((zone, name), ()):
+    __slots__ = ("_shown", "_zone")
+
+    def __init__(self, zone: int, shown: Shown) -> None:
+        self._zone = zone
+        self._shown = shown
+
+    def at(self, name: Name, rdtype: int) -> SignedRRset | None:
+        """Return the RRset of *rdtype* at *name*, None where there is none."""
+        for one in self._shown.get((self._zone, name), ()):
             if one.type == rdtype:
                 return one
         return None
 
-    return find
+    def replaced_by(self, added: tuple[SignedRRset, ...]) -> tuple[SignedRRset, ...]:
+        """Return the RRsets that *added* take the places of, where there are any."""
+        return tuple([there for one in added if (there := self.at(one.name, one.type)) is not None])
 
 
 def with_those_above(wanted: Iterable[tuple[int, Name, Iterable[Name]]]) -> dict[int, dict[Name, None]]:

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from ddns.answer.image import Node, ZoneImage
 from ddns.answer.served import published as served_as
-from ddns.answer.served import stored
+from ddns.answer.served import replaced, stored
 from ddns.answer.table import Table
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
@@ -26,11 +26,11 @@ from ddns.dns.records import RRset, SignedRRset, soa_serial
 from ddns.net.judging import (
     Committed,
     Found,
+    PublishedRows,
     Verified,
     ZoneWork,
     done_by,
     judge,
-    published_in,
     with_those_above,
 )
 from ddns.net.keyring import Keyring
@@ -199,7 +199,7 @@ class Optimist:
             if zone in read and zone in cold:
                 row, names = known.zone, mentioned[zone]
                 found = _stored(zone, names, shown)
-                work[zone] = _work(known, row.edition, row.serial, names, found, published_in(zone, shown))
+                work[zone] = _work(known, row.edition, row.serial, names, found, PublishedRows(zone, shown))
                 continue
             image = images[zone]
             if image is not None and image.ready:
@@ -313,8 +313,21 @@ def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Publis
             continue
         nodes[name] = node
         found[zone, name] = stored(name, node, SIGNER_TYPES)
+    return found, _PublishedNodes(nodes)
 
-    def shown(name: Name, rdtype: int) -> SignedRRset | None:
-        return served_as(name, nodes.get(name, ()), rdtype)
 
-    return found, shown
+class _PublishedNodes:
+    """What is published at the names of *nodes*, which are out of memory."""
+
+    __slots__ = ("_nodes",)
+
+    def __init__(self, nodes: dict[Name, Node]) -> None:
+        self._nodes = nodes
+
+    def at(self, name: Name, rdtype: int) -> SignedRRset | None:
+        """Return the RRset of *rdtype* at *name*, None where there is none."""
+        return served_as(name, self._nodes.get(name, ()), rdtype)
+
+    def replaced_by(self, added: tuple[SignedRRset, ...]) -> tuple[SignedRRset, ...]:
+        """Return the RRsets that *added* take the places of, where there are any."""
+        return replaced(self._nodes, added)
