@@ -8,7 +8,6 @@ those who ask (RFC 5155 §7.2.8). An `Edition` patches all of it in place.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
@@ -308,8 +307,10 @@ class ZoneImage:
             self.octets += octets
             bent = False
         self.edition = edition.number
-        with contextlib.suppress(AttributeError):
+        try:  # noqa: SIM105 - for each update
             del self.remembered
+        except AttributeError:
+            pass
         return Patch(touched, bent)
 
     def _patch(self, edition: Edition) -> tuple[tuple[tuple[Name, int], ...], bool]:

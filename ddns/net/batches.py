@@ -207,7 +207,7 @@ class Batches:
                 self._busy = False
                 if self._closing:
                     return
-                rest = self._rest = Prompt(loop)
+                rest = self._rest = Prompt(loop=loop)
                 await rest
         finally:
             self._busy = False

@@ -49,6 +49,8 @@ class Verified(msgspec.Struct, frozen=True):
     registration: Registration | None = None
 
 
+RULES = 16  # keys whose rules in one zone are kept
+
 DONE = Answer(Rcode.NOERROR)
 TOO_OLD = Answer.of(
     Refusal(
@@ -74,11 +76,17 @@ Found = dict[tuple[int, Name], tuple[RRset, ...]]
 class ZoneWork:
     """One locked zone of a batch: its row, its view, what of it is published, and the journal entries that gather.
 
-    *everybody* are the denials that bind every key there.
+    *everybody* are the denials that bind every key there; *rules* may outlive the batch where zone and denials do.
     """
 
     def __init__(
-        self, zone: Zone, mentioned: Iterable[Name], found: Found, published: Published, everybody: tuple[Grant, ...]
+        self,
+        zone: Zone,
+        mentioned: Iterable[Name],
+        found: Found,
+        published: Published,
+        everybody: tuple[Grant, ...],
+        rules: dict[int, tuple[Credential, grants.Rules]] | None = None,
     ) -> None:
         nodes = {name: found.get((zone.id, name), ()) for name in mentioned}
         if zone.edition:
@@ -90,13 +98,15 @@ class ZoneWork:
         self.leases = Leases({})
         self.registered = 0
         self._published = published
-        self._rules: dict[int, tuple[Credential, grants.Rules]] = {}
+        self._rules = {} if rules is None else rules
 
     def rules(self, live: Credential) -> grants.Rules:
-        """Return the rules that hold here for *live*: found out once for all its updates in the batch."""
+        """Return the rules that hold here for *live*: found out once for the batch, or for longer."""
         found = self._rules.get(live.id)
         if found is None or found[0] is not live:
             zone = self.zone
+            if len(self._rules) >= RULES:
+                self._rules.clear()
             rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=self.everybody)
             found = self._rules[live.id] = live, rules
         return found[1]

@@ -20,6 +20,8 @@ from ddns.answer.image import Node, ZoneImage
 from ddns.answer.served import published as served_as
 from ddns.answer.served import replaced, stored
 from ddns.answer.table import Table
+from ddns.auth.grants import Rules
+from ddns.auth.principal import Credential
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset, soa_serial
@@ -46,7 +48,9 @@ from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.updates")
 
-KNOWN = 32_768  # zones whose standing is remembered; some 500 octets each
+_SOA = int(Type.SOA)
+
+KNOWN = 32_768  # zones whose standing is remembered; some 500 octets each, and 400 a key
 PATIENCE = 64  # batches for which a zone that was not as it was remembered is left to the careful way, at most
 
 
@@ -64,10 +68,11 @@ class Attempt(msgspec.Struct, frozen=True):
 class _Zone:
     """What is remembered of one zone: how it stands, and for how many batches more it goes the careful way."""
 
-    __slots__ = ("left", "penalty", "standing")
+    __slots__ = ("left", "penalty", "rules", "standing")
 
     def __init__(self) -> None:
         self.standing: Standing | None = None
+        self.rules: dict[int, tuple[Credential, Rules]] = {}  # those of its keys, as long as it stands so
         self.penalty = 0
         self.left = 0
 
@@ -193,18 +198,22 @@ class Optimist:
             images = {zone: self._held(zone) for zone in zones}
         work: dict[int, ZoneWork] = {}
         for zone in zones:
-            known = self._zones[zone].standing
+            remembered, names = self._zones[zone], mentioned[zone]
+            known = remembered.standing
             if known is None:
                 continue
-            if zone in read and zone in cold:
-                row, names = known.zone, mentioned[zone]
-                found = _stored(zone, names, shown)
-                work[zone] = _work(known, row.edition, row.serial, names, found, PublishedRows(zone, shown))
-                continue
             image = images[zone]
-            if image is not None and image.ready:
-                here = _records(image, mentioned[zone])
-                work[zone] = _work(known, image.edition, _serial(here[0][zone, image.origin]), mentioned[zone], *here)
+            if zone in read and zone in cold:
+                row = known.zone
+                edition, serial = row.edition, row.serial
+                found: Found = _stored(zone, names, shown)
+                published: Published = PublishedRows(zone, shown)
+            elif image is not None and image.ready:
+                found, published = _records(image, names)
+                edition, serial = image.edition, _serial(found[zone, image.origin])
+            else:
+                continue
+            work[zone] = _work(remembered, known, edition, serial, names, found, published)
         return work
 
     def _held(self, zone: int) -> ZoneImage | None:
@@ -227,6 +236,7 @@ class Optimist:
             known = self._zones[zone] = _Zone()
         if found is not None and found.ready:
             known.standing = found
+            known.rules = {}
         else:
             known.doubt()
 
@@ -276,18 +286,27 @@ class Optimist:
 
 
 def _serial(apex: Iterable[RRset]) -> int:
-    return next(soa_serial(one.rdatas[0]) for one in apex if one.type == Type.SOA)
+    for one in apex:
+        if one.type == _SOA:
+            return soa_serial(one.rdatas[0])
+    raise LookupError("a zone that is ready has lost its SOA")
 
 
 def _work(
-    known: Standing, edition: int, serial: int, mentioned: Iterable[Name], found: Found, published: Published
+    remembered: _Zone,
+    known: Standing,
+    edition: int,
+    serial: int,
+    mentioned: Iterable[Name],
+    found: Found,
+    published: Published,
 ) -> ZoneWork:
     row = known.zone
     # Its head is not known; what counts from it begins at 0.
     zone = Zone(
         row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended
     )  # fmt: skip
-    return ZoneWork(zone, mentioned, found, published, known.everybody)
+    return ZoneWork(zone, mentioned, found, published, known.everybody, remembered.rules)
 
 
 def _stored(zone: int, mentioned: Iterable[Name], shown: Shown) -> Found:

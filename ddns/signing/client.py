@@ -125,7 +125,7 @@ class _Line:
         """Send the batch *ident*; what is returned gets its answer, or `SignerAway`."""
         loop = self._loop
         end = loop.time() + self._wait
-        answer: Prompt[tuple[Done, ...]] = Prompt(loop)
+        answer: Prompt[tuple[Done, ...]] = Prompt(loop=loop)
         self._waiting[ident] = end, answer
         if self._timer is None:
             self._timer = loop.call_at(end, self._look)
