@@ -124,7 +124,8 @@ class Worker:
         options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
         self._table = Table(config.table_entries, options.report, config.memory)
         self._responder = Responder(self._table, options)
-        self._subscriber = Subscriber(self._table, self._pool, config.warm)
+        self._outbox = Outbox()
+        self._subscriber = Subscriber(self._table, self._pool, config.warm, self._outbox.together)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
         self._key_line = Line(config.dsn, "ddns_server")
         self._keyring = Keyring(
@@ -151,7 +152,6 @@ class Worker:
         )  # fmt: skip
         self._line = Line(config.dsn, "ddns_server")
         follower = secrets.randbits(63)
-        self._outbox = Outbox()
         self._updates = Updates(
             pool=self._pool,
             table=self._table,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ from ddns.answer.image import ZoneImage
 from ddns.answer.table import Table
 from ddns.answer.window import Window
 from ddns.dns.names import Name
+from ddns.net.outbox import Together
 from ddns.store import editions, published, zones
 from ddns.store.line import Line
 from ddns.store.pool import Pool
@@ -42,7 +44,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 class Loader:
     """The zones on their way into *table*; *late* is called with zone and edition where one is behind when it comes.
 
-    *clock* gives seconds that only grow.
+    *clock* gives seconds that only grow. Answers that are given while *together* is entered may leave at its end.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Loader:
         spawn: Spawn,
         late: Callable[[int, int], None],
         clock: Callable[[], float] = time.monotonic,
+        together: Together = nullcontext,
     ) -> None:
+        self._together = together
         self._table = table
         self._pool = pool
         self._line = Line(pool.dsn, pool.role)
@@ -139,29 +143,17 @@ class Loader:
 
     async def _load_some(self, ids: list[int]) -> None:
         """Load *ids* and tell those who wait; what one of them brings to memory another may not push out before."""
-        table, reading = self._table, self._reading
-        reading.update(dict.fromkeys(ids, 0))
+        self._reading.update(dict.fromkeys(ids, 0))
         rest = dict.fromkeys(ids)
         try:
             found = await published.read_packed(self._line, ids)
-            for count, zone in enumerate(ids, 1):
-                row, origin = found.get(zone), table.origin(zone)
-                if row is None or origin is None:
-                    table.forget(zone)
-                elif row.octets is None:
-                    del rest[zone]
-                    self._larger[zone] = origin
-                    continue
-                elif row.edition < reading[zone]:
-                    del rest[zone]
-                    self._again(zone)  # it was read just before somebody published the next edition
-                    continue
-                else:
-                    table.install(ZoneImage(zone, origin, row.edition, row.octets))
-                del rest[zone]
-                self._done(zone, found=True)
-                if not count % TURN:
+            for at in range(0, len(ids), TURN):
+                if at:
                     await asyncio.sleep(0)
+                with self._together():
+                    for zone in ids[at : at + TURN]:
+                        self._place(zone, found.get(zone))
+                        del rest[zone]
         except Exception:  # noqa: BLE001 - an outage: who waits gets SERVFAIL, the next question tries again
             log.failure("zones.load failed zones={n}", n=len(rest))
             self._ahead = iter(())
@@ -170,6 +162,21 @@ class Loader:
         if self._larger and not self._loading_larger:
             self._loading_larger = True
             self._spawn(self._load_larger())
+
+    def _place(self, zone: int, row: published.Packed | None) -> None:
+        """Put what was read of *zone* in its place, and tell those who wait; a larger one is read page by page."""
+        table, origin = self._table, self._table.origin(zone)
+        if row is None or origin is None:
+            table.forget(zone)
+        elif row.octets is None:
+            self._larger[zone] = origin
+            return
+        elif row.edition < self._reading[zone]:
+            self._again(zone)  # it was read just before somebody published the next edition
+            return
+        else:
+            table.install(ZoneImage(zone, origin, row.edition, row.octets))
+        self._done(zone, found=True)
 
     def _again(self, zone: int) -> None:
         del self._reading[zone]

@@ -30,10 +30,11 @@ from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
-from ddns.net.batches import AWAY, Afterwards, Batches, Request, Together, UpdateLimits
+from ddns.net.batches import AWAY, Afterwards, Batches, Request, UpdateLimits
 from ddns.net.judging import Verified
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Optimist
+from ddns.net.outbox import Together
 from ddns.net.refusals import RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.services import Services
