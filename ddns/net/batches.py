@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import msgspec
 from psycopg import OperationalError
@@ -28,6 +28,7 @@ from ddns.net.fair import FairQueue
 from ddns.net.judging import DONE, TOO_OLD, Committed, Verified, repeated, to_store
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Attempt, Optimist
+from ddns.net.outbox import Together
 from ddns.net.repeats import Repeats
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
@@ -62,8 +63,6 @@ FAILED = Answer.of(
 
 # Has something done when this turn's messages have been taken in, before the loop looks for more; False: not in a turn.
 Afterwards = Callable[[Callable[[], None]], bool]
-# What is entered while the answers of one commit are given.
-Together = Callable[[], AbstractContextManager[None]]
 
 
 class UpdateLimits(msgspec.Struct, frozen=True):
@@ -170,8 +169,8 @@ class Batches:
         return self._queue.is_full(key)
 
     def has_room(self) -> bool:
-        """Tell whether so few wait that more should be judged: a quarter of what may wait at most."""
-        return len(self._queue) < max(self._bounds.waiting // 4, 1)
+        """Tell whether so few wait that more should be judged: two commits' worth, so that none waits for long."""
+        return len(self._queue) < 2 * self._bounds.at_once
 
     def add(self, request: Request) -> None:
         """Take *request*, whose `verified` is set, where `is_full` says that there is room."""
