@@ -45,7 +45,7 @@ log = Logger(namespace="ddns.updates")
 
 LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
 SHARED = 4  # updates that make a batch a shared one
-UNDER_WAY = 3  # batches of other zones at work while more than a batch waits: one is read, one signed, one committed
+UNDER_WAY = 3  # batches of other zones at work while more than a batch waits: read, signed, or committed
 
 
 AWAY = Answer.of(
@@ -74,7 +74,7 @@ class UpdateLimits(msgspec.Struct, frozen=True):
     encrypted: bool = False
     waiting: int = 4096
     per_key: int = 1024
-    at_once: int = 200
+    at_once: int = 100
     lookups: int = 1024
     keys: int = 100_000
     prune_every: float = 60.0
@@ -169,8 +169,8 @@ class Batches:
         return self._queue.is_full(key)
 
     def has_room(self) -> bool:
-        """Tell whether so few wait that more should be judged: two commits' worth, so that none waits for long."""
-        return len(self._queue) < 2 * self._bounds.at_once
+        """Tell whether so few wait that more should be judged: a few commits' worth, so that none waits for long."""
+        return len(self._queue) < UNDER_WAY * self._bounds.at_once
 
     def add(self, request: Request) -> None:
         """Take *request*, whose `verified` is set, where `is_full` says that there is room."""

@@ -41,6 +41,7 @@ from ddns.signing.publish import Published, sign
 from ddns.store import standing, unchanged
 from ddns.store.credentials import Stamped
 from ddns.store.line import Line, NotSent
+from ddns.store.lines import Lines
 from ddns.store.standing import Shown, Standing
 from ddns.store.zones import Zone
 from ddns.zone.lease import Terms
@@ -85,13 +86,14 @@ class _Zone:
 class Optimist:
     """One worker's short way; *follower* is the number by which this worker follows editions.
 
-    What memory does not have is read over *reading*, which is for that alone: *line* commits meanwhile.
+    What memory does not have is read over *reading*, which is for that alone: *lines* commit meanwhile, batches
+    of other zones beside each other.
     """
 
     def __init__(
         self,
         *,
-        line: Line,
+        lines: Lines,
         reading: Line,
         table: Table,
         signer: SignerClient,
@@ -100,7 +102,7 @@ class Optimist:
         terms: Terms,
         follower: int,
     ) -> None:
-        self._line = line
+        self._lines = lines
         self._reading = reading
         self._table = table
         self._signer = signer
@@ -142,7 +144,7 @@ class Optimist:
                     self._zones[zone].doubt()
             return Attempt(unsigned=written.away)
         try:
-            changed = await unchanged.commit(self._line, written.batch, self._basis(work, keys), self._follower)
+            changed = await unchanged.commit(self._lines.free(), written.batch, self._basis(work, keys), self._follower)
         except NotSent:
             return Attempt()
         except psycopg.OperationalError:

@@ -61,6 +61,11 @@ class Line:
         self._room: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether a statement is under way."""
+        return self._turn.locked()
+
     def owns(self, backend: int) -> bool:
         """Tell whether the server process *backend* is at the other end: that of a connection that broke is not.
 
