@@ -13,9 +13,8 @@ room is told to come by TCP, where nobody can claim another's address: that cost
 shorter than the update.
 
 While most of what strangers send is good, silence tells them to come again a little later instead: a connection would
-prove what nobody doubts, and cost everybody more than waiting does; those that come wait like the others. Then who came
-last is served first, and lost is who has waited longest: served in their order all would be answered so late that all
-ask again, each time for nothing.
+prove what nobody doubts, and cost everybody more than waiting does. Then who came last is served first, and lost is who
+has waited longest: served in their order all would be answered so late that all ask again, each time for nothing.
 """
 
 from __future__ import annotations
@@ -188,7 +187,7 @@ class Admission:
             if shown and self._cookies.judge(shown, host, int(self._clock())) == Verdict.GOOD:
                 return Asker(Transport.UDP, host, verified=True)
         queue = self._first if self._is_known(host) else self._second
-        if queue.is_full(host) and not (queue is self._second and self.is_trusting and self._has_made_room(host)):
+        if queue.is_full(host) and not (queue is self._second and self.is_trusting and queue.make_room(host)):
             self._crowded = True
             self._sent_away += 1
             return None
@@ -205,7 +204,7 @@ class Admission:
         begun = self._under_way.get((host, wire))
         if begun is not None:
             begun.again(asker, reply)
-        elif not is_proved(asker) or self._is_one_of_a_crowd(asker):
+        elif not is_proved(asker):
             queue = self._first if self._is_known(host) else self._second
             before = queue.last(host)
             if before is not None and before.wire == wire:
@@ -219,25 +218,6 @@ class Admission:
         else:
             self._sent_away += 1
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
-
-    def _is_one_of_a_crowd(self, asker: Asker) -> bool:
-        """Tell whether a stream waits like a stranger's datagram: while those are trusted it proves what nobody doubts.
-
-        If streams went first, soon nobody would be served before it has come to connect.
-        """
-        return (
-            asker.transport.stream
-            and self.is_trusting
-            and not self._is_known(asker.source)
-            and (not self._second.is_full(asker.source) or self._has_made_room(asker.source))
-        )
-
-    def _has_made_room(self, host: str) -> bool:
-        """Lose the stranger's update that has waited longest; False: *host* has too many itself."""
-        lost = self._second.make_room(host)
-        if lost is not None and lost.asker.transport.stream:
-            lost(wires.error_reply(lost.wire, Rcode.SERVFAIL))
-        return lost is not None
 
     def take(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Let a message that came over a stream wait, and see to it that it is served."""

@@ -64,10 +64,13 @@ class FairQueue(Generic[Item]):
         """Have *owner*, who has items here, count as who came last."""
         self._owners.move_to_end(owner)
 
-    def make_room(self, owner: Hashable) -> Item | None:
-        """Take out the next item to make room for one of *owner*; None: *owner* has too many itself."""
+    def make_room(self, owner: Hashable) -> bool:
+        """Lose the next item where there is no room for another of *owner*; False: *owner* has too many itself."""
         mine = self._owners.get(owner)
-        return None if mine is not None and len(mine) >= self._each else self.take()
+        if mine is not None and len(mine) >= self._each:
+            return False
+        self.take()
+        return True
 
     def take_many(self, count: int) -> list[Item]:
         """Take out the next *count* items, or as many as there are."""
