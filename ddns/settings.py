@@ -210,7 +210,7 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl: Annotated[int, Meta(ge=1, le=MAX_TTL, description="The greatest TTL in seconds.")] = MAX_TTL
     waiting: Annotated[int, Meta(ge=1, description="Updates that wait in one worker; more are refused.")] = 4096
     per_key: Annotated[int, Meta(ge=1, description="Updates of one key that wait in one worker.")] = 1024
-    at_once: Annotated[int, Meta(ge=1, description="Updates that share one commit; the keys take turns.")] = 200
+    at_once: Annotated[int, Meta(ge=1, description="Updates that share one commit; the keys take turns.")] = 100
     lookups: Annotated[int, Meta(ge=1, description="Updates that wait until their key is looked up.")] = 1024
     keys: Annotated[int, Meta(ge=1, description="Keys that one worker remembers.")] = 100_000
 

@@ -13,13 +13,14 @@ import math
 import selectors
 import sys
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from time import monotonic
-from typing import Any, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 MOST = 128  # descriptors that one look at the system names; the others follow with the next
 
 Reader = Callable[[], object]
+_T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 
@@ -95,7 +96,11 @@ class Loop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._wait = _Wait()
+        self._at_once = False
         super().__init__(_Selector(self._wait, self._failed) if sys.platform == "linux" else None)
+        # What whoever asked for a callback gets that has been called already.
+        self._done = asyncio.Handle(_nothing, (), self)
+        self._done.cancel()
 
     def watch(self, descriptor: int, reader: Reader) -> None:
         """Have the prompt *reader* called whenever *descriptor* can be read, until `remove_reader`."""
@@ -111,8 +116,23 @@ class Loop(asyncio.SelectorEventLoop):
         self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Have *callback* called in the next turn; a prompt reader that asks for it ends the wait."""
+        if self._at_once:
+            self._at_once = False
+            (context or copy_context()).run(callback, *args)
+            return self._done
         self._wait.news = True
         return super().call_soon(callback, *args, context=context)
+
+    def at_once(self, settle: Callable[[_T], object], value: _T) -> None:
+        """Call *settle* with *value*, and the first callback that it asks for at once, where no task runs."""
+        if asyncio.current_task(self) is not None:
+            settle(value)
+            return
+        self._at_once = True
+        try:
+            settle(value)
+        finally:
+            self._at_once = False
 
     def call_at(
         self,
@@ -132,6 +152,18 @@ class Loop(asyncio.SelectorEventLoop):
 
     def _failed(self, error: BaseException, reader: Reader) -> None:
         self.call_exception_handler({"message": f"Exception in the prompt reader {reader!r}", "exception": error})
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def at_once(loop: asyncio.AbstractEventLoop, settle: Callable[[_T], object], value: _T) -> None:
+    """Settle a future with *value*; where *loop* can and no task runs, its waiter goes on before this returns."""
+    if isinstance(loop, Loop):
+        loop.at_once(settle, value)
+    else:
+        settle(value)
 
 
 def watch(loop: asyncio.AbstractEventLoop, descriptor: int, reader: Reader) -> None:

@@ -49,7 +49,7 @@ from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import HEADER_SIZE, Opcode, Rcode
 from ddns.net import edns, udp
 from ddns.net.admission import Admission, AdmissionLimits
-from ddns.net.batches import UpdateLimits
+from ddns.net.batches import UNDER_WAY, UpdateLimits
 from ddns.net.cold import Cold
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
@@ -70,6 +70,7 @@ from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
 from ddns.store.feed import Feed
 from ddns.store.line import Line
+from ddns.store.lines import Lines
 from ddns.store.pool import Connection, Pool
 from ddns.transfers.limits import TransferLimits
 from ddns.transfers.notifier import Notifier
@@ -128,7 +129,8 @@ class Worker:
         options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
         self._table = Table(config.table_entries, options.report, config.memory)
         self._responder = Responder(self._table, options)
-        self._subscriber = Subscriber(self._table, self._pool, config.warm)
+        self._outbox = Outbox()
+        self._subscriber = Subscriber(self._table, self._pool, config.warm, self._outbox.together)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
         self._key_line = Line(config.dsn, "ddns_server")
         self._keyring = Keyring(
@@ -153,9 +155,8 @@ class Worker:
             lambda: self._updates.has_room(),  # noqa: PLW0108 - it is made below
             self._keyring.has_room,
         )  # fmt: skip
-        self._line = Line(config.dsn, "ddns_server")
+        self._lines = Lines([Line(config.dsn, "ddns_server") for _ in range(UNDER_WAY)])
         follower = secrets.randbits(63)
-        self._outbox = Outbox()
         self._updates = Updates(
             pool=self._pool,
             table=self._table,
@@ -169,7 +170,7 @@ class Worker:
             options=options,
             clock=time.time,
             heard=self._admission.heard,
-            line=self._line,
+            lines=self._lines,
             follower=follower,
             afterwards=self._admission.afterwards,
             together=self._outbox.together,
@@ -199,7 +200,7 @@ class Worker:
             on_zones=self._subscriber.heard,
             on_keys=self._keyring.forget,
             on_resync=self._resync,
-            own=lambda backend: self._pool.owns(backend) or self._line.owns(backend),
+            own=lambda backend: self._pool.owns(backend) or self._lines.owns(backend),
             follower=follower,
         )
         self._listening: list[Any] = []
@@ -307,7 +308,7 @@ class Worker:
         await self._feed.close()
         await self._subscriber.close()
         await self._signer.close()
-        self._line.close()
+        self._lines.close()
         if self._ahead is not None:
             self._ahead.cancel()
             await asyncio.gather(self._ahead, return_exceptions=True)

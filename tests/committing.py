@@ -27,6 +27,7 @@ from ddns.net.subscriber import Subscriber
 from ddns.net.updates import Updates
 from ddns.store import credentials, grants, journal, published, zones
 from ddns.store.line import Line, Parameter, Statement
+from ddns.store.lines import Lines
 from ddns.store.pool import Connection, connect
 from ddns.zone import edition
 from ddns.zone.jobs import SignedJob, SignJob
@@ -91,7 +92,7 @@ class Worker:
             limits=Limits(records_per_rrset=3),
             bounds=UpdateLimits(),
             clock=lambda: self.now,
-            line=line,
+            lines=None if line is None else Lines([line]),
             follower=FOLLOWER,
             together=self._together,
         )

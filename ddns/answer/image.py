@@ -20,7 +20,7 @@ from ddns.answer.packed import Nodes
 from ddns.answer.packed import content as contents
 from ddns.answer.packed import rrset as unpack
 from ddns.answer.served import HASHED_LABEL, Served, find, placed, rdatas, serve_hashed
-from ddns.dns import names
+from ddns.dns import names, twin
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import SignedRRset
@@ -29,6 +29,7 @@ from ddns.zone.edition import Edition
 Node = tuple[Served, ...]
 
 _NS, _NSEC, _NSEC3, _NSEC3PARAM = int(Type.NS), int(Type.NSEC), int(Type.NSEC3), int(Type.NSEC3PARAM)
+_SPECIAL = frozenset({_NS, int(Type.DNAME), _NSEC, _NSEC3, _NSEC3PARAM})  # more depends on these than their place
 _BENDING = frozenset({_NS, int(Type.DNAME)})
 _SHA1 = 1  # the only hash algorithm of NSEC3 (RFC 5155 §11)
 # About how many octets the parts of a zone take in memory besides their octets on the wire.
@@ -298,6 +299,21 @@ class ZoneImage:
     def patch(self, edition: Edition) -> Patch:
         """Apply *edition*, which must be the one after this image's."""
         self.direct = None
+        replaced = twin.replace(Served, self.nodes, edition.removed, edition.added, _SPECIAL)
+        if replaced is None:
+            touched, bent = self._patch(edition)
+        else:
+            octets, touched = replaced
+            self.octets += octets
+            bent = False
+        self.edition = edition.number
+        try:  # noqa: SIM105 - for each update
+            del self.remembered
+        except AttributeError:
+            pass
+        return Patch(touched, bent)
+
+    def _patch(self, edition: Edition) -> tuple[tuple[tuple[Name, int], ...], bool]:
         bent = False
         touched = [(rrset.name, rrset.type) for rrset in edition.added]
         added = frozenset(touched)
@@ -325,10 +341,8 @@ class ZoneImage:
                 self.nsec.put(names.order_key(rrset.name), rrset.name)
         if (self.origin, _NSEC3PARAM) in touched:
             self._choose_chain()
-        self.edition = edition.number
         self.ready = self.rrset(self.origin, Type.SOA) is not None
-        self.remembered = Remembered()
-        return Patch(tuple(touched), bent)
+        return tuple(touched), bent
 
     def _put(self, rrset: SignedRRset) -> bool:
         """Put one RRset in its place; tell whether names that existed now lead elsewhere."""

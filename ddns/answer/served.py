@@ -10,7 +10,7 @@ to follow it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
 import msgspec
@@ -91,6 +91,17 @@ def _published(name: Name, node: tuple[Served, ...], rdtype: int) -> SignedRRset
     if served is None:
         return None
     return SignedRRset(name, served.type, served.ttl, tuple(rdatas(served)), signatures(served))
+
+
+def replaced(nodes: Mapping[Name, tuple[Served, ...]], added: tuple[SignedRRset, ...]) -> tuple[SignedRRset, ...]:
+    """Return the RRsets as they are published that *added* take the places of, where there are any."""
+    found = twin.replaced(SignedRRset, nodes, added)
+    return _replaced(nodes, added) if found is None else found
+
+
+def _replaced(nodes: Mapping[Name, tuple[Served, ...]], added: tuple[SignedRRset, ...]) -> tuple[SignedRRset, ...]:
+    found = [_published(one.name, nodes.get(one.name, ()), one.type) for one in added]
+    return tuple([one for one in found if one is not None])
 
 
 def stored(name: Name, node: tuple[Served, ...], others: frozenset[int]) -> tuple[RRset, ...]:

@@ -17,7 +17,7 @@ from ddns.answer.below import Below
 from ddns.answer.compile import Draft
 from ddns.answer.image import ZoneImage
 from ddns.answer.shelf import Shelf
-from ddns.dns import names
+from ddns.dns import names, twin
 from ddns.dns.codes import CLASS_IN, FLAG_AA, HEADER_SIZE, UDP_MAX_PAYLOAD, UDP_MIN_PAYLOAD, EdnsOption, Type
 from ddns.dns.names import Name
 from ddns.dns.wire import Edns, opt
@@ -419,15 +419,24 @@ class Table:
         self.shelf.resize(image)
         if patch.bent:
             self._clear(edition.zone)
-        bare, plain, signed, reached = self._bare, self._plain, self._signed, self._reached
-        for owner, rdtype in patch.touched:
-            question = owner + rdtype.to_bytes(2, "big") + _IN
-            if question in signed or question in plain or question in bare:
-                self._forget(question)
-            if owner in reached:
-                for other in tuple(reached[owner]):
-                    self._forget(other)
+        for owner, question in self._asked(patch.touched):
+            self._forget(question)
+            for other in tuple(self._reached.get(owner, ())):
+                self._forget(other)
         return True
+
+    def _asked(self, places: tuple[tuple[Name, int], ...]) -> list[tuple[Name, bytes]]:
+        """Return the names of those *places* to which an answer is remembered or leads, with the question for each."""
+        bare, plain, signed, reached = self._bare, self._plain, self._signed, self._reached
+        found = twin.asked(places, bare, plain, signed, reached)
+        if found is not None:
+            return found
+        out = []
+        for owner, rdtype in places:
+            question = owner + rdtype.to_bytes(2, "big") + _IN
+            if question in signed or question in plain or question in bare or owner in reached:
+                out.append((owner, question))
+        return out
 
     def _uncover(self, origin: Name) -> None:
         """Forget what was answered when *origin* was not a zone here: by the zone above it, or by leaving."""

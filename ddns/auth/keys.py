@@ -7,12 +7,16 @@ RFC 8080). The zones' own keys are not here: they live in `zone_signer`.
 from __future__ import annotations
 
 import functools
+import hashlib
 import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ddns.dns.codes import Algorithm
@@ -32,6 +36,11 @@ _HEAD = struct.Struct("!HBB")
 _CURVES: dict[int, tuple[ec.EllipticCurve, int, ec.ECDSA]] = {
     Algorithm.ECDSAP256SHA256: (ec.SECP256R1(), 32, ec.ECDSA(hashes.SHA256())),
     Algorithm.ECDSAP384SHA384: (ec.SECP384R1(), 48, ec.ECDSA(hashes.SHA384())),
+}
+# OpenSSL is given the digest: it would look for the hash function with every signature.
+_DIGESTS: dict[int, tuple[Callable[[bytes], Any], ec.ECDSA]] = {
+    Algorithm.ECDSAP256SHA256: (hashlib.sha256, ec.ECDSA(Prehashed(hashes.SHA256()))),
+    Algorithm.ECDSAP384SHA384: (hashlib.sha384, ec.ECDSA(Prehashed(hashes.SHA384()))),
 }
 _RSA_PADDING = padding.PKCS1v15()
 _RSA_HASH = hashes.SHA256()
@@ -84,15 +93,22 @@ def public_key(rdata: Rdata) -> PublicKey:
     raise BadKey(f"algorithm {algorithm} is not accepted; use 13 (ECDSA P-256) or 15 (Ed25519)")
 
 
+def prepare(rdata: Rdata) -> None:
+    """Have the key of a KEY's RDATA at hand for `verify`; one that is none is left to that."""
+    with suppress(BadKey):
+        public_key(rdata)
+
+
 def verify(rdata: Rdata, signature: bytes, signed: bytes) -> None:
     """Raise `InvalidSignature` unless *signature* over *signed* was made by the key in *rdata*; or `BadKey`."""
     key = public_key(rdata)
     if isinstance(key, ec.EllipticCurvePublicKey):
-        _, size, hashing = _CURVES[rdata[3]]
+        _, size, _ = _CURVES[rdata[3]]
         if len(signature) != 2 * size:
             raise InvalidSignature
         r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-        key.verify(encode_dss_signature(r, s), signed, hashing)
+        digest, prehashed = _DIGESTS[rdata[3]]
+        key.verify(encode_dss_signature(r, s), digest(signed).digest(), prehashed)
     elif isinstance(key, ed25519.Ed25519PublicKey):
         key.verify(signature, signed)
     else:

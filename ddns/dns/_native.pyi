@@ -1,6 +1,6 @@
 # The native helpers that read and write octets, in C: see `native/native.h`. They are optional; `twin` chooses.
 # Each returns None for what it leaves to its twin in Python.
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -78,6 +78,56 @@ def apply(
 
 # Twin of `ddns.answer.served.placed`: *served* is the type of what stands in a node.
 def placed(served: type[object], node: tuple[_T, ...], rrset: object, /) -> tuple[tuple[_T, ...], int, int] | None: ...
+
+# Twin of `ddns.zone.view.View.apply`: *change* is the type of the changes; None leaves all of it to Python.
+def move_on(
+    now: dict[bytes, tuple[_T, ...]], changed: dict[tuple[bytes, int], _U], changes: tuple[_U, ...], change: type[_U], /
+) -> bool | None: ...
+
+# Twin of `ddns.zone.plain.step`.
+def plain_step(
+    changes: tuple[object, ...],
+    before: Mapping[bytes, tuple[_T, ...]],
+    now: Mapping[bytes, tuple[_T, ...]],
+    origin: bytes,
+    serial: int,
+    moving: frozenset[int],
+    moving_at_apex: frozenset[int],
+    rrset: type[_T],
+    /,
+) -> tuple[int, tuple[_T, ...]] | None: ...
+
+# Twin of what `ddns.zone.plain.complete` puts together: *rrset* is the type of what it returns.
+def signed_rrsets(
+    rrset: type[_T], rrsets: tuple[object, ...], sigs: tuple[tuple[bytes, ...], ...], /
+) -> tuple[_T, ...] | None: ...
+
+# Twin of `ddns.answer.served.replaced`.
+def replaced(
+    rrset: type[_T], nodes: Mapping[bytes, tuple[object, ...]], added: tuple[_T, ...], /
+) -> tuple[_T, ...] | None: ...
+
+# Twin of `ddns.answer.image.ZoneImage.patch` where as much comes as leaves, at the same places and of types that are
+# not among *others*: how many octets that is more, and the places.
+def replace(
+    served: type[_T],
+    nodes: dict[bytes, tuple[_T, ...]],
+    removed: tuple[object, ...],
+    added: tuple[object, ...],
+    others: frozenset[int],
+    /,
+) -> tuple[int, tuple[tuple[bytes, int], ...]] | None: ...
+
+# Twin of what `ddns.answer.table.Table.patch` looks for: the name and the question of each of *places* that stands in
+# one of the three dicts of questions, or whose name is in *reached*.
+def asked(
+    places: tuple[tuple[bytes, int], ...],
+    bare: dict[bytes, _T],
+    plain: dict[bytes, _T],
+    signed: dict[bytes, _T],
+    reached: dict[bytes, _U],
+    /,
+) -> list[tuple[bytes, bytes]] | None: ...
 
 # Twin of `ddns.store.packing.packed`: *elements* are the oids of the composite types of which there are arrays.
 def pack_parameters(

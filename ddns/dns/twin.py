@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING
 
 __all__ = [
     "apply",
+    "asked",
     "find_trailer",
     "is_pure",
+    "move_on",
     "open_signed",
     "order_key",
     "pack_parameters",
     "placed",
+    "plain_step",
     "published",
     "read_name",
     "read_update",
+    "replace",
+    "replaced",
     "serve",
+    "signed_rrsets",
     "stored",
     "tsig_put",
     "tsig_signed",
@@ -41,15 +47,21 @@ def _leave(*_: object) -> None:
 if TYPE_CHECKING:
     from ddns.dns._native import (
         apply,
+        asked,
         find_trailer,
+        move_on,
         open_signed,
         order_key,
         pack_parameters,
         placed,
+        plain_step,
         published,
         read_name,
         read_update,
+        replace,
+        replaced,
         serve,
+        signed_rrsets,
         stored,
         tsig_put,
         tsig_signed,
@@ -57,21 +69,28 @@ if TYPE_CHECKING:
         walk,
     )
 else:
-    apply = find_trailer = open_signed = order_key = pack_parameters = placed = published = _leave
-    read_name = read_update = serve = stored = tsig_put = tsig_signed = unpack_rows = walk = _leave
+    apply = asked = find_trailer = move_on = open_signed = order_key = pack_parameters = placed = plain_step = _leave
+    published = read_name = read_update = replace = replaced = serve = signed_rrsets = stored = tsig_put = _leave
+    tsig_signed = unpack_rows = walk = _leave
     if not is_pure():
         with contextlib.suppress(ImportError):
             from ddns.dns._native import (
                 apply,
+                asked,
                 find_trailer,
+                move_on,
                 open_signed,
                 order_key,
                 pack_parameters,
                 placed,
+                plain_step,
                 published,
                 read_name,
                 read_update,
+                replace,
+                replaced,
                 serve,
+                signed_rrsets,
                 stored,
                 tsig_put,
                 tsig_signed,

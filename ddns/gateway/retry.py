@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 FIRST_WAIT = 1.0  # seconds at least; RFC 8961 §4 has no less where nothing is known of the way
 LONGEST_WAIT = 300.0  # seconds at least
 JITTER = 0.5  # a wait is lengthened by up to this part of itself
-BY_STREAM, STREAMS_EVERY = 3, 6  # the try that goes by TCP, counted from 0, and how many later the next one does
+BY_STREAM, STREAMS_EVERY = 4, 6  # the try that goes by TCP, counted from 0, and how many later the next one does
 SIGN_ANEW = 60.0  # seconds after which the same wish is signed again: a SIG(0) of ours is good for 300
 
 

@@ -8,10 +8,13 @@ First come streams and datagrams with a good DNS cookie, and in turn with them t
 shown a good signature lately; then strangers, who together get a *share* of the worker's time, and all of it that
 nobody else uses. What is spent on a good signature is not taken from their share: after a power cut a whole country has
 new addresses. All are bounded, in all and for each sender, and within a class the senders take turns, so that one who
-floods waits for himself; a datagram that waits already does not wait twice. One for which there is no room is told to
-come by TCP, where nobody can claim another's address: that costs a few microseconds, and the answer is shorter than
-the update. While most of what strangers send is good, silence tells them to come again a little later instead: a
-connection would prove what nobody doubts, and cost everybody more than waiting does.
+floods waits for himself; an update that waits or is under way already does not begin twice. One for which there is no
+room is told to come by TCP, where nobody can claim another's address: that costs a few microseconds, and the answer is
+shorter than the update.
+
+While most of what strangers send is good, silence tells them to come again a little later instead: a connection would
+prove what nobody doubts, and cost everybody more than waiting does. Then who came last is served first, and lost is who
+has waited longest: served in their order all would be answered so late that all ask again, each time for nothing.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ SAVED = 0.25  # seconds for which strangers may save up their share, so that a q
 PAUSE = 0.002  # seconds until it is looked again whether more may be judged
 IDLE = 9  # times the seconds in which the worker slept go to strangers: they leave a tenth of what nobody else wants
 LOOKED_AT = 0.5  # seconds spent on strangers by which it is told whether most of what they send is good
+ALONG = 16  # copies of an update under way that wait for its answer, besides datagrams from where it came
 SAID = 10.0  # seconds between two lines in the log about what was dropped
 
 _COME_BY_TCP = (FLAG_QR | Opcode.UPDATE << 11 | FLAG_TC | Rcode.REFUSED).to_bytes(2, "big") + bytes(8)
@@ -67,14 +71,38 @@ class AdmissionLimits(msgspec.Struct, frozen=True):
 
 
 class _Message:
-    """An update that waits."""
+    """An update that waits or is under way; called with its answer, which all get who sent the same octets since."""
 
-    __slots__ = ("asker", "reply", "wire")
+    __slots__ = ("_along", "_under_way", "asker", "reply", "wire")
 
-    def __init__(self, wire: bytes, asker: Asker, reply: Reply) -> None:
+    def __init__(self, wire: bytes, asker: Asker, reply: Reply, under_way: dict[tuple[str, bytes], _Message]) -> None:
         self.wire = wire
         self.asker = asker
         self.reply = reply
+        self._along: list[Reply] = []
+        self._under_way = under_way
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Return what is the same when it is sent again."""
+        return self.asker.source, self.wire
+
+    def __call__(self, octets: bytes) -> None:
+        """Answer all who wait for it."""
+        if self._under_way.get(self.key) is self:
+            del self._under_way[self.key]
+        self.reply(octets)
+        for reply in self._along:
+            reply(octets)
+
+    def again(self, asker: Asker, reply: Reply) -> None:
+        """Hear that it was sent again: a datagram is answered once, to where it came from last, a stream always."""
+        if not asker.transport.stream and not self.asker.transport.stream:
+            self.reply = reply
+        elif len(self._along) < ALONG:
+            self._along.append(reply)
+        elif asker.transport.stream:
+            reply(wires.error_reply(self.wire, Rcode.SERVFAIL))
 
 
 class Admission:
@@ -106,6 +134,7 @@ class Admission:
         self._proved: FairQueue[_Message] = FairQueue(limits.waiting, max(limits.per_source, limits.waiting // 4))
         self._first: FairQueue[_Message] = FairQueue(limits.waiting, limits.per_source)
         self._second: FairQueue[_Message] = FairQueue(limits.waiting, limits.per_source)
+        self._under_way: dict[tuple[str, bytes], _Message] = {}
         # Updates that have begun, and go on in their turn: of the first two classes, and of strangers.
         self._begun: deque[Callable[[], None]] = deque()
         self._begun_second: deque[Callable[[], None]] = deque()
@@ -158,7 +187,7 @@ class Admission:
             if shown and self._cookies.judge(shown, host, int(self._clock())) == Verdict.GOOD:
                 return Asker(Transport.UDP, host, verified=True)
         queue = self._first if self._is_known(host) else self._second
-        if queue.is_full(host):
+        if queue.is_full(host) and not (queue is self._second and self.is_trusting and queue.make_room(host)):
             self._crowded = True
             self._sent_away += 1
             return None
@@ -172,15 +201,20 @@ class Admission:
     def put(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Let a datagram wait for the next `run`: *asker* is from `has_room`."""
         host = asker.source
-        if not is_proved(asker):
+        begun = self._under_way.get((host, wire))
+        if begun is not None:
+            begun.again(asker, reply)
+        elif not is_proved(asker):
             queue = self._first if self._is_known(host) else self._second
             before = queue.last(host)
             if before is not None and before.wire == wire:
-                before.reply = reply  # it was sent again: one answer is enough, to where it came from last
+                before.again(asker, reply)
+                if self.is_trusting:
+                    queue.renew(host)
             else:
-                queue.add(host, _Message(wire, asker, reply))
+                queue.add(host, _Message(wire, asker, reply, self._under_way))
         elif not self._proved.is_full(host):
-            self._proved.add(host, _Message(wire, asker, reply))
+            self._proved.add(host, _Message(wire, asker, reply, self._under_way))
         else:
             self._sent_away += 1
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
@@ -215,7 +249,7 @@ class Admission:
                 call()
 
     def _run(self) -> None:
-        clock, serve = self._clock, self._serve
+        clock = self._clock
         now = clock()
         end = now + (CROWDED if self._crowded else TURN)
         self._crowded = False
@@ -227,8 +261,7 @@ class Admission:
                 continue
             for queue in (proved, first):
                 if queue:
-                    message = queue.take()
-                    serve(message.wire, message.asker, message.reply)
+                    self._begin(queue.take())
         if self._begun_second or self._second:
             self._serve_strangers(end)
         waiting = begun or proved or first
@@ -248,22 +281,28 @@ class Admission:
 
         They get it even after a turn that was full.
         """
-        clock, serve, ready, room, limits = self._clock, self._serve, self._ready, self._room, self._limits
+        clock, ready, room, limits = self._clock, self._ready, self._room, self._limits
         begun, second = self._begun_second, self._second
         start = now = clock()
-        # A clock that was set gives nothing.
-        elapsed, ran = max(0.0, start - self._counted), self._busy()
-        idle = max(0.0, elapsed - (ran - self._ran))
-        self._saved = min(self._saved + elapsed * limits.share + idle * IDLE, limits.share * SAVED)
-        self._counted, self._ran = start, ran
-        stop, spent, most = max(end, start + STRANGERS), 0.0, min(self._saved, STRANGERS)
+        trusting = self.is_trusting
+        if trusting:
+            # What is begun shows only later that it is good: a turn's worth of it may go ahead.
+            most = limits.share * SAVED
+        else:
+            # A clock that was set gives nothing.
+            elapsed, ran = max(0.0, start - self._counted), self._busy()
+            idle = max(0.0, elapsed - (ran - self._ran))
+            self._saved = min(self._saved + elapsed * limits.share + idle * IDLE, limits.share * SAVED)
+            self._counted, self._ran = start, ran
+            most = min(self._saved, STRANGERS)
+        stop, spent = max(end, start + STRANGERS), 0.0
+        take = second.take_last if trusting else second.take
         while spent < most and now < stop and ready():
             self._good = False
             if begun:
                 begun.popleft()()
             elif second and room():
-                message = second.take()
-                serve(message.wire, message.asker, message.reply)
+                self._begin(take())
             else:
                 break
             before, now = now, clock()
@@ -273,9 +312,15 @@ class Admission:
                 self._spent_well += took
             else:
                 spent += took
-        self._saved -= spent
+        self._saved -= min(spent, self._saved) if trusting else spent
         if self._spent > LOOKED_AT:
             self._spent, self._spent_well = self._spent / 2, self._spent_well / 2
+
+    def _begin(self, message: _Message) -> None:
+        """Serve *message*; what is sent again until it is answered waits along."""
+        if len(self._under_way) < self._limits.waiting:
+            self._under_way[message.key] = message
+        self._serve(message.wire, message.asker, message)
 
     def __len__(self) -> int:
         """Return how many updates wait."""

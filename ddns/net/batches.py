@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import msgspec
 from psycopg import OperationalError
@@ -28,6 +28,7 @@ from ddns.net.fair import FairQueue
 from ddns.net.judging import DONE, TOO_OLD, Committed, Verified, repeated, to_store
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Attempt, Optimist
+from ddns.net.outbox import Together
 from ddns.net.repeats import Repeats
 from ddns.net.reply import Reply
 from ddns.net.subscriber import Subscriber
@@ -46,7 +47,7 @@ log = Logger(namespace="ddns.updates")
 
 LINGER = 0.001  # seconds: a batch that follows a shared one waits so long for those who were just answered
 SHARED = 4  # updates that make a batch a shared one
-UNDER_WAY = 3  # batches of other zones at work while more than a batch waits: one is read, one signed, one committed
+UNDER_WAY = 3  # batches of other zones at work while more than a batch waits: read, signed, or committed
 
 
 AWAY = Answer.of(
@@ -64,8 +65,6 @@ FAILED = Answer.of(
 
 # Has something done when this turn's messages have been taken in, before the loop looks for more; False: not in a turn.
 Afterwards = Callable[[Callable[[], None]], bool]
-# What is entered while the answers of one commit are given.
-Together = Callable[[], AbstractContextManager[None]]
 
 
 class UpdateLimits(msgspec.Struct, frozen=True):
@@ -78,7 +77,7 @@ class UpdateLimits(msgspec.Struct, frozen=True):
     encrypted: bool = False
     waiting: int = 4096
     per_key: int = 1024
-    at_once: int = 200
+    at_once: int = 100
     lookups: int = 1024
     keys: int = 100_000
     prune_every: float = 60.0
@@ -174,8 +173,8 @@ class Batches:
         return self._queue.is_full(key)
 
     def has_room(self) -> bool:
-        """Tell whether so few wait that more should be judged: a quarter of what may wait at most."""
-        return len(self._queue) < max(self._bounds.waiting // 4, 1)
+        """Tell whether so few wait that more should be judged: a few commits' worth, so that none waits for long."""
+        return len(self._queue) < UNDER_WAY * self._bounds.at_once
 
     def add(self, request: Request) -> None:
         """Take *request*, whose `verified` is set, where `is_full` says that there is room."""
@@ -211,7 +210,7 @@ class Batches:
                 self._busy = False
                 if self._closing:
                     return
-                rest = self._rest = Prompt(loop)
+                rest = self._rest = Prompt(loop=loop)
                 await rest
         finally:
             self._busy = False

@@ -25,11 +25,11 @@ from ddns.net.judging import (
     DONE,
     Committed,
     Found,
+    PublishedRows,
     Verified,
     ZoneWork,
     done_by,
     judge,
-    published_in,
     repeated,
     with_those_above,
 )
@@ -135,7 +135,7 @@ async def commit_updates(
         )
         held, registered = await _read_leases(conn, batch, locked, mentioned, found, shown)
         work = {
-            zone: ZoneWork(locked[zone], mentioned[zone], found, published_in(zone, shown), everybody.get(zone, ()))
+            zone: ZoneWork(locked[zone], mentioned[zone], found, PublishedRows(zone, shown), everybody.get(zone, ()))
             for zone in mentioned
             if zone in locked
         }

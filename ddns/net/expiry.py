@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset
-from ddns.net.judging import ZoneWork, published_in, with_those_above
+from ddns.net.judging import PublishedRows, ZoneWork, with_those_above
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import publish
@@ -76,7 +76,7 @@ async def commit_expiry(conn: AsyncConnection[Any], signer: SignerClient, most: 
         wanted = [(zone, name) for zone, mine in mentioned.items() for name in mine]
         found = await rrsets.read_names(conn, wanted)
         shown = await published.read_names(conn, wanted)
-        work = [ZoneWork(locked[zone], mentioned[zone], found, published_in(zone, shown), ()) for zone in gone]
+        work = [ZoneWork(locked[zone], mentioned[zone], found, PublishedRows(zone, shown), ()) for zone in gone]
         for item in work:
             changes = without(gone[item.zone.id], item.view, item.zone.origin)
             if changes:

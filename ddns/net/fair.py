@@ -51,6 +51,27 @@ class FairQueue(Generic[Item]):
             self._owners[owner] = mine  # behind all others
         return item
 
+    def take_last(self) -> Item:
+        """Take out the oldest item of who came last. Raises `KeyError` where there is none."""
+        owner, mine = self._owners.popitem()
+        item = mine.popleft()
+        self._size -= 1
+        if mine:
+            self._owners[owner] = mine
+        return item
+
+    def renew(self, owner: Hashable) -> None:
+        """Have *owner*, who has items here, count as who came last."""
+        self._owners.move_to_end(owner)
+
+    def make_room(self, owner: Hashable) -> bool:
+        """Lose the next item where there is no room for another of *owner*; False: *owner* has too many itself."""
+        mine = self._owners.get(owner)
+        if mine is not None and len(mine) >= self._each:
+            return False
+        self.take()
+        return True
+
     def take_many(self, count: int) -> list[Item]:
         """Take out the next *count* items, or as many as there are."""
         return [self.take() for _ in range(min(count, self._size))]

@@ -51,6 +51,8 @@ class Verified(msgspec.Struct, frozen=True):
     registration: Registration | None = None
 
 
+RULES = 16  # keys whose rules in one zone are kept
+
 DONE = Answer(Rcode.NOERROR)
 TOO_OLD = Answer.of(
     Refusal(
@@ -78,11 +80,18 @@ _TAGGED = 0xFF  # begins what is stored of an answer that says more than a lease
 class ZoneWork:
     """One locked zone of a batch: its row, its view, what of it is published, and the journal entries that gather.
 
-    *everybody* are the denials that bind every key there. *guarded*: a TLSA record changes, and there is no *guard*.
+    *everybody* are the denials that bind every key there; *rules* may outlive the batch where zone and denials do.
+    *guarded*: a TLSA record changes, and there is no *guard*.
     """
 
     def __init__(
-        self, zone: Zone, mentioned: Iterable[Name], found: Found, published: Published, everybody: tuple[Grant, ...]
+        self,
+        zone: Zone,
+        mentioned: Iterable[Name],
+        found: Found,
+        published: Published,
+        everybody: tuple[Grant, ...],
+        rules: dict[int, tuple[Credential, grants.Rules]] | None = None,
     ) -> None:
         nodes = {name: found.get((zone.id, name), ()) for name in mentioned}
         if zone.edition:
@@ -96,21 +105,29 @@ class ZoneWork:
         self.guard: Guard | None = None
         self.guarded = False
         self._published = published
-        self._rules: dict[int, tuple[Credential, grants.Rules]] = {}
+        self._rules = {} if rules is None else rules
 
     def rules(self, live: Credential) -> grants.Rules:
-        """Return the rules that hold here for *live*: found out once for all its updates in the batch."""
+        """Return the rules that hold here for *live*: found out once for the batch, or for longer."""
         found = self._rules.get(live.id)
         if found is None or found[0] is not live:
             zone = self.zone
+            if len(self._rules) >= RULES:
+                self._rules.clear()
             rules = grants.Rules(live, zone.id, zone.origin, is_home=zone.home, everybody=self.everybody)
             found = self._rules[live.id] = live, rules
         return found[1]
 
     def step(self) -> ZoneStep:
         """Return what the batch does to this zone; changes that undo each other leave only a new serial."""
-        view, origin = self.view, self.zone.origin
+        view, zone, origin = self.view, self.zone, self.zone.origin
         changes = view.changes()
+        if zone.edition and zone.denial != "none":
+            plain = view.plain_step(changes, origin, zone.serial)
+            if plain is not None:
+                return ZoneStep(
+                    zone, (), accepted=len(self.entries), published=self._published, changes=changes, plain=plain
+                )
         mine = dict.fromkeys([one.name for one in changes.changes])
         apex = len(origin)
         between = set()
@@ -120,7 +137,7 @@ class ZoneWork:
                 between.add(up)
                 up = names.parent(up)
         return ZoneStep(
-            self.zone,
+            zone,
             tuple([Node(name, view.was(name), view.get(name)) for name in mine]),
             tuple([(up, tuple([one.type for one in view.was(up)])) for up in sorted(between) if up not in mine]),
             view.get(origin),
@@ -130,16 +147,25 @@ class ZoneWork:
         )
 
 
-def published_in(zone: int, shown: Shown) -> Published:
-    """Return how to find in *shown* what is published in *zone*."""
+class PublishedRows:
+    """What is published in *zone*, where the database has *shown* it."""
 
-    def find(name: Name, rdtype: int) -> SignedRRset | None:
-        for one in shown.get((zone, name), ()):
+    __slots__ = ("_shown", "_zone")
+
+    def __init__(self, zone: int, shown: Shown) -> None:
+        self._zone = zone
+        self._shown = shown
+
+    def at(self, name: Name, rdtype: int) -> SignedRRset | None:
+        """Return the RRset of *rdtype* at *name*, None where there is none."""
+        for one in self._shown.get((self._zone, name), ()):
             if one.type == rdtype:
                 return one
         return None
 
-    return find
+    def replaced_by(self, added: tuple[SignedRRset, ...]) -> tuple[SignedRRset, ...]:
+        """Return the RRsets that *added* take the places of, where there are any."""
+        return tuple([there for one in added if (there := self.at(one.name, one.type)) is not None])
 
 
 def with_those_above(wanted: Iterable[tuple[int, Name, Iterable[Name]]]) -> dict[int, dict[Name, None]]:

@@ -1,8 +1,9 @@
 """Read zones into the table: those that questions wait for, and some ahead of the questions.
 
-Law: one statement is under way at a time. What is asked for meanwhile is the next one, so that a start under load
-costs a statement for hundreds of zones and not one for each; what is left of its room is filled with zones ahead. Who
-asked last comes first, and who has waited for too long is given up: a resolver has asked again by then, or has gone.
+Law: what is asked for while a statement is under way is the next one, so that a start under load costs a statement
+for many zones and not one for each; what is left of its room is filled with zones ahead. Only where a whole one waits
+is it asked beside those under way. Who asked last comes first, and who has waited for too long is given up: a resolver
+has asked again by then, or has gone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -19,16 +21,17 @@ from ddns.answer.image import ZoneImage
 from ddns.answer.table import Table
 from ddns.answer.window import Window
 from ddns.dns.names import Name
+from ddns.net.outbox import Together
 from ddns.store import editions, published, zones
 from ddns.store.line import Line
+from ddns.store.lines import Lines
 from ddns.store.pool import Pool
 
 log = Logger(namespace="ddns.zones")
 
-LOAD_AT_ONCE = 512  # zones read in one statement
-AHEAD_AT_ONCE = 128  # of those that nobody waits for
+LOAD_AT_ONCE = 64  # zones read in one statement: of homes, what a socket's buffer holds, so that one turn reads it all
+LINES = 3  # statements under way at most
 PATIENCE = 1.5  # seconds for which a question waits for its zone; resolvers ask again after less
-TURN = 128  # zones that are put in their place, and whose questions are answered, in one turn of the reactor
 PAGE = 500  # RRsets of a larger zone that are read, and put in their place, in one turn
 GIVEN_UP = 512  # zones for which the patience is found to be over in one turn
 FOLLOW_AT_ONCE = 64  # editions of a zone read at once before the whole zone is read again instead
@@ -42,7 +45,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 class Loader:
     """The zones on their way into *table*; *late* is called with zone and edition where one is behind when it comes.
 
-    *clock* gives seconds that only grow.
+    *clock* gives seconds that only grow. Answers that are given while *together* is entered may leave at its end.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class Loader:
         spawn: Spawn,
         late: Callable[[int, int], None],
         clock: Callable[[], float] = time.monotonic,
+        together: Together = nullcontext,
     ) -> None:
+        self._together = together
         self._table = table
         self._pool = pool
-        self._line = Line(pool.dsn, pool.role)
+        self._lines = Lines([Line(pool.dsn, pool.role) for _ in range(LINES)])
         self._spawn = spawn
         self._late = late
         self._clock = clock
@@ -66,7 +71,7 @@ class Loader:
         self._warm: asyncio.Future[None] | None = None
         # Zones that are being read, and which edition of them has been heard of meanwhile.
         self._reading: dict[int, int] = {}
-        self._running = False
+        self._under_way = 0  # statements
         self._larger: dict[int, Name] = {}
         self._loading_larger = False
 
@@ -96,23 +101,28 @@ class Loader:
             self._reading[zone] = max(edition, self._reading[zone])
 
     def close(self) -> None:
-        """End the connection."""
-        self._line.close()
+        """End the connections."""
+        self._lines.close()
 
     def _run(self) -> None:
-        if not self._running:
-            self._running = True
+        if self._is_next_due(self._under_way + 1):
+            self._under_way += 1
             self._spawn(self._load())
+
+    def _is_next_due(self, under_way: int) -> bool:
+        """Tell whether a statement should be asked, which would be one of so many under way."""
+        return under_way == 1 or (under_way <= LINES and len(self._wanted) >= LOAD_AT_ONCE)
 
     async def _load(self) -> None:
         try:
-            while ids := self._next():
+            while self._is_next_due(self._under_way) and (ids := self._next()):
                 await self._load_some(ids)
         finally:
-            self._running = False
-            self._ahead = iter(())
-            if self._warm is not None and not self._warm.done():
-                self._warm.set_result(None)
+            self._under_way -= 1
+            if not self._under_way:
+                self._ahead = iter(())
+                if self._warm is not None and not self._warm.done():
+                    self._warm.set_result(None)
 
     def _next(self) -> list[int]:
         """Return the zones that are read next: those that are waited for, then some ahead, while there is room."""
@@ -128,40 +138,24 @@ class Loader:
             del wanted[zone]
         table = self._table
         shelf = table.shelf
-        ahead = min(AHEAD_AT_ONCE, LOAD_AT_ONCE)
-        if len(ids) < ahead and shelf.octets < shelf.most * 3 // 4:  # else others would have to go for them
+        if len(ids) < LOAD_AT_ONCE and shelf.octets < shelf.most * 3 // 4:  # else others would have to go for them
             for zone in self._ahead:
                 if table.edition(zone) is None and zone not in self._reading and zone not in self._waiters:
                     ids.append(zone)
-                    if len(ids) == ahead:
+                    if len(ids) == LOAD_AT_ONCE:
                         break
         return ids
 
     async def _load_some(self, ids: list[int]) -> None:
         """Load *ids* and tell those who wait; what one of them brings to memory another may not push out before."""
-        table, reading = self._table, self._reading
-        reading.update(dict.fromkeys(ids, 0))
+        self._reading.update(dict.fromkeys(ids, 0))
         rest = dict.fromkeys(ids)
         try:
-            found = await published.read_packed(self._line, ids)
-            for count, zone in enumerate(ids, 1):
-                row, origin = found.get(zone), table.origin(zone)
-                if row is None or origin is None:
-                    table.forget(zone)
-                elif row.octets is None:
+            found = await published.read_packed(self._lines.free(), ids)
+            with self._together():
+                for zone in ids:
+                    self._place(zone, found.get(zone))
                     del rest[zone]
-                    self._larger[zone] = origin
-                    continue
-                elif row.edition < reading[zone]:
-                    del rest[zone]
-                    self._again(zone)  # it was read just before somebody published the next edition
-                    continue
-                else:
-                    table.install(ZoneImage(zone, origin, row.edition, row.octets))
-                del rest[zone]
-                self._done(zone, found=True)
-                if not count % TURN:
-                    await asyncio.sleep(0)
         except Exception:  # noqa: BLE001 - an outage: who waits gets SERVFAIL, the next question tries again
             log.failure("zones.load failed zones={n}", n=len(rest))
             self._ahead = iter(())
@@ -170,6 +164,21 @@ class Loader:
         if self._larger and not self._loading_larger:
             self._loading_larger = True
             self._spawn(self._load_larger())
+
+    def _place(self, zone: int, row: published.Packed | None) -> None:
+        """Put what was read of *zone* in its place, and tell those who wait; a larger one is read page by page."""
+        table, origin = self._table, self._table.origin(zone)
+        if row is None or origin is None:
+            table.forget(zone)
+        elif row.octets is None:
+            self._larger[zone] = origin
+            return
+        elif row.edition < self._reading[zone]:
+            self._again(zone)  # it was read just before somebody published the next edition
+            return
+        else:
+            table.install(ZoneImage(zone, origin, row.edition, row.octets))
+        self._done(zone, found=True)
 
     def _again(self, zone: int) -> None:
         del self._reading[zone]

@@ -18,19 +18,21 @@ from twisted.logger import Logger
 
 from ddns.answer.image import Node, ZoneImage
 from ddns.answer.served import published as served_as
-from ddns.answer.served import stored
+from ddns.answer.served import replaced, stored
 from ddns.answer.table import Table
+from ddns.auth.grants import Rules
+from ddns.auth.principal import Credential
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset, soa_serial
 from ddns.net.judging import (
     Committed,
     Found,
+    PublishedRows,
     Verified,
     ZoneWork,
     done_by,
     judge,
-    published_in,
     with_those_above,
 )
 from ddns.net.keyring import Keyring
@@ -39,6 +41,7 @@ from ddns.signing.publish import Published, sign
 from ddns.store import standing, unchanged
 from ddns.store.credentials import Stamped
 from ddns.store.line import Line, NotSent
+from ddns.store.lines import Lines
 from ddns.store.standing import Shown, Standing
 from ddns.store.zones import Zone
 from ddns.zone.lease import Terms
@@ -46,7 +49,9 @@ from ddns.zone.limits import Limits
 
 log = Logger(namespace="ddns.updates")
 
-KNOWN = 32_768  # zones whose standing is remembered; some 500 octets each
+_SOA = int(Type.SOA)
+
+KNOWN = 32_768  # zones whose standing is remembered; some 500 octets each, and 400 a key
 PATIENCE = 64  # batches for which a zone that was not as it was remembered is left to the careful way, at most
 
 
@@ -64,10 +69,11 @@ class Attempt(msgspec.Struct, frozen=True):
 class _Zone:
     """What is remembered of one zone: how it stands, and for how many batches more it goes the careful way."""
 
-    __slots__ = ("left", "penalty", "standing")
+    __slots__ = ("left", "penalty", "rules", "standing")
 
     def __init__(self) -> None:
         self.standing: Standing | None = None
+        self.rules: dict[int, tuple[Credential, Rules]] = {}  # those of its keys, as long as it stands so
         self.penalty = 0
         self.left = 0
 
@@ -80,13 +86,14 @@ class _Zone:
 class Optimist:
     """One worker's short way; *follower* is the number by which this worker follows editions.
 
-    What memory does not have is read over *reading*, which is for that alone: *line* commits meanwhile.
+    What memory does not have is read over *reading*, which is for that alone: *lines* commit meanwhile, batches
+    of other zones beside each other.
     """
 
     def __init__(
         self,
         *,
-        line: Line,
+        lines: Lines,
         reading: Line,
         table: Table,
         signer: SignerClient,
@@ -95,7 +102,7 @@ class Optimist:
         terms: Terms,
         follower: int,
     ) -> None:
-        self._line = line
+        self._lines = lines
         self._reading = reading
         self._table = table
         self._signer = signer
@@ -139,7 +146,7 @@ class Optimist:
                     self._zones[zone].doubt()
             return Attempt(unsigned=written.away)
         try:
-            changed = await unchanged.commit(self._line, written.batch, self._basis(work, keys), self._follower)
+            changed = await unchanged.commit(self._lines.free(), written.batch, self._basis(work, keys), self._follower)
         except NotSent:
             return Attempt()
         except psycopg.OperationalError:
@@ -196,18 +203,22 @@ class Optimist:
             images = {zone: self._held(zone) for zone in zones}
         work: dict[int, ZoneWork] = {}
         for zone in zones:
-            known = self._zones[zone].standing
+            remembered, names = self._zones[zone], mentioned[zone]
+            known = remembered.standing
             if known is None:
                 continue
-            if zone in read and zone in cold:
-                row, names = known.zone, mentioned[zone]
-                found = _stored(zone, names, shown)
-                work[zone] = _work(known, row.edition, row.serial, names, found, published_in(zone, shown))
-                continue
             image = images[zone]
-            if image is not None and image.ready:
-                here = _records(image, mentioned[zone])
-                work[zone] = _work(known, image.edition, _serial(here[0][zone, image.origin]), mentioned[zone], *here)
+            if zone in read and zone in cold:
+                row = known.zone
+                edition, serial = row.edition, row.serial
+                found: Found = _stored(zone, names, shown)
+                published: Published = PublishedRows(zone, shown)
+            elif image is not None and image.ready:
+                found, published = _records(image, names)
+                edition, serial = image.edition, _serial(found[zone, image.origin])
+            else:
+                continue
+            work[zone] = _work(remembered, known, edition, serial, names, found, published)
         return work
 
     def _held(self, zone: int) -> ZoneImage | None:
@@ -230,6 +241,7 @@ class Optimist:
             known = self._zones[zone] = _Zone()
         if found is not None and found.ready:
             known.standing = found
+            known.rules = {}
         else:
             known.doubt()
 
@@ -279,11 +291,20 @@ class Optimist:
 
 
 def _serial(apex: Iterable[RRset]) -> int:
-    return next(soa_serial(one.rdatas[0]) for one in apex if one.type == Type.SOA)
+    for one in apex:
+        if one.type == _SOA:
+            return soa_serial(one.rdatas[0])
+    raise LookupError("a zone that is ready has lost its SOA")
 
 
 def _work(
-    known: Standing, edition: int, serial: int, mentioned: Iterable[Name], found: Found, published: Published
+    remembered: _Zone,
+    known: Standing,
+    edition: int,
+    serial: int,
+    mentioned: Iterable[Name],
+    found: Found,
+    published: Published,
 ) -> ZoneWork:
     row = known.zone
     # Its head is not known; what counts from it begins at 0.
@@ -291,7 +312,7 @@ def _work(
         row.id, row.origin, row.denial, row.algorithm, row.parent, 0, edition, serial, row.home, row.suspended,
         row.signed_pending, row.leased, row.keyset,
     )  # fmt: skip
-    return ZoneWork(zone, mentioned, found, published, known.everybody)
+    return ZoneWork(zone, mentioned, found, published, known.everybody, remembered.rules)
 
 
 def _stored(zone: int, mentioned: Iterable[Name], shown: Shown) -> Found:
@@ -317,8 +338,21 @@ def _records(image: ZoneImage, mentioned: Iterable[Name]) -> tuple[Found, Publis
             continue
         nodes[name] = node
         found[zone, name] = stored(name, node, SIGNER_TYPES)
+    return found, _PublishedNodes(nodes)
 
-    def shown(name: Name, rdtype: int) -> SignedRRset | None:
-        return served_as(name, nodes.get(name, ()), rdtype)
 
-    return found, shown
+class _PublishedNodes:
+    """What is published at the names of *nodes*, which are out of memory."""
+
+    __slots__ = ("_nodes",)
+
+    def __init__(self, nodes: dict[Name, Node]) -> None:
+        self._nodes = nodes
+
+    def at(self, name: Name, rdtype: int) -> SignedRRset | None:
+        """Return the RRset of *rdtype* at *name*, None where there is none."""
+        return served_as(name, self._nodes.get(name, ()), rdtype)
+
+    def replaced_by(self, added: tuple[SignedRRset, ...]) -> tuple[SignedRRset, ...]:
+        """Return the RRsets that *added* take the places of, where there are any."""
+        return replaced(self._nodes, added)

@@ -1,13 +1,15 @@
-"""Answers that leave together: those of one commit, in one system call for each socket."""
+"""Answers that leave together: those of one commit, or of zones that came together, in one call for each socket."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 # An answer's octets, its peer, and the ancillary data of a socket that is bound to all addresses.
 Parcel = tuple[bytes, Any, Any]
+# What is entered while answers are given that may leave together.
+Together = Callable[[], AbstractContextManager[None]]
 
 
 class Sends(Protocol):
@@ -18,7 +20,7 @@ class Sends(Protocol):
 
 
 class Outbox:
-    """Where answers wait while `together` is entered, which does not nest; nothing waits at other times."""
+    """Where answers wait while `together` is entered; nothing waits at other times."""
 
     __slots__ = ("_held", "is_open")
 
@@ -28,7 +30,10 @@ class Outbox:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Have what is put here meanwhile leave at the end, also where that is an exception."""
+        """Have what is put here meanwhile leave at the end of the outermost, also where that is an exception."""
+        if self.is_open:
+            yield
+            return
         self.is_open = True
         try:
             yield

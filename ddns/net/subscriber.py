@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -19,8 +20,10 @@ from ddns.answer.table import Table
 from ddns.answer.window import Window
 from ddns.dns.names import Name
 from ddns.net.loader import FOLLOW_AT_ONCE, Loader, Waiter
+from ddns.net.outbox import Together
 from ddns.net.register import Register
 from ddns.store import editions, pieces, zones
+from ddns.store.line import Line
 from ddns.store.pool import Pool
 from ddns.zone.edition import Edition
 
@@ -33,14 +36,19 @@ COMPARE_AT_ONCE = 5000  # zones whose numbers are compared in one statement
 
 
 class Subscriber:
-    """The table's keeper; *pool* reads as `ddns_server`, *warm* bounds how many zones are loaded unasked."""
+    """The table's keeper; *pool* reads as `ddns_server`, *warm* bounds how many zones are loaded unasked.
 
-    def __init__(self, table: Table, pool: Pool, warm: int) -> None:
+    Answers that are given while *together* is entered may leave at its end.
+    """
+
+    def __init__(self, table: Table, pool: Pool, warm: int, together: Together = nullcontext) -> None:
         self._table = table
         self._pool = pool
         self._warm = warm
         self.register = Register(table, pool)
-        self._loader = Loader(table, pool, self.spawn, self._late)
+        self._reading = Line(pool.dsn, pool.role)
+        self._together = together
+        self._loader = Loader(table, pool, self.spawn, self._late, together=together)
         self._waiting = 0  # besides those of the loader
         # What is wanted of zones that are there through a window, and by whom; the zones of which some is being read.
         self._pieces: dict[int, list[tuple[Wanted, Waiter]]] = {}
@@ -149,6 +157,7 @@ class Subscriber:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._loader.close()
+        self._reading.close()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Have *work* done; it ends with the subscriber."""
@@ -177,44 +186,38 @@ class Subscriber:
                     done = await self._fetch_some(zone, [wanted for wanted, _ in asked])
                 except Exception:  # noqa: BLE001 - an outage, as in `_load_some`
                     log.failure("zones.fetch failed zone={zone}", zone=zone)
-                for _, waiter in asked:
-                    self._waiting -= 1
-                    waiter(done)
+                with self._together():
+                    for _, waiter in asked:
+                        self._waiting -= 1
+                        waiter(done)
         finally:
             self._fetching.discard(zone)
 
     async def _fetch_some(self, zone: int, asked: Sequence[Wanted]) -> bool:
         nodes = list(dict.fromkeys(name for wanted in asked for name in wanted.names))
         links = list(dict.fromkeys(link for wanted in asked for link in wanted.links))
-        async with self._pool.connection() as conn:
-            for _ in range(TRIES):
-                window = self._table.image(zone)
-                if not isinstance(window, Window):
-                    return True  # it has gone, or is here as a whole: ask again
-                hashing = window.hashing
-                moments: list[int | None] = []
-                found: list[tuple[bytes | None, bool]] = []
-                chained: list[tuple[bytes | None, bool]] = []
-                if nodes:
-                    edition, found = await pieces.read_nodes(conn, zone, nodes)
-                    moments.append(edition)
-                if links:
-                    edition, chained = await pieces.read_links(conn, zone, window.origin, hashing, links)
-                    moments.append(edition)
-                if None in moments:
-                    self._table.forget(zone)
-                    return True
-                # What was read before an edition that has been shown since must not come back.
-                still = self._table.image(zone) is window and window.hashing == hashing
-                if still and all(moment is not None and moment >= window.edition for moment in moments):
-                    for name, (packed, below) in zip(nodes, found, strict=True):
-                        window.take_node(name, packed, below=below)
-                    for link, (packed, _) in zip(links, chained, strict=True):
-                        window.take_link(link, packed)
-                    window.trim(self._table.shelf.room())
-                    self._table.shelf.resize(window)
-                    self._table.trim()
-                    return True
+        if not nodes and not links:
+            return True
+        for _ in range(TRIES):
+            window = self._table.image(zone)
+            if not isinstance(window, Window):
+                return True  # it has gone, or is here as a whole: ask again
+            hashing = window.hashing
+            found = await pieces.read(self._reading, zone, window.origin, hashing, nodes, links)
+            if found.edition is None:
+                self._table.forget(zone)
+                return True
+            # What was read before an edition that has been shown since must not come back.
+            still = self._table.image(zone) is window and window.hashing == hashing
+            if still and found.edition >= window.edition:
+                for name, node in zip(nodes, found.nodes, strict=True):
+                    window.take_node(name, node.packed, below=node.below)
+                for link, packed in zip(links, found.links, strict=True):
+                    window.take_link(link, packed)
+                window.trim(self._table.shelf.room())
+                self._table.shelf.resize(window)
+                self._table.trim()
+                return True
         return False
 
     # -- following

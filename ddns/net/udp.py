@@ -29,9 +29,11 @@ from ddns.net.reply import Reply
 if TYPE_CHECKING:
     from ddns.answer import _native
 
-DRAIN = 128  # datagrams answered before the reactor looks at anything else
+DRAIN = 128  # datagrams answered before the reactor looks at anything else, after a turn of `USUAL`
 KNOWN = 512  # of those that the native twin answers; less than three milliseconds
 FEW = 4  # datagrams below which the socket is not asked again in the same turn, as in the native twin
+USUAL = 0.008  # seconds from drain to drain; more has come after a turn that took longer, and more is read then
+MOST = 8  # times as much at most: what a buffer of 4 MiB holds
 ASIDE = 512  # updates put aside before it does; they must be read as fast as they may be sent
 LARGEST_REQUEST = 4096  # octets; what is longer belongs on TCP
 
@@ -88,6 +90,7 @@ class UdpReader:
         self._slow = slow
         self._rrl = Rrl(RrlLimits(answers=0)) if rrl is None else rrl
         self._admission = admission
+        self._before = 0.0  # when it was last drained
         self.bound = sock.getsockname()
         self.outbox = Outbox()
         """Where answers wait that leave together; until another is given nothing waits in it."""
@@ -105,13 +108,19 @@ class UdpReader:
         self._sock.close()
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
-        """Answer what has arrived, at most `DRAIN` datagrams or `ASIDE` updates, then let updates have their turn."""
+        """Answer what has arrived, then let updates have their turn.
+
+        At most `DRAIN` datagrams or `ASIDE` updates; after a longer turn than `USUAL` more in proportion, so that what
+        comes meanwhile does not pile up in the kernel, while updates keep their part of the time under any flood.
+        """
         rrl = self._rrl
         now = time.time()
+        most = DRAIN * min(max((now - self._before) / USUAL, 1.0), MOST)
+        self._before = now
         if not rrl.since <= now < rrl.until:
             _turn(rrl, now)
         try:
-            self._drain(rrl, now)
+            self._drain(rrl, now, most)
         except OSError:
             pass  # nothing more to read, or no room to send; a datagram may be lost, its asker asks again
         except Exception:  # noqa: BLE001 - a bug: said with its traceback, and the reactor must not let go of the socket
@@ -119,12 +128,11 @@ class UdpReader:
         if self._admission is not None:
             self._admission.attend()
 
-    def _drain(self, rrl: Rrl, now: float) -> None:
-        """Read and answer. Raises `BlockingIOError` where there is nothing more to read."""
+    def _drain(self, rrl: Rrl, now: float, left: float) -> None:
+        """Read and answer, *left* datagrams at most. Raises `BlockingIOError` where there is nothing more to read."""
         receive, send, lookup, cookied = self._sock.recvfrom, self._sock.sendto, self._lookup, self._cookied
         cells, enter, numbers = rrl.cells, rrl.enter, rrl.counters.numbers
         second = int(now)
-        left: float = DRAIN
         received = others = 0  # which are no answers with NOERROR that were known
         try:
             while left > 0:
@@ -215,10 +223,9 @@ class WildcardUdpReader(UdpReader):
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
-    def _drain(self, rrl: Rrl, now: float) -> None:
+    def _drain(self, rrl: Rrl, now: float, left: float) -> None:
         cells, enter, numbers = rrl.cells, rrl.enter, rrl.counters.numbers
         second = int(now)
-        left: float = DRAIN
         received = others = 0  # which are no answers with NOERROR that were known
         try:
             while left > 0:
@@ -275,15 +282,15 @@ class NativeUdpReader(UdpReader):
         """Send *parcels*, many of them in one system call."""
         self._send_parcels(self._sock.fileno(), parcels)
 
-    def _drain(self, rrl: Rrl, now: float) -> None:  # noqa: ARG002 - the native twin has it
+    def _drain(self, rrl: Rrl, now: float, left: float) -> None:  # noqa: ARG002 - the native twin has it
         drain, fd = self._drain_socket, self._sock.fileno()
-        left: float = DRAIN
         while left > 0:
             # At most a batch too many is read in a turn: what is put aside is known only when it has been read.
             count, aside = drain(fd, self._wildcard, math.ceil(left * (KNOWN / DRAIN)), now)
             left -= (count - len(aside)) * (DRAIN / KNOWN)
-            for wire, peer, to in aside:
-                left -= self._hand_over(wire, peer, to)
+            with self.outbox.together() if len(aside) > 1 else contextlib.nullcontext():
+                for wire, peer, to in aside:
+                    left -= self._hand_over(wire, peer, to)
             if not aside or count < FEW:
                 return  # whoever waits by now is read in the next turn
 

@@ -30,16 +30,18 @@ from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.answers import Answer, answered, sig0_refused
-from ddns.net.batches import AWAY, Afterwards, Batches, Request, Together, UpdateLimits
+from ddns.net.batches import AWAY, Afterwards, Batches, Request, UpdateLimits
 from ddns.net.judging import Verified
 from ddns.net.keyring import Keyring
 from ddns.net.optimistic import Optimist
+from ddns.net.outbox import Together
 from ddns.net.refusals import RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.services import Services
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
 from ddns.store.line import Line
+from ddns.store.lines import Lines
 from ddns.store.pool import Pool
 from ddns.zone.limits import Limits
 from ddns.zone.srp import Registration
@@ -84,7 +86,7 @@ class Updates:
         journal: RefusalJournal | None = None,
         options: Options | None = None,
         heard: Callable[[str, bool], None] = lambda _source, _good: None,
-        line: Line | None = None,
+        lines: Lines | None = None,
         follower: int = 0,
         afterwards: Afterwards | None = None,
         together: Together = nullcontext,
@@ -92,7 +94,7 @@ class Updates:
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
 
-        With a *line* batches go the short way where they can; *follower* is this worker's number among those who
+        With *lines* batches go the short way where they can; *follower* is this worker's number among those who
         follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more;
         *go_on* when it is the asker's turn: what had to wait for a key.
         """
@@ -114,9 +116,9 @@ class Updates:
         self._reading = Line(pool.dsn, pool.role)
         optimist = (
             None
-            if line is None
+            if lines is None
             else Optimist(
-                line=line,
+                lines=lines,
                 reading=self._reading,
                 table=table,
                 signer=signer,

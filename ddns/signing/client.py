@@ -54,13 +54,13 @@ class SignerClient:
         self._line: _Line | None = None
         self._tried = -RETRY_AFTER
 
-    async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
+    async def sign(self, jobs: Sequence[Job]) -> tuple[SignedJob, ...]:
         """Return the answers to *jobs*, in their order. Raises `SignerAway`."""
         line = self._line
         if line is None or line.closed:
             line = self._connected()
         ident = next(self._ids)
-        asked = tuple([plain(job) or job for job in jobs])
+        asked = tuple([plain(job) or job if isinstance(job, SignJob) else job for job in jobs])
         try:
             answers = await line.ask(ident, _ENCODER.encode(Batch(ident, asked, self._bulk)))
         finally:
@@ -125,7 +125,7 @@ class _Line:
         """Send the batch *ident*; what is returned gets its answer, or `SignerAway`."""
         loop = self._loop
         end = loop.time() + self._wait
-        answer: Prompt[tuple[Done, ...]] = Prompt(loop)
+        answer: Prompt[tuple[Done, ...]] = Prompt(loop=loop)
         self._waiting[ident] = end, answer
         if self._timer is None:
             self._timer = loop.call_at(end, self._look)

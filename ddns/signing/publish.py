@@ -8,7 +8,7 @@ row, and the signer signs with no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -32,7 +32,7 @@ from ddns.store.requests import Stored
 from ddns.store.zones import Zone
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
-from ddns.zone.jobs import Node, SealedKey, SignedJob, SignJob
+from ddns.zone.jobs import Job, Node, PlainJob, SealedKey, SignedJob, SignJob
 
 log = Logger(namespace="ddns.signing")
 
@@ -40,20 +40,26 @@ log = Logger(namespace="ddns.signing")
 class Signs(Protocol):
     """What signs jobs: a `SignerClient`, or nobody."""
 
-    async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
+    async def sign(self, jobs: Sequence[Job]) -> tuple[SignedJob, ...]:
         """Return the answers to *jobs*, in their order. Raises `SignerAway`."""
 
 
 class _NoSigner:
-    async def sign(self, jobs: Sequence[SignJob]) -> tuple[SignedJob, ...]:
+    async def sign(self, jobs: Sequence[Job]) -> tuple[SignedJob, ...]:
         raise SignerAway(f"it did not sign {len(jobs)} zones just now")
 
 
 NO_SIGNER: Signs = _NoSigner()
 
 
-# Returns the RRset that is published at a name and of a type, None where there is none.
-Published = Callable[[Name, int], SignedRRset | None]
+class Published(Protocol):
+    """What is published of a zone at the names that a batch mentions."""
+
+    def at(self, name: Name, rdtype: int) -> SignedRRset | None:
+        """Return the RRset of *rdtype* at *name*, None where there is none."""
+
+    def replaced_by(self, added: tuple[SignedRRset, ...]) -> tuple[SignedRRset, ...]:
+        """Return the RRsets that *added* take the places of, where there are any."""
 
 
 class ZoneStep(msgspec.Struct, frozen=True):
@@ -63,7 +69,8 @@ class ZoneStep(msgspec.Struct, frozen=True):
     apex with their types (see `SignJob`); *apex* all records of the apex as they are now, unless the apex is
     among *nodes*. *old* are the published RRsets of those names and of the apex. *accepted* counts
     the journal entries that this step stands for. *whole*: the zone is new. Who has *published* need not give *old*,
-    and who knows what differs between the nodes' before and after gives it as *changes*.
+    and who knows what differs between the nodes' before and after gives it as *changes*. *plain*: data alone changes
+    (see `ddns.zone.plain.step`), and then nobody needs *nodes*, *above* and *apex*.
     """
 
     zone: Zone
@@ -75,6 +82,7 @@ class ZoneStep(msgspec.Struct, frozen=True):
     whole: bool = False
     published: Published | None = None
     changes: ChangeSet | None = None
+    plain: tuple[int, tuple[RRset, ...]] | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -125,6 +133,19 @@ def _numbered(step: ZoneStep) -> tuple[int, tuple[Node, ...]]:
     raise LookupError("a zone has lost its SOA")
 
 
+def _asked(step: ZoneStep) -> tuple[int, Job]:
+    """Return the new serial, and what the signer is asked."""
+    zone = step.zone
+    if step.plain is not None:
+        serial, rrsets = step.plain
+        return serial, PlainJob(zone.id, zone.origin, rrsets, zone.keyset)
+    serial, nodes = _numbered(step)
+    job = SignJob(
+        zone.id, zone.origin, zone.denial, zone.algorithm, nodes, step.above, whole=step.whole, keyset=zone.keyset
+    )
+    return serial, job
+
+
 def _unsigned(nodes: tuple[Node, ...], zone: int) -> SignedJob:
     changes = changes_of(nodes).changes
     added = tuple(
@@ -134,15 +155,24 @@ def _unsigned(nodes: tuple[Node, ...], zone: int) -> SignedJob:
 
 
 def _edition(step: ZoneStep, serial: int, done: SignedJob) -> Edition:
-    old = {(one.name, one.type): one for one in (*step.old, *done.old)} if step.old or done.old else {}
+    published = step.published
+    if published is not None and not (done.gone or done.old or step.old):
+        removed = published.replaced_by(done.added)
+    else:
+        removed = _removed(step, done)
+    return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, removed, done.added)
+
+
+def _removed(step: ZoneStep, done: SignedJob) -> tuple[SignedRRset, ...]:
+    old = {(one.name, one.type): one for one in (*step.old, *done.old)}
     removed = []
     for key in dict.fromkeys([*[(one.name, one.type) for one in done.added], *done.gone]):
         found = old.get(key)
         if found is None and step.published is not None:
-            found = step.published(*key)
+            found = step.published.at(*key)
         if found is not None:
             removed.append(found)
-    return Edition(step.zone.id, step.zone.edition + 1, step.zone.serial, serial, tuple(removed), done.added)
+    return tuple(removed)
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -172,11 +202,11 @@ async def sign(
     The journal's *entries* and what was *answered* (digest, answer, expiry) go along. A zone that the signer does not
     sign now is pending.
     """
-    numbered = [_numbered(step) for step in steps]
+    asked = [_asked(step) for step in steps]
     jobs = [
-        SignJob(zone.id, zone.origin, zone.denial, zone.algorithm, nodes, step.above, step.whole, zone.keyset)
-        for step, (_, nodes) in zip(steps, numbered, strict=True)
-        if (zone := step.zone).denial != "none" and not zone.signed_pending
+        job
+        for step, (_, job) in zip(steps, asked, strict=True)
+        if step.zone.denial != "none" and not step.zone.signed_pending
     ]
     answers: dict[int, SignedJob] = {}
     is_away = False
@@ -195,10 +225,13 @@ async def sign(
     gone: list[tuple[int, Name, int]] = []
     signed: list[tuple[int, int, int]] = []
     refused: list[tuple[int, str]] = []
-    for step, (serial, nodes) in zip(steps, numbered, strict=True):
+    for step, (serial, job) in zip(steps, asked, strict=True):
         zone = step.zone
         head = zone.head + step.accepted
-        done = _unsigned(nodes, zone.id) if zone.denial == "none" else answers.get(zone.id)
+        if zone.denial == "none" and isinstance(job, SignJob):
+            done: SignedJob | None = _unsigned(job.nodes, zone.id)
+        else:
+            done = answers.get(zone.id)
         if done is not None and done.error:
             refused.append((zone.id, done.error))
             done = None

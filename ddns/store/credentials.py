@@ -174,17 +174,25 @@ def _cells(result: PGresult) -> list[bytes | None]:
     return [cell(at, 0) for at in range(result.ntuples)]
 
 
+FEW_GRANTS = 16  # of a key that is read before it is asked for
 _ASK_PAGE = Statement(
     b"keys_ahead",
-    b"SELECT ROW(id, name) FROM credentials WHERE id < $1 AND home IS NOT NULL AND revoked_at IS NULL "
-    b"ORDER BY id DESC LIMIT $2",
+    f"""
+    SELECT ROW(id, name) FROM credentials
+    WHERE id < $1 AND (home IS NOT NULL OR kind = 'sig0') AND revoked_at IS NULL
+          AND NOT EXISTS (SELECT FROM grants WHERE credential = credentials.id OFFSET {FEW_GRANTS})
+    ORDER BY id DESC LIMIT $2
+    """.encode(),  # noqa: S608 - a constant
     ("int8", "int8"),
 )
 _LAST = 2**63 - 1
 
 
 async def ask_page(line: Line, before: int | None, most: int) -> list[tuple[int, Name]]:
-    """Return ids and names of the *most* newest live keys of homes whose id is less than *before*; None: of all."""
+    """Return ids and names of the *most* newest live keys of gateways whose id is less than *before*; None: of all.
+
+    Those are the keys of homes, and those that sign with SIG(0); but none with more than `FEW_GRANTS` rules.
+    """
     result = await line.ask(_ASK_PAGE, [_LAST if before is None else before, most])
     return [(row[0], row[1]) for row in unpacked(b"qn", _cells(result))]
 

@@ -61,6 +61,11 @@ class Line:
         self._room: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether a statement is under way."""
+        return self._turn.locked()
+
     def owns(self, backend: int) -> bool:
         """Tell whether the server process *backend* is at the other end: that of a connection that broke is not.
 
@@ -79,7 +84,9 @@ class Line:
 
     async def ask(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
         """Run *statement* as `run` does, and return all of its result, in binary."""
-        async with self._turn:
+        turn = self._turn
+        await turn.acquire()
+        try:
             # What is prepared is so on the connection that is there.
             conn, prepared = self._conn, self._prepared.get(statement.name)
             if conn is None or prepared is None:
@@ -89,6 +96,8 @@ class Line:
                 statement.name, packed(list(parameters), prepared.elements), prepared.formats, Format.BINARY
             )
             return await self._result(pgconn)
+        finally:
+            turn.release()
 
     def close(self) -> None:
         """End the connection; what is under way is given up."""
@@ -129,7 +138,7 @@ class Line:
     async def _result(self, pgconn: PGconn) -> PGresult:
         """Wait for the end of what was sent, and return its result. Raises `psycopg.Error`."""
         loop = asyncio.get_running_loop()
-        waiting: Prompt[list[PGresult]] = Prompt(loop)
+        waiting: Prompt[list[PGresult]] = Prompt(loop=loop)
         self._waiting = waiting
         try:
             while not waiting.done() and pgconn.flush():

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.records import Rdata, RRset
-from ddns.net.judging import ZoneWork, published_in, with_those_above
+from ddns.net.judging import PublishedRows, ZoneWork, with_those_above
 from ddns.signing.publish import Signs, publish
 from ddns.store import journal, leases, published, rrsets, tlsa, zones
 from ddns.store.tlsa import Pins, Service
@@ -97,7 +97,7 @@ async def _publish(
     wanted = [(zone, name) for zone, mine in mentioned.items() for name in mine]
     found = await rrsets.read_names(conn, wanted)
     shown = await published.read_names(conn, wanted)
-    work = [ZoneWork(locked[zone], mentioned[zone], found, published_in(zone, shown), ()) for zone in changes]
+    work = [ZoneWork(locked[zone], mentioned[zone], found, PublishedRows(zone, shown), ()) for zone in changes]
     for item in work:
         done = ChangeSet(tuple(changes[item.zone.id]))
         item.view.apply(done)

@@ -7,9 +7,22 @@ what was, and answers with signatures alone: which keys make them, one or severa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ddns.dns import names, twin
 from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset, soa_minimum
+from ddns.dns.records import (
+    Rdata,
+    RRset,
+    SignedRRset,
+    serial_newer,
+    serial_next,
+    soa_minimum,
+    soa_serial,
+    soa_with_serial,
+)
+from ddns.zone.changes import RRsetChange
 from ddns.zone.jobs import PlainJob, PlainSigned, SignedJob, SignJob
 
 # A record of one of these moves cuts, or is the signer's own.
@@ -58,12 +71,65 @@ def plain(job: SignJob) -> PlainJob | None:
     return PlainJob(job.zone, origin, tuple(sign), job.keyset) if numbered else None
 
 
+def step(
+    changes: tuple[RRsetChange, ...],
+    before: Mapping[Name, tuple[RRset, ...]],
+    now: Mapping[Name, tuple[RRset, ...]],
+    origin: Name,
+    serial: int,
+) -> tuple[int, tuple[RRset, ...]] | None:
+    """Return the serial behind *serial* and what is signed anew, the SOA last; None where more than data changes.
+
+    *changes* lead from the RRsets *before* to those *now*: both have the names of *changes* and all above them in the
+    zone *origin*, of an edition that was published. `plain` says the same of the job that is made of them.
+    """
+    found = twin.plain_step(changes, before, now, origin, serial, MOVING, _MOVING_AT_APEX, RRset)
+    return _step(changes, before, now, origin, serial) if found is None else found
+
+
+def _step(
+    changes: tuple[RRsetChange, ...],
+    before: Mapping[Name, tuple[RRset, ...]],
+    now: Mapping[Name, tuple[RRset, ...]],
+    origin: Name,
+    serial: int,
+) -> tuple[int, tuple[RRset, ...]] | None:
+    was, soa = _soa(before[origin]), _soa(now[origin])
+    if was is None or soa is None or not _MOVING_AT_APEX.isdisjoint([one.type for one in before[origin]]):
+        return None
+    # Their lesser one is the TTL of all denial records (RFC 9077 §3).
+    if was.ttl != soa.ttl or soa_minimum(was.rdatas[0]) != soa_minimum(soa.rdatas[0]):
+        return None
+    sign: list[RRset] = []
+    for change in changes:
+        if change.before is None or change.after is None:
+            return None
+        at = change.name
+        while len(at) > len(origin):
+            if not MOVING.isdisjoint([one.type for one in before[at]]):
+                return None
+            at = names.parent(at)
+        if change.type != _SOA or change.name != origin:
+            sign.append(change.after)
+    asked = soa_serial(soa.rdatas[0])
+    behind = asked if serial_newer(asked, serial) else serial_next(serial)
+    sign.append(RRset(origin, soa.type, soa.ttl, (soa_with_serial(soa.rdatas[0], behind),)))
+    return behind, tuple(sign)
+
+
+def _soa(apex: tuple[RRset, ...]) -> RRset | None:
+    return next((one for one in apex if one.type == _SOA), None)
+
+
 def complete(job: PlainJob, done: PlainSigned) -> SignedJob:
     """Return the answer to *job* as whoever asked needs it."""
     if done.error or len(done.sigs) != len(job.rrsets):
         return SignedJob(job.zone, error=done.error or "the signer answered something else than it was asked")
-    added = [
-        SignedRRset(one.name, one.type, one.ttl, one.rdatas, sigs)
-        for one, sigs in zip(job.rrsets, done.sigs, strict=True)
-    ]
-    return SignedJob(job.zone, tuple(added), resign_at=done.resign_at)
+    added = twin.signed_rrsets(SignedRRset, job.rrsets, done.sigs) or _signed_rrsets(job.rrsets, done.sigs)
+    return SignedJob(job.zone, added, resign_at=done.resign_at)
+
+
+def _signed_rrsets(rrsets: tuple[RRset, ...], sigs: tuple[tuple[Rdata, ...], ...]) -> tuple[SignedRRset, ...]:
+    return tuple(
+        [SignedRRset(one.name, one.type, one.ttl, one.rdatas, theirs) for one, theirs in zip(rrsets, sigs, strict=True)]
+    )

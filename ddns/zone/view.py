@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ddns.dns import twin
 from ddns.dns.names import Name
 from ddns.dns.records import RRset
 from ddns.zone.changes import ChangeSet, RRsetChange
+from ddns.zone.plain import step
 
 
 class View:
@@ -32,6 +34,10 @@ class View:
         """Return the RRsets at *name* as they were when the view was made."""
         return self._first[name]
 
+    def plain_step(self, changes: ChangeSet, origin: Name, serial: int) -> tuple[int, tuple[RRset, ...]] | None:
+        """Return what `ddns.zone.plain.step` says of *changes*, which are those of this view."""
+        return step(changes.changes, self._first, self._now, origin, serial)
+
     def rrset(self, name: Name, rdtype: int) -> RRset | None:
         """Return the RRset of *rdtype* at *name* as it is now, or None."""
         for rrset in self._now[name]:
@@ -41,6 +47,10 @@ class View:
 
     def apply(self, changes: ChangeSet) -> None:
         """Move on to how the zone is after *changes*."""
+        if not twin.move_on(self._now, self._changed, changes.changes, RRsetChange):
+            self._apply(changes)
+
+    def _apply(self, changes: ChangeSet) -> None:
         now, changed = self._now, self._changed
         for change in changes.changes:
             name, rdtype, after = change.name, change.type, change.after

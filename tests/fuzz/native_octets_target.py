@@ -12,13 +12,18 @@ from ddns.auth import tsig
 from ddns.auth.envelope import _open_signed, open_signed
 from ddns.auth.trailer import _find, find
 from ddns.dns import names, twin
+from ddns.dns.codes import Type
 from ddns.dns.names import BadName
 from ddns.dns.records import RRset, SignedRRset
 from ddns.dns.wire import BadMessage
 from ddns.store.packing import _packed
 from ddns.store.unpacking import _unpacked
+from ddns.zone import plain
+from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.limits import DEFAULT, Limits
+from ddns.zone.plain import MOVING
 from ddns.zone.request import _parse, _walk, _walk_slowly, parse
+from ddns.zone.view import View
 
 FEW = Limits(records_per_update=4, ttl=200)
 HEADER = 12  # octets
@@ -33,6 +38,7 @@ def once(octets):
     served_out_of(octets)
     packed(octets)
     unpacked(octets)
+    stepped(octets)
     fuzz_update.judge(octets, fuzz_update.work(octets))
 
 
@@ -75,6 +81,33 @@ def served_out_of(octets):
     assert node[0] == served._serve(1, len(octets), data, sigs)
     assert served.stored(names.ROOT, node, frozenset()) == served._stored(names.ROOT, node, frozenset())
     assert served.published(names.ROOT, node, 1) == served._published(names.ROOT, node, 1)
+
+
+def stepped(octets):
+    """As names, types and data of RRsets that change, and of the apex that they stand below."""
+    cut = len(octets) // 2
+    name, origin, rdtype = octets[:cut], octets[cut // 2 : cut], octets[0] if octets else 0
+    was, now = (RRset(name, rdtype, 60, (one,)) for one in (octets[cut:], octets))
+    apex = tuple(RRset(origin, Type.SOA, 60, (one,)) for one in (octets[:40], octets[-40:]))
+    changes = (RRsetChange(name, rdtype, was, now), RRsetChange(origin, Type.SOA, *apex))
+    before, after = {origin: apex[:1], name: (was,)}, {origin: apex[1:], name: (now,)}
+    found = _native.plain_step(changes, before, after, origin, len(octets), MOVING, MOVING, RRset)
+    assert found is None or found == plain._step(changes, before, after, origin, len(octets))
+    if name == origin:
+        return
+    view, pure = View(before), View(before)
+    view.apply(ChangeSet(changes))
+    pure._apply(ChangeSet(changes))
+    assert (view._now, view._changed) == (pure._now, pure._changed)
+    nodes = {name: (served._serve(rdtype, 60, (octets[cut:],), ()),), origin: (served.Served(6, 3, 0, octets),)}
+    come = (SignedRRset(name, rdtype, 60, (octets,)), SignedRRset(name, 28, 60, (octets,)))
+    gone = served.replaced(nodes, come)
+    assert gone == served._replaced(nodes, come)
+    _native.replaced(SignedRRset, nodes, (SignedRRset(origin, 6, 60, ()),))
+    found = _native.replace(served.Served, nodes, gone, come[: len(gone)], frozenset())
+    assert found is None or nodes[name][-1].wire.endswith(octets)
+    question = name + rdtype.to_bytes(2, "big") + b"\0\1"
+    assert _native.asked(((name, rdtype),), {question: 1}, {}, {}, {}) == [(name, question)]
 
 
 def unpacked(octets):

@@ -131,6 +131,22 @@ def test_answers_leave_together(reading, host):
         assert other.recv(100) == b"by itself"
 
 
+def test_what_is_entered_twice_leaves_at_the_outer_end(reading):
+    """Whoever gives several answers need not know whether somebody above does so too."""
+    with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
+        client.sendto(SLOW, reader.bound)
+        turn(reader)
+
+        with reader.outbox.together():
+            with reader.outbox.together():
+                slow[0][2](b"answer")
+            assert reader.outbox.is_open
+            assert not select.select([client], [], [], 0)[0]
+
+        client.settimeout(20)
+        assert client.recv(100) == b"answer"
+
+
 def test_answers_leave_whatever_goes_wrong(reading):
     """What was answered before a fault is heard."""
     with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
@@ -176,8 +192,9 @@ def test_a_reply_leaves_from_the_address_that_was_asked(reading):
         assert client.recvfrom(100)[1][0] == "127.0.0.77"
 
 
-def test_one_turn_answers_a_bounded_number(reading):
+def test_one_turn_answers_a_bounded_number(reading, monkeypatch):
     """The reactor gets its turn back after `DRAIN` datagrams, and the rest waits in the socket."""
+    monkeypatch.setattr(udp, "MOST", 1)
     with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
         for _ in range(udp.DRAIN + 5):
             client.sendto(SLOW, reader.bound)
@@ -187,6 +204,19 @@ def test_one_turn_answers_a_bounded_number(reading):
         turn(reader)
 
         assert len(slow) == udp.DRAIN + 5
+
+
+def test_after_a_long_turn_more_is_read(reading, monkeypatch):
+    """What came in the meantime does not pile up, but not without bound either."""
+    monkeypatch.setattr(udp, "DRAIN", 64)  # what the native twin reads at a time
+    monkeypatch.setattr(udp, "MOST", 2)
+    with reading("127.0.0.1") as (reader, slow), bound("127.0.0.1") as client:
+        for _ in range(2 * udp.DRAIN + 5):
+            client.sendto(SLOW, reader.bound)
+
+        turn(reader)
+
+        assert len(slow) == 2 * udp.DRAIN
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])

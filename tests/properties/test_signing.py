@@ -58,9 +58,7 @@ class Zone:
         self.publish(self.planned_whole())
 
     def planned_whole(self, records: Records | None = None) -> Plan:
-        return plans.whole(
-            ORIGIN, self.denial, records or self.records, KEYS.records, self.published, POLICY, NOW
-        )
+        return plans.whole(ORIGIN, self.denial, records or self.records, KEYS.records, self.published, POLICY, NOW)
 
     def publish(self, plan: Plan) -> None:
         for place in plan.drop:

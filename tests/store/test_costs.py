@@ -30,6 +30,7 @@ from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.operator.home_import import Import, Lane
 from ddns.signing.client import SignerClient
 from ddns.store import credentials, editions, pieces, published, refusals, requests, transfers, zones
+from ddns.store.line import Line
 from ddns.store.pool import connect
 
 CROWD = 5000  # homes that nothing here is about
@@ -102,9 +103,10 @@ async def servers_day(house: House, _dsn_for: Any) -> None:
         some = await zones.apexes(conn, [house.zone])
         window = Window(house.zone, craft.ORIGIN, 1, await published.read_zone(conn, house.zone))
         wanted = Wanted((craft.name("a"), craft.name("none")), (bytes(20), b"\xff" * 20))
-        await pieces.read_nodes(conn, house.zone, wanted.names)
-        await pieces.read_links(conn, house.zone, craft.ORIGIN, window.hashing, wanted.links)
-        await pieces.read_links(conn, house.zone, craft.ORIGIN, None, [names.order_key(craft.name("b"))])
+        line = Line(pool.dsn, pool.role)
+        await pieces.read(line, house.zone, craft.ORIGIN, window.hashing, wanted.names, wanted.links)
+        await pieces.read(line, house.zone, craft.ORIGIN, None, (), [names.order_key(craft.name("b"))])
+        line.close()
         await credentials.by_names(conn, [names.from_text("nobody.")], lambda _name, _sealed: None)
         await requests.prune(conn)
         await refusals.prune(conn, 1_000_000, 0)

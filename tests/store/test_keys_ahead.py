@@ -1,13 +1,16 @@
-"""The keys of homes are read before anybody asks: all of a name, the newest homes first, and no more than wanted."""
+"""The keys of gateways are read before anybody asks: all of a name, the newest first, and no more than wanted."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from rows import n
 from waiting import wait_for
 
+from ddns.auth import keys
+from ddns.auth.principal import Grant
 from ddns.auth.sealing import Sealer
 from ddns.dns.names import order_key
 from ddns.net.keyring import AHEAD_AT_ONCE, Keyring
@@ -111,6 +114,53 @@ async def test_it_ends_where_everything_is_forgotten(names, line):
     await keyring.read_ahead(1000)
 
     assert not any(map(keyring.knows, names))
+
+
+async def test_it_begins_again_where_what_was_read_may_be_old(names, line):
+    """As while the server starts: it compares for the first time as soon as it hears of changes."""
+    keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
+    ask = line.ask
+    asked = []
+
+    async def meddling(statement, parameters):
+        asked.append(statement.name)
+        result = await ask(statement, parameters)
+        if len(asked) == 3:  # of the second page
+            keyring.compare(0.0, missed=True)
+        return result
+
+    line.ask = meddling
+    await keyring.read_ahead(1000)
+
+    assert [name for name in names if not keyring.knows(name)] == [names[7]]
+
+
+async def test_keys_of_gateways_without_a_home_are_read_too_unless_they_have_many_rules(conn, line):
+    async with conn.transaction():
+        zone = await zones.insert(conn, n("registry."), "none", 13)
+        for name, number in (("few.", credentials.FEW_GRANTS), ("many.", credentials.FEW_GRANTS + 1)):
+            grants = [Grant(zone, n(f"h{at}.registry.")) for at in range(number)]
+            await credentials.insert(conn, n(name), "sig0", "13", tag=1, public=b"1", grants=grants)
+    keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
+
+    await keyring.read_ahead(1000)
+
+    assert keyring.knows(n("few."))
+    assert not keyring.knows(n("many."))
+
+
+async def test_a_key_that_was_read_ahead_is_not_made_of_its_octets_when_it_is_needed(conn, line):
+    private = ec.generate_private_key(ec.SECP256R1())
+    public = keys.key_rdata(private)
+    async with conn.transaction():
+        await credentials.insert(conn, n("ready."), "sig0", "13", tag=keys.key_tag(public), public=public)
+        await credentials.insert(conn, n("broken."), "sig0", "13", tag=1, public=b"no key")
+    await Keyring(line, Sealer(bytes(32)), 1000, 10).read_ahead(1000)
+    made = keys.public_key.cache_info().misses
+
+    keys.verify(public, keys.sign(private, b"signed"), b"signed")
+
+    assert keys.public_key.cache_info().misses == made
 
 
 async def test_a_database_that_is_away_is_asked_when_the_keys_are_needed(line, names):

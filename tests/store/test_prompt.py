@@ -25,7 +25,7 @@ async def waiting(prompt: Prompt[int], seen: list[object]) -> None:
 async def settled(settle) -> list[object]:
     """Return what a waiter has seen when the callback of the loop that calls *settle* is over."""
     loop = asyncio.get_running_loop()
-    prompt: Prompt[int] = Prompt(loop)
+    prompt: Prompt[int] = Prompt(loop=loop)
     seen: list[object] = []
     task = asyncio.ensure_future(waiting(prompt, seen))
     await asyncio.sleep(0)
@@ -47,7 +47,7 @@ async def test_a_result_or_an_error_is_there_in_the_same_turn():
 
 
 async def test_while_another_task_runs_the_waiter_goes_on_in_the_next_turn():
-    prompt: Prompt[int] = Prompt(asyncio.get_running_loop())
+    prompt: Prompt[int] = Prompt(loop=asyncio.get_running_loop())
     seen: list[object] = []
     task = asyncio.ensure_future(waiting(prompt, seen))
     await asyncio.sleep(0)
@@ -61,13 +61,13 @@ async def test_while_another_task_runs_the_waiter_goes_on_in_the_next_turn():
 
 async def test_what_has_come_already_is_not_waited_for_and_a_waiter_can_be_cancelled():
     loop = asyncio.get_running_loop()
-    done: Prompt[int] = Prompt(loop)
+    done: Prompt[int] = Prompt(loop=loop)
     done.set_result(7)
     assert await done == 7
     assert not done.cancel()
 
     seen: list[object] = []
-    task = asyncio.ensure_future(waiting(Prompt(loop), seen))
+    task = asyncio.ensure_future(waiting(Prompt(loop=loop), seen))
     await asyncio.sleep(0)
     task.cancel()
     await task

@@ -34,6 +34,6 @@ async def test_an_update_waits_until_it_is_known_which_zone_it_is_about(dsn_for,
         await worker._updates.close()
         await worker._subscriber.close()
         await worker._signer.close()
-        worker._line.close()
+        worker._lines.close()
         worker._key_line.close()
         await worker._pool.close()

@@ -7,7 +7,7 @@ import pytest
 from ddns.answer.cookies import Cookies
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
-from ddns.dns.codes import EdnsOption
+from ddns.dns.codes import EdnsOption, Rcode
 from ddns.net import admission as room
 from ddns.net.admission import Admission, AdmissionLimits, come_by_tcp, truncated
 from ddns.net.fair import FairQueue
@@ -67,7 +67,9 @@ class Room:
         return asker is not None
 
     def stream(self, host: str) -> None:
-        self.admission.take(UPDATE, Asker(Transport.TCP, host), self.replies.append)
+        self.sent += 1
+        wire = UPDATE[:4] + self.sent.to_bytes(4, "big") + UPDATE[8:]
+        self.admission.take(wire, Asker(Transport.TCP, host), self.replies.append)
 
     def turn(self) -> list[str]:
         before = len(self.served)
@@ -266,7 +268,84 @@ def test_a_datagram_that_comes_again_does_not_wait_twice():
     waiting.turn()
 
     assert waiting.served == [("198.51.100.1", UPDATE), ("198.51.100.1", UPDATE + b"else")]
-    assert waiting.answered == [later.append, earlier.append]
+    for reply in waiting.answered:
+        reply(b"answer")
+    assert (earlier, later) == ([b"answer"], [b"answer"])
+
+
+def test_what_is_under_way_does_not_begin_again():
+    """Who sends the same again waits along: a datagram is answered once, each stream once, others not with it."""
+    waiting = Room()
+    here, there = Asker(Transport.UDP, "198.51.100.1"), Asker(Transport.UDP, "198.51.100.2")
+    first, again, other, stream = [], [], [], []
+    waiting.admission.put(UPDATE, here, first.append)
+    waiting.turn()
+    waiting.admission.put(UPDATE, here, again.append)
+    waiting.admission.take(UPDATE, Asker(Transport.TCP, "198.51.100.1"), stream.append)
+    waiting.admission.put(UPDATE, there, other.append)
+    waiting.turn()
+
+    assert [host for host, _ in waiting.served] == ["198.51.100.1", "198.51.100.2"]
+    waiting.answered[0](b"answer")
+    assert (first, again, stream, other) == ([], [b"answer"], [b"answer"], [])
+
+    waiting.admission.put(UPDATE, here, first.append)  # it was answered, and lost on the way
+    waiting.turn()
+    assert len(waiting.served) == 3
+
+
+def test_copies_that_wait_along_are_bounded():
+    """A stream too many is told, a datagram too many is lost."""
+    waiting = Room()
+    waiting.admission.put(UPDATE, Asker(Transport.UDP, "198.51.100.1"), waiting.replies.append)
+    waiting.turn()
+    for _ in range(room.ALONG):
+        waiting.admission.take(UPDATE, Asker(Transport.TCP, "198.51.100.1"), waiting.replies.append)
+    assert waiting.replies == []
+
+    waiting.admission.take(UPDATE, Asker(Transport.TCP, "198.51.100.1"), waiting.replies.append)
+
+    (refused,) = waiting.replies
+    assert refused[3] & 15 == Rcode.SERVFAIL
+    waiting.answered[0](b"answer")
+    assert waiting.replies[1:] == [b"answer"] * (room.ALONG + 1)
+
+
+def test_while_strangers_are_trusted_who_came_last_is_served_first():
+    """And where there is no room for all, who has waited longest is lost; a sender with too many makes no room."""
+    waiting = Room(each=0.001, waiting=3, per_source=2)
+    waiting.good = True
+    for number in range(10):
+        waiting.datagram(f"192.0.2.{number}")
+        waiting.turn()
+    assert waiting.admission.is_trusting
+    waiting.ready = False
+    for host in ("198.51.100.1", "198.51.100.2", "198.51.100.2", "198.51.100.3"):
+        assert waiting.datagram(host)
+    assert not waiting.datagram("198.51.100.2")
+
+    waiting.ready = True
+    order = []
+    while len(waiting.admission):
+        order += waiting.turn()
+
+    assert order == ["198.51.100.3", "198.51.100.2", "198.51.100.2"]
+
+
+def test_a_stranger_who_sends_again_counts_as_who_came_last():
+    """While strangers are trusted; else it would wait for ever behind those who come."""
+    waiting = Room(each=0.001)
+    waiting.good = True
+    for number in range(10):
+        waiting.datagram(f"192.0.2.{number}")
+        waiting.turn()
+    waiting.ready = False
+    waiting.datagram("198.51.100.1", UPDATE)
+    waiting.datagram("198.51.100.2")
+    waiting.datagram("198.51.100.1", UPDATE)
+    waiting.ready = True
+
+    assert waiting.turn() == ["198.51.100.1", "198.51.100.2"]
 
 
 def test_whoever_reads_sees_to_those_who_wait_once():
@@ -384,3 +463,19 @@ def test_a_queue_is_fair_and_bounded():
     assert len(queue) == 0
     with pytest.raises(KeyError):
         queue.take()
+
+
+def test_a_queue_serves_who_came_last_where_it_is_asked_to():
+    """The oldest of an owner's items; who is renewed counts as who came last, and room is made at others' cost."""
+    queue: FairQueue[int] = FairQueue(4, 2)
+    for owner, item in (("a", 1), ("a", 2), ("b", 3), ("c", 4)):
+        queue.add(owner, item)
+    assert not queue.make_room("a")
+    assert queue.make_room("d")  # 1 is lost
+    queue.add("d", 5)
+    queue.renew("b")
+
+    assert [queue.take_last() for _ in range(4)] == [3, 5, 2, 4]
+    assert len(queue) == 0
+    with pytest.raises(KeyError):
+        queue.take_last()

@@ -102,6 +102,7 @@ def test_what_was_packed_comes_back(packed):
         (b"q", columns(b"1234")),
         (b"q", columns(b"\0" * 8, b"")),
         (b"qq", columns(b"\0" * 8)),
+        (b"q", b"\x80\0\0\0" + columns(b"\0" * 8)[4:]),
         (b"b", None),
         (b"n", columns(b"a" * 300 + b"\0\0")),
         (b"t", columns(b"\xff")),

@@ -30,6 +30,19 @@ static PyMethodDef methods[] = {
      "Twin of `ddns.zone.update.apply`."},
     {"placed", (PyCFunction)(void (*)(void))native_placed, METH_FASTCALL,
      "placed($module, served, node, rrset, /)\n--\n\nTwin of `ddns.answer.served.placed`."},
+    {"move_on", (PyCFunction)(void (*)(void))native_move_on, METH_FASTCALL,
+     "move_on($module, now, changed, changes, change, /)\n--\n\nTwin of `ddns.zone.view.View.apply`."},
+    {"plain_step", (PyCFunction)(void (*)(void))native_plain_step, METH_FASTCALL,
+     "plain_step($module, changes, before, now, origin, serial, moving, moving_at_apex, rrset, /)\n--\n\n"
+     "Twin of `ddns.zone.plain.step`."},
+    {"signed_rrsets", (PyCFunction)(void (*)(void))native_signed_rrsets, METH_FASTCALL,
+     "signed_rrsets($module, rrset, rrsets, sigs, /)\n--\n\nTwin of what `ddns.zone.plain.complete` puts together."},
+    {"replaced", (PyCFunction)(void (*)(void))native_replaced, METH_FASTCALL,
+     "replaced($module, rrset, nodes, added, /)\n--\n\nTwin of `ddns.answer.served.replaced`."},
+    {"replace", (PyCFunction)(void (*)(void))native_replace, METH_FASTCALL,
+     "replace($module, served, nodes, removed, added, others, /)\n--\n\nTwin of `ddns.answer.image.ZoneImage.patch`."},
+    {"asked", (PyCFunction)(void (*)(void))native_asked, METH_FASTCALL,
+     "asked($module, places, bare, plain, signed, reached, /)\n--\n\nTwin of what `ddns.answer.table.Table.patch` forgets."},
     {"pack_parameters", (PyCFunction)(void (*)(void))native_pack_parameters, METH_FASTCALL,
      "pack_parameters($module, parameters, elements, /)\n--\n\nTwin of `ddns.store.packing.packed`."},
     {"unpack_rows", (PyCFunction)(void (*)(void))native_unpack_rows, METH_FASTCALL,
@@ -39,7 +52,8 @@ static PyMethodDef methods[] = {
 
 static int prepare(PyObject *module) {
     (void)module;
-    return served_prepare() < 0 || apply_prepare() < 0 || rows_prepare() < 0 ? -1 : 0;
+    bool ready = served_prepare() == 0 && apply_prepare() == 0 && rows_prepare() == 0;
+    return ready && step_prepare() == 0 && edition_prepare() == 0 ? 0 : -1;
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)prepare}, {0, NULL}};

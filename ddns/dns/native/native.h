@@ -5,7 +5,8 @@
  *
  * names.c   names of messages       walk.c     records of messages    signed.c   TSIG and SIG(0)
  * request.c updates as values       served.c   RRsets in memory       rows.c     rows to Postgres
- * apply.c   updates of one name     unpack.c   rows of Postgres       module.c   the table of functions
+ * apply.c   updates of one name     step.c     a batch and its zone   edition.c  editions of data alone
+ * unpack.c  rows of Postgres        module.c   the table of functions
  */
 #ifndef DDNS_DNS_NATIVE_H
 #define DDNS_DNS_NATIVE_H
@@ -60,10 +61,18 @@ unsigned trailer_find(const uint8_t *wire, size_t size, size_t *start, size_t *f
 /* Return whether data of this type is taken as it stands, and no rules of its own hold for it (RFC 2136 section 3.4.2). */
 bool is_plain_type(unsigned long type);
 
-/* Intern the names of the attributes that served.c, apply.c and rows.c read. Return 0; -1 with an exception. */
+/* Intern the names of the attributes that these files read. Return 0; -1 with an exception. */
 int served_prepare(void);
 int apply_prepare(void);
 int rows_prepare(void);
+int step_prepare(void);
+int edition_prepare(void);
+
+/* Return form(name, type, TTL, data) of *served*, or with its signatures behind. NULL: Python, or an exception. */
+PyObject *rrset_of(PyObject *form, PyObject *name, PyObject *type, PyObject *served, bool with_signatures);
+
+/* Make the RRset of memory that *rrset*, a signed RRset, is; its type, which is owned too, goes to *type. NULL as above. */
+PyObject *served_of(PyObject *form, PyObject *rrset, PyObject **type);
 
 /* Return *found*, or None where that is NULL and no exception is set. */
 PyObject *or_none(PyObject *found);
@@ -87,6 +96,12 @@ PyObject *native_placed(PyObject *module, PyObject *const *args, Py_ssize_t coun
 PyObject *native_tsig_signed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_tsig_put(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_apply(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_move_on(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_plain_step(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_signed_rrsets(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_replaced(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_replace(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_asked(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_pack_parameters(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_unpack_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
 

@@ -58,8 +58,7 @@ static PyObject *data_of(const uint8_t *wire, size_t at, size_t end) {
     return out;
 }
 
-/* Return form(name, type, TTL, data) of *served*, or with its signatures behind. NULL: Python, or an exception. */
-static PyObject *rrset_of(PyObject *form, PyObject *name, PyObject *type, PyObject *served, bool with_signatures) {
+PyObject *rrset_of(PyObject *form, PyObject *name, PyObject *type, PyObject *served, bool with_signatures) {
     PyObject *wire = wire_of(served), *split = wire == NULL ? NULL : PyObject_GetAttr(served, split_name);
     PyObject *out = NULL;
     Py_ssize_t end = split == NULL ? -1 : PyLong_AsSsize_t(split);
@@ -221,8 +220,7 @@ PyObject *native_serve(PyObject *module, PyObject *const *args, Py_ssize_t count
     return Py_BuildValue("(nN)", (Py_ssize_t)split, wire);
 }
 
-/* Make the RRset of memory that *rrset*, a signed RRset, is; its type, which is owned too, goes to *type. */
-static PyObject *served_of(PyObject *form, PyObject *rrset, PyObject **type) {
+PyObject *served_of(PyObject *form, PyObject *rrset, PyObject **type) {
     PyObject *out = NULL, *number = NULL;
     PyObject *ttl = PyObject_GetAttr(rrset, ttl_name), *data = PyObject_GetAttr(rrset, data_name);
     PyObject *sigs = PyObject_GetAttr(rrset, sigs_name);

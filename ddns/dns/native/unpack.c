@@ -209,7 +209,7 @@ static Py_ssize_t width(struct kinds kinds) {
 /* Read a row as a tuple of its columns' values. NULL, and maybe an error: Python. */
 static PyObject *read_row(struct kinds kinds, struct in row, unsigned depth) {
     int32_t columns;
-    PyObject *out = take_number(&row, &columns) ? PyTuple_New(width(kinds)) : NULL;
+    PyObject *out = take_number(&row, &columns) && columns >= 0 ? PyTuple_New(width(kinds)) : NULL;
     for (Py_ssize_t place = 0; out != NULL && kinds.left > 0; place++) {
         char kind = *kinds.at++;
         kinds.left--;
