@@ -198,7 +198,7 @@ class _Line:
             except (EOFError, OSError):
                 if fresh:
                     raise
-                # A server may close a connection after any answer (RFC 7766 §6.2.3).
+                # A server may close a connection after any answer (RFC 7766 §6.2.4).
                 await self.close()
                 answer = await self._exchange(query)
         return _read(answer, name, rdtype, limits)

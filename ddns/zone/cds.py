@@ -26,7 +26,7 @@ DELETE_CDNSKEY: Rdata = b"\0\0\3\0\0"  # 0 3 0 AA== (RFC 8078 §4)
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """What the zone of a server says of the child, proved by a validating resolver (RFC 9615 §2)."""
+    """What the zone of a server says of the child, proved by a validating resolver (RFC 9615 §3)."""
 
     cds: tuple[Rdata, ...]
     cdnskey: tuple[Rdata, ...]

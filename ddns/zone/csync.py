@@ -17,8 +17,8 @@ from ddns.dns.records import Rdata, RRset, SignedRRset, serial_newer
 from ddns.zone import proof
 from ddns.zone.child import GLUE_TYPES, Asked, Child, Fault, ServerSaid, Verify, same
 
-IMMEDIATE = 0x0001  # RFC 7477 §2.1.1.2.1
-SOAMINIMUM = 0x0002  # RFC 7477 §2.1.1.2.2
+IMMEDIATE = 0x0001  # RFC 7477 §2.1.1.2
+SOAMINIMUM = 0x0002  # RFC 7477 §2.1.1.2
 _HEAD = struct.Struct("!IH")  # serial and flags (RFC 7477 §2.1.1)
 _COPIED = GLUE_TYPES | {Type.NS}
 
@@ -98,7 +98,7 @@ def _asked(
             "approval", f"The CSYNC of {_text(origin)} waits for somebody to approve it; that is not done here."
         )
     if not ripe[0]:
-        return None  # its time has not come: the zone has not reached the serial yet (RFC 7477 §2.1.1.2.2)
+        return None  # its time has not come: the zone has not reached the serial yet (RFC 7477 §2.1.1.1)
     oldest = serial
     for other, _, _ in found:
         oldest = other if serial_newer(oldest, other) else oldest
