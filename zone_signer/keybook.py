@@ -2,7 +2,7 @@
 
 Law: the caller owns the transaction and has the zones locked. `read` locks their rows in `signing` before it looks at
 orders and sightings, so that nothing that is given meanwhile is lost or seems to be ahead of us. What a step changes
-is written by `keyrows`.
+is written by `keyrows`. Who only looks (`glance`) owns a snapshot instead, locks nothing, and sees no private half.
 """
 
 from __future__ import annotations
@@ -103,9 +103,21 @@ async def policies(conn: Conn) -> list[KeyPolicy]:
 
 async def read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int) -> dict[int, Book]:
     """Return what is known of the keys of *zones*, which are locked."""
+    return await _read(conn, zones, known, now, looks=False)
+
+
+async def glance(conn: Conn, zones: Sequence[Lease], known: Policies, now: int) -> dict[int, Book]:
+    """Return what is known of the keys of *zones* but their private halves, to who changes nothing.
+
+    The transaction must be a snapshot (REPEATABLE READ), for nothing is locked.
+    """
+    return await _read(conn, zones, known, now, looks=True)
+
+
+async def _read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int, *, looks: bool) -> dict[int, Book]:
     ids = [zone.id for zone in zones]
-    signing = await _signing(conn, ids)
-    keys, sealed = await _keys(conn, ids)
+    signing = await _signing(conn, ids, looks=looks)
+    keys, sealed = await _keys(conn, ids, looks=looks)
     orders = await _orders(conn, ids)
     apexes = await _apexes(conn, zones)
     homes = [zone for zone in zones if zone.parent is not None]
@@ -181,18 +193,21 @@ def _servers(place: int, serial: int, sightings: Mapping[tuple[int, str], list[S
     return (watcher, *(one for one in found if one.server))
 
 
-async def _signing(conn: Conn, ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+async def _signing(conn: Conn, ids: Sequence[int], *, looks: bool) -> dict[int, tuple[Any, ...]]:
+    lock = "" if looks else "FOR NO KEY UPDATE"
     rows = await rows_of(
         conn,
-        """SELECT zone, wish, problem, extract(epoch FROM whole_at)::bigint, whole_serial, max_ttl,
-                  extract(epoch FROM max_ttl_at)::bigint, dnskey_ttl, extract(epoch FROM dnskey_ttl_at)::bigint
-           FROM signing WHERE zone = ANY(%(ids)s) ORDER BY zone FOR NO KEY UPDATE""",
+        f"""SELECT zone, wish, problem, extract(epoch FROM whole_at)::bigint, whole_serial, max_ttl,
+                   extract(epoch FROM max_ttl_at)::bigint, dnskey_ttl, extract(epoch FROM dnskey_ttl_at)::bigint
+            FROM signing WHERE zone = ANY(%(ids)s) ORDER BY zone {lock}""",  # noqa: S608 - our own words
         {"ids": bigints(ids)},
     )
     return {zone: tuple(row) for zone, *row in rows}
 
 
-async def _keys(conn: Conn, ids: Sequence[int]) -> tuple[dict[int, list[KeyView]], dict[int, dict[str, SealedKey]]]:
+async def _keys(
+    conn: Conn, ids: Sequence[int], *, looks: bool
+) -> tuple[dict[int, list[KeyView]], dict[int, dict[str, SealedKey]]]:
     motions: dict[str, dict[Record, Motion]] = defaultdict(dict)
     for key, record, *motion in await rows_of(
         conn,
@@ -204,12 +219,13 @@ async def _keys(conn: Conn, ids: Sequence[int]) -> tuple[dict[int, list[KeyView]
         motions[key][Record(record)] = Motion(*motion)
     keys: dict[int, list[KeyView]] = defaultdict(list)
     sealed: dict[int, dict[str, SealedKey]] = defaultdict(dict)
+    sealed_half = "NULL::bytea" if looks else "sealed"
     for zone, *row in await rows_of(
         conn,
-        """SELECT zone, id::text, algorithm::integer, flags, tag, public, sealed, role, vault,
-                  extract(epoch FROM coalesce(born_at, created_at))::bigint, dnskey, zrrsig, ds, stays, compromised,
-                  extract(epoch FROM removed_at)::bigint
-           FROM signing_keys WHERE zone = ANY(%(ids)s) ORDER BY zone, id""",
+        f"""SELECT zone, id::text, algorithm::integer, flags, tag, public, {sealed_half}, role, vault,
+                   extract(epoch FROM coalesce(born_at, created_at))::bigint, dnskey, zrrsig, ds, stays, compromised,
+                   extract(epoch FROM removed_at)::bigint
+            FROM signing_keys WHERE zone = ANY(%(ids)s) ORDER BY zone, id""",  # noqa: S608 - our own words
         {"ids": bigints(ids)},
     ):
         key = SealedKey(*row[:9])

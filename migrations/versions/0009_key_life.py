@@ -87,6 +87,7 @@ ALTER TABLE signing
     ADD COLUMN problem text NOT NULL DEFAULT '',
     ADD COLUMN problem_since timestamptz;
 CREATE INDEX signing_steps ON signing (step_at) WHERE step_at IS NOT NULL;
+CREATE INDEX signing_problems ON signing (zone) WHERE problem <> '';
 COMMENT ON COLUMN signing.step_at IS 'when the key machine looks at the zone again';
 COMMENT ON COLUMN signing.wish IS 'insecure: the zone is on its way to lose its signatures; denial is none then';
 COMMENT ON COLUMN signing.whole_at IS 'since when every RRset has the signatures of today''s keys; NULL: not yet';
@@ -260,7 +261,8 @@ GRANT SELECT, UPDATE ON signer_clock TO zone_signer;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON signing_policies TO ddns_admin;
 GRANT SELECT ON key_motions, key_events, sightings, signers, signer_clock TO ddns_admin;
-GRANT SELECT, INSERT ON signing_orders TO ddns_admin;
+GRANT SELECT (compromised, predecessor) ON signing_keys TO ddns_admin;
+GRANT SELECT, INSERT, DELETE ON signing_orders TO ddns_admin;
 """
 
 # What an update was judged by now says by which keys, too. The function is as 0007 made it but for these two places;
@@ -314,7 +316,7 @@ ALTER TABLE signing_keys
     DROP COLUMN zrrsig, DROP COLUMN ds, DROP COLUMN predecessor, DROP COLUMN born_at, DROP COLUMN removed_at;
 UPDATE signing_keys SET state = 'active';
 COMMENT ON COLUMN signing_keys.state IS NULL;
-DROP INDEX signing_steps;
+DROP INDEX signing_steps, signing_problems;
 ALTER TABLE signing
     DROP COLUMN step_at, DROP COLUMN wish, DROP COLUMN whole_at, DROP COLUMN whole_serial, DROP COLUMN max_ttl,
     DROP COLUMN max_ttl_at, DROP COLUMN dnskey_ttl, DROP COLUMN dnskey_ttl_at, DROP COLUMN problem,
