@@ -78,7 +78,6 @@ FORBIDDEN = [
     ("ddns_admin", "UPDATE delegations SET hand = ''"),
     ("ddns_admin", "UPDATE delegations SET copy = ''"),
     ("ddns_admin", "UPDATE delegation_checks SET rule = NULL"),
-    ("ddns_admin", "UPDATE zones SET held = true"),
     ("ddns_admin", "DELETE FROM key_motions"),
     ("ddns_admin", "DELETE FROM key_events"),
     ("ddns_admin", "UPDATE journal SET principal = 'somebody else'"),
