@@ -67,6 +67,16 @@ def home_suspended(zone: Name) -> Refusal:
     )
 
 
+def home_away(zone: Name) -> Refusal:
+    """Return the refusal for an update of a home whose zone is elsewhere."""
+    return Refusal(
+        "home-away",
+        Rcode.REFUSED,
+        f"The home {names.to_text(zone)} has servers of its own and is not changed here; send updates to those.",
+        Ede.PROHIBITED,
+    )
+
+
 def invitation_spent() -> Refusal:
     """Return the refusal for an invitation that is not good any more."""
     return Refusal(

@@ -204,6 +204,11 @@ _ROWS = [
             "the registry has suspended the home's updates",
             "speak to the registry; `ddns home release LABEL`",
         ),
+        (
+            "home-away", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the home has servers of its own, which hold its zone",
+            "send updates to those; `ddns delegation return LABEL` brings the home back",
+        ),
     ),
     *_rows(
         Chapter.FORM,

@@ -272,8 +272,12 @@ def _judge(
     if live is None:
         return Answer.of(verdicts.key_revoked(one.credential))
     zone, update = item.zone, one.update
+    if zone.origin != update.zone:
+        return Answer.of(verdicts.zone_removed(update.zone))  # and another has come in its place
     if zone.suspended:
         return Answer.of(verdicts.home_suspended(zone.origin))
+    if zone.is_away:
+        return Answer.of(verdicts.home_away(zone.origin))
     rules = item.rules(live)
     registration = one.registration
     refusal = (

@@ -217,7 +217,7 @@ class Loader:
         """
         async with self._pool.snapshot() as conn:
             row = (await zones.get(conn, [zone])).get(zone)
-            if row is None:
+            if row is None or row.held:
                 self._table.forget(zone)
                 self._done(zone, found=True)
                 return

@@ -298,7 +298,7 @@ class Updates:
         if isinstance(update, Refusal):
             return update
         refusals = [self._zone_refusal(update, credential) for credential in tried]
-        if all(refusals) and self._table.find(update.zone) is None:
+        if all(refusals) and all(self._zone_of(update, credential) is None for credential in tried):
             return refusals[0] or verdicts.SIG0_RATIONED
         if self._batches.is_full(tried[0].id):
             return verdicts.SERVER_BUSY
@@ -333,15 +333,20 @@ class Updates:
             digest, expires = tsig.digest(signature), signature.expires
         else:
             digest, expires = sig0.digest(signature), signature.expires(now)
-        zone = self._table.find(update.zone) if credential.invitation is None else None
+        zone = self._zone_of(update, credential) if credential.invitation is None else None
         request.verified = Verified(update, credential, zone, digest, expires + 1, registration)
         self._batches.add(request)
+
+    def _zone_of(self, update: Update, credential: Credential) -> int | None:
+        """Return the zone of *update*: one that is served here, or the key's own home, which may not be."""
+        found = self._table.find(update.zone)
+        return credential.home if found is None and update.zone == credential.name else found
 
     def _zone_refusal(self, update: Update, credential: Credential) -> Refusal | None:
         """Refuse what the zone section and the key's rights forbid, before any content is looked at."""
         if credential.invitation is not None:
             return None  # what an invitation may do is asked under its own lock
-        zone = self._table.find(update.zone)
+        zone = self._zone_of(update, credential)
         if zone is None:
             return verdicts.zone_unknown(update.zone)
         # Whether the zone is a home's is known under its lock; here the answer is only "surely not" or "perhaps".

@@ -209,7 +209,7 @@ async def _questions(conn: Conn, facts: Facts) -> list[_Question]:
     view = View({name: found.get((zone.id, name), ()) for name in asks.names})
     out: list[_Question] = [is_here, served]
     if zone.home:
-        out.append(("Does the home take updates?", lambda: verdicts.home_suspended(origin) if zone.suspended else None))
+        out.append(("Does the home take updates?", lambda: _takes_none(zone)))
     if credential.kind == srp.POLICY:
         held = await leases.read_names(conn, [(zone.id, name) for name in asks.names])
         return out + _registered(facts, credential, zone, view, Leases(held.get(zone.id, {})))
@@ -233,6 +233,13 @@ async def _questions(conn: Conn, facts: Facts) -> list[_Question]:
         ("Is every operation well-formed?", lambda: update.prescan(asks)),
         ("Does the outcome keep to limits and rules?", outcome),
     ]
+
+
+def _takes_none(home: Zone) -> Refusal | None:
+    """Return why a home takes no updates at all."""
+    if home.suspended:
+        return verdicts.home_suspended(home.origin)
+    return verdicts.home_away(home.origin) if home.is_away else None
 
 
 def _enrolled(credential: Credential | None) -> str | None:

@@ -236,7 +236,8 @@ async def tick(conn: AsyncConnection[Any], now: float, *, gap: float, grace: flo
 async def lock_due(conn: AsyncConnection[Any], most: int) -> list[int]:
     """Lock at most *most* zones in which a lease has ended, in the order of their ids, and return them.
 
-    Zones that somebody else has locked are left for the next time, and so are suspended homes: they cannot renew.
+    Zones that somebody else has locked are left for the next time, and so are homes that are suspended or have servers
+    of their own: they cannot renew.
     """
     cursor = await conn.execute(
         """
@@ -245,6 +246,7 @@ async def lock_due(conn: AsyncConnection[Any], most: int) -> list[int]:
             SELECT leases.zone FROM leases
             WHERE leases.ends_at <= now()
                   AND NOT EXISTS (SELECT FROM homes WHERE homes.zone = leases.zone AND homes.state = 'suspended')
+                  AND NOT EXISTS (SELECT FROM zones WHERE zones.id = leases.zone AND (held OR presigned))
             ORDER BY leases.ends_at LIMIT %(most)s)
         ORDER BY zones.id FOR NO KEY UPDATE SKIP LOCKED
         """,

@@ -75,7 +75,7 @@ def _statement(name: bytes, condition: str, *types: str) -> Statement:
     return Statement(
         name,
         f"""
-        SELECT kind, packed, below, (SELECT edition FROM zones WHERE id = $1)
+        SELECT kind, packed, below, (SELECT edition FROM zones WHERE id = $1 AND NOT held)
         FROM ({_NODES} UNION ALL {_links(condition)}) AS piece
         ORDER BY kind, place
         """.encode(),  # noqa: S608 - constants

@@ -99,7 +99,7 @@ READ_PACKED = Statement(
     f"""
     SELECT zones.id, zones.edition, CASE WHEN content.rrsets <= {SMALL} THEN content.packed END
     FROM unnest($1) AS wanted (zone)
-    JOIN zones ON zones.id = wanted.zone
+    JOIN zones ON zones.id = wanted.zone AND NOT zones.held
     CROSS JOIN LATERAL (
         SELECT count(*) AS rrsets, coalesce(string_agg(int4send(octet_length(rrset)) || rrset, ''), '') AS packed
         FROM (
@@ -113,7 +113,7 @@ READ_PACKED = Statement(
 
 
 async def read_packed(line: Line, zones: Iterable[int]) -> dict[int, Packed]:
-    """Return those of *zones* that there are, as they are at one moment. Raises as `Line.run`."""
+    """Return those of *zones* that are served here, as they are at one moment. Raises as `Line.run`."""
     result = await line.ask(READ_PACKED, [bigints(list(zones))])
     cell, number = result.get_value, int.from_bytes
     return {

@@ -39,7 +39,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     def ready(self) -> bool:
         """Tell whether what is published of the zone is what is stored of it, signed, and nothing else counts."""
         zone = self.zone
-        return zone.denial != "none" and zone.edition > 0 and not (zone.signed_pending or zone.leased)
+        at_rest = not (zone.signed_pending or zone.leased or zone.is_away)
+        return zone.denial != "none" and zone.edition > 0 and at_rest
 
 
 # A zone's denials for everybody are its own, and those of its registry for homes: see `grants.for_everybody`.

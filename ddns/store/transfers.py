@@ -268,7 +268,7 @@ async def notices(conn: AsyncConnection[Any], zones: Iterable[int]) -> list[Noti
         FROM zones {_OF}
         JOIN published_rrsets AS soa ON soa.zone = zones.id AND soa.owner = zones.origin AND soa.type = 6
         LEFT JOIN notified ON notified.target = target.id AND notified.zone = zones.id
-        WHERE zones.id = ANY (%(zones)s) AND zones.edition > 0
+        WHERE zones.id = ANY (%(zones)s) AND zones.edition > 0 AND NOT zones.held
         """,  # noqa: S608 - a constant
         {"zones": bigints(list(zones))},
         prepare=True,
@@ -297,7 +297,7 @@ async def untold(conn: AsyncConnection[Any], after: int, limit: int) -> list[int
         f"""
         SELECT DISTINCT zones.id FROM zones {_OF}
         LEFT JOIN notified ON notified.target = target.id AND notified.zone = zones.id
-        WHERE zones.id > %(after)s AND zones.edition > 0
+        WHERE zones.id > %(after)s AND zones.edition > 0 AND NOT zones.held
           AND (notified.serial IS DISTINCT FROM zones.serial OR notified.rcode IS NULL)
         ORDER BY zones.id LIMIT %(limit)s
         """,  # noqa: S608 - a constant

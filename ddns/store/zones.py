@@ -22,7 +22,8 @@ class Zone(msgspec.Struct, frozen=True):
     *head* is the last sequence number in its journal, *edition* the number of what is published (0: nothing
     yet), *serial* the SOA serial published. *home*: it belongs to a home, which may be *suspended*.
     *signed_pending*: its records are ahead of what is published. *leased*: some of its records have a lease.
-    *keyset* is another number whenever who signs what in it is another.
+    *keyset* is another number whenever who signs what in it is another. *held*: it is published and served by nobody
+    here, because its home has servers of its own; *presigned*: what is published is a copy that those have signed.
     """
 
     id: int
@@ -38,6 +39,13 @@ class Zone(msgspec.Struct, frozen=True):
     signed_pending: bool = False
     leased: bool = False
     keyset: int = 0
+    held: bool = False
+    presigned: bool = False
+
+    @property
+    def is_away(self) -> bool:
+        """Tell whether the zone's home has servers of its own, so that nothing of it is changed here."""
+        return self.held or self.presigned
 
     @property
     def shown_serial(self) -> int | None:
@@ -49,8 +57,8 @@ class Zone(msgspec.Struct, frozen=True):
 COLUMNS = """zones.id, zones.origin, zones.denial, zones.algorithm::integer, zones.parent, zones.head, zones.edition,
        zones.serial, homes.zone IS NOT NULL, coalesce(homes.state = 'suspended', false),
        coalesce(signing.pending, false), EXISTS (SELECT FROM leases WHERE leases.zone = zones.id),
-       zones.keyset"""
-KINDS = b"qntiqqqqzzzzq"
+       zones.keyset, zones.held, zones.presigned"""
+KINDS = b"qntiqqqqzzzzqzz"
 BESIDE = """
 LEFT JOIN homes ON homes.zone = zones.id
 LEFT JOIN signing ON signing.zone = zones.id
@@ -106,10 +114,13 @@ async def numbers(conn: AsyncConnection[Any]) -> list[tuple[int, Name, int]]:
 
 
 async def listed(conn: AsyncConnection[Any], after: Name | None, limit: int) -> list[tuple[Name, int]]:
-    """Return (apex, id) of at most *limit* zones behind the apex *after* in canonical order; None: from the start."""
+    """Return (apex, id) of at most *limit* zones behind the apex *after* in canonical order; None: from the start.
+
+    Zones that are held are served by nobody here: they are not listed, neither here nor below.
+    """
     cursor = await conn.execute(
         """
-        SELECT origin, id FROM zones WHERE origin >= %(first)s ORDER BY origin LIMIT %(limit)s
+        SELECT origin, id FROM zones WHERE origin >= %(first)s AND NOT held ORDER BY origin LIMIT %(limit)s
         """,
         {"first": b"" if after is None else names.order_key(after) + b"\0", "limit": limit},
         prepare=True,
@@ -136,9 +147,9 @@ def _apexes(rows: Iterable[Sequence[Any]]) -> list[tuple[Name, int]]:
 
 
 async def at_or_above(conn: AsyncConnection[Any], name: Name) -> list[tuple[Name, int]]:
-    """Return (apex, id) of the zones whose apex is *name* or above it."""
+    """Return (apex, id) of the zones served here whose apex is *name* or above it."""
     cursor = await conn.execute(
-        "SELECT origin, id FROM zones WHERE origin = ANY (%(origins)s)",
+        "SELECT origin, id FROM zones WHERE origin = ANY (%(origins)s) AND NOT held",
         {"origins": octets([names.order_key(one) for one in names.suffixes(name)])},
         prepare=True,
         binary=True,
@@ -147,21 +158,27 @@ async def at_or_above(conn: AsyncConnection[Any], name: Name) -> list[tuple[Name
 
 
 async def apexes(conn: AsyncConnection[Any], ids: Sequence[int]) -> list[tuple[Name, int]]:
-    """Return (apex, id) of those of the zones *ids* that there are."""
+    """Return (apex, id) of those of the zones *ids* that are served here."""
     cursor = await conn.execute(
-        "SELECT origin, id FROM zones WHERE id = ANY (%(ids)s)", {"ids": bigints(ids)}, prepare=True, binary=True
+        "SELECT origin, id FROM zones WHERE id = ANY (%(ids)s) AND NOT held",
+        {"ids": bigints(ids)},
+        prepare=True,
+        binary=True,
     )
     return _apexes(await cursor.fetchall())
 
 
 async def changed(conn: AsyncConnection[Any], held: Sequence[tuple[int, int]]) -> list[tuple[int, int | None]]:
-    """Return, of the zones *held*, given as (id, edition), those that have another edition, with it; None: removed."""
+    """Return, of the zones *held*, given as (id, edition), those that have another edition, with it.
+
+    None: it is removed, or not served here any more.
+    """
     cursor = await conn.execute(
         """
-        SELECT held.id, zones.edition
-        FROM unnest(%(ids)s, %(editions)s) AS held (id, edition)
-        LEFT JOIN zones ON zones.id = held.id
-        WHERE zones.edition IS DISTINCT FROM held.edition
+        SELECT known.id, zones.edition
+        FROM unnest(%(ids)s, %(editions)s) AS known (id, edition)
+        LEFT JOIN zones ON zones.id = known.id AND NOT zones.held
+        WHERE zones.edition IS DISTINCT FROM known.edition
         """,
         {"ids": bigints([zone for zone, _ in held]), "editions": bigints([edition for _, edition in held])},
         prepare=True,
@@ -189,7 +206,7 @@ async def came(
         """
         SELECT origin, id, born::text FROM zones
         WHERE born >= %(since)s::text::xid8 AND (born, id) > (%(born)s::text::xid8, %(id)s)
-          AND born < pg_snapshot_xmax(pg_current_snapshot())
+          AND born < pg_snapshot_xmax(pg_current_snapshot()) AND NOT held
         ORDER BY born, id LIMIT %(limit)s
         """,
         {"since": str(since), "born": str(after[0]), "id": after[1], "limit": limit},

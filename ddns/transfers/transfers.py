@@ -205,7 +205,7 @@ class Transfers:
                 f"SET LOCAL idle_in_transaction_session_timeout = {int(self._limits.seconds * 1000) + 1000}"
             )
             zone = await zones.find(conn, asked.origin)
-            if zone is None:
+            if zone is None or zone.held:
                 return NO_ZONE
             if not allowed(await transfers.rights_on(conn, zone), one.key, one.source):
                 return DENIED
