@@ -17,6 +17,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata, serial_newer
 from zone_signer.keyview import KeyView
 
+WATCHER = "the watcher"  # a witness beside the servers: it has listed them
 SHA256 = 2  # RFC 4509 §2.1
 SHA384 = 4  # RFC 6605 §2
 _DIGESTS: dict[int, Callable[[bytes], bytes]] = {

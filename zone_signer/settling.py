@@ -264,7 +264,13 @@ def _who(facts: Facts, one: _Moving, policy: KeyPolicy, *, stuck: bool) -> str:
         return _who_at_parent(facts, one.key, policy)
     if not stuck or not one.seen.missing:
         return NOBODY
-    first = one.seen.missing[0].split(" has ")[0].split(" shows ")[0]
+    servers = {sighting.server for sighting in (*facts.secondaries, *facts.parents)}
+    # Each sentence about what is missing begins with the server's name; one name may begin another.
+    first = max((server for server in servers if one.seen.missing[0].startswith(f"{server} ")), key=len, default="")
+    if not first:
+        return NOBODY
+    if first == seen.WATCHER:
+        return "you: start `ddns serve`, whose workers ask the zone's servers, or see in its log why they do not"
     return f"whoever runs {first}; to go on without it, say: zone-signer step {facts.name} --without '{first}' --yes"
 
 

@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from zone_signer import keys as public
 from zone_signer.phase import Record, Role
 from zone_signer.rolls import Noticed, advanced, first_phases, newborn, step
+from zone_signer.seen import WATCHER
 
 DAY = 86400
 D, Z, S = Record.DNSKEY, Record.ZRRSIG, Record.DS
@@ -548,6 +549,26 @@ def test_a_wait_for_a_server_is_nobodys_until_it_is_stuck_and_then_names_the_com
     assert patient.what == "ns2.test. 192.0.2.2:53 has not shown serial 5 (last 4)"
     assert stuck.stuck
     assert "zone-signer step a.test. --without 'ns2.test. 192.0.2.2:53' --yes" in stuck.who
+
+
+def test_a_server_that_is_away_is_named_in_the_command_and_not_what_ails_it():
+    views = [key("a", "ooo", stays=False), moving(key("b", "rhh"), D, NOW, serial=5)]
+    away = secondary(4, answered=NOW - 100, problem="does not answer")
+
+    stuck = do(*views, now=NOW + POLICY.patience + 1, secondaries=(secondary(5, server="ns2.test."), away)).waits[0]
+
+    assert stuck.what == "ns2.test. 192.0.2.2:53 does not answer"
+    assert "--without 'ns2.test. 192.0.2.2:53' --yes" in stuck.who
+
+
+def test_where_nobody_looks_at_servers_the_service_is_to_be_started():
+    views = [key("a", "ooo", stays=False), moving(key("b", "rhh"), D, NOW, serial=5)]
+    idle = secondary(5, answered=None, server=WATCHER, problem="has not looked at the zone's servers yet")
+
+    stuck = do(*views, now=NOW + POLICY.patience + 1, secondaries=(idle,)).waits[0]
+
+    assert "ddns serve" in stuck.who
+    assert "--without" not in stuck.who
 
 
 def test_a_wait_for_the_parent_names_the_record_from_the_start():
