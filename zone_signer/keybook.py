@@ -31,7 +31,8 @@ from zone_signer.stage import Facts
 from zone_signer.store import Conn, rows_of
 
 REMEMBERED = 31 * DAY  # for so long the greatest TTL that was published counts
-MOST_MOVING = 200  # homes of one registry that roll at a time because a policy says so
+MOST_MOVING = 2000  # homes of one registry that roll at a time because a policy says so; a roll takes half a day
+HELD_UP = DAY  # seconds after which a home that waits for its own servers counts no more: it must not stop the others
 
 
 class Registry(msgspec.Struct, frozen=True):
@@ -121,7 +122,7 @@ async def _read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int, *
     orders = await _orders(conn, ids)
     apexes = await _apexes(conn, zones)
     homes = [zone for zone in zones if zone.parent is not None]
-    registries = await _registries(conn, homes)
+    registries = await _registries(conn, homes, now)
     places = {*ids, *(zone.parent for zone in homes if zone.parent is not None)}
     sightings = await _sightings(conn, sorted(places))
     suspended = await _suspended(conn, [zone.id for zone in homes])
@@ -281,7 +282,7 @@ async def _apexes(conn: Conn, zones: Sequence[Lease]) -> dict[int, dict[int, Sig
     return found
 
 
-async def _registries(conn: Conn, homes: Sequence[Lease]) -> dict[int, Registry]:
+async def _registries(conn: Conn, homes: Sequence[Lease], now: int) -> dict[int, Registry]:
     """Return the registry of each of *homes*, as it is for that home."""
     if not homes:
         return {}
@@ -292,9 +293,10 @@ async def _registries(conn: Conn, homes: Sequence[Lease]) -> dict[int, Registry]
             conn,
             """SELECT id, denial, serial,
                       (SELECT count(DISTINCT key_motions.zone) FROM key_motions
-                       JOIN zones AS home ON home.id = key_motions.zone WHERE home.parent = zones.id)
+                       JOIN zones AS home ON home.id = key_motions.zone
+                       WHERE home.parent = zones.id AND (seen_at IS NOT NULL OR since >= to_timestamp(%(held_up)s)))
                FROM zones WHERE id = ANY(%(parents)s)""",
-            {"parents": bigints(parents)},
+            {"parents": bigints(parents), "held_up": now - HELD_UP},
         )
     }
     places = {

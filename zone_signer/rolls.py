@@ -26,6 +26,8 @@ from zone_signer.keyview import KeyView, Motion
 from zone_signer.phase import MOVING, STRAY, Phase, Record, Role
 from zone_signer.stage import Facts, Move, NewKey, Noticed, Refused, Step, Wait, anchored, unsigned
 
+CROWDED = 86_400  # seconds until a zone looks again whether others have made room for its roll
+
 __all__ = [
     "Facts", "Move", "NewKey", "Noticed", "Refused", "Step", "Wait", "advanced", "first_phases", "newborn", "step",
 ]  # fmt: skip
@@ -52,8 +54,10 @@ def step(
     waits += tuple(_held(facts, keys, goal, begun.forbidden, moving=bool(waits)))
     waits += tuple(_lost(facts, keys))
     due = [at for at in (wake, choosing.next_end(keys, goal, policy), _next_purge(keys, policy)) if at is not None]
-    if any(one.until is None for one in waits) or (facts.crowded and due):
+    if any(one.until is None for one in waits):
         due.append(now + settling.LOOK_MOST)
+    if facts.crowded and choosing.choose(replace(facts, crowded=False), keys, goal, orders, policy, now) is not None:
+        due.append(now + CROWDED)
     # A lifetime that is over already waits for a roll under way, which has a wake of its own.
     return Step(waits=waits, wake=min((at for at in due if at > now), default=None))
 

@@ -11,7 +11,7 @@ from signing import NOW
 from waiting import wait_for
 
 from ddns.dns.codes import Type
-from zone_signer import refresh, stepping, worker
+from zone_signer import keybook, refresh, stepping, worker
 
 ACTIVE = ("omnipresent", "omnipresent", "omnipresent", "active")
 CSK = [("csk", 13, *ACTIVE)]
@@ -291,3 +291,24 @@ async def test_a_removed_key_has_no_private_half_and_is_forgotten_in_the_end(lif
     await life.sweep()
 
     assert await (await life.admin.execute("SELECT count(*) FROM signing_keys")).fetchone() == (1,)
+
+
+async def test_a_home_that_is_held_up_by_its_own_servers_does_not_stop_the_rolls_of_others(life, monkeypatch):
+    monkeypatch.setattr(keybook, "MOST_MOVING", 1)
+    registry, stuck = await with_home(life)
+    other = await life.zone("i.homes.test.", "www 60 A 192.0.2.1", parent=registry.id)
+    await life.settle()
+    life.watching = False
+    life.now += 2 * DAY
+    await life.order(stuck, "roll")
+    await life.sweep()
+    assert len(await life.tags(stuck)) == 2
+
+    await life.policy(other, csk_lifetime=DAY)
+    await life.sweep()
+    assert len(await life.tags(other)) == 1  # one home of the registry moves, and no more may
+
+    life.now += 2 * DAY
+    await life.sweep()
+    assert len(await life.tags(other)) == 2
+    assert len(await life.tags(stuck)) == 2

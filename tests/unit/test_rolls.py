@@ -463,7 +463,19 @@ def test_no_lifetime_begins_a_roll_where_too_many_zones_move():
     assert do(old, policy=policy).make
     crowded = do(old, policy=policy, crowded=True)
     assert crowded.make == ()
-    assert crowded.wake is None or crowded.wake > NOW
+    assert crowded.wake == NOW + DAY  # a million of them must not ask every hour whether it is their turn
+    young = key("a", "ooo", born=NOW)
+    assert do(young, policy=replace(policy, csk_lifetime=10 * DAY), crowded=True).wake > NOW + DAY
+
+
+def test_what_a_policy_asks_for_is_not_forgotten_where_too_many_zones_move():
+    other = replace(GOAL, algorithm=15)
+
+    crowded = do(key("a", "ooo"), goal=other, crowded=True)
+
+    assert not crowded.does()
+    assert crowded.wake == NOW + DAY
+    assert do(key("a", "ooo"), goal=other).make
 
 
 def test_another_scheme_makes_what_lacks_and_has_leave_what_is_too_many():
