@@ -1,19 +1,18 @@
 """What a person must know of before names stop to resolve: alarms, from facts that others have read. Pure.
 
 Law: an alarm is about something that will break if nobody acts, comes long before it breaks, and is one sentence with
-what to do in it. Who logs alarms remembers them by *code* and *zone*: once when they begin, hourly after, once when
-over.
+what to do in it. Who logs alarms remembers them by *code*, *zone* and *about*: once when they begin, hourly after,
+once when over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.dns.records import serial_newer
 from zone_signer import seen
 from zone_signer.keyview import KeyView
 from zone_signer.policy import DAY, HOUR
@@ -21,30 +20,37 @@ from zone_signer.seen import Sighting
 from zone_signer.stage import Wait, shown_time
 
 SILENT = 300  # seconds without a sign of life after which a signer is missed
-SECONDARY = HOUR  # how long a secondary may lag behind
+SECONDARY = HOUR  # how long a secondary may lag behind, or not answer at all
+STEP = HOUR  # how late a look at keys may come
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """One thing that is wrong since *since*, in seconds since 1970; *zone* None where it is about no single one."""
+    """One thing that is wrong since *since*, in seconds since 1970; *zone* None where it is about no single one.
+
+    *about* tells alarms of one code and zone apart: a server, a key's record, a signer.
+    """
 
     code: str
     zone: str | None
     sentence: str
     since: int
+    about: str = ""
 
 
 class ZoneHealth(msgspec.Struct, frozen=True):
     """What alarms ask about a zone; times in seconds since 1970, *refresh* and *patience* in seconds.
 
-    *resign_at* is when its earliest signature is due, None where nothing is signed; *published* when *serial* was.
-    *problem* is why its last step or signing failed, since *problem_since*.
+    *resign_at* is when its earliest signature is due, None where nothing is signed; *step_at* when its keys are looked
+    at, None where they rest. *lagging* has the secondaries that do not show *serial*, with the time since when what
+    they show is old. *problem* is why its last step or signing failed, since *problem_since*.
     """
 
     origin: Name
     serial: int
-    published: int
     resign_at: int | None
     refresh: int
+    step_at: int | None = None
+    lagging: Mapping[str, int] = {}
     keys: Sequence[KeyView] = ()
     waits: Sequence[Wait] = ()
     secondaries: Sequence[Sighting] = ()
@@ -83,27 +89,51 @@ def _of_zone(zone: ZoneHealth, now: int) -> Iterator[Alarm]:
             yield Alarm("signature-late", name, sentence, zone.resign_at)
     if zone.problem:
         yield Alarm("signing-fails", name, f"{name} cannot be signed: {zone.problem}", zone.problem_since or now)
+    elif zone.step_at is not None and zone.step_at + STEP <= now:
+        sentence = (
+            f"the keys of {name} are to be looked at since {shown_time(zone.step_at)} UTC; see that a zone-signer runs"
+        )
+        yield Alarm("step-late", name, sentence, zone.step_at)
+    yield from _of_keys(zone, name, now)
+    yield from _of_servers(zone, name)
+
+
+def _of_keys(zone: ZoneHealth, name: str, now: int) -> Iterator[Alarm]:
+    keys = {key.id: key for key in zone.keys}
     for wait in zone.waits:
         if wait.stuck:
+            motion = keys[wait.key].motions.get(wait.record) if wait.key in keys else None
             sentence = f"key {wait.tag} of {name} waits: {wait.what}; who must act: {wait.who}"
-            yield Alarm("step-stuck", name, sentence, now)
+            about = f"{wait.record} {wait.tag}"
+            yield Alarm("step-stuck", name, sentence, now if motion is None else motion.since, about)
     for rdata in seen.strangers(zone.parents, zone.origin, [key for key in zone.keys if key.removed is None]):
         text = f"{int.from_bytes(rdata[:2], 'big')} {rdata[2]} {rdata[3]} {rdata[4:].hex().upper()}"
         sentence = f"the parent shows a DS of {name} that is of no key of ours; have it take away: {name} IN DS {text}"
-        yield Alarm("strange-ds", name, sentence, now)
+        yield Alarm("strange-ds", name, sentence, now, text)
+
+
+def _of_servers(zone: ZoneHealth, name: str) -> Iterator[Alarm]:
+    """Yield what was seen of servers, not what may be so since somebody looked: the watcher may be away."""
     for one in zone.secondaries:
-        if zone.published + SECONDARY <= now and one.serial is not None and serial_newer(zone.serial, one.serial):
-            sentence = f"{one.server} shows serial {one.serial} of {name}, and {zone.serial} is out since"
-            yield Alarm("secondary-behind", name, f"{sentence} {shown_time(zone.published)} UTC", zone.published)
+        since = zone.lagging.get(one.server)
+        if since is not None and one.answered is not None and one.answered >= since + SECONDARY:
+            sentence = f"{one.server} shows serial {one.serial} of {name}, which is old since {shown_time(since)} UTC"
+            yield Alarm("secondary-behind", name, f"{sentence}; the newest is {zone.serial}", since, one.server)
+    known = min((key.born for key in zone.keys), default=None)
+    for one in (*zone.secondaries, *zone.parents):
+        silent = known if one.answered is None else one.answered
+        if one.problem and silent is not None and one.asked >= silent + SECONDARY:
+            sentence = f"{one.server} {one.problem}, asked about {name} since {shown_time(silent)} UTC"
+            yield Alarm("server-silent", name, f"{sentence}; keys roll as far as servers are seen", silent, one.server)
 
 
 def _of_signers(signers: Sequence[SignerHealth], now: int) -> Iterator[Alarm]:
     for one in signers:
         if one.held:
-            yield Alarm("signer-held", None, f"{one.name} signs nothing: {one.held}", one.seen_at)
+            yield Alarm("signer-held", None, f"{one.name} signs nothing: {one.held}", one.seen_at, one.name)
         if one.seen_at + SILENT < now:
             sentence = f"{one.name} was last seen at {shown_time(one.seen_at)} UTC; start it"
-            yield Alarm("signer-silent", None, sentence, one.seen_at)
+            yield Alarm("signer-silent", None, sentence, one.seen_at, one.name)
     living = [one for one in signers if one.seen_at + SILENT >= now]
     known = frozenset[bytes]().union(*(one.masters for one in living))
     for one in living:
@@ -111,4 +141,4 @@ def _of_signers(signers: Sequence[SignerHealth], now: int) -> Iterator[Alarm]:
         if lacking:
             words = ", ".join(sorted(master.hex() for master in lacking))
             sentence = f"{one.name} lacks the master key {words} that other signers hold; copy its file there"
-            yield Alarm("master-missing", None, sentence, now)
+            yield Alarm("master-missing", None, sentence, now, one.name)

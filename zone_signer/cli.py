@@ -1,18 +1,15 @@
-"""The command line of the signer; its groups are in `cli_master` and `cli_token`. What fails is one sentence."""
+"""The command line of the signer; all but `run` and `once` is in the modules `cli_…`. What fails is one sentence."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import gc
-import json
 import logging
 import os
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,26 +17,24 @@ import click
 import psycopg
 
 from ddns.database import DatabaseProblem, open_database
-from ddns.dns import names
-from ddns.dns.names import BadName
 from ddns.program import program
 from ddns.store.pool import Pool
-from zone_signer import heartbeat, keybook, leases, renewal, settings, store
-from zone_signer import keys as public
+from zone_signer import heartbeat, settings, store, vigil
+from zone_signer.cli_check import check
+from zone_signer.cli_keys import show_keys
 from zone_signer.cli_master import master
+from zone_signer.cli_order import COMMANDS
+from zone_signer.cli_plan import plan
 from zone_signer.cli_token import token
 from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
 from zone_signer.lookup import Lookup
-from zone_signer.phase import Role
-from zone_signer.policies import Policies, name_of
 from zone_signer.publishing import MOST_EDITIONS
-from zone_signer.records_of_keys import UNSIGNED
 from zone_signer.service import Service, SocketProblem
 from zone_signer.settings import Where
 from zone_signer.signer import REFUSALS, Signer
-from zone_signer.vault import VaultError, is_sealed, master_of
+from zone_signer.vault import VaultError
 from zone_signer.worker import ROLE, Worker
 
 PATIENCE = 30.0  # seconds that `run` waits for a database that is starting
@@ -115,6 +110,7 @@ async def _serve(
     await service.start()
     working = asyncio.create_task(Worker(dsn, ring, editions=editions).run())
     beating = asyncio.create_task(heartbeat.beat(pool, heartbeat.name_of(path), vaults))
+    watching = asyncio.create_task(vigil.watch(pool))
     stopped = asyncio.create_task(stopping.wait())
     gc.freeze()  # what is there stays there, and need not be looked through again
     gc.set_threshold(GARBAGE)
@@ -126,7 +122,7 @@ async def _serve(
             working.result()  # a bug: raise it, and be started again
     finally:
         _notify("STOPPING=1")
-        for task in (working, stopped, beating):
+        for task in (working, stopped, beating, watching):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -155,86 +151,6 @@ def once(dsn: str | None, state: Path | None, **where: Any) -> None:
         raise Failure(f"{len(done.failed)} of the zones could not be signed")
 
 
-@cli.command()
-@click.argument("zone", required=False)
-@database_options
-def plan(zone: str | None, dsn: str | None, state: Path | None) -> None:
-    """Show what a run would sign, publish and drop now, in ZONE or wherever something is to be done."""
-    origin = _name(zone) if zone else None
-    with open_database(dsn, state) as database:
-        for line in asyncio.run(with_connection(database.dsn_for(ROLE), lambda conn: _plan(conn, origin))):
-            click.echo(line)
-
-
-async def _plan(conn: store.Conn, origin: bytes | None) -> list[str]:
-    now, policies = int(time.time()), Policies()
-    policies.learn(await keybook.policies(conn))
-    if origin is None:
-        zones = await leases.waiting(conn, now)
-    else:
-        found = await leases.find(conn, origin)
-        if found is None or found.denial == "none":
-            raise Failure(f"no zone {names.to_text(origin)} is signed here; `zone-signer keys` lists those that are")
-        zones = [found]
-    out = []
-    for zone in zones:
-        records = (await store.stored(conn, [zone.id])).get(zone.id, {})
-        published = (await store.published(conn, [zone.id]))[zone.id]
-        kept = (await store.keys_kept(conn, [zone.id], now)).get(zone.id)
-        policy = policies.named(name_of(zone.policy, is_home=zone.parent is not None)).signatures
-        keys = UNSIGNED if kept is None else kept.records
-        made = renewal.plan_whole(zone, records, keys, published, policy, now)
-        out.append(f"{names.to_text(zone.origin)} edition {zone.edition} serial {zone.serial}")
-        out += [] if kept else [f"  make    a key of algorithm {zone.algorithm}"]
-        out += [f"  {line}" for line in made.lines()]
-    return out or ["Nothing is to be signed."]
-
-
-@cli.command("keys")
-@click.argument("zone", required=False)
-@database_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def show_keys(zone: str | None, dsn: str | None, state: Path | None, as_json: bool) -> None:
-    """List the signing keys with the DS records that parents need, of ZONE or of all zones."""
-    origin = _name(zone) if zone else None
-    with open_database(dsn, state) as database:
-        listing = asyncio.run(with_connection(database.dsn_for(ROLE), store.key_listing))
-    rows = [
-        {
-            "zone": names.to_text(owner),
-            "tag": key.tag,
-            "algorithm": key.algorithm,
-            "role": key.role,
-            "state": key_state,
-            "published": published,
-            "vault": key.vault,
-            "master": master_of(key.sealed).hex() if is_sealed(key.sealed) else None,
-            "ds": None if key.role == Role.ZSK else _ds_text(public.ds(owner, key.public)),
-        }
-        for owner, key, key_state, published in listing
-        if origin in (None, owner)
-    ]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        what = f"DS {row['ds']}" if row["ds"] else f"zsk {row['tag']}, which has no DS"
-        click.echo(f"{row['zone']} {row['state']}{'' if row['published'] else ' (not published yet)'} {what}")
-    if not rows:
-        click.echo("There are no signing keys." if origin is None else f"{names.to_text(origin)} has no signing key.")
-
-
-def _ds_text(rdata: bytes) -> str:
-    return f"{int.from_bytes(rdata[:2], 'big')} {rdata[2]} {rdata[3]} {base64.b16encode(rdata[4:]).decode()}"
-
-
-def _name(text: str) -> bytes:
-    try:
-        return names.from_text(text)
-    except BadName as error:
-        raise Failure(str(error)) from None
-
-
 def _notify(state: str) -> None:
     """Tell systemd *state*, where it asked to be told (sd_notify(3))."""
     where = os.environ.get("NOTIFY_SOCKET")
@@ -245,8 +161,8 @@ def _notify(state: str) -> None:
         sock.send(state.encode())
 
 
-cli.add_command(master)
-cli.add_command(token)
+for command in (plan, show_keys, *COMMANDS, check, master, token):
+    cli.add_command(command)
 
 
 def main() -> NoReturn:

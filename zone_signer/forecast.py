@@ -25,7 +25,7 @@ from zone_signer.stage import Facts, Move, NewKey, Step
 
 MOST = 1000  # lines: a policy of short lifetimes could fill a book
 _TURNS = 100_000
-_NEW = "new-"  # begins the ids of keys that do not exist yet
+NEW = "new-"  # begins the ids of keys that do not exist yet
 
 _ACTIONS = {
     (Record.DNSKEY, Phase.RUMOURED): ("publish", "Tpub"),
@@ -47,6 +47,7 @@ class Planned(msgspec.Struct, frozen=True):
     """One thing that will happen at *at*, in seconds since 1970, to *key* (with *tag*; 0 for one that is not made yet).
 
     *event* is its name in RFC 7583 §3.2 and §3.3, empty where it has none. *sure*: nobody but us has to act before.
+    A key that is made is of *role* and *algorithm*, and *key* is then the one that it replaces.
     """
 
     at: int
@@ -58,6 +59,8 @@ class Planned(msgspec.Struct, frozen=True):
     why: str
     event: str
     sure: bool
+    role: Role | None = None
+    algorithm: int = 0
 
 
 class _Ahead:
@@ -116,7 +119,7 @@ class _Ahead:
             octets += 1
         rdata = public.dnskey(flags, new.algorithm, octets.to_bytes(8, "big"))
         self._tags.add(public.tag(rdata))
-        return newborn(new, f"{_NEW}{self._made}", public.tag(rdata), rdata, self._facts, self.now)
+        return newborn(new, f"{NEW}{self._made}", public.tag(rdata), rdata, self._facts, self.now)
 
     def _look(self) -> None:
         """Have the servers show, as of now, what they are taken to show."""
@@ -196,15 +199,20 @@ def forecast(
 
 def _made(new: NewKey, ahead: _Ahead) -> Planned:
     line = f"make a key ({new.role}, {new.algorithm})"
-    return Planned(ahead.now, "make", new.replaces or "", 0, None, line, new.why, "Tgen", ahead.sure)
+    return Planned(
+        ahead.now, "make", new.replaces or "", 0, None, line, new.why, "Tgen", ahead.sure, new.role, new.algorithm
+    )
 
 
 def _moved(move: Move, key: KeyView, ahead: _Ahead) -> Planned:
     action, event = _ACTIONS[move.record, move.after]
-    tag = 0 if key.id.startswith(_NEW) else key.tag
+    tag = 0 if key.id.startswith(NEW) else key.tag
     which = f"key {tag}" if tag else "the new key"
     line = f"{action} {which} ({key.role}, {key.algorithm})"
-    return Planned(ahead.now, action, key.id, tag, move.record, line, move.why, event, ahead.sure)
+    return Planned(
+        ahead.now, action, key.id, tag, move.record, line, move.why, event, ahead.sure,
+        key.role, key.algorithm,
+    )  # fmt: skip
 
 
 def _ttl(parents: Iterable[Sighting]) -> int | None:

@@ -30,6 +30,7 @@ from zone_signer.seen import Sighting
 from zone_signer.stage import Facts
 from zone_signer.store import Conn, rows_of
 
+WATCHER = "the watcher"  # among servers: who lists them
 REMEMBERED = 31 * DAY  # for so long the greatest TTL that was published counts
 MOST_MOVING = 2000  # homes of one registry that roll at a time because a policy says so; a roll takes half a day
 HELD_UP = DAY  # seconds after which a home that waits for its own servers counts no more: it must not stop the others
@@ -110,7 +111,7 @@ async def read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int) ->
 async def glance(conn: Conn, zones: Sequence[Lease], known: Policies, now: int) -> dict[int, Book]:
     """Return what is known of the keys of *zones* but their private halves, to who changes nothing.
 
-    The transaction must be a snapshot (REPEATABLE READ), for nothing is locked.
+    The transaction must be a snapshot (REPEATABLE READ), or have the zones locked: here nothing is.
     """
     return await _read(conn, zones, known, now, looks=True)
 
@@ -190,7 +191,7 @@ def _servers(place: int, serial: int, sightings: Mapping[tuple[int, str], list[S
     found = sightings[place, "secondary"]
     listed = max((one.asked for one in found if not one.server), default=None)
     problem = "has not looked at the zone's servers yet; it is part of `ddns serve`"
-    watcher = Sighting("secondary", "the watcher", listed or 0, listed, serial=serial, problem=problem)
+    watcher = Sighting("secondary", WATCHER, listed or 0, listed, serial=serial, problem=problem)
     return (watcher, *(one for one in found if one.server))
 
 

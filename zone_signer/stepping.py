@@ -237,7 +237,8 @@ class _Course:
             if order.id in one.done_orders:
                 said = f"{order.by or 'somebody'} said {order.kind}"
                 after = "refused" if order.id in refused else "done"
-                self._events.append(Event(None, "order", order.kind, after, refused.get(order.id, said), said))
+                evidence = f"{said}; order {order.id}"
+                self._events.append(Event(None, "order", order.kind, after, refused.get(order.id, said), evidence))
         self._done += one.done_orders
         zone = book.zone if one.denial is None else replace(book.zone, denial=one.denial)
         wish = one.wish or book.wish

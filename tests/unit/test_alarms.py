@@ -13,7 +13,7 @@ from zone_signer.stage import Wait
 
 DAY = 86400
 KEY = key("a", "ooo")
-ZONE = ZoneHealth(ORIGIN, serial=5, published=NOW - DAY, resign_at=NOW + 60, refresh=7 * DAY // 2, keys=[KEY])
+ZONE = ZoneHealth(ORIGIN, serial=5, resign_at=NOW + 60, refresh=7 * DAY // 2, keys=[KEY])
 SIGNER = SignerHealth("one", NOW, frozenset({b"m"}))
 
 
@@ -48,7 +48,7 @@ def test_a_stuck_step_says_who_must_act():
 
     (alarm,) = alarms.alarms([replace(ZONE, waits=waits)], [], NOW)
 
-    assert alarm.code == "step-stuck"
+    assert (alarm.code, alarm.about, alarm.since) == ("step-stuck", "ds 7", NOW)
     assert alarm.sentence == "key 7 of a.test. waits: the parent shows no DS 7; who must act: you: give it"
 
 
@@ -61,7 +61,39 @@ def test_a_ds_of_no_key_is_an_alarm_with_the_record_in_it():
 
 @pytest.mark.parametrize(("age", "found"), [(3599, []), (3600, ["secondary-behind"])])
 def test_a_secondary_may_be_behind_for_an_hour(age, found):
-    assert codes(replace(ZONE, published=NOW - age, secondaries=[secondary(4)])) == found
+    one = secondary(4)
+
+    assert codes(replace(ZONE, secondaries=[one], lagging={one.server: NOW - age})) == found
+
+
+def test_a_secondary_that_was_asked_before_there_was_something_new_is_not_behind():
+    """Its row may be half an hour old, and older where the watcher is away: that says nothing about it."""
+    one = secondary(4, NOW - 7200)
+
+    assert codes(replace(ZONE, secondaries=[one], lagging={one.server: NOW - 7201})) == []
+
+
+@pytest.mark.parametrize(("age", "found"), [(3599, []), (3600, ["server-silent"])])
+@pytest.mark.parametrize("field", ["secondaries", "parents"])
+def test_a_server_that_does_not_answer_is_missed_after_an_hour(age, found, field):
+    one = replace(secondary(5, NOW - age, problem="does not answer"), asked=NOW)
+
+    assert codes(replace(ZONE, **{field: [one]})) == found
+    assert codes(replace(ZONE, **{field: [replace(one, problem="")]})) == []
+
+
+def test_a_server_that_never_answered_is_missed_an_hour_after_the_zone_has_its_first_key():
+    never = secondary(None, None, problem="has no address")
+    young, old = key("a", "ooo", born=NOW - 3599), key("a", "ooo", born=NOW - 3600)
+
+    assert codes(replace(ZONE, keys=[young], secondaries=[never])) == []
+    (alarm,) = alarms.alarms([replace(ZONE, keys=[old], secondaries=[never])], [], NOW)
+    assert (alarm.code, alarm.about, alarm.since) == ("server-silent", never.server, NOW - 3600)
+
+
+@pytest.mark.parametrize(("late", "found"), [(3599, []), (3600, ["step-late"])])
+def test_keys_that_nobody_looks_at_are_an_alarm(late, found):
+    assert codes(replace(ZONE, step_at=NOW - late)) == found
 
 
 def test_a_zone_that_cannot_be_signed_says_why():
