@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-SLACK = 1  # seconds that a clock which is slewed may lie behind its own high-water mark
+SLACK = 120  # seconds behind the latest time of all signers: two of them may lie so far apart (`Bounds.apart`)
 ACCEPT = 3600  # seconds for which `zone-signer clock accept` holds
 
 
@@ -51,20 +51,28 @@ def judge(reading: Reading, last: Reading | None, high: int, accepted: int, boun
     if now <= accepted <= now + ACCEPT:
         return Trust(now)
     if reading.system < high - SLACK:
-        return Trust(None, f"the clock is {high - now} s behind the last time that was signed by; set it right")
+        return Trust(None, f"the clock is {high - now} s behind the last time that was signed by; {_ACCEPTING}")
     apart = reading.system - reading.database
     if abs(apart) > bounds.apart:
         word = "ahead of" if apart > 0 else "behind"
         return Trust(None, f"the clock is {abs(int(apart))} s {word} that of the database; set the wrong one right")
     if last is not None:
-        leap = (reading.system - last.system) - (reading.monotonic - last.monotonic)
-        if abs(leap) > bounds.jump:
-            word = "forward" if leap > 0 else "back"
-            return Trust(None, f"the clock jumped {abs(int(leap))} s {word}; {_ACCEPTING}")
+        leapt = leap(reading.system, reading.monotonic, last, bounds)
+        if leapt:
+            return Trust(None, leapt)
     elif high and reading.system - high > bounds.gap and not reading.synchronized:
         sentence = f"the clock is {now - high} s ahead of the last time that was signed by, and nothing says that it is"
         return Trust(None, f"{sentence} synchronized; {_ACCEPTING}")
     return Trust(now)
+
+
+def leap(system: float, monotonic: float, last: Reading, bounds: Bounds) -> str:
+    """Return in one sentence how far the clock has leapt since the reading *last*; empty where it has not."""
+    far = (system - last.system) - (monotonic - last.monotonic)
+    if abs(far) <= bounds.jump:
+        return ""
+    word = "forward" if far > 0 else "back"
+    return f"the clock jumped {abs(int(far))} s {word}; {_ACCEPTING}"
 
 
 _ACCEPTING = "set it right, or where it is right say: zone-signer clock accept"

@@ -32,6 +32,10 @@ class Policies:
         """Take what the database has in place of what was here. For any thread."""
         self._named = {one.name: one for one in policies}
 
+    def knows(self, name: str | None) -> bool:
+        """Tell whether the policy that a zone's row names has been read; None: it names none."""
+        return name is None or name in self._named
+
     def named(self, name: str) -> KeyPolicy:
         """Return the policy *name*; one that nobody has read yet is taken for `default`."""
         found = self._named.get(name)

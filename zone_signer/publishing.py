@@ -19,7 +19,7 @@ from ddns.store.signing import insert_keys
 from ddns.zone import edition as editions
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.jobs import SealedKey
-from zone_signer import keyrows
+from zone_signer import clockkeeper, keyrows
 from zone_signer.keyrows import Whole
 from zone_signer.leases import Lease
 from zone_signer.plan import NEVER
@@ -101,6 +101,7 @@ async def publish(conn: Conn, done: Sequence[Publication], now: int) -> None:
         ],
         now,
     )
+    await clockkeeper.note(conn, now)
 
 
 async def _remove(conn: Conn, changed: Sequence[Publication]) -> None:

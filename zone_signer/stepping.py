@@ -20,7 +20,7 @@ from ddns.dns.codes import Type
 from ddns.dns.records import Rdata, RRset
 from ddns.store.notify import WATCH
 from ddns.zone.jobs import SealedKey
-from zone_signer import apex, keybook, keyrows, leases, publishing, renewal, rolls, store
+from zone_signer import apex, clockkeeper, keybook, keyrows, leases, publishing, renewal, rolls, store
 from zone_signer import keys as public
 from zone_signer.keybook import Book
 from zone_signer.keyring import Kept, KeyRing, ZoneKeys
@@ -35,7 +35,7 @@ from zone_signer.records_of_keys import UNSIGNED, KeyRecords
 from zone_signer.settling import LOOK_MOST
 from zone_signer.stage import NewKey, Step
 from zone_signer.store import Conn
-from zone_signer.vault import VaultError
+from zone_signer.vault import VaultAway, VaultError
 
 log = logging.getLogger("zone_signer")
 
@@ -60,6 +60,8 @@ async def look(conn: Conn, zones: Sequence[Lease], ring: KeyRing, now: int) -> l
 
     Of those it is written down what for, and when to look again.
     """
+    # Whoever had these zones looked at may just have changed their policy.
+    ring.policies.learn(await keybook.policies(conn))
     books = await keybook.read(conn, zones, ring.policies, now)
     doing: list[int] = []
     later: dict[int, int | None] = {}
@@ -203,6 +205,8 @@ class _Course:
                     lost.append(key.id)
                 else:
                     await asyncio.to_thread(self._ring.vault.open, self._start.zone.origin, sealed)
+            except VaultAway:
+                raise  # it is not lost: it signs again when its token or master key is back
             except VaultError as error:
                 log.error("key.lost zone=%s reason=%s", self._start.facts.name, error)  # noqa: TRY400 - it says enough
                 lost.append(key.id)
@@ -296,6 +300,7 @@ class _Course:
         await keyrows.append_events(conn, lease.id, self._events, now)
         await keyrows.finish_orders(conn, self._done)
         await self._look_again(conn, lease, own, serial, parent_serial)
+        await clockkeeper.note(conn, now)
         return Stepped(tuple(one for one in done if one.changed), tuple(self._events))
 
     async def _look_again(

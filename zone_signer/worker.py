@@ -18,9 +18,10 @@ import psycopg
 from ddns.dns import names
 from ddns.store.ear import Ear
 from ddns.store.pool import connect
-from zone_signer import keybook, keyrows, leases, publishing, refresh, renewal, stepping, store
+from zone_signer import keybook, keyrows, leases, publishing, refresh, renewal, stepping, store, waking
 from zone_signer import portion as portions
 from zone_signer.adoption import adopt
+from zone_signer.clockkeeper import ClockRefused
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
@@ -42,6 +43,7 @@ TIMER = 30.0  # seconds between two looks without a notification
 HOUSEKEEPING = 3600.0  # seconds between two searches for delegations without DS and for old editions
 RETRY = 60.0  # seconds until a zone that could not be signed is tried again
 LATER = 1.0  # seconds until a step is tried again that something else came before
+HELD = 1.0  # seconds until the clock is read again that was not believed
 RECONNECT = (0.1, 5.0)  # seconds: first and longest wait for a database that is away
 
 
@@ -104,8 +106,12 @@ class Worker:
             await listening.execute("LISTEN ddns_pending")
             ear = Ear(listening)
             while True:
-                await self.sweep(conn)
-                await ear.wait(await self._pause(conn))
+                try:
+                    await self.sweep(conn)
+                    pause = await self._pause(conn)
+                except ClockRefused:
+                    pause = HELD
+                await ear.wait(pause)
 
     async def _pause(self, conn: Conn) -> float:
         """Return for how long nothing is to be done, as far as anybody knows: keys may be due sooner than the timer."""
@@ -113,7 +119,10 @@ class Worker:
         return TIMER if soonest is None else min(TIMER, max(LATER, soonest - self._clock()))
 
     async def sweep(self, conn: Conn) -> Sweep:
-        """Sign whatever is pending or due, until nothing is; place missing DS records; forget old editions."""
+        """Sign whatever is pending or due, until nothing is; place missing DS records; forget old editions.
+
+        Raises `ClockRefused` where the clock is not believed: then nothing more is done.
+        """
         published = delegated = 0
         failed: dict[int, tuple[str, str]] = {}
         new: list[int] = []
@@ -132,7 +141,7 @@ class Worker:
             if len(new) >= CHILDREN_AT_ONCE or (new and idle):
                 delegated += await self._secure(conn, new)
                 new.clear()
-            elif idle:
+            elif idle and not await self._wake(conn):
                 placed = await self._look_after(conn)
                 if placed is None:
                     return Sweep(published, tuple(failed.values()), delegated)
@@ -235,6 +244,8 @@ class Worker:
         """Sign *zones*; returns what was done, what was refused, and those that need a key first."""
         refused: list[tuple[Lease, str]] = []
         keyless: list[Lease] = []
+        if not all(self._ring.policies.knows(zone.policy) for zone in zones):
+            self._ring.policies.learn(await keybook.policies(conn))
         done = await self._partial(conn, zones[0], now, refused) if big else []
         if not done and not refused:
             done, refused, keyless = await self._whole(conn, zones, now)
@@ -328,6 +339,16 @@ class Worker:
         except psycopg.Error as error:
             self._say_refused(error)
             return 0
+
+    async def _wake(self, conn: Conn) -> bool:
+        """Have the keys of some zones looked at whose policy has changed; tell whether there may be more of them."""
+        try:
+            return await waking.wake(conn, self._ring.policies, int(self._clock()))
+        except psycopg.errors.LockNotAvailable:
+            return False  # the timer does it
+        except psycopg.Error as error:
+            self._say_refused(error)
+            return False
 
     async def _look_after(self, conn: Conn) -> int | None:
         """Now and then look for delegations without DS, some zones at a time, and forget old editions.

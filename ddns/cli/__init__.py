@@ -25,6 +25,7 @@ NOUNS = {
     "demo": ("ddns.cli.demo", "Show the whole story on this machine, step by step."),
     "serve": ("ddns.cli.serve", "Answer for the zones and accept their updates."),
     "zone": ("ddns.cli.zone", "Add, import, show, export, check and remove zones."),
+    "signing": ("ddns.cli.signing", "Say how zones are signed and how their keys live."),
     "key": ("ddns.cli.key", "Add, list and revoke the keys that may sign updates."),
     "grant": ("ddns.cli.grant", "Say which key may write what."),
     "transfer": ("ddns.cli.transfer", "Say which secondaries may have which zone, and see how far they are."),

@@ -15,6 +15,7 @@ from ddns.store.pool import Connection
 
 MOST_LINES = 40  # of a plan on a terminal, and of its notes; --json has all
 _MARKS = {"add": "+", "change": "~", "remove": "-"}
+_WORDS = {"signing": ("signing policy", "signing policies")}
 
 
 @click.command("apply")
@@ -24,9 +25,9 @@ _MARKS = {"add": "+", "change": "~", "remove": "-"}
 @json_option
 @database_options
 def command(file: Path, dry_run: bool, wait: float, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Bring zones, keys, grants and transfers to what FILE says, print what that takes, and change nothing twice.
+    """Bring signing policies, keys, zones, grants and transfers to what FILE says, and print what that takes.
 
-    What FILE does not mention stays as it is. Paths in it are relative to it.
+    What FILE does not mention stays as it is, and nothing is changed twice. Paths in it are relative to it.
     """
     wanted = registry_file.read(file)
 
@@ -70,11 +71,12 @@ def _print_plan(done: apply.Applied, dry_run: bool) -> None:
         click.echo(f"… and {len(done.actions) - MOST_LINES} more")
     verbs = {"add": "added", "change": "changed", "remove": "removed"}
     parts = []
-    for noun in ("key", "zone", "grant", "transfer"):
+    for noun in ("signing", "key", "zone", "grant", "transfer"):
         for verb, past in verbs.items():
             number = sum(1 for one in done.actions if one.noun == noun and one.verb == verb)
             if number:
-                parts.append(f"{count(number, noun)} {'to be ' if dry_run else ''}{past}")
+                words = count(number, *_WORDS.get(noun, (noun,)))
+                parts.append(f"{words} {'to be ' if dry_run else ''}{past}")
     kept = sum(done.kept.values())
     if kept:
         parts.append(f"{kept} as they should be")

@@ -43,7 +43,9 @@ SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change wait
 
 _DENIAL = click.option("--denial", metavar="|".join(words.DENIALS), help="How absence is proved; none: unsigned.")
 _ALGORITHM = click.option(
-    "--algorithm", type=click.Choice(["13", "15"]), help="Sign with 13 (ECDSA P-256, the default) or 15 (Ed25519)."
+    "--algorithm",
+    type=click.Choice([str(number) for number in words.ALGORITHMS]),
+    help=f"Sign with {words.ALGORITHMS_TOLD}. [13]",
 )
 
 

@@ -1,6 +1,6 @@
-"""Bring a registry to what its file says: keys first, then zones some hundred at a time, each with its grants.
+"""Bring a registry to what its file says: signing policies and keys first, then zones, some hundred at a time.
 
-Law: what is so already is left alone, so a second run changes nothing; keys, zones and grants that the file
+Law: what is so already is left alone, so a second run changes nothing; policies, keys, zones and grants that the file
 does not mention stay. A zone whose file has not changed since it was applied is left alone too: what
 updates have written into it since lives on.
 """
@@ -18,13 +18,14 @@ from ddns.auth.sealing import BadSeal, Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.zonefile import ZoneText
+from ddns.operator import signing as policies_of
 from ddns.operator import transfer_rules
 from ddns.operator.change import Change, Conn, NewZone, create, digest_of, write
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
 from ddns.operator.registry_file import Wanted, WantedGrant, WantedZone
 from ddns.operator.zones import replacement
-from ddns.store import credentials, grants, homes, journal, notify, signing, zones
+from ddns.store import credentials, grants, homes, journal, notify, policies, signing, zones
 from ddns.store.zones import Zone
 
 AT_ONCE = 300  # zones of one transaction
@@ -33,7 +34,10 @@ Progress = Callable[[int, int], None]  # zones done, zones in all
 
 
 class Action(msgspec.Struct, frozen=True):
-    """One thing that is done: *verb* is `add`, `change` or `remove`, *noun* `key`, `zone`, `grant` or `transfer`."""
+    """One thing that is done: *verb* is `add`, `change` or `remove`.
+
+    *noun* is `signing`, `key`, `zone`, `grant` or `transfer`.
+    """
 
     verb: str
     noun: str
@@ -75,6 +79,7 @@ async def apply(
     """
     done = Applied([], Counter(), [], list(wanted.notes))
     try:
+        await _apply_policies(conn, wanted, done, dry_run=dry_run)
         keys = await _apply_keys(conn, sealer, wanted, done, dry_run=dry_run)
         there = {origin: zone for zone, origin, _edition in await zones.numbers(conn)}
         granted: dict[int, list[grants.Listed]] = {}
@@ -106,6 +111,23 @@ def _read(zone: WantedZone, done: Applied) -> ZoneText:
             f"{zone.shown}: {text.dropped} DNSSEC records of an earlier signing were left out; the zone is signed here"
         )
     return text
+
+
+async def _apply_policies(conn: Conn, wanted: Wanted, done: Applied, *, dry_run: bool) -> None:
+    """Bring signing policies to what the file says, and see that those are there which its zones name."""
+    known = {one.name for one in await policies.listing(conn)} | wanted.policies.keys()
+    for zone in wanted.zones:
+        if zone.signing is not None and zone.signing not in known:
+            raise CannotDo(
+                f"{zone.where}: the signing policy {zone.signing} is neither in the file nor in the registry; add a "
+                "[[signing]] table for it."
+            )
+    for one in await policies_of.put(conn, wanted.policies, dry_run=dry_run):
+        if one.state == "unchanged":
+            done.kept["signing"] += 1
+            continue
+        detail = ", ".join(f"{key} {old or 'none'} → {new or 'none'}" for key, (old, new) in one.changes.items())
+        done.actions.append(Action("add" if one.state == "added" else "change", "signing", one.policy.name, detail))
 
 
 async def _apply_keys(conn: Conn, sealer: Sealer, wanted: Wanted, done: Applied, *, dry_run: bool) -> _Keys:
@@ -237,8 +259,28 @@ class _Part:
                 )
                 self._done.pending += [number] * (one_new.denial != "none")
             self._done.pending += [one.zone.id for one in changes if one.zone.denial != "none"]
+        await self._policies(part, made)
         await self._grants(part, made)
         await self._transfers(part, made)
+
+    async def _policies(self, part: Sequence[WantedZone], made: dict[Name, Zone]) -> None:
+        """Have zones whose tables name a signing policy signed by that."""
+        asked = {one.origin: one for one in part if one.signing is not None}
+        held = await policies.of(self._conn, [made[origin].id for origin in asked if origin in made])
+        use: dict[int, str | None] = {}
+        for origin, one in asked.items():
+            zone = made.get(origin)
+            is_home = zone is not None and zone.parent is not None
+            before = policies.effective(None if zone is None else held.get(zone.id), is_home=is_home)
+            if one.signing == before:
+                self._done.kept["signing"] += 1
+                continue
+            self._act("change", one, f"signed by {one.signing}, not by {before}", "zone")
+            if zone is not None:
+                use[zone.id] = one.signing
+        if use and not self._dry_run:
+            await policies.use(self._conn, use)
+            await notify.pending(self._conn)
 
     async def _change(
         self, zone: Zone, wanted: WantedZone, text: ZoneText, digest: bytes, last: bytes | None

@@ -1,4 +1,4 @@
-"""The file that `ddns apply` reads: which keys, zones, grants and transfers a registry has.
+"""The file that `ddns apply` reads: which signing policies, keys, zones, grants and transfers a registry has.
 
 Law: an unknown table or setting is an error that names it; paths are relative to the file; every error
 names the table by its number and its name.
@@ -7,6 +7,7 @@ names the table by its number and its name.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ddns import tomlfile
 from ddns.auth import keyfile, keys
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant
 from ddns.dns.names import Name
-from ddns.operator import grants, transfer_rules, transfers, words
+from ddns.operator import grants, policy_words, transfer_rules, transfers, words
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import check_key, small_text
 from ddns.operator.keys import read_algorithm, read_assurance, read_secret
@@ -58,9 +59,11 @@ class _Zone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grants: tuple[_Grant, ...] | None = None
     transfer: _Transfer | None = None
     transfer_homes: _Transfer | None = None
+    signing: str | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    signing: tuple[dict[str, Any], ...] = ()
     key: tuple[_Key, ...] = ()
     zone: tuple[_Zone, ...] = ()
 
@@ -75,7 +78,8 @@ class WantedGrant(msgspec.Struct, frozen=True):
 class WantedZone(msgspec.Struct, frozen=True):
     """A zone of the file. *where* is how errors call it.
 
-    *grants*, *transfer* and *transfer_homes* are None where the file is silent about them.
+    *grants*, *transfer*, *transfer_homes* and *signing*, its policy's name, are None where the file is silent about
+    them.
     """
 
     where: str
@@ -87,18 +91,21 @@ class WantedZone(msgspec.Struct, frozen=True):
     grants: tuple[WantedGrant, ...] | None
     transfer: transfer_rules.Wanted | None = None
     transfer_homes: transfer_rules.Wanted | None = None
+    signing: str | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """What the registry should have: *keys* without ids, TSIG secrets open; *notes* are sentences for the operator.
 
-    *assured* are the places in *keys* of those whose tables state an assurance.
+    *assured* are the places in *keys* of those whose tables state an assurance. *policies* are signing policies by
+    name, each with what its table says.
     """
 
     keys: tuple[Credential, ...]
     zones: tuple[WantedZone, ...]
     notes: tuple[str, ...]
     assured: frozenset[int] = frozenset()
+    policies: Mapping[str, Mapping[str, policy_words.Value]] = {}
 
 
 def read(path: Path) -> Wanted:
@@ -111,10 +118,27 @@ def read(path: Path) -> Wanted:
         file = tomlfile.parse(octets, str(path), _File)
     except tomlfile.BadToml as error:
         raise CannotDo(f"{error}.") from None
+    policies = _policies(path, file.signing)
     credentials = _keys(path, file.key)
     zones = _zones(path, file.zone)
     assured = frozenset(place for place, table in enumerate(file.key) if table.assurance is not None)
-    return Wanted(credentials, zones, (), assured)
+    return Wanted(credentials, zones, (), assured, policies)
+
+
+def _policies(path: Path, tables: tuple[dict[str, Any], ...]) -> dict[str, Mapping[str, policy_words.Value]]:
+    out: dict[str, Mapping[str, policy_words.Value]] = {}
+    for number, table in enumerate(tables, 1):
+        where = f"{path}: [[signing]] number {number} ({table.get('name')})"
+        settings = {key: value for key, value in table.items() if key != "name"}
+        try:
+            name = policy_words.read_policy_name(table.get("name", ""))
+            policy_words.read_values(settings)
+        except CannotDo as error:
+            raise CannotDo(f"{where}: {error}") from None
+        if name in out:
+            raise CannotDo(f"{where}: another table has this name; remove one of them.")
+        out[name] = settings
+    return out
 
 
 def _keys(path: Path, tables: tuple[_Key, ...]) -> tuple[Credential, ...]:
@@ -186,11 +210,14 @@ def _zones(path: Path, tables: tuple[_Zone, ...]) -> tuple[WantedZone, ...]:
 def _zone(path: Path, where: str, table: _Zone) -> WantedZone:
     origin = words.read_name(table.name, "zone name")
     if table.algorithm not in words.ALGORITHMS:
-        raise CannotDo(f"Algorithm {table.algorithm} does not sign here; choose 13 or 15.")
+        raise CannotDo(f"Algorithm {table.algorithm} does not sign here; choose {words.ALGORITHMS_TOLD}.")
     granted = None if table.grants is None else tuple(_grant(origin, one) for one in table.grants)
     denial = words.read_denial(table.denial)
     rules = _transfer(table.transfer), _transfer(table.transfer_homes)
-    return WantedZone(where, origin, path.parent / table.file, table.file, denial, table.algorithm, granted, *rules)
+    policy = None if table.signing is None else policy_words.read_policy_name(table.signing)
+    return WantedZone(
+        where, origin, path.parent / table.file, table.file, denial, table.algorithm, granted, *rules, policy
+    )
 
 
 def _transfer(table: _Transfer | None) -> transfer_rules.Wanted | None:

@@ -13,7 +13,8 @@ from ddns.operator.fault import CannotDo
 
 DENIALS = ("nsec3", "nsec", "none")
 DEFAULT_DENIAL = "nsec3"
-ALGORITHMS = (13, 15)
+ALGORITHMS = (8, 13, 14, 15)
+ALGORITHMS_TOLD = "13 (ECDSA P-256), 15 (Ed25519), 14 (ECDSA P-384) or 8 (RSA/SHA-256)"
 DEFAULT_ALGORITHM = 13
 
 # Labels that homes may not have: what people and programs take for the registry's own (RFC 2142, RFC 9665 §3).

@@ -42,6 +42,7 @@ CREATE TABLE signing_policies (
     purge_after     bigint NOT NULL DEFAULT 7776000,
     vault           text NOT NULL DEFAULT 'sealed'
                     CONSTRAINT policy_of_unknown_vault CHECK (vault ~ '^(sealed|pkcs11:[a-z0-9-]+)$'),
+    woken           bigint,
     CONSTRAINT policy_with_negative_time CHECK (
         least(csk_lifetime, ksk_lifetime, zsk_lifetime, backdate, jitter, dnskey_ttl, publish_safety, retire_safety,
               ds_ttl, patience, purge_after) >= 0),
@@ -59,6 +60,8 @@ COMMENT ON COLUMN signing_policies.ds_ttl IS 'assumed where the parent has not s
 COMMENT ON COLUMN signing_policies.parent_servers IS 'address:port each, to be asked for the DS';
 COMMENT ON COLUMN signing_policies.patience IS 'a step that waits longer is an alarm';
 COMMENT ON COLUMN signing_policies.purge_after IS 'the public half of a removed key is kept so long';
+COMMENT ON COLUMN signing_policies.woken IS
+    'after a change: the id up to which zones have had their keys looked at; NULL: all have';
 INSERT INTO signing_policies (name, csk_lifetime) VALUES ('default', 0), ('home', 63072000);
 
 ALTER TABLE zones
@@ -249,6 +252,7 @@ GRANT SELECT (id, zone, algorithm, flags, tag, public, state, role, vault, stays
     ON signing_keys TO ddns_server, ddns_admin;
 
 GRANT SELECT ON signing_policies, sightings TO zone_signer;
+GRANT UPDATE (woken) ON signing_policies TO zone_signer;
 GRANT UPDATE (denial, keyset) ON zones TO zone_signer;
 GRANT UPDATE (step_at, wish, whole_at, whole_serial, max_ttl, max_ttl_at, dnskey_ttl, dnskey_ttl_at, problem,
               problem_since)

@@ -209,7 +209,7 @@ async def test_public_keys_and_secret_files_are_read(admin, bring, folder):
         (KEY + KEY, "[[key]] number 2 (k.example.): number 1 is the same key"),
         (zone("a.test.", "compact"), "[[zone]] number 1 (a.test.): Compact denial of existence is not available yet"),
         (zone("a.test.", "quux"), "[[zone]] number 1 (a.test.): The denial mode 'quux' is not known"),
-        (zone("a.test.", algorithm=8), "[[zone]] number 1 (a.test.): Algorithm 8 does not sign here"),
+        (zone("a.test.", algorithm=5), "[[zone]] number 1 (a.test.): Algorithm 5 does not sign here"),
         (zone("a.test.", grants='[{ key = "none." }]'), "the key none. of a grant is neither in the file"),
         (KEY + zone("a.test.", grants='[{ key = "k.example.", name = "b.test." }]'), "b.test. is outside the zone"),
         (KEY + zone("a.test.", grants='[{ key = "k.example.", types = [] }]'), "a grant of no types"),
