@@ -21,11 +21,13 @@ from ddns.program import program
 from ddns.store.pool import Pool
 from zone_signer import heartbeat, settings, store, vigil
 from zone_signer.cli_check import check
+from zone_signer.cli_clock import clock as clock_commands
 from zone_signer.cli_keys import show_keys
 from zone_signer.cli_master import master
 from zone_signer.cli_order import COMMANDS
 from zone_signer.cli_plan import plan
 from zone_signer.cli_token import token
+from zone_signer.clockkeeper import Clockkeeper, ClockRefused
 from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
@@ -35,6 +37,7 @@ from zone_signer.service import Service, SocketProblem
 from zone_signer.settings import Where
 from zone_signer.signer import REFUSALS, Signer
 from zone_signer.vault import VaultError
+from zone_signer.vaults import Vaults
 from zone_signer.worker import ROLE, Worker
 
 PATIENCE = 30.0  # seconds that `run` waits for a database that is starting
@@ -100,16 +103,22 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     sys.setswitchinterval(SWITCH)
-    vaults = await with_connection(dsn, lambda conn: open_vaults(conn, where), PATIENCE)
+    clock = Clockkeeper()
+
+    async def prepare(conn: store.Conn) -> Vaults:
+        await clock.look(conn)
+        return await open_vaults(conn, where)
+
+    vaults = await with_connection(dsn, prepare, PATIENCE)
     ring = KeyRing(vaults, most_keys)
     pool = Pool(dsn, ROLE, POOL)
     await pool.open()
     helpers = Helpers(program("zone_signer.helper", *where.words()), {**os.environ, "DDNS_DSN": dsn}, most_helpers)
     lookup = Lookup(dsn, ROLE)
-    service = Service(path, Signer(ring, pool, lookup=lookup), group, helpers)
+    service = Service(path, Signer(ring, pool, clock, lookup), group, helpers)
     await service.start()
-    working = asyncio.create_task(Worker(dsn, ring, editions=editions).run())
-    beating = asyncio.create_task(heartbeat.beat(pool, heartbeat.name_of(path), vaults))
+    working = asyncio.create_task(Worker(dsn, ring, clock, editions).run())
+    beating = asyncio.create_task(heartbeat.beat(pool, heartbeat.name_of(path), vaults, clock))
     watching = asyncio.create_task(vigil.watch(pool))
     stopped = asyncio.create_task(stopping.wait())
     gc.freeze()  # what is there stays there, and need not be looked through again
@@ -140,8 +149,10 @@ def once(dsn: str | None, state: Path | None, **where: Any) -> None:
         found = where_of(database.state, **where)
 
         async def work(conn: store.Conn) -> Any:
+            clock = Clockkeeper()
+            await clock.look(conn)
             ring = KeyRing(await open_vaults(conn, found))
-            return await Worker(database.dsn_for(ROLE), ring).sweep(conn)
+            return await Worker(database.dsn_for(ROLE), ring, clock).sweep(conn)
 
         done = asyncio.run(with_connection(database.dsn_for(ROLE), work))
     click.echo(f"{done.published} editions published, {done.delegated} delegations secured.")
@@ -161,7 +172,7 @@ def _notify(state: str) -> None:
         sock.send(state.encode())
 
 
-for command in (plan, show_keys, *COMMANDS, check, master, token):
+for command in (plan, show_keys, *COMMANDS, check, clock_commands, master, token):
     cli.add_command(command)
 
 
@@ -181,7 +192,7 @@ def _run() -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (DatabaseProblem, SocketProblem, VaultError, *REFUSALS) as error:
+    except (DatabaseProblem, SocketProblem, VaultError, ClockRefused, *REFUSALS) as error:
         return _say(str(error), 1)
     except psycopg.OperationalError as error:
         return _say(f"cannot reach the database: {error}", 1)

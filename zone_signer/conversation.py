@@ -16,12 +16,24 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 
 import msgspec
 
-from ddns.zone.jobs import MAX_FRAME, Batch, Done, Frames, FrameTooLong, Signed, SignJob, framed, whole_frame
+from ddns.zone.jobs import (
+    MAX_FRAME,
+    Batch,
+    Done,
+    Frames,
+    FrameTooLong,
+    Job,
+    ProofJob,
+    Signed,
+    SignJob,
+    framed,
+    whole_frame,
+)
 from zone_signer.helpers import Helpers
 from zone_signer.signer import Signer, failed
 
@@ -42,10 +54,10 @@ class _Refused(Exception):
     """What ends a connection; the message says why."""
 
 
-def _answer(batch: Batch, jobs: tuple[Done, ...]) -> bytes:
+def _answer(batch: Batch, asked: Sequence[Job], jobs: tuple[Done, ...]) -> bytes:
     body = _ENCODER.encode(Signed(batch.id, jobs))
     if len(body) > MAX_FRAME:
-        long = tuple(failed(job, "the answer is too long for a frame") for job in batch.jobs)
+        long = tuple(failed(job, "the answer is too long for a frame") for job in asked)
         body = _ENCODER.encode(Signed(batch.id, long))
     return body
 
@@ -53,7 +65,7 @@ def _answer(batch: Batch, jobs: tuple[Done, ...]) -> bytes:
 class Desk:
     """Who answers, and all that is asked of it at a time: *signer*, and *helpers* for what nobody waits for.
 
-    It belongs to the loop; of what is here only `signer.at_once` and `big` are for threads.
+    It belongs to the loop; of what is here only `signer.at_once`, its prover and `big` are for threads.
     """
 
     def __init__(self, signer: Signer, helpers: Helpers | None = None) -> None:
@@ -180,22 +192,34 @@ class Conversation:
             batch = _DECODER.decode(body)
         except msgspec.MsgspecError as error:
             raise _Refused(str(error)) from None
-        self._sock.sendall(framed(self._at_once(batch) or self._later(batch, bytes(body))))
+        jobs = [job for job in batch.jobs if not isinstance(job, ProofJob)]
+        if len(jobs) == len(batch.jobs):
+            answer = self._at_once(batch, jobs) or self._later(batch, jobs, bytes(body))
+        elif jobs:
+            raise _Refused("jobs of two kinds are in one batch")
+        else:
+            answer = self._proven(batch)
+        self._sock.sendall(framed(answer))
 
-    def _at_once(self, batch: Batch) -> bytes | None:
+    def _proven(self, batch: Batch) -> bytes:
+        """Return the answer to a batch of names that are denied: here, because nobody's update is to wait for it."""
+        jobs = self._desk.signer.prover.prove([job for job in batch.jobs if isinstance(job, ProofJob)])
+        return _ENCODER.encode(Signed(batch.id, jobs))
+
+    def _at_once(self, batch: Batch, asked: Sequence[Job]) -> bytes | None:
         """Return the answer to a batch that needs nothing else; None to one that takes longer."""
-        if (batch.bulk and self._desk.helpers is not None) or len(batch.jobs) > AT_ONCE:
+        if (batch.bulk and self._desk.helpers is not None) or len(asked) > AT_ONCE:
             return None
         try:
-            jobs = self._desk.signer.at_once(batch.jobs)
+            jobs = self._desk.signer.at_once(asked)
         except Exception:
             log.exception("signer.bug")  # and job by job it is told which it is
             return None
-        return None if jobs is None else _answer(batch, jobs)
+        return None if jobs is None else _answer(batch, asked, jobs)
 
-    def _later(self, batch: Batch, body: bytes) -> bytes:
+    def _later(self, batch: Batch, asked: Sequence[Job], body: bytes) -> bytes:
         """Have the loop answer *batch*, and wait for that. Raises `_Refused`, and `CancelledError` where we end."""
-        done: Future[bytes | None] = asyncio.run_coroutine_threadsafe(self._in_loop(batch, body), self._loop)
+        done: Future[bytes | None] = asyncio.run_coroutine_threadsafe(self._in_loop(batch, asked, body), self._loop)
         answer = done.result()
         if answer is None:
             # And so its asker knows that it is left to the signer's own loop.
@@ -204,21 +228,22 @@ class Conversation:
 
     # -- in the loop
 
-    async def _in_loop(self, batch: Batch, body: bytes) -> bytes | None:
+    async def _in_loop(self, batch: Batch, asked: Sequence[Job], body: bytes) -> bytes | None:
         if self._ending:
             raise asyncio.CancelledError
         self._work = asyncio.current_task()
         try:
             helpers = self._desk.helpers
-            if batch.bulk and helpers is not None:
+            # A helper that starts behind a leap of the clock would not know of it.
+            if batch.bulk and helpers is not None and not self._desk.signer.is_held:
                 # A zone that is new is locked by nobody; the others keep people waiting.
-                first = not all(isinstance(job, SignJob) and job.whole for job in batch.jobs)
+                first = not all(isinstance(job, SignJob) and job.whole for job in asked)
                 return await helpers.sign(body, first=first)
             try:
-                jobs = await self._desk.signer.sign(batch.jobs)
+                jobs = await self._desk.signer.sign(asked)
             except Exception:
                 log.exception("signer.bug")
-                jobs = tuple(failed(job, "the signer failed; its log says where") for job in batch.jobs)
-            return _answer(batch, jobs)
+                jobs = tuple(failed(job, "the signer failed; its log says where") for job in asked)
+            return _answer(batch, asked, jobs)
         finally:
             self._work = None

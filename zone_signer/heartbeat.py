@@ -1,4 +1,4 @@
-"""The signs of life of the processes that open keys: rows of `signers`, written by each for itself.
+"""The signs of life of the processes that open keys: rows of `signers`, written by each for itself, with its clock.
 
 Law: whoever stops on purpose takes its row away, so that one that stays and grows old tells of a signer that died.
 """
@@ -20,10 +20,12 @@ import msgspec
 import psycopg
 
 from zone_signer.alarms import SILENT
+from zone_signer.clockkeeper import Clockkeeper
 from zone_signer.store import Conn, rows_of
 from zone_signer.vaults import Vaults
 
 EVERY = 60.0  # seconds between two signs of life
+SOON = 5.0  # seconds until a clock that is not believed is looked at again
 PATIENCE = 5.0  # seconds that a sign of life may take
 
 log = logging.getLogger("zone_signer")
@@ -32,13 +34,14 @@ log = logging.getLogger("zone_signer")
 class Signer(msgspec.Struct, frozen=True):
     """A signer as it was *seen_at*, in seconds since 1970 by its clock; of its *masters* the first seals.
 
-    It is *living* where that is less than five minutes ago by the database's clock.
+    It is *living* where that is less than five minutes ago by the database's clock. *held* is why it signs nothing.
     """
 
     name: str
     seen_at: int
     masters: tuple[bytes, ...]
     living: bool
+    held: str = ""
 
 
 class Pool(Protocol):
@@ -74,22 +77,46 @@ async def signers(conn: Conn) -> list[Signer]:
     rows = await rows_of(
         conn,
         """SELECT name, extract(epoch FROM seen_at)::bigint, masters,
-                  database_at > now() - make_interval(secs => %(living)s)
+                  database_at > now() - make_interval(secs => %(living)s), held
            FROM signers ORDER BY name""",
         {"living": SILENT},
     )
-    return [Signer(name, seen, tuple(masters), living) for name, seen, masters, living in rows]
+    return [Signer(name, seen, tuple(masters), *rest) for name, seen, masters, *rest in rows]
 
 
-async def beat(pool: Pool, name: str, vaults: Vaults, clock: Callable[[], float] = time.time) -> None:
-    """Write signs of life of signer *name*, and look for new master keys, until cancelled; then take the row away."""
+async def beat(pool: Pool, name: str, vaults: Vaults, clock: Clockkeeper) -> None:
+    """Write signs of life of signer *name*, look for new master keys and at *clock*, until cancelled.
+
+    Then its row is taken away.
+    """
+
+    async def tell(conn: Conn) -> None:
+        held = await clock.look(conn)
+        await put(conn, name, int(clock.shown()), vaults.masters, held)
+
     try:
         while True:
             vaults.refresh()
-            await _try(pool, lambda conn: put(conn, name, int(clock()), vaults.masters))
-            await asyncio.sleep(EVERY)
+            await _try(pool, tell)
+            await _pause(clock)
     finally:
         await _try(pool, lambda conn: leave(conn, name))
+
+
+async def keep(pool: Pool, clock: Clockkeeper) -> None:
+    """Look at *clock* now and then, until cancelled, without a row for it."""
+    while True:
+        await _pause(clock)
+        await _try(pool, clock.look)
+
+
+async def _pause(clock: Clockkeeper) -> None:
+    """Wait until the next look at *clock*: soon, where it has just leapt or is not believed."""
+    end = time.monotonic() + EVERY
+    while True:
+        await asyncio.sleep(SOON)
+        if clock.refused() or time.monotonic() >= end:
+            return
 
 
 async def _try(pool: Pool, work: Callable[[Conn], Any]) -> None:

@@ -16,7 +16,8 @@ import socket
 import sys
 
 from ddns.store.pool import Pool
-from zone_signer import resealing, settings
+from zone_signer import heartbeat, resealing, settings
+from zone_signer.clockkeeper import Clockkeeper
 from zone_signer.conversation import Conversation, Desk
 from zone_signer.keyring import KeyRing
 from zone_signer.settings import Where
@@ -32,11 +33,17 @@ async def work(dsn: str, where: Where, line: socket.socket) -> None:
     """Answer what comes on *line* with the keys in the vaults at *where*."""
     pool = Pool(dsn, ROLE, 1)
     await pool.open()
+    clock = Clockkeeper()
     async with pool.connection() as conn:
         vault = settings.open_vaults(where, await resealing.any_sealed(conn))
-    desk = Desk(Signer(KeyRing(vault, KEYS), pool))
+        await clock.look(conn)
+    looking = asyncio.create_task(heartbeat.keep(pool, clock))
+    desk = Desk(Signer(KeyRing(vault, KEYS), pool, clock))
     await Conversation(desk, line).ended.wait()
     await desk.close()
+    looking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await looking
     await pool.close()
 
 

@@ -25,6 +25,7 @@ from zone_signer import keybook, store
 from zone_signer import plan as plans
 from zone_signer.chain import BrokenChain
 from zone_signer.change import Change, Questions
+from zone_signer.clockkeeper import ClockRefused
 from zone_signer.denial import TYPES, NameTooLong
 from zone_signer.first_keys import FirstKeys
 from zone_signer.keypolicy import KeyPolicy
@@ -111,13 +112,25 @@ class Signer:
         self._read_at = -POLICIES
         self._clock = clock
 
+    @property
+    def is_held(self) -> bool:
+        """Tell whether nothing is signed now because the clock is not believed."""
+        try:
+            self._clock()
+        except ClockRefused:
+            return True
+        return False
+
     def at_once(self, jobs: Sequence[Job]) -> tuple[PlainSigned, ...] | None:
         """Answer *jobs* where nothing but keys may be needed; None: `sign` must look further, or say what is wrong.
 
         This is the way of nearly all updates: a signature for each RRset that changed and one for the SOA. It may be
         called in any thread, which waits where keys are not remembered.
         """
-        now = int(self._clock())
+        try:
+            now = int(self._clock())
+        except ClockRefused:
+            return None  # `sign` says so
         remembered = self._ring.get
         plain: list[PlainJob] = []
         known: list[ZoneKeys | None] = []
@@ -177,7 +190,10 @@ class Signer:
     async def sign(self, jobs: Sequence[Job]) -> tuple[Done, ...]:
         """Answer *jobs* in their order."""
         tasks = [_Task(job) for job in jobs]
-        now = int(self._clock())
+        try:
+            now = int(self._clock())
+        except ClockRefused as error:
+            return tuple(failed(job, str(error)) for job in jobs)
         try:
             await self._find_keys(tasks, now)
             turn = time.monotonic()
