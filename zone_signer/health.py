@@ -15,11 +15,11 @@ from ddns.dns.records import serial_newer
 from ddns.store.packing import bigints
 from zone_signer import keybook, leases, overview, rolls
 from zone_signer.alarms import STEP, Alarm, SignerHealth, ZoneHealth, alarms
-from zone_signer.keybook import WATCHER, Book
+from zone_signer.keybook import Book
 from zone_signer.leases import Lease
 from zone_signer.policies import Policies
 from zone_signer.policy import DAY
-from zone_signer.seen import Sighting
+from zone_signer.seen import WATCHER, Sighting
 from zone_signer.stage import Wait
 from zone_signer.store import Conn, rows_of
 

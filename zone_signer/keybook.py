@@ -15,6 +15,7 @@ import msgspec
 
 from ddns.dns import names
 from ddns.dns.codes import Type
+from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset, SignedRRset
 from ddns.store.packing import bigints, octets
 from ddns.zone.jobs import SealedKey
@@ -26,11 +27,10 @@ from zone_signer.leases import Lease
 from zone_signer.phase import Phase, Record, Role
 from zone_signer.policies import Policies, name_of
 from zone_signer.policy import DAY, Policy, negative_ttl
-from zone_signer.seen import Sighting
+from zone_signer.seen import WATCHER, Sighting
 from zone_signer.stage import Facts
 from zone_signer.store import Conn, rows_of
 
-WATCHER = "the watcher"  # among servers: who lists them
 REMEMBERED = 31 * DAY  # for so long the greatest TTL that was published counts
 MOST_MOVING = 2000  # homes of one registry that roll at a time because a policy says so; a roll takes half a day
 HELD_UP = DAY  # seconds after which a home that waits for its own servers counts no more: it must not stop the others
@@ -51,7 +51,8 @@ class Book(msgspec.Struct, frozen=True):
     """All that is known of a zone's keys at one moment.
 
     *apex* is what the zone publishes there, by type; *sealed* are the private halves by the ids of the keys. *active*:
-    it is no home that is suspended. *registry* is None where the parent is elsewhere.
+    it is no home that is suspended, or on its way to servers of its own: why that is so is in *away*, a sentence, and
+    the keys of those servers that the zone shows are *foreign*. *registry* is None where the parent is elsewhere.
     """
 
     zone: Lease
@@ -65,6 +66,8 @@ class Book(msgspec.Struct, frozen=True):
     registry: Registry | None
     active: bool
     problem: str
+    away: str = ""
+    foreign: tuple[Rdata, ...] = ()
 
     @property
     def goal(self) -> Goal:
@@ -74,7 +77,7 @@ class Book(msgspec.Struct, frozen=True):
 
     def keyset(self, number: int, keys: Sequence[KeyView]) -> KeySet:
         """Return what *keys* make of the zone under *number*."""
-        return KeySet.of(
+        keyset = KeySet.of(
             self.zone.origin,
             number,
             keys,
@@ -82,6 +85,7 @@ class Book(msgspec.Struct, frozen=True):
             parent_here=self.registry is not None,
             insecure=not self.goal.secure or not self.facts.wants_ds,
         )
+        return msgspec.structs.replace(keyset, dnskeys=tuple(sorted({*keyset.dnskeys, *self.foreign})))
 
 
 # Columns of `signing_policies`, as the fields of a `KeyPolicy` and of its `Policy` are called.
@@ -123,10 +127,11 @@ async def _read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int, *
     orders = await _orders(conn, ids)
     apexes = await _apexes(conn, zones)
     homes = [zone for zone in zones if zone.parent is not None]
-    registries = await _registries(conn, homes, now)
     places = {*ids, *(zone.parent for zone in homes if zone.parent is not None)}
+    # Before the registries, which are not locked where one only looks: their servers would seem to be ahead of them.
     sightings = await _sightings(conn, sorted(places))
-    suspended = await _suspended(conn, [zone.id for zone in homes])
+    registries = await _registries(conn, homes, now)
+    states = await _states(conn, [zone.id for zone in homes])
     out = {}
     for zone in zones:
         if zone.id not in signing:
@@ -137,7 +142,7 @@ async def _read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int, *
         facts = _facts(zone, policy, apexes[zone.id], registry, sightings, lasting, now)
         out[zone.id] = Book(
             zone, policy, wish, tuple(keys[zone.id]), sealed[zone.id], tuple(orders[zone.id]), facts,
-            apexes[zone.id], registry, zone.id not in suspended, problem,
+            apexes[zone.id], registry, zone.id not in states, problem, *states.get(zone.id, ("", ())),
         )  # fmt: skip
     return out
 
@@ -351,13 +356,31 @@ async def _sightings(conn: Conn, places: Sequence[int]) -> dict[tuple[int, str],
     return found
 
 
-async def _suspended(conn: Conn, homes: Sequence[int]) -> frozenset[int]:
+async def _states(conn: Conn, homes: Sequence[int]) -> dict[int, tuple[str, tuple[Rdata, ...]]]:
+    """Return of the homes whose keys must rest why they must, where they are on their way, and whose keys they show."""
     rows = await rows_of(
         conn,
-        "SELECT zone FROM homes WHERE zone = ANY(%(homes)s) AND state <> 'active'",
+        """SELECT homes.zone, zones.origin, coalesce(delegations.state, 'hosted'),
+                  coalesce(delegations.foreign_keys, '{}')
+           FROM homes JOIN zones ON zones.id = homes.zone LEFT JOIN delegations ON delegations.zone = homes.zone
+           WHERE homes.zone = ANY(%(homes)s) AND (homes.state <> 'active' OR delegations.state <> 'hosted')""",
         {"homes": bigints(homes)},
     )
-    return frozenset(zone for (zone,) in rows)
+    return {zone: (_away(names.from_order_key(origin), state), tuple(foreign)) for zone, origin, state, foreign in rows}
+
+
+def _away(origin: Name, state: str) -> str:
+    if state == "hosted":
+        return ""
+    text = names.to_text(origin)
+    if state == "away":
+        return (
+            f"{text} has servers of its own, so its keys here rest; bring it home first: ddns delegation return {text}"
+        )
+    return (
+        f"{text} is on its way to servers of its own or back ({state}), so its keys here rest; "
+        f"ddns delegation show {text} says what it waits for"
+    )
 
 
 def apex_rdatas(apex: Mapping[int, SignedRRset]) -> dict[int, tuple[Rdata, ...]]:

@@ -23,6 +23,7 @@ from zone_signer.keybook import Book
 from zone_signer.leases import Lease
 from zone_signer.phase import Role
 from zone_signer.policies import Policies
+from zone_signer.seen import WATCHER
 from zone_signer.stage import shown_time
 from zone_signer.store import Conn, rows_of
 
@@ -209,7 +210,9 @@ def _with_server(book: Book, wanted: Wanted) -> Wanted:
 
 
 def _servers(book: Book) -> list[str]:
-    return list(dict.fromkeys(one.server for one in (*book.facts.secondaries, *book.facts.parents)))
+    """Return the servers of the zone and its parent; the watcher is none: without it nobody would be asked at all."""
+    known = (one.server for one in (*book.facts.secondaries, *book.facts.parents) if one.server != WATCHER)
+    return list(dict.fromkeys(known))
 
 
 def _words(server: str) -> Sequence[str]:

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from ddns.dns import names
 from zone_signer import choosing, rolls
 from zone_signer.forecast import Planned, forecast
-from zone_signer.keybook import WATCHER, Book
+from zone_signer.keybook import Book
 from zone_signer.overview import Pace
 from zone_signer.policy import DAY
+from zone_signer.seen import WATCHER
 from zone_signer.stage import Wait, shown_time
 
 YEAR = 366 * DAY
