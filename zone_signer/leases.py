@@ -22,7 +22,8 @@ BUSY_WAIT = 500  # milliseconds to wait for a zone that servers keep locking
 class Lease(msgspec.Struct, frozen=True):
     """A zone that this transaction holds locked, and where it and its signing stand.
 
-    *step_at* is when its keys are to be looked at, *policy* what its row says.
+    *step_at* is when its keys are to be looked at, *policy* what its row says. *held*: nobody serves it here;
+    *presigned*: what it publishes was signed elsewhere, and is not signed here.
     """
 
     id: int
@@ -39,10 +40,13 @@ class Lease(msgspec.Struct, frozen=True):
     keyset: int = 0
     policy: str | None = None
     step_at: int | None = None  # seconds since 1970
+    held: bool = False
+    presigned: bool = False
 
     def is_unsigned(self, now: int) -> bool:
         """Tell whether something of the zone is to be signed at *now*: what is new, or what is due."""
-        return self.denial != "none" and (self.pending or (self.resign_at is not None and self.resign_at <= now))
+        due = self.pending or (self.resign_at is not None and self.resign_at <= now)
+        return due and self.denial != "none" and not self.presigned
 
     def steps(self, now: int) -> bool:
         """Tell whether the zone's keys are to be looked at."""
@@ -58,7 +62,7 @@ class Orphan(msgspec.Struct, frozen=True):
 
 _LEASE = """zones.id, zones.origin, zones.denial, zones.algorithm, zones.parent, zones.head, zones.edition,
     zones.serial, signing.signed_head, signing.pending, extract(epoch FROM signing.resign_at)::bigint,
-    zones.keyset, zones.policy, extract(epoch FROM signing.step_at)::bigint"""
+    zones.keyset, zones.policy, extract(epoch FROM signing.step_at)::bigint, zones.held, zones.presigned"""
 
 
 def _read(rows: Iterable[tuple[Any, ...]]) -> list[Lease]:
@@ -76,11 +80,11 @@ async def lease(conn: Conn, now: int, limit: int, leave: Sequence[int] = (), sti
         conn,
         f"""SELECT {_LEASE} FROM (
                 (SELECT signing.zone FROM signing JOIN zones ON zones.id = signing.zone
-                 WHERE pending AND zones.denial <> 'none' AND signing.zone <> ALL(%(leave)s)
+                 WHERE pending AND zones.denial <> 'none' AND NOT zones.presigned AND signing.zone <> ALL(%(leave)s)
                  ORDER BY signing.zone LIMIT %(candidates)s)
                 UNION
                 (SELECT signing.zone FROM signing JOIN zones ON zones.id = signing.zone
-                 WHERE resign_at <= to_timestamp(%(now)s) AND zones.denial <> 'none'
+                 WHERE resign_at <= to_timestamp(%(now)s) AND zones.denial <> 'none' AND NOT zones.presigned
                    AND signing.zone <> ALL(%(leave)s)
                  ORDER BY resign_at LIMIT %(candidates)s)
                 UNION
@@ -129,7 +133,7 @@ async def lease_busy(conn: Conn, leave: Sequence[int] = ()) -> list[Lease]:
     rows = await rows_of(
         conn,
         """SELECT zones.id FROM zones JOIN signing ON signing.zone = zones.id
-           WHERE pending AND zones.denial <> 'none' AND signing.zone <> ALL(%(leave)s)
+           WHERE pending AND zones.denial <> 'none' AND NOT zones.presigned AND signing.zone <> ALL(%(leave)s)
            ORDER BY signing.zone LIMIT 1""",
         {"leave": bigints(leave)},
     )
@@ -145,7 +149,7 @@ async def waiting(conn: Conn, now: int) -> list[Lease]:
     rows = await rows_of(
         conn,
         f"""SELECT {_LEASE} FROM zones JOIN signing ON signing.zone = zones.id
-            WHERE (pending OR resign_at <= to_timestamp(%(now)s)) AND zones.denial <> 'none'
+            WHERE (pending OR resign_at <= to_timestamp(%(now)s)) AND zones.denial <> 'none' AND NOT zones.presigned
             ORDER BY zones.origin""",  # noqa: S608
         {"now": now},
     )
@@ -194,30 +198,61 @@ _ORPHAN = """SELECT child.id, child.parent FROM zones AS child
       AND EXISTS (SELECT FROM rrsets WHERE zone = child.parent AND owner = child.origin AND type = 2 OFFSET 0)
       AND EXISTS (SELECT FROM zones WHERE zones.id = child.parent AND zones.denial <> 'none' OFFSET 0)
       AND NOT EXISTS (SELECT FROM homes WHERE homes.zone = child.id AND homes.state <> 'active' OFFSET 0)
+      AND NOT EXISTS (SELECT FROM delegations WHERE delegations.zone = child.id AND state <> 'hosted' OFFSET 0)
       AND EXISTS (SELECT FROM signing_keys
                   WHERE signing_keys.zone = child.id AND ds IN ('rumoured', 'omnipresent') OFFSET 0)
 """
 
 
 async def soonest(conn: Conn, leave: Sequence[int] = ()) -> int | None:
-    """Return when the keys of some zone are looked at next, those of *leave* left out; None: of none."""
+    """Return when the keys, or the turn, of some zone are looked at next, those of *leave* left out; None: of none."""
     rows = await rows_of(
         conn,
-        """SELECT extract(epoch FROM step_at)::bigint FROM signing
-           WHERE step_at IS NOT NULL AND zone <> ALL(%(leave)s) ORDER BY step_at LIMIT 1""",
+        """(SELECT extract(epoch FROM step_at)::bigint FROM signing
+            WHERE step_at IS NOT NULL AND zone <> ALL(%(leave)s) ORDER BY step_at LIMIT 1)
+           UNION ALL
+           (SELECT extract(epoch FROM step_at)::bigint FROM delegations
+            WHERE step_at IS NOT NULL AND zone <> ALL(%(leave)s) ORDER BY step_at LIMIT 1)""",
         {"leave": bigints(leave)},
     )
-    return rows[0][0] if rows else None
+    return min((at for (at,) in rows), default=None)
+
+
+async def turning(conn: Conn, now: int, limit: int, leave: Sequence[int]) -> list[Lease]:
+    """Return up to *limit* homes whose turn to their own servers, or back, is due; those of *leave* are left out.
+
+    None is locked: whoever does the turn locks home and registry, and looks again.
+    """
+    rows = await rows_of(
+        conn,
+        f"""SELECT {_LEASE} FROM delegations JOIN zones ON zones.id = delegations.zone
+            JOIN signing ON signing.zone = zones.id
+            WHERE delegations.step_at <= to_timestamp(%(now)s) AND delegations.zone <> ALL(%(leave)s)
+            ORDER BY delegations.step_at, zones.id LIMIT %(limit)s""",  # noqa: S608
+        {"now": now, "limit": limit, "leave": bigints(leave)},
+    )
+    return _read(rows)
+
+
+async def not_hosted(conn: Conn, zones: Sequence[int]) -> frozenset[int]:
+    """Return those of the locked *zones* that are on their way to servers of their own, or have them."""
+    rows = await rows_of(
+        conn,
+        "SELECT zone FROM delegations WHERE zone = ANY(%(zones)s) AND state <> 'hosted'",
+        {"zones": bigints(zones)},
+    )
+    return frozenset(zone for (zone,) in rows)
 
 
 # A zone at rest whose keys are as they ought to be for ever is never looked at. All others are: whose keys end some
 # day, or move, or are not of the kind that its policy asks for, and homes whose registry came to be signed.
+# Servers write rows of `signing` in an order of their own: one that is locked is looked at another time.
 _FORGOTTEN = """
-    UPDATE signing SET step_at = to_timestamp(%(now)s)
-    FROM zones
+    WITH forgotten AS MATERIALIZED (
+    SELECT signing.zone FROM signing JOIN zones ON zones.id = signing.zone
     JOIN signing_policies AS policy
         ON policy.name = coalesce(zones.policy, CASE WHEN zones.parent IS NULL THEN 'default' ELSE 'home' END)
-    WHERE signing.zone = zones.id AND zones.id > %(after)s AND zones.id <= %(last)s
+    WHERE zones.id > %(after)s AND zones.id <= %(last)s
       AND signing.step_at IS NULL AND zones.edition > 0 AND zones.denial <> 'none'
       AND (CASE policy.scheme WHEN 'csk' THEN policy.csk_lifetime > 0
                               ELSE policy.ksk_lifetime > 0 OR policy.zsk_lifetime > 0 END
@@ -230,7 +265,9 @@ _FORGOTTEN = """
                       OR (ds = 'hidden' AND (zones.parent IS NULL OR EXISTS (
                           SELECT FROM zones AS registry
                           WHERE registry.id = zones.parent AND registry.denial <> 'none')))
-               ) OFFSET 0))"""
+               ) OFFSET 0))
+    FOR NO KEY UPDATE OF signing SKIP LOCKED)
+    UPDATE signing SET step_at = to_timestamp(%(now)s) FROM forgotten WHERE signing.zone = forgotten.zone"""
 
 
 async def wake_forgotten(conn: Conn, after: int, last: int | None, now: int) -> int:

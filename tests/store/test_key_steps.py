@@ -11,7 +11,7 @@ from signing import NOW
 from waiting import wait_for
 
 from ddns.dns.codes import Type
-from zone_signer import keybook, refresh, stepping, worker
+from zone_signer import keybook, leases, refresh, stepping, worker
 
 ACTIVE = ("omnipresent", "omnipresent", "omnipresent", "active")
 CSK = [("csk", 13, *ACTIVE)]
@@ -312,3 +312,17 @@ async def test_a_home_that_is_held_up_by_its_own_servers_does_not_stop_the_rolls
     await life.sweep()
     assert len(await life.tags(other)) == 2
     assert len(await life.tags(stuck)) == 2
+
+
+async def test_zones_that_nobody_looks_at_any_more_are_found_and_servers_are_not_waited_for(life):
+    held, free = [await life.zone(f"{label}.test.", "www 60 A 192.0.2.1") for label in "ab"]
+    await life.settle()
+    await life.admin.execute("UPDATE signing_policies SET csk_lifetime = 400 * 86400 WHERE name = 'default'")
+    await life.admin.execute("UPDATE signing SET step_at = NULL")
+
+    async with life.server.transaction():
+        await life.server.execute("SELECT FROM signing WHERE zone = %s FOR NO KEY UPDATE", (held.id,))
+        assert await leases.wake_forgotten(life.conn, 0, None, life.now) == 1
+        assert (await life.row(free))[4] == life.now
+    assert await leases.wake_forgotten(life.conn, 0, None, life.now) == 1
+    assert await leases.wake_forgotten(life.conn, 0, None, life.now) == 0
