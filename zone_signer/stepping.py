@@ -166,7 +166,6 @@ class _Course:
         self._now = now
         self._keys = book.keys
         self._made: dict[str, tuple[SealedKey, str | None]] = {}
-        self._new: dict[str, SealedKey] = {}
         self._events: list[Event] = []
         self._done: list[int] = []
         self._resign = False
@@ -180,6 +179,9 @@ class _Course:
             following = self._next()
             if not following.does():
                 return
+            if following.make and self._start.zone.pending and self._was().zone:
+                # Its record could not be published now, and a token keeps each key that was made in vain.
+                raise Later(f"{self._start.facts.name} has changes that are not signed yet")
             made = await self._make(following.make)
             before = self._keys
             self._keys = rolls.advanced(before, following, self._book.facts, self._now, made)
@@ -188,6 +190,9 @@ class _Course:
                 self._visible = before, following, made
                 self._resign = following.resign
                 return
+
+    def _was(self) -> KeySet:
+        return self._start.keyset(self._start.zone.keyset, self._start.keys)
 
     def _next(self) -> Step:
         book = self._book
@@ -258,7 +263,7 @@ class _Course:
     async def write(self, conn: Conn, held: dict[int, Lease], *, big: bool) -> Stepped:
         """Publish and write all. Raises what `signer.REFUSALS` lists, and `Later`."""
         start, book, now = self._start, self._book, self._now
-        was = start.keyset(start.zone.keyset, start.keys)
+        was = self._was()
         keyset = book.keyset(start.zone.keyset, self._keys)
         shown = {rdtype: one.rdatas for rdtype, one in start.apex.items()}
         records = UNSIGNED if book.zone.denial == "none" else KeyRecords.of(keyset, self._keys)

@@ -6,10 +6,11 @@ import logging
 
 import pytest
 from lives import DAY, Life
-from signing import NOW
+from signing import MASTER, NOW
 from waiting import wait_for
 
 from ddns.dns.codes import Type
+from zone_signer import stepping
 from zone_signer.keyring import KeyRing
 from zone_signer.vault import Vault
 from zone_signer.worker import Worker
@@ -178,3 +179,26 @@ async def test_signatures_of_a_wrong_clock_are_made_anew_when_somebody_says_so(l
 
     assert (await life.row(zone))[3] == ""
     await life.judge()
+
+
+async def test_no_key_is_made_that_could_not_be_published_yet(life):
+    """A token keeps each one that was made in vain, and the step is tried again every second."""
+    made = []
+
+    class Telling(Vault):
+        def make(self, *words, **more):
+            made.append(words)
+            return super().make(*words, **more)
+
+    zone = await at_rest(life)
+    await life.order(zone, "roll")
+    await life.admin.execute("UPDATE signing SET pending = true WHERE zone = %s", (zone.id,))
+    ring = KeyRing(Telling(MASTER))
+
+    with pytest.raises(stepping.Later, match=r"a\.test\. has changes that are not signed yet"):
+        await stepping.step(life.conn, zone.id, ring, life.now)
+    assert made == []
+
+    await life.admin.execute("UPDATE signing SET pending = false WHERE zone = %s", (zone.id,))
+    await stepping.step(life.conn, zone.id, ring, life.now)
+    assert len(made) == 1
