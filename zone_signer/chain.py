@@ -7,7 +7,7 @@ added, was asked about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 
 import msgspec
@@ -76,6 +76,24 @@ def mend(
             bits = wanted.get(owner)
             made[owner] = following, links[owner].bits if bits is None else bits
     old = [links[owner] for owner in (*made, *gone) if owner in links and owner not in new]
+    return made, old
+
+
+def stand(
+    places: Mapping[Name, Place], wanted: Mapping[Name, bytes | None], following: Callable[[Name], Name]
+) -> tuple[dict[Name, tuple[Name, bytes]], list[Link]]:
+    """Do what `mend` does for records of a compact zone, which are no chain: *following* says what follows an owner."""
+    made: dict[Name, tuple[Name, bytes]] = {}
+    old: list[Link] = []
+    for owner, bits in wanted.items():
+        here = places[owner].here
+        if bits is not None:
+            behind = following(owner)
+            if here is not None and (here.following, here.bits) == (behind, bits):
+                continue
+            made[owner] = behind, bits
+        if here is not None:
+            old.append(here)
     return made, old
 
 

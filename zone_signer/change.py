@@ -16,9 +16,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ddns.dns import names
-from ddns.dns.codes import Type
+from ddns.dns.codes import SIGNER_TYPES, Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
+from ddns.zone import compact
 from ddns.zone.jobs import SignJob
 from zone_signer import chain, shape
 from zone_signer import denial as denials
@@ -99,7 +100,8 @@ class Change:
                 self._blockers_after.add(name)
             if blocked != blocks:
                 flips.append(name)
-        for name, types in job.above:
+        for name, there in job.above:
+            types = [one for one in there if one not in SIGNER_TYPES]  # an empty name of a compact zone has an NSEC
             if name not in self._touched and types:
                 self._standing.add(name)
                 if shape.blocks(name, types, origin):
@@ -199,7 +201,7 @@ class Change:
             before, after = self._existed(name, touched), self._exists(name, touched)
             if before != after:
                 found[name] = after
-            if (before is None) != (after is None) and self._denial == "nsec3":
+            if (before is None) != (after is None) and self._denial in denials.WITH_EMPTY:
                 self._climb(name, found)
         return found
 
@@ -220,7 +222,7 @@ class Change:
 
     def _unsure(self, candidates: Mapping[Name, frozenset[int] | None]) -> list[Name]:
         """Return the candidates without records of their own that may or may not have names below them."""
-        if self._denial == "nsec":
+        if self._denial not in denials.WITH_EMPTY:
             return []
         surely = self._with_descendants()
         return [
@@ -244,14 +246,19 @@ class Change:
             kept = types
             if (
                 types is None
-                and self._denial == "nsec3"
+                and self._denial in denials.WITH_EMPTY
                 and not self._hidden_after(name)
                 and (name in surely or self._below.get(name, False))
             ):
-                kept = frozenset()
+                kept = shape.chain_types(name, (), self._origin, self._denial)
             owner = denials.chain_owner(self._denial, name, self._origin)
             wanted[owner] = None if kept is None else denials.bitmap(kept)
         return wanted
+
+    def _following(self, name: Name) -> Name:
+        touched = self._touched.get(name)
+        cut = touched is not None and shape.is_cut(name, _types(touched.after), self._origin)
+        return compact.following(name, self._origin, cut=cut)
 
     def plan(self) -> Plan:
         """Return what the change does; `questions` must have nothing left."""
@@ -266,7 +273,10 @@ class Change:
         if self._published:
             places = {(one.name, one.type) for one in (*sign, *bare)}
             old = [one for rrsets in self._published.values() for one in rrsets if (one.name, one.type) in places]
-        made, links = chain.mend(self._places, self._wanted)
+        if self._denial == compact.DENIAL:
+            made, links = chain.stand(self._places, self._wanted, self._following)
+        else:
+            made, links = chain.mend(self._places, self._wanted)
         rdtype = denials.TYPES[self._denial]
         for owner, (following, bits) in made.items():
             rdata = denials.rdata_of(self._denial, following, bits)

@@ -1,5 +1,7 @@
 """Records that prove what does not exist: NSEC (RFC 4034 §4) and NSEC3 (RFC 5155), one of each at a time. Pure.
 
+In a compact zone (RFC 9824) every name that exists has an NSEC record that speaks of it alone: `ddns.zone.compact`.
+
 NSEC3 is always SHA-1, no opt-out, no extra iterations, no salt (RFC 9276 §3.1). How records follow one
 another is the business of `chain`.
 """
@@ -13,17 +15,21 @@ from ddns.dns import names
 from ddns.dns.codes import MAX_NAME, Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata
+from ddns.zone import compact
 
 NSEC3PARAM = b"\x01\x00\x00\x00\x00"  # `1 0 0 -` (RFC 5155 §4.2)
 _NSEC3_HEAD = b"\x01\x00\x00\x00\x00\x14"  # the same and the length of a SHA-1 hash (RFC 5155 §3.2)
 _HASH = 20  # octets
 _LABEL = 33  # octets of a hashed owner's first label, its length included
 
-TYPES = {"nsec": Type.NSEC, "nsec3": Type.NSEC3}
+TYPES = {"nsec": Type.NSEC, "nsec3": Type.NSEC3, compact.DENIAL: Type.NSEC}
+WITH_EMPTY = frozenset(
+    {"nsec3", compact.DENIAL}
+)  # where names without records have a record too, if there are names below
 
 
 class NameTooLong(ValueError):
-    """A zone whose name leaves no room for hashed owner names; the message says what to do."""
+    """A zone whose name leaves no room for what its denial records need; the message says what to do."""
 
 
 def hashed(name: Name, salt: bytes = b"", iterations: int = 0) -> bytes:
@@ -49,7 +55,9 @@ def owner_of(digest: bytes, origin: Name) -> Name:
 
 def chain_owner(denial: str, name: Name, origin: Name) -> Name:
     """Return where the record that speaks for *name* stands. Raises `NameTooLong`."""
-    if denial == "nsec":
+    if denial == compact.DENIAL and len(origin) > compact.LONGEST_ORIGIN:
+        raise NameTooLong(f"{names.to_text(origin)} is too long a name for that; sign it with --denial nsec")
+    if denial != "nsec3":
         return name
     if len(origin) + _LABEL > MAX_NAME:
         raise NameTooLong(f"{names.to_text(origin)} is too long a name for NSEC3; sign it with --denial nsec")
@@ -70,14 +78,14 @@ def bitmap(types: frozenset[int]) -> bytes:
 
 def rdata_of(denial: str, following: Name, bits: bytes) -> Rdata:
     """Return the RDATA of a record whose successor in the chain stands at *following*."""
-    if denial == "nsec":
+    if denial != "nsec3":
         return following + bits
     return _NSEC3_HEAD + int(following[1:_LABEL], 32).to_bytes(_HASH) + bits  # its digits are those of base32hex
 
 
 def read(denial: str, rdata: Rdata, origin: Name) -> tuple[Name, bytes]:
     """Return where the successor of a published record stands, and its type bit maps."""
-    if denial == "nsec":
+    if denial != "nsec3":
         end = names.skip(rdata, 0)
         return rdata[:end], rdata[end:]
     at = len(_NSEC3_HEAD)

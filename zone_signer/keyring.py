@@ -61,13 +61,17 @@ class ZoneKeys:
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What a database keeps of a zone's keys at one moment: those that sign are *sealed*, the rest as in `ZoneKeys`."""
+    """What a database keeps of a zone's keys at one moment: those that sign are *sealed*, the rest as in `ZoneKeys`.
+
+    *denial* is how the zone says what it does not hold.
+    """
 
     sealed: tuple[SealedKey, ...]
     records: KeyRecords
     policy: str
     keyset: int
     newest: int
+    denial: str = ""
 
 
 class KeyRing:

@@ -15,6 +15,7 @@ from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset, SignedRRset
+from ddns.zone import compact
 from zone_signer import denial as denials
 from zone_signer import rrsig, shape
 from zone_signer.policy import Policy, negative_ttl
@@ -101,6 +102,7 @@ def desired(
     apex = keys.rrsets(origin, policy.dnskey_ttl)
     if denial == "nsec3":
         apex.append(RRset(origin, Type.NSEC3PARAM, policy.nsec3param_ttl, (denials.NSEC3PARAM,)))
+    if denial in denials.WITH_EMPTY:
         visible.extend(_empty_non_terminals(visible, origin))
     for rrset in apex:
         out[origin, rrset.type] = rrset, True
@@ -110,7 +112,7 @@ def desired(
 
 
 def _empty_non_terminals(visible: list[Name], origin: Name) -> Iterator[Name]:
-    """Yield the names without records that have visible names below (RFC 4592 §2.2.2, RFC 5155 §7.1)."""
+    """Yield the names without records that have visible names below (RFC 4592 §2.2.2, RFC 5155 §7.1, RFC 9824 §3.2)."""
     seen = set(visible)
     for name in visible:
         above = name
@@ -130,17 +132,24 @@ def _chain(
     ttl: int,
     of_keys: frozenset[int],
 ) -> Iterator[RRset]:
-    """Yield the denial record of every one of *visible*, each leading to the next and the last to the first."""
+    """Yield the denial record of every one of *visible*, each leading to the next and the last to the first.
+
+    Those of a compact zone lead to no name that exists.
+    """
     places = {denials.chain_owner(denial, name, origin): name for name in visible}
     if len(places) != len(visible):
         raise BadZone(f"two names of {names.to_text(origin)} have one NSEC3 hash; sign it with --denial nsec")
     # Hashed owners are equally long, so that their plain order is the canonical one.
-    ordered = sorted(places, key=names.order_key) if denial == "nsec" else sorted(places)
+    ordered = sorted(places) if denial == "nsec3" else sorted(places, key=names.order_key)
     rdtype = denials.TYPES[denial]
     for at, owner in enumerate(ordered):
         name = places[owner]
         bits = denials.bitmap(shape.chain_types(name, types.get(name, ()), origin, denial, of_keys))
-        following = ordered[at + 1 - len(ordered)]
+        if denial == compact.DENIAL:
+            cut = shape.is_cut(name, types.get(name, ()), origin)
+            following = compact.following(name, origin, cut=cut)
+        else:
+            following = ordered[at + 1 - len(ordered)]
         yield RRset(owner, rdtype, ttl, (denials.rdata_of(denial, following, bits),))
 
 

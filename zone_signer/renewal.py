@@ -7,14 +7,15 @@ the database for the little else that it needs. Both give the same zone. The zon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset, serial_newer, serial_next, soa_serial, soa_with_serial
+from ddns.dns.records import Rdata, RRset, SignedRRset, serial_newer, serial_next, soa_serial, soa_with_serial
+from ddns.zone import compact
 from ddns.zone.jobs import Node, SignJob
 from zone_signer import plan as plans
 from zone_signer import store
@@ -211,7 +212,15 @@ def _up_to(portion: Portion, made: Publication) -> Publication:
 def _signed_like_that(zone: Lease, keys: ZoneKeys, there: list[SignedRRset]) -> bool:
     """Tell whether the apex, among what is published *there*, is signed by these keys with this kind of denial."""
     apex = {one.type: one.rdatas for one in there if one.name == zone.origin}
-    return keys.records.are_shown(apex) and (Type.NSEC3PARAM in apex) == (zone.denial == "nsec3")
+    return (
+        keys.records.are_shown(apex)
+        and (Type.NSEC3PARAM in apex) == (zone.denial == "nsec3")
+        and _is_compact(zone.origin, apex) == (zone.denial == compact.DENIAL)
+    )
+
+
+def _is_compact(origin: Name, apex: Mapping[int, tuple[Rdata, ...]]) -> bool:
+    return any(compact.is_compact(origin, rdata) for rdata in apex.get(Type.NSEC, ()))
 
 
 def _job(

@@ -56,14 +56,14 @@ def own(rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
 def chain_types(
     name: Name, types: Collection[int], origin: Name, denial: str, of_keys: AbstractSet[int] = _ONE_KEY
 ) -> frozenset[int]:
-    """Return the types that the denial record of a name says exist (RFC 4035 §2.3, RFC 5155 §7.1).
+    """Return the types that the denial record of a name says exist (RFC 4035 §2.3, RFC 5155 §7.1, RFC 9824 §3.2).
 
     *name* is not hidden; *types* are those of its unsigned records, none for an empty non-terminal. *of_keys* are the
     types that the apex has because of the zone's keys (`records_of_keys`).
     """
     cut = is_cut(name, types, origin)
     found = {int(one) for one in types if not cut or one in _AT_A_CUT}
-    if denial == "nsec":
+    if denial != "nsec3":
         found |= {Type.RRSIG, Type.NSEC}
     elif found and (not cut or Type.DS in found):
         found.add(Type.RRSIG)

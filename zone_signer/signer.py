@@ -34,6 +34,7 @@ from zone_signer.lookup import Lookup
 from zone_signer.plan import BadZone, Plan
 from zone_signer.policies import HOME
 from zone_signer.policy import Policy
+from zone_signer.proving import Prover
 from zone_signer.sign import ClockBack, carry_out, check_clock
 from zone_signer.vault import SEALED, VaultError
 
@@ -106,6 +107,7 @@ class Signer:
         clock: Callable[[], float] = time.time,
         lookup: Lookup | None = None,
     ) -> None:
+        self.prover = Prover(ring, lookup, clock)
         self._lookup = lookup
         self._ring = ring
         self._pool = pool

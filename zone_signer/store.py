@@ -43,10 +43,12 @@ def _key(name: Name) -> bytes:
 
 
 # What a zone's keys publish and sign follows from their phases. CDS and CDNSKEY stand as a step has published them, and
-# homes have none; the types stand in the statement, for the index to be used.
+# homes have none; the types stand in the statement, for the index to be used. Beside its own keys a home on its way to
+# servers of its own, or back, shows those of these (RFC 8901 section 2.1.2).
 KEPT = """SELECT zones.id, zones.keyset, zones.policy, zones.parent IS NOT NULL, key.id::text, key.algorithm, key.flags,
         key.tag, key.public, key.sealed, key.role, key.vault, key.dnskey IN ('rumoured', 'omnipresent'),
-        key.zrrsig IN ('rumoured', 'omnipresent'), shown.sigs, cds.rdatas, cdnskey.rdatas
+        key.zrrsig IN ('rumoured', 'omnipresent'), shown.sigs, cds.rdatas, cdnskey.rdatas,
+        delegations.foreign_keys, zones.denial
     FROM zones JOIN signing_keys AS key ON key.zone = zones.id
         AND (key.dnskey IN ('rumoured', 'omnipresent') OR key.zrrsig IN ('rumoured', 'omnipresent'))
     LEFT JOIN published_rrsets AS shown ON shown.zone = zones.id AND shown.owner = zones.origin AND shown.type = 6
@@ -54,6 +56,7 @@ KEPT = """SELECT zones.id, zones.keyset, zones.policy, zones.parent IS NOT NULL,
         AND cds.zone = zones.id AND cds.owner = zones.origin AND cds.type = 59
     LEFT JOIN published_rrsets AS cdnskey ON zones.parent IS NULL
         AND cdnskey.zone = zones.id AND cdnskey.owner = zones.origin AND cdnskey.type = 60
+    LEFT JOIN delegations ON delegations.zone = zones.id
     WHERE zones.id = ANY($1) ORDER BY zones.id, key.tag"""
 
 
@@ -65,10 +68,10 @@ def kept(rows: Iterable[Sequence[Any]], now: int) -> dict[int, Kept]:
     found: dict[int, Kept] = {}
     for zone, group in groupby(rows, key=itemgetter(0)):
         those = list(group)
-        _, keyset, policy, home, *_, sigs, cds, cdnskey = those[0]
+        _, keyset, policy, home, *_, sigs, cds, cdnskey, foreign, denial = those[0]
         keys = [(SealedKey(*row[4:12]), row[12], row[13]) for row in those]
         records = KeyRecords(
-            tuple(sorted(key.public for key, shown, _ in keys if shown)),
+            tuple(sorted({*(key.public for key, shown, _ in keys if shown), *(foreign or ())})),
             tuple(cds or ()),
             tuple(cdnskey or ()),
             frozenset((key.algorithm, key.tag) for key, shown, _ in keys if shown and key.role != Role.ZSK),
@@ -76,7 +79,7 @@ def kept(rows: Iterable[Sequence[Any]], now: int) -> dict[int, Kept]:
         )
         sealed = tuple(key for key, _, _ in keys)
         newest = max([rrsig.read(sig, now).inception for sig in sigs or ()], default=0)
-        found[zone] = Kept(sealed, records, name_of(policy, is_home=home), keyset, newest)
+        found[zone] = Kept(sealed, records, name_of(policy, is_home=home), keyset, newest, denial)
     return found
 
 
@@ -247,6 +250,7 @@ _LAST = """SELECT asked.zone, near.owner, {type}, near.ttl, near.rdatas, near.si
 _BELOW = """SELECT asked.zone, asked.low
     FROM unnest(%(zones)s, %(lows)s, %(highs)s) AS asked(zone, low, high)
     WHERE EXISTS (SELECT FROM {table} AS there WHERE there.zone = asked.zone AND owner > low AND owner < high
+        AND type NOT IN (47, 50)
         AND NOT EXISTS (SELECT FROM unnest(%(left_zones)s, %(left_owners)s) AS leaving(zone, owner)
             WHERE leaving.zone = there.zone AND leaving.owner = there.owner))"""
 _STORED_BELOW = """SELECT stored.zone, owner, type, ttl, rdatas
@@ -310,7 +314,7 @@ def _by_zone(found: Iterable[tuple[int, Item]]) -> dict[int, list[Item]]:
 
 
 def _chain_statement(query: str, asked: Asked, denial: str) -> _Statement | None:
-    places = [(zone, _key(owner)) for zone, kind, one in asked if kind == denial for owner in one.chain]
+    places = [(zone, _key(owner)) for zone, kind, one in asked if TYPES[kind] == TYPES[denial] for owner in one.chain]
     if not places:
         return None
     zones = sorted({zone for zone, _ in places}) if query is _LAST else [zone for zone, _ in places]

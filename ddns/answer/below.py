@@ -18,7 +18,7 @@ from hashlib import sha1
 from itertools import islice
 from typing import Any, TypeVar
 
-from ddns.answer import denial, direct
+from ddns.answer import denial, direct, online
 from ddns.answer.answer import Answer, Referral, pack_spots, written
 from ddns.answer.compile import Draft
 from ddns.answer.image import Kind, ZoneImage
@@ -287,6 +287,8 @@ def _denial(image: ZoneImage, encloser: Name, *, do: bool) -> Piece:
     unusual: Piece = (mark, UNUSUAL, b"", b"", b"", b"", (), b"", 0, None)
     if len(origin) == 1:
         return unusual  # the root's name takes one octet and no pointer
+    if do and online.is_compact(image):
+        return unusual  # signed when it is asked for
     count, parts = negative_soa(image, do=do)
     out = _Octets(HEADER_SIZE + len(encloser) - len(origin), _FIXED + len(encloser))
     out.soa(parts)

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from ddns.answer import denial
+from ddns.answer import denial, online
 from ddns.answer.answer import Referral
 from ddns.answer.image import Kind, Match, Node, Proof, ZoneImage
 from ddns.answer.links import Missing, Wanted
+from ddns.answer.online import Need, Proofs
 from ddns.answer.served import Served, find, only_signatures, rdatas, serve
 from ddns.dns import names
 from ddns.dns.codes import MAX_NAME, Rcode, Type
@@ -25,6 +26,9 @@ _LEAST = 16  # octets that a record takes at least, with a name to point to: an 
 
 # What leads on from the RDATA to addresses: where the host's name stands (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1).
 _HOSTS: dict[int, int] = {Type.NS: 0, Type.MX: 2, Type.SRV: 6, Type.SVCB: 2, Type.HTTPS: 2}
+
+# What a wildcard keeps for itself (RFC 4592 §4.2, §4.4), its own record among it that says what it has.
+_NOT_GIVEN = frozenset({Type.NS, Type.DNAME, Type.NSEC})
 
 # Which zone a name is in: its image, the id of a zone that is known but not in memory, or None.
 Authority = Callable[[Name], ZoneImage | int | None]
@@ -47,7 +51,8 @@ class Draft:
     *lasting* tells that the answer is about records that exist and may be remembered; then *owners*
     are the names that it leaned on besides its own, *images* the zones, and *left* that it led outside
     of what is served here. *cut* is the delegation that a plain referral is about, *known* the same
-    referral as it was written before. *match* is where the question's name leads.
+    referral as it was written before. *match* is where the question's name leads. *needs* are RRsets that have to be
+    signed first; until then it is not to be written.
     """
 
     __slots__ = (
@@ -62,6 +67,7 @@ class Draft:
         "lasting",
         "left",
         "match",
+        "needs",
         "negative",
         "owners",
         "proofs",
@@ -84,15 +90,25 @@ class Draft:
         self.cut: tuple[ZoneImage, Name] | None = None
         self.known: Referral | None = None
         self.match: Match | None = None
+        self.needs: list[Need] | None = None
 
 
 def compile_answer(
-    authority: Authority, name: Name, rdtype: int, *, room: int, do: bool, tcp: bool
+    authority: Authority,
+    name: Name,
+    rdtype: int,
+    *,
+    room: int,
+    do: bool,
+    tcp: bool,
+    proofs: Proofs,
+    co: bool = False,
 ) -> Draft | NeedZone | None:
     """Answer the question for *name* and *rdtype*; None where no zone here is its authority.
 
     *room* is for how many octets of records the asker has; *do* asks for signatures and proofs (RFC
-    4035 §3.1), *tcp* allows an ANY question its full answer (RFC 8482 §4.2).
+    4035 §3.1), *tcp* allows an ANY question its full answer (RFC 8482 §4.2). *proofs* are what compact zones have had
+    signed lately; *co*: the asker takes NXDOMAIN from them (RFC 9824 §5.1).
     """
     draft = Draft()
     asked = name
@@ -116,7 +132,7 @@ def compile_answer(
             match = image.find(name)
             if name is asked:
                 draft.match = match
-            target = _step(draft, image, match, name, rdtype, room=room, do=do, tcp=tcp)
+            target = _step(draft, image, match, name, rdtype, room=room, proofs=proofs if do else None, tcp=tcp, co=co)
             if target is None:
                 return draft
             if name == asked:
@@ -149,10 +165,19 @@ def _zone(authority: Authority, name: Name, rdtype: int) -> ZoneImage | int | No
 
 
 def _step(
-    draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, room: int, do: bool, tcp: bool
+    draft: Draft,
+    image: ZoneImage,
+    match: Match,
+    name: Name,
+    rdtype: int,
+    *,
+    room: int,
+    proofs: Proofs | None,
+    tcp: bool,
+    co: bool,
 ) -> Name | None:
-    """Do step 3 in one zone; return the name to go on with where an alias leads on."""
-    kind, node = match.kind, match.node
+    """Do step 3 in one zone; return the name to go on with where an alias leads on. No *proofs*: no DO."""
+    kind, node, do = match.kind, match.node, proofs is not None
     if kind == Kind.EXACT:
         target = _data(draft, image, name, node, rdtype, room=room, tcp=tcp)
         if target is None and draft.negative is image and do:
@@ -160,12 +185,17 @@ def _step(
         return target
     if kind == Kind.NOTHING:
         draft.lasting = False
-        draft.rcode = Rcode.NXDOMAIN
         draft.negative = image
+        if proofs is not None and online.is_compact(image):
+            _absent(draft, image, name, rdtype, proofs, co=co)
+            return None
+        draft.rcode = Rcode.NXDOMAIN
         if do:
             draft.proofs = denial.nxdomain(image, name, match.owner)
         return None
     if kind == Kind.WILDCARD:
+        if proofs is not None and online.is_compact(image):
+            return _expanded(draft, image, match, name, rdtype, room=room, proofs=proofs, tcp=tcp)
         return _wildcard(draft, image, match, name, rdtype, room=room, do=do, tcp=tcp)
     if kind == Kind.DNAME:
         return _dname(draft, match, name, rdtype)
@@ -210,6 +240,60 @@ def _signatures(node: Node) -> list[Served]:
     """Choose what answers a question for RRSIG: the signatures of one RRset, as for ANY."""
     signed = [served for served in node if served.sigs]
     return [only_signatures(min(signed, key=lambda served: len(served.wire)))] if signed else []
+
+
+def _absent(draft: Draft, image: ZoneImage, name: Name, rdtype: int, proofs: Proofs, *, co: bool) -> None:
+    """Say that *name* has no data, in the words that mean that it does not exist (RFC 9824 §3.1, §5.1).
+
+    Who asks for that very record gets it for an answer: it says of itself that it is there.
+    """
+    served = _signed(draft, online.absent(image, name), proofs)
+    if rdtype == Type.NSEC:
+        draft.negative = None
+        draft.answer.append((name, served))
+        return
+    draft.proofs = [_proof(image, name, served)]
+    if co:
+        draft.rcode = Rcode.NXDOMAIN
+
+
+def _expanded(
+    draft: Draft, image: ZoneImage, match: Match, name: Name, rdtype: int, *, room: int, proofs: Proofs, tcp: bool
+) -> Name | None:
+    """Answer from a wildcard as if *name* existed (RFC 9824 §3.3)."""
+    draft.lasting = False
+    found = len(draft.answer)
+    nsec = find(match.node, Type.NSEC)
+    node = tuple([served for served in match.node if served.type not in _NOT_GIVEN])
+    if rdtype == Type.NSEC and nsec is not None:
+        draft.answer.append((name, nsec))
+        target = None
+    elif rdtype == Type.RRSIG:
+        draft.answer += [(name, min(node, key=lambda served: len(served.wire)))] if node else []
+        draft.negative = None if node else image
+        target = None
+    else:
+        target = _data(draft, image, name, node, rdtype, room=room, tcp=tcp)
+    draft.lasting = False
+    for at in range(found, len(draft.answer)):
+        served = _signed(draft, online.expanded(image, name, match.owner, draft.answer[at][1]), proofs)
+        draft.answer[at] = name, only_signatures(served) if rdtype == Type.RRSIG else served
+    if target is None and draft.negative is image and nsec is not None:
+        draft.proofs = [_proof(image, name, _signed(draft, online.expanded(image, name, match.owner, nsec), proofs))]
+    return target
+
+
+def _signed(draft: Draft, need: Need, proofs: Proofs) -> Served:
+    """Return an RRset that is signed when it is needed; note where it still has to be."""
+    served = proofs.get(need)
+    if served is None:
+        draft.needs = [*(draft.needs or ()), need]
+        return need.made()
+    return served
+
+
+def _proof(image: ZoneImage, name: Name, served: Served) -> Proof:
+    return name[: len(name) - len(image.origin)], 2, served
 
 
 def _wildcard(

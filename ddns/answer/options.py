@@ -120,13 +120,15 @@ def size(options: tuple[Option, ...]) -> int:
     return sum(_CODE + len(octets) for _, octets in options)
 
 
-def opt(client: Edns, asker: Asker, options: tuple[Option, ...], before: int, extended: int = 0) -> bytes:
+def opt(
+    client: Edns, asker: Asker, options: tuple[Option, ...], before: int, extended: int = 0, *, co: bool = False
+) -> bytes:
     """Return the OPT record of an answer: *before* octets stand before it, *extended* is the RCODE's upper part.
 
-    It is padded where the asker padded.
+    It is padded where the asker padded. *co*: it is a compact zone's, for an asker who knows those (RFC 9824 §5.1).
     """
     options += padding(client, asker, options, before)
-    return wire.opt(UDP_MAX_PAYLOAD, do=client.do, extended=extended, options=options)
+    return wire.opt(UDP_MAX_PAYLOAD, do=client.do, extended=extended, options=options, co=co)
 
 
 def padding(client: Edns, asker: Asker, options: tuple[Option, ...], before: int) -> tuple[Option, ...]:

@@ -15,6 +15,7 @@ import msgspec
 
 from ddns.answer.compile import Draft, NeedZone, compile_answer
 from ddns.answer.cookies import Verdict
+from ddns.answer.online import NeedSigned, Proofs, is_compact
 from ddns.answer.options import Option, Options, expire, first, opt
 from ddns.answer.options import size as size_of
 from ddns.answer.render import render
@@ -106,15 +107,19 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 class Responder:
-    """Answers questions from the zones of *table*, with the EDNS options that *options* chooses."""
+    """Answers questions from the zones of *table*, with the EDNS options that *options* chooses.
 
-    __slots__ = ("_options", "_table")
+    *proofs* are what compact zones have had signed.
+    """
 
-    def __init__(self, table: Table, options: Options | None = None) -> None:
+    __slots__ = ("_options", "_proofs", "_table")
+
+    def __init__(self, table: Table, options: Options | None = None, proofs: Proofs | None = None) -> None:
         self._table = table
         self._options = options or Options()
+        self._proofs = Proofs(self._options.now) if proofs is None else proofs
 
-    def respond(self, message: bytes, asker: Asker) -> bytes | NeedZone | None:
+    def respond(self, message: bytes, asker: Asker) -> bytes | NeedZone | NeedSigned | None:
         """Answer *message*, which *asker* sent; None is silence."""
         size = len(message)
         if size < HEADER_SIZE:
@@ -153,7 +158,7 @@ class Responder:
 
     def _answer(
         self, message: bytes, question: bytes, rdtype: int, end: int, client: Edns | None, asker: Asker
-    ) -> bytes | NeedZone:
+    ) -> bytes | NeedZone | NeedSigned:
         table, choice = self._table, self._options
         tcp = asker.transport is not Transport.UDP
         do = client is not None and client.do
@@ -166,11 +171,14 @@ class Responder:
                 options = choice.choose(client, asker)
             most = (MAX_MESSAGE if tcp else min(client.payload, UDP_MAX_PAYLOAD)) - len(OPT)
         room = most - end if bare else most - size_of(options) - end
-        draft = compile_answer(table.authority, name, rdtype, room=room, do=do, tcp=tcp)
+        co = client is not None and client.co
+        draft = compile_answer(table.authority, name, rdtype, room=room, do=do, tcp=tcp, proofs=self._proofs, co=co)
         if draft is None:
             return self._error(message, ELSEWHERE, client, end, asker)
         if isinstance(draft, NeedZone):
             return draft
+        if draft.needs:
+            return NeedSigned(tuple(draft.needs))
         if draft.rcode == Rcode.SERVFAIL:
             return self._error(message, UNPUBLISHED, client, end, asker)
         reports: tuple[Option, ...] = ()
@@ -192,9 +200,16 @@ class Responder:
         tail = b""
         if client is not None:
             tail = (OPT_DO if do else OPT) if bare else opt(client, asker, reports + options, end + len(answer.body))
+            if co and any(is_compact(image) for image in draft.images):
+                tail = opt(client, asker, reports + options, end + len(answer.body), co=True)
         opening = _FLAGS.pack(FLAG_QR | message[2] << 8 & FLAG_RD | answer.flags, 1)
         counts = answer.counts(edns=client is not None)
         return b"".join((message[:2], opening, counts, message[HEADER_SIZE:end], answer.body, tail))
+
+    def come_by_tcp(self, message: bytes, asker: Asker) -> bytes:
+        """Answer that the answer is to be had over TCP, where the asker shows that its address is its own."""
+        asked = _look(message)
+        return self._reply(message, Rcode.NOERROR, asked.client, asked.end, asker, flags=FLAG_AA | FLAG_TC)
 
     def unavailable(self, message: bytes, asker: Asker, text: str) -> bytes | None:
         """Answer that the zone cannot be read just now: SERVFAIL with *text* for people (RFC 8914 §4.15)."""
@@ -203,6 +218,13 @@ class Responder:
         asked = _look(message)
         away = Refusal("zone-unreadable", Rcode.SERVFAIL, text, Ede.NOT_READY)
         return self._error(message, away, asked.client, asked.end, asker)
+
+    def acknowledge(self, message: bytes, asker: Asker, refusal: Refusal | None = None) -> bytes:
+        """Answer a NOTIFY that was read: NOERROR, or *refusal* (RFC 1996 §4.7); the question is its own."""
+        asked = _look(message)
+        if refusal is not None:
+            return self._error(message, refusal, asked.client, asked.end, asker)
+        return self._reply(message, Rcode.NOERROR, asked.client, asked.end, asker, flags=message[2] << 8 & FLAG_AA)
 
     # ---- what is no question for data ----------------------------------------------------------
 

@@ -23,6 +23,7 @@ FLAG_AD = 0x0020  # RFC 4035 §3.1.6
 FLAG_CD = 0x0010
 
 EDNS_DO = 0x8000  # RFC 3225 §3, in the OPT's TTL
+EDNS_CO = 0x4000  # RFC 9824 §5.1, beside it
 EDNS_EDE = 15  # RFC 8914 §2
 COOKIE_SIZES = frozenset({8, *range(16, 41)})  # RFC 7873 §4, octets
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ddns.dns import names, records
-from ddns.dns.codes import CLASS_IN, EDNS_DO, EDNS_EDE, HEADER_SIZE, UDP_MIN_PAYLOAD, Rcode, Type
+from ddns.dns.codes import CLASS_IN, EDNS_CO, EDNS_DO, EDNS_EDE, HEADER_SIZE, UDP_MIN_PAYLOAD, Rcode, Type
 from ddns.dns.names import BadName, Name
 from ddns.dns.records import COMPRESSIBLE, Rdata
 
@@ -73,12 +73,16 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class Edns(msgspec.Struct, frozen=True, gc=False):
-    """An OPT record (RFC 6891 §6.1): *payload* in octets, at least 512; *options* as (code, octets)."""
+    """An OPT record (RFC 6891 §6.1): *payload* in octets, at least 512; *options* as (code, octets).
+
+    *co*: the sender takes NXDOMAIN together with a compact denial (RFC 9824 §5.1).
+    """
 
     payload: int
     version: int
     do: bool
     options: tuple[tuple[int, bytes], ...] = ()
+    co: bool = False
 
 
 def header(wire: bytes) -> Header:
@@ -136,13 +140,16 @@ def edns(wire: bytes, record: Record) -> Edns:
         record.ttl >> 16 & 0xFF,
         bool(record.ttl & EDNS_DO),
         tuple(options),
+        bool(record.ttl & EDNS_CO),
     )
 
 
-def opt(payload: int, *, do: bool, extended: int = 0, options: tuple[tuple[int, bytes], ...] = ()) -> bytes:
+def opt(
+    payload: int, *, do: bool, extended: int = 0, options: tuple[tuple[int, bytes], ...] = (), co: bool = False
+) -> bytes:
     """Return an OPT record: *extended* holds the upper eight bits of the RCODE (RFC 6891 §6.1.3)."""
     data = b"".join(_QUESTION.pack(code, len(octets)) + octets for code, octets in options)
-    ttl = extended << 24 | (EDNS_DO if do else 0)
+    ttl = extended << 24 | (EDNS_DO if do else 0) | (EDNS_CO if co else 0)
     return b"\0" + _FIXED.pack(Type.OPT, payload, ttl, len(data)) + data
 
 

@@ -20,6 +20,8 @@ from ddns.zone.jobs import (
     Job,
     PlainJob,
     PlainSigned,
+    ProofJob,
+    Proven,
     Signed,
     SignedJob,
     SignJob,
@@ -56,18 +58,33 @@ class SignerClient:
 
     async def sign(self, jobs: Sequence[Job]) -> tuple[SignedJob, ...]:
         """Return the answers to *jobs*, in their order. Raises `SignerAway`."""
+        asked = tuple([plain(job) or job if isinstance(job, SignJob) else job for job in jobs])
+        answers = await self._ask(asked)
+        return tuple([_answer(*both) for both in zip(asked, answers, strict=True)])
+
+    async def prove(self, jobs: Sequence[ProofJob]) -> tuple[Proven, ...]:
+        """Return the answers to *jobs*, in their order. Raises `SignerAway`."""
+        answers = await self._ask(tuple(jobs))
+        proven = tuple([one for one in answers if isinstance(one, Proven)])
+        if len(proven) != len(answers) or any(
+            not one.error and len(one.sigs) != len(job.asked) for job, one in zip(jobs, proven, strict=True)
+        ):
+            raise SignerAway("the signer answered something else than it was asked")
+        return proven
+
+    async def _ask(self, asked: tuple[Job | ProofJob, ...]) -> tuple[Done | Proven, ...]:
+        """Return an answer to each of the jobs *asked*. Raises `SignerAway`."""
         line = self._line
         if line is None or line.closed:
             line = self._connected()
         ident = next(self._ids)
-        asked = tuple([plain(job) or job if isinstance(job, SignJob) else job for job in jobs])
         try:
             answers = await line.ask(ident, _ENCODER.encode(Batch(ident, asked, self._bulk)))
         finally:
             line.forget(ident)
         if len(answers) != len(asked):
             raise SignerAway("the signer answered something else than it was asked")
-        return tuple([_answer(*both) for both in zip(asked, answers, strict=True)])
+        return answers
 
     def _connected(self) -> _Line:
         """Connect, which a unix socket does at once or not at all. Raises `SignerAway`."""
@@ -93,7 +110,9 @@ class SignerClient:
             self._line.hang_up("it is closed")
 
 
-def _answer(job: Job, done: Done) -> SignedJob:
+def _answer(job: Job, done: Done | Proven) -> SignedJob:
+    if isinstance(done, Proven):
+        raise SignerAway("the signer answered something else than it was asked")
     if isinstance(done, PlainSigned):
         if not isinstance(job, PlainJob):
             raise SignerAway("the signer answered something else than it was asked")
@@ -116,16 +135,16 @@ class _Line:
         self._buffer = memoryview(bytearray(READ))
         self._frames = Frames()
         self._unsent = bytearray()
-        self._waiting: dict[int, tuple[float, Prompt[tuple[Done, ...]]]] = {}  # in the order of their ends
+        self._waiting: dict[int, tuple[float, Prompt[tuple[Done | Proven, ...]]]] = {}  # in the order of their ends
         self._timer: asyncio.TimerHandle | None = None
         self.closed = False
         watch(loop, self._descriptor, self._readable)
 
-    def ask(self, ident: int, body: bytes) -> Prompt[tuple[Done, ...]]:
+    def ask(self, ident: int, body: bytes) -> Prompt[tuple[Done | Proven, ...]]:
         """Send the batch *ident*; what is returned gets its answer, or `SignerAway`."""
         loop = self._loop
         end = loop.time() + self._wait
-        answer: Prompt[tuple[Done, ...]] = Prompt(loop=loop)
+        answer: Prompt[tuple[Done | Proven, ...]] = Prompt(loop=loop)
         self._waiting[ident] = end, answer
         if self._timer is None:
             self._timer = loop.call_at(end, self._look)
@@ -216,6 +235,6 @@ class _Line:
             _fail(answer, reason)
 
 
-def _fail(answer: Prompt[tuple[Done, ...]], reason: str) -> None:
+def _fail(answer: Prompt[tuple[Done | Proven, ...]], reason: str) -> None:
     if not answer.done():  # whoever waited was cancelled and has not gone on yet
         answer.set_exception(SignerAway(reason))

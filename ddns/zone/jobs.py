@@ -56,6 +56,27 @@ class PlainJob(msgspec.Struct, frozen=True, array_like=True, tag=1):
     keyset: int = 0
 
 
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """A name whose answer is to be signed: it does not exist, or what stands at a *wildcard* answers for it."""
+
+    name: Name
+    wildcard: SignedRRset | None = None
+
+
+class ProofJob(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Sign what compact denial says of names that are not in a zone (RFC 9824 §3), of its edition *edition*.
+
+    The records are made on both sides alike (`ddns.zone.compact`), with the TTL *ttl* where a name does not exist. Such
+    jobs share no batch with others.
+    """
+
+    zone: int
+    origin: Name
+    edition: int
+    ttl: int
+    asked: tuple[Asked, ...]
+
+
 Job = SignJob | PlainJob
 
 
@@ -66,7 +87,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """
 
     id: int
-    jobs: tuple[Job, ...]
+    jobs: tuple[Job | ProofJob, ...]
     bulk: bool = False
 
 
@@ -120,6 +141,18 @@ class PlainSigned(msgspec.Struct, frozen=True, array_like=True, tag=1):
     error: str = ""
 
 
+class Proven(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The answer to a `ProofJob`: the *sigs* for each name that was asked, in their order; none: refused.
+
+    They may be given out until *until*, in seconds since 1970. *error* as in `SignedJob`.
+    """
+
+    zone: int
+    sigs: tuple[tuple[Rdata, ...], ...] = ()
+    until: int = 0
+    error: str = ""
+
+
 Done = SignedJob | PlainSigned
 
 
@@ -127,7 +160,7 @@ class Signed(msgspec.Struct, frozen=True, array_like=True):
     """The answer to the batch of the same *id*."""
 
     id: int
-    jobs: tuple[Done, ...]
+    jobs: tuple[Done | Proven, ...]
 
 
 _LENGTH = struct.Struct("!I")

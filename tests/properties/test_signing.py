@@ -33,6 +33,7 @@ from zone_signer.vault import Vault
 ORIGIN = from_text("z.example.")
 NOW = 1_800_000_000
 POLICY = Policy()
+DENIALS = ["nsec3", "nsec", "compact"]
 _KEY, _ = Vault(bytes(32)).make(ORIGIN, 13)
 KEYS = ZoneKeys(ORIGIN, [_KEY], KeyRecords.of_one(_KEY.public, (13, _KEY.tag)))
 
@@ -202,7 +203,7 @@ def changes(draw: st.DrawFn, serial: int) -> Records:
 
 
 @given(
-    denial=st.sampled_from(["nsec3", "nsec"]),
+    denial=st.sampled_from(DENIALS),
     records=zones(),
     steps=st.tuples(changes(2), changes(3), changes(4), changes(5)),
 )
@@ -222,7 +223,7 @@ def test_a_change_signed_by_itself_gives_the_zone_that_signing_everything_gives(
     zone.validate()
 
 
-@given(denial=st.sampled_from(["nsec3", "nsec"]), records=zones(), step=changes(2))
+@given(denial=st.sampled_from(DENIALS), records=zones(), step=changes(2))
 @settings(max_examples=75, deadline=None)
 def test_names_that_are_committed_already_are_signed_as_if_they_were_not(
     denial: str, records: Records, step: Records
@@ -243,7 +244,7 @@ def test_names_that_are_committed_already_are_signed_as_if_they_were_not(
     assert zone.bare() == fresh.bare()
 
 
-@given(denial=st.sampled_from(["nsec3", "nsec"]), other=st.sampled_from(["nsec3", "nsec"]), first=zones(), then=zones())
+@given(denial=st.sampled_from(DENIALS), other=st.sampled_from(DENIALS), first=zones(), then=zones())
 @settings(max_examples=75, deadline=None)
 def test_comparing_a_zone_with_another_that_is_published_gives_the_zone(
     denial: str, other: str, first: Records, then: Records
@@ -281,7 +282,7 @@ def other_data(draw: st.DrawFn, records: Records) -> Records:
     return after
 
 
-@given(denial=st.sampled_from(["nsec3", "nsec"]), records=zones(), drawn=st.data())
+@given(denial=st.sampled_from(DENIALS), records=zones(), drawn=st.data())
 @settings(max_examples=150, deadline=None)
 def test_the_short_cut_for_other_data_plans_what_the_law_plans(
     denial: str, records: Records, drawn: st.DataObject
