@@ -48,6 +48,11 @@ class Caches:
         if last[2] == NEVER:
             last[2] = at + last[3]
 
+    def forget(self, at: int) -> None:
+        """Let go of what no cache holds any more at *at*, which nobody asks about again."""
+        for place, shown in self._shown.items():
+            self._shown[place] = [one for one in shown if one[2] > at]
+
     def held(self, kind: str, at: int) -> set:
         """Return what caches may hold at *at*."""
         return {
