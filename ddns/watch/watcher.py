@@ -35,6 +35,8 @@ PAUSE = 0.2  # seconds between two rounds, at least
 AT_ONCE = 200  # zones in one round
 SHARE = 4  # a place is looked at again after this part of the time that it has been waited for
 PARENT_MOST = 600.0  # seconds: a parent's servers are other people's, and a person may be waiting
+LONG = 86400.0  # seconds: who has waited so long must not take the turn of those who have begun to
+LONG_MOST = 3600.0  # seconds until a server is asked again for which somebody has waited so long
 PARENTS_EVERY = 4  # of so many walks over the zones at rest, one asks their parents too
 REPORT = 300.0  # seconds between two lines of what was counted
 
@@ -133,10 +135,11 @@ class Watcher:
             self._walk_at = self._time() + self._limits.rest
             self._report_at = self._time() + REPORT
         waiting = {(one.zone, one.kind): one for one in await sightings.waiting(conn)}
-        due = [look for look, one in waiting.items() if self._due_at(look, one) <= self._time()][:AT_ONCE]
+        when = {look: self._due_at(look, one) for look, one in waiting.items()}
+        due = sorted((look for look, at in when.items() if at <= self._time()), key=when.__getitem__)[:AT_ONCE]
         resting = await self._resting(conn) if len(due) < AT_ONCE else ()
         # Where a DS is waited for, the parent is told of CDS records that all secondaries have.
-        looks = {*due, *resting, *((zone, SECONDARY) for zone, _ in due)}
+        looks = list(dict.fromkeys((*due, *resting, *((zone, SECONDARY) for zone, _ in due))))
         said = await self._round(conn, looks, waiting)
         now = int(self._clock())
         if said or self._telling.has_ended():
@@ -276,6 +279,8 @@ class Watcher:
             return 0.0
         most = self._limits.every if waiting.kind == SECONDARY else max(PARENT_MOST, self._limits.every)
         age = max(0.0, self._clock() - waiting.since)
+        if age > LONG:
+            most = max(LONG_MOST, most)
         return looked.at + min(max(age / SHARE, self._limits.fast), most)
 
     def _time(self) -> float:

@@ -157,14 +157,33 @@ async def test_what_is_waited_for_long_is_looked_at_less_often(dsn_for, admin, o
     await world.policy(zone, watch="targets")
     key = await world.key(zone, "dnskey", zone, serial=42)
 
-    for age, wait in ((0, 5.0), (40, 10.0), (4000, 60.0)):
+    for age, wait in ((0, 5.0), (40, 10.0), (4000, 60.0), (86400, 60.0), (86401, 3600.0)):
         await world.owner.execute(
             "UPDATE key_motions SET since = to_timestamp(%s) WHERE key = %s", [world.now - age, key]
         )
         world.watcher._looked.clear()
         await world.owner.execute("UPDATE signing SET step_at = NULL")
 
-        assert wait - 1.0 < await world.look() <= wait
+        await world.look()
+        (one,) = await sightings.waiting(world.conn)
+        due = world.watcher._due_at((zone, sightings.SECONDARY), one) - world.watcher._time()
+        assert wait - 1.0 < due <= wait
+
+
+async def test_who_has_waited_long_does_not_take_the_turn_of_who_was_not_looked_at_yet(world, monkeypatch):
+    monkeypatch.setattr(watching, "AT_ONCE", 1)
+    old, new = [await world.zone(f"{label}.example.") for label in "ab"]
+    for zone, since in ((old, world.now - 1000), (new, world.now)):
+        await world.policy(zone, watch="targets")
+        await world.target(zone, NS1)
+        await world.key(zone, "dnskey", zone, serial=43, since=since)
+    world.watcher._looked[old, sightings.SECONDARY] = watching._Looked(world.watcher._time() - 500, world.now - 1000)
+
+    async with world.server(NS1, serves("b.example.", 42)):
+        await world.look()
+
+    assert await world.said(new)
+    assert not await world.said(old)
 
 
 async def test_something_new_is_looked_at_at_once(world):
