@@ -173,7 +173,9 @@ def _standing(ahead: Outlook) -> Iterator[str]:
             yield "on its way to lose its signatures"
     goal = book.goal
     yield f"policy {book.policy.name}: {' and '.join(goal.roles)} of algorithm {goal.algorithm}"
-    if not book.active:
+    if book.away:
+        yield book.away
+    elif not book.active:
         yield "suspended, so that its keys rest"
 
 
@@ -199,7 +201,8 @@ def _as_json(ahead: Outlook, records: Sequence[str] | None) -> dict[str, Any]:
         "denial": book.zone.denial,
         "wish": book.wish,
         "serial": book.zone.serial,
-        "suspended": not book.active,
+        "suspended": not book.active and not book.away,
+        "away": book.away or None,
         "problem": book.problem or None,
         "keys": [_key(key) for key in book.keys if key.removed is None],
         "orders": [

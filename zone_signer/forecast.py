@@ -18,7 +18,7 @@ from zone_signer.goal import Goal, Order
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyset import KeySet
 from zone_signer.keyview import KeyView
-from zone_signer.phase import Phase, Record, Role
+from zone_signer.phase import SHOWN, Phase, Record, Role
 from zone_signer.rolls import advanced, newborn, step
 from zone_signer.seen import Sighting
 from zone_signer.stage import Facts, Move, NewKey, Step
@@ -106,6 +106,8 @@ class _Ahead:
         parent_serial = serial_next(self._facts.parent_serial)
         whole = (self.now, serial) if any(one.record is Record.ZRRSIG for one in taken.moves) else self._facts.whole
         self._facts = replace(self._facts, serial=serial, parent_serial=parent_serial, whole=whole, fresh=False)
+        if not any(key.ds in SHOWN for key in self._keys):
+            self._facts = replace(self._facts, ds_ttl=None)  # of a DS that is not there nobody knows it
         self._published = self.now
         if any(one.record is Record.DS for one in taken.moves):
             self._asked = self.now

@@ -125,6 +125,10 @@ async def _book(conn: Conn, origin: Name, now: int) -> Book:
 def refusal(book: Book, order: Order, now: int) -> str:
     """Return why *order* cannot be carried out, in one sentence; empty where it can."""
     name, kind = book.facts.name, order.kind
+    if book.away:
+        return book.away
+    if book.away:
+        return book.away
     if not book.active:
         return f"{name} is a home that is suspended; `ddns home release` its label first, and say it again"
     waiting = next((one for one in book.orders if one.kind not in WITNESS), None)
