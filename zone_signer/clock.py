@@ -55,7 +55,7 @@ def judge(reading: Reading, last: Reading | None, high: int, accepted: int, boun
     apart = reading.system - reading.database
     if abs(apart) > bounds.apart:
         word = "ahead of" if apart > 0 else "behind"
-        return Trust(None, f"the clock is {abs(int(apart))} s {word} that of the database; set the wrong one right")
+        return Trust(None, f"the clock is {abs(round(apart))} s {word} that of the database; set the wrong one right")
     if last is not None:
         leapt = leap(reading.system, reading.monotonic, last, bounds)
         if leapt:
@@ -72,7 +72,7 @@ def leap(system: float, monotonic: float, last: Reading, bounds: Bounds) -> str:
     if abs(far) <= bounds.jump:
         return ""
     word = "forward" if far > 0 else "back"
-    return f"the clock jumped {abs(int(far))} s {word}; {_ACCEPTING}"
+    return f"the clock jumped {abs(round(far))} s {word}; {_ACCEPTING}"
 
 
 _ACCEPTING = "set it right, or where it is right say: zone-signer clock accept"

@@ -7,7 +7,6 @@ whether the clock agrees with the database, and lies where any signer has signed
 from __future__ import annotations
 
 import ctypes
-import logging
 import time
 from collections.abc import Callable
 
@@ -15,8 +14,6 @@ import msgspec
 
 from zone_signer.clock import ACCEPT, Bounds, Reading, judge, leap
 from zone_signer.store import Conn, rows_of
-
-log = logging.getLogger("zone_signer")
 
 UNKNOWN = "the clock has not been compared with the database's yet"
 _UNSYNCHRONIZED = 0x40  # STA_UNSYNC (adjtimex(2))
@@ -79,11 +76,6 @@ class Clockkeeper:
         """
         reading, mark = await self.read(conn)
         trust = judge(reading, self._last, mark.high, mark.accepted, self._bounds)
-        if trust.refused != self._held:
-            if trust.refused:
-                log.error("signer.clock_refused reason=%s", trust.refused)
-            elif self._held != UNKNOWN:
-                log.warning("signer.clock_believed")
         if trust.now is not None:
             self._last = reading
             self._ahead = reading.system - reading.monotonic

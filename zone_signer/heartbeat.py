@@ -90,8 +90,17 @@ async def beat(pool: Pool, name: str, vaults: Vaults, clock: Clockkeeper) -> Non
     Then its row is taken away.
     """
 
+    said = ""
+
     async def tell(conn: Conn) -> None:
+        nonlocal said
         held = await clock.look(conn)
+        if bool(held) is not bool(said):
+            if held:
+                log.error("signer.clock_refused reason=%s", held)
+            else:
+                log.warning("signer.clock_believed")
+        said = held
         await put(conn, name, int(clock.shown()), vaults.masters, held)
 
     try:
