@@ -31,6 +31,8 @@ async def adopt(conn: Conn, registry: int, children: Sequence[int], ring: KeyRin
         parent = held.pop(registry, None)
         if parent is None:
             return 0
+        away = await leases.not_hosted(conn, list(held))
+        held = {zone: child for zone, child in held.items() if zone not in away}
         named = await store.named_by_parents(conn, list(held))
         there = await store.stored_at(conn, parent.id, [child.origin for child in held.values()])
         added = [

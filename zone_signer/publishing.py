@@ -179,20 +179,29 @@ async def notify_zones(conn: Conn, done: Iterable[tuple[int, int]]) -> None:
 
 async def delegate(conn: Conn, registry: Lease, added: Sequence[RRset]) -> Lease:
     """Put DS RRsets into a locked registry's records and journal; returns it at its new head."""
-    return await _write_ds(conn, registry, [RRsetChange(one.name, one.type, None, one) for one in added])
+    return await change(conn, registry, [RRsetChange(one.name, one.type, None, one) for one in added])
 
 
 async def replace_ds(conn: Conn, registry: Lease, child: Name, before: RRset | None, after: RRset | None) -> Lease:
     """Put the DS RRset *after* of *child* in place of *before*; None: there is none. As `delegate`."""
-    return await _write_ds(conn, registry, [RRsetChange(child, Type.DS, before, after)])
+    return await change(conn, registry, [RRsetChange(child, Type.DS, before, after)])
 
 
-async def _write_ds(conn: Conn, registry: Lease, changes: Sequence[RRsetChange]) -> Lease:
-    gone = [one.name for one in changes if one.before is not None]
+async def change(conn: Conn, zone: Lease, changes: Sequence[RRsetChange]) -> Lease:
+    """Put *changes*, which must not be none, into the records and the journal of a locked zone.
+
+    Returns it at its new head.
+    """
+    gone = [one for one in changes if one.before is not None]
     if gone:
         await conn.execute(
-            "DELETE FROM rrsets WHERE zone = %(zone)s AND owner = ANY(%(owners)s) AND type = %(type)s",
-            {"zone": registry.id, "owners": octets([names.order_key(name) for name in gone]), "type": int(Type.DS)},
+            """DELETE FROM rrsets USING unnest(%(owners)s, %(types)s) AS gone(owner, type)
+               WHERE zone = %(zone)s AND rrsets.owner = gone.owner AND rrsets.type = gone.type""",
+            {
+                "zone": zone.id,
+                "owners": octets([names.order_key(one.name) for one in gone]),
+                "types": integers([one.type for one in gone]),
+            },
         )
     added = [one.after for one in changes if one.after is not None]
     if added:
@@ -201,20 +210,20 @@ async def _write_ds(conn: Conn, registry: Lease, changes: Sequence[RRsetChange])
                SELECT %(zone)s, owner, type, ttl, rdatas::bytea[]
                FROM unnest(%(owners)s, %(types)s, %(ttls)s, %(rdatas)s) AS new(owner, type, ttl, rdatas)""",
             {
-                "zone": registry.id,
+                "zone": zone.id,
                 "owners": octets([names.order_key(one.name) for one in added]),
-                "types": integers([Type.DS] * len(added)),
+                "types": integers([one.type for one in added]),
                 "ttls": integers([one.ttl for one in added]),
                 "rdatas": ragged(one.rdatas for one in added),
             },
         )
-    head = registry.head + 1
+    head = zone.head + 1
     await conn.execute(
         """INSERT INTO journal (zone, seq, principal, change) VALUES (%(zone)s, %(seq)s, 'service', %(change)s)""",
-        {"zone": registry.id, "seq": head, "change": ChangeSet(tuple(changes)).pack()},
+        {"zone": zone.id, "seq": head, "change": ChangeSet(tuple(changes)).pack()},
     )
-    await conn.execute("UPDATE zones SET head = %(head)s WHERE id = %(zone)s", {"zone": registry.id, "head": head})
-    return msgspec.structs.replace(registry, head=head)
+    await conn.execute("UPDATE zones SET head = %(head)s WHERE id = %(zone)s", {"zone": zone.id, "head": head})
+    return msgspec.structs.replace(zone, head=head)
 
 
 async def mark_pending(conn: Conn, zone: int, head: int) -> None:

@@ -69,7 +69,7 @@ async def look(conn: Conn, zones: Sequence[Lease], ring: KeyRing, now: int) -> l
         book = books.get(zone.id)
         if book is None or zone.edition == 0:
             later[zone.id] = None  # whatever publishes it first says when
-        elif not book.active:
+        elif not book.active and not (book.away and book.orders):
             later[zone.id] = now + LOOK_MOST
         else:
             waiting = _waiting(book, now)
@@ -134,7 +134,7 @@ async def step(conn: Conn, zone: int, ring: KeyRing, now: int) -> Stepped:
             return Stepped()
         if not book.active:
             await keyrows.look_again(conn, {zone: now + LOOK_MOST})
-            return Stepped()
+            return Stepped(events=await _refuse_all(conn, book, now))
         size = (await leases.sizes(conn, [zone], BIG)).get(zone, 0)
         if size < BIG:
             greatest = await store.greatest_ttl(conn, zone, LATE_EDITIONS)
@@ -155,6 +155,19 @@ async def step(conn: Conn, zone: int, ring: KeyRing, now: int) -> Stepped:
             names.to_text(lease.origin), one.key.tag if one.key else "-", one.record, one.before, one.after,
         )  # fmt: skip
     return done
+
+
+async def _refuse_all(conn: Conn, book: Book, now: int) -> tuple[Event, ...]:
+    """Refuse what was asked of a home whose keys rest, because they are not its alone."""
+    if not book.away:
+        return ()
+    refused = [
+        Event(None, "order", one.kind, "refused", book.away, f"{one.by or 'somebody'} said {one.kind}; order {one.id}")
+        for one in book.orders
+    ]
+    await keyrows.append_events(conn, book.zone.id, refused, now)
+    await keyrows.finish_orders(conn, [one.id for one in book.orders])
+    return tuple(refused)
 
 
 class _Course:

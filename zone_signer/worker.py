@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,10 +18,12 @@ import psycopg
 from ddns.dns import names
 from ddns.store.ear import Ear
 from ddns.store.pool import connect
-from zone_signer import keybook, keyrows, leases, publishing, refresh, renewal, stepping, store, waking
+from ddns.zone.hand import Bounds
+from zone_signer import handover, keybook, keyrows, leases, publishing, refresh, renewal, stepping, store, waking
 from zone_signer import portion as portions
 from zone_signer.adoption import adopt
 from zone_signer.clockkeeper import ClockRefused
+from zone_signer.handover import Turned
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
@@ -29,13 +31,14 @@ from zone_signer.policies import name_of
 from zone_signer.publishing import MOST_EDITIONS, Publication
 from zone_signer.refresh import Walk
 from zone_signer.signer import REFUSALS
-from zone_signer.stepping import Later
+from zone_signer.stepping import Later, Stepped
 from zone_signer.store import Conn
 
 log = logging.getLogger("zone_signer")
 
 ROLE = "zone_signer"
 AT_ONCE = 100  # zones in one transaction
+HOMES_AT_ONCE = 20  # turns of homes between two transactions' worth of signing
 RECORDS_AT_ONCE = 20_000  # RRsets, stored and published, in one transaction; a bigger zone has one of its own
 BIG = 2000  # RRsets, stored and published; smaller zones are compared as a whole, which is as quick
 CHILDREN_AT_ONCE = 5000  # DS RRsets in one edition of a registry
@@ -66,7 +69,7 @@ class _Turn(NamedTuple):
 class Worker:
     """Signs with the keys of *ring* what *dsn*'s database asks for; *clock* gives seconds since 1970.
 
-    Of each zone at most *editions* are kept.
+    Of each zone at most *editions* are kept. *bounds* are the times by which homes leave and return.
     """
 
     def __init__(
@@ -75,8 +78,10 @@ class Worker:
         ring: KeyRing,
         clock: Callable[[], float] = time.time,
         editions: int = MOST_EDITIONS,
+        bounds: Bounds | None = None,
     ) -> None:
         self._editions = editions
+        self._bounds = bounds or Bounds()
         self._dsn = dsn
         self._ring = ring
         self._clock = clock
@@ -128,7 +133,7 @@ class Worker:
         new: list[int] = []
         self._ring.policies.learn(await keybook.policies(conn))
         while True:
-            idle, done, refused = await self._step(conn)
+            idle, done, refused = await self._step_and_turn(conn)
             for zone, reason in refused:
                 failed[zone.id] = names.to_text(zone.origin), reason
                 self._resting[zone.id] = time.monotonic() + RETRY
@@ -146,6 +151,17 @@ class Worker:
                 if placed is None:
                     return Sweep(published, tuple(failed.values()), delegated)
                 delegated += placed
+
+    async def _step_and_turn(self, conn: Conn) -> _Turn:
+        """Do one transaction's worth of zones, and the turns of homes to their own servers that are due."""
+        idle, signed, not_signed = await self._step(conn)
+        now = int(self._clock())
+        done, refused = list(signed), list(not_signed)
+        homes = await leases.turning(conn, now, HOMES_AT_ONCE, [*self._resting, *self._still])
+        for home in homes:
+            work = handover.turn_home(conn, home.id, self._ring, self._bounds, now)
+            await self._move(home, work, done, refused)
+        return _Turn(idle and not homes, done, refused)
 
     async def _step(self, conn: Conn) -> _Turn:
         """Do one transaction's worth of zones; where the database refuses it, do them one by one."""
@@ -193,7 +209,7 @@ class Worker:
         # What cannot be signed may be what a step mends: all signatures anew, or none any more.
         unsigned_still = [zone for zone, _ in refused if zone.steps(now)]
         for zone in (*moving, *unsigned_still):
-            await self._move(conn, zone, now, done, refused)
+            await self._move(zone, stepping.step(conn, zone.id, self._ring, now), done, refused)
         mended = {one.zone.id for one in done} & {zone.id for zone in unsigned_still}
         refused = [(zone, reason) for zone, reason in refused if zone.id not in mended]
         for one in done:
@@ -207,12 +223,15 @@ class Worker:
         return _Turn(done=done, refused=refused)
 
     async def _move(
-        self, conn: Conn, zone: Lease, now: int, done: list[Publication], refused: list[tuple[Lease, str]]
+        self,
+        zone: Lease,
+        work: Awaitable[Stepped | Turned],
+        done: list[Publication],
+        refused: list[tuple[Lease, str]],
     ) -> None:
-        """Do what is to be done to the keys of one zone, in a transaction of its own."""
+        """Do *work*, which is to be done to the keys or the delegation of one zone, a transaction of its own."""
         try:
-            made = await stepping.step(conn, zone.id, self._ring, now)
-            done += made.published
+            done += (await work).published
         except (*REFUSALS, Later) as error:
             if isinstance(error, Later):
                 log.info("key.later zone=%s reason=%s", names.to_text(zone.origin), error)

@@ -28,6 +28,7 @@ CREATE TABLE delegations (
     hand         bytea,
     seen         boolean NOT NULL DEFAULT true,
     foreign_keys bytea[] NOT NULL DEFAULT '{}',
+    ttls         bytea,
     wanted       bytea,
     theirs       bytea,
     copied       bytea,
@@ -49,6 +50,7 @@ COMMENT ON COLUMN delegations.since IS 'what was seen before does not count';
 COMMENT ON COLUMN delegations.hand IS 'the whole of where the home is; NULL: where a hosted home is at first';
 COMMENT ON COLUMN delegations.seen IS 'false: not all our own servers were seen to show what is published';
 COMMENT ON COLUMN delegations.foreign_keys IS 'what the hosted copy''s DNSKEY RRset has besides our own keys';
+COMMENT ON COLUMN delegations.ttls IS 'the greatest TTLs of what the registry had for the home since it began to leave';
 COMMENT ON COLUMN delegations.wanted IS 'a delegation that was accepted: the signer takes it in with its next turn';
 COMMENT ON COLUMN delegations.theirs IS 'what was seen of the home''s own servers last, and judged';
 COMMENT ON COLUMN delegations.copied IS 'serial, keys, end and greatest TTL of the copy';
@@ -109,8 +111,9 @@ GRANT INSERT (zone, wish, continuity, wanted, theirs, step_at, ask_at, changed_a
 GRANT UPDATE (wish, continuity, wanted, theirs, copied, copy, cds_stamp, csync_stamp, step_at, ask_at, changed_at)
     ON delegations TO ddns_server;
 GRANT UPDATE (wish, continuity, wanted, theirs, step_at, ask_at, changed_at) ON delegations TO ddns_admin;
-GRANT UPDATE (state, since, hand, seen, foreign_keys, wanted, waits, until, tell, step_at, ask_at)
+GRANT UPDATE (state, since, hand, seen, foreign_keys, ttls, wanted, waits, until, tell, step_at, ask_at)
     ON delegations TO zone_signer;
+GRANT SELECT (zone, seconds, ends_at), UPDATE (ends_at) ON leases TO zone_signer;
 GRANT SELECT, INSERT ON delegation_checks TO ddns_server, ddns_admin;
 GRANT UPDATE (held, presigned) ON zones TO zone_signer;
 """
@@ -132,6 +135,7 @@ DROP TRIGGER zones_that_are_held ON zones;
 DROP FUNCTION held_zones_come_and_go;
 ALTER TABLE zones DROP COLUMN held, DROP COLUMN presigned;
 DROP TABLE delegation_checks, delegations;
+REVOKE SELECT (zone, seconds, ends_at), UPDATE (ends_at) ON leases FROM zone_signer;
 """
 
 
