@@ -89,7 +89,6 @@ async def beat(pool: Pool, name: str, vaults: Vaults, clock: Clockkeeper) -> Non
 
     Then its row is taken away.
     """
-
     said = ""
 
     async def tell(conn: Conn) -> None:
