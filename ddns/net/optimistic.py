@@ -118,8 +118,10 @@ class Optimist:
         After that it may be committed all the same.
         """
         zones = self._fitting(batch)
-        if not zones:
-            return Attempt()
+        return await self._of(batch, zones) if zones else Attempt()
+
+    async def _of(self, batch: Sequence[Verified], zones: Sequence[int]) -> Attempt:
+        """Commit what of *batch* is for *zones*, as `commit` does."""
         try:
             work = await self._look(batch, zones)
         except (NotSent, psycopg.OperationalError):
@@ -136,8 +138,11 @@ class Optimist:
             self._limits,
             self._terms,
         )
-        if any(item.guarded for item in work.values()):
-            return Attempt()  # a TLSA record changes: only the careful way knows what caches hold of those
+        guarded = [zone for zone, item in work.items() if item.guarded]
+        if guarded:
+            # A TLSA record changes: only the careful way knows what caches hold of those. The others need not wait.
+            rest = [zone for zone in zones if zone not in guarded]
+            return await self._of(batch, rest) if rest else Attempt()
         written = await sign(self._signer, *done_by(work), judged.remembered())
         if written.pending or written.keys:
             if not written.away:

@@ -514,6 +514,36 @@ async def test_a_batch_of_many_homes_is_one_statement(house):
             assert signing.validate(origin, await published.read_zone(house.admin, zone), signing.NOW) > 3
 
 
+async def test_a_home_whose_tlsa_records_change_does_not_take_its_batch_along(house):
+    """Only the careful way knows what caches hold of these; the others are one statement as ever."""
+    async with house:
+        origins = [names.from_text(f"h{number}.example.") for number in range(3)]
+        ids = [await signing.add(house.admin, f"h{number}.example.", "@ 60 A 192.0.2.1") for number in range(3)]
+        await house.running.worker.sweep(house.admin)
+        cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
+        (key,) = await cursor.fetchone()
+        for zone, origin in zip(ids, origins, strict=True):
+            await grants.insert(house.admin, key, Grant(zone, origin, rule="zone"))
+        await house.worker.subscriber.resync()
+        house.worker.keyring.forget(None)
+        for zone in ids:
+            await house.worker.load(zone)
+        await house.send(*(house.signed_for(origin, ADDRESS, number) for number, origin in enumerate(origins)))
+        ran, lent = house.line.ran, house.worker.pool.lent
+        pin = struct.pack("!HHIH", 52, craft.IN, 60, 35) + bytes((3, 1, 1)) + bytes(32)
+        other = ADDRESS[:-4] + bytes((192, 0, 2, 9))
+
+        replies = await house.send(
+            *(house.signed_for(origin, operation, 10 + number)
+              for number, (origin, operation) in enumerate(zip(origins, (other, pin, other), strict=True)))
+        )  # fmt: skip
+
+        assert [reply.rcode() for reply in replies] == [0, 0, 0]
+        assert (house.line.ran, house.worker.pool.lent) == (ran + 1, lent + 1)
+        rows = await zones.get(house.admin, ids)
+        assert [(rows[zone].head, rows[zone].edition, rows[zone].serial) for zone in ids] == [(3, 3, 3)] * 3
+
+
 async def test_what_cannot_be_read_goes_the_careful_way(house):
     """The connection for it has ended, and the next update has it made anew."""
     async with house:
