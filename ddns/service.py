@@ -10,6 +10,7 @@ import msgspec
 from ddns.answer.rrl import RrlLimits
 from ddns.auth.budget import BudgetLimits
 from ddns.database import SECRETS_KEY, Database, secrets_key
+from ddns.delegate.limits import DelegationLimits, from_settings
 from ddns.net import certificate, edns
 from ddns.net.admission import AdmissionLimits
 from ddns.net.batches import UpdateLimits
@@ -123,6 +124,7 @@ class Service:
             publishing=self.publishing() if number == 1 else None,
             transfers=self._transfers(),
             watch=self._watch(),
+            delegation=self._delegation(),
             expiry=ExpiryLimits(grace=lease.grace, longest=lease.maximum),
             limits=Limits(
                 records_per_update=update.records_per_update,
@@ -185,6 +187,10 @@ class Service:
             name=self._settings.serve.name,
             ours=tuple(self._listen.get("dns", ())),
         )
+
+    def _delegation(self) -> DelegationLimits:
+        return from_settings(self._settings)
+
 
     def _transfers(self) -> TransferLimits:
         chosen = self._settings.transfer

@@ -16,7 +16,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,14 @@ from ddns.answer.table import MEMORY, Table
 from ddns.auth import tsig
 from ddns.auth.identity import Identity
 from ddns.auth.sealing import Sealer
+from ddns.delegate.limits import DelegationLimits
+from ddns.delegate.notices import Notices
+from ddns.delegate.visits import Visits, scanner
 from ddns.dns import names
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import HEADER_SIZE, Opcode, Rcode
+from ddns.dns.names import Name
 from ddns.net import edns, udp
 from ddns.net.admission import Admission, AdmissionLimits
 from ddns.net.batches import UNDER_WAY, UpdateLimits
@@ -68,6 +72,8 @@ from ddns.net.tcp import TcpListener
 from ddns.net.updates import Updates
 from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
+from ddns.store import delegations
+from ddns.store.children import away
 from ddns.store.feed import Feed
 from ddns.store.line import Line
 from ddns.store.lines import Lines
@@ -117,6 +123,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     refusals: JournalBounds = JournalBounds()
     transfers: TransferLimits = TransferLimits()
     watch: WatchLimits | None = None
+    delegation: DelegationLimits = DelegationLimits()
     edns: edns.EdnsConfig = edns.EdnsConfig()
 
 
@@ -175,6 +182,8 @@ class Worker:
             afterwards=self._admission.afterwards,
             together=self._outbox.together,
             go_on=self._admission.go_on,
+            scanner=scanner(config.delegation, time.time),
+            hold=config.delegation.hold,
         )
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
@@ -193,7 +202,12 @@ class Worker:
             limits=config.transfers,
             clock=time.time,
         )
-        self._watcher = config.watch and Watcher(config.dsn, config.watch, time.time, self._settle_tlsa)
+        visits = Visits(config.dsn, config.delegation, time.time)
+        self._watcher = config.watch and Watcher(config.dsn, config.watch, time.time, self._settle_tlsa, visits.run)
+        self._notices = Notices(
+            self._responder, lambda name: self._table.authority(name) is not None, self._hasten, config.delegation,
+            time.time,
+        )  # fmt: skip
         self._feed = Feed(
             config.dsn,
             "ddns_server",
@@ -234,6 +248,13 @@ class Worker:
         behind = self._subscriber.show(await dane.settle_all(conn, self._signer, now, looked))
         if behind:
             await self._subscriber.catch_up(behind)
+
+    async def _hasten(self, children: Sequence[Name]) -> None:
+        """Have the servers of those of *children* visited soon that are homes with servers of their own."""
+        async with self._pool.connection() as conn:
+            found = await away(conn, children)
+            if found:
+                await delegations.look_soon(conn, found, int(time.time()))
 
     async def start(self) -> None:
         """Reach the database, learn the zones, listen."""
@@ -298,6 +319,7 @@ class Worker:
             self._encrypted.close()
         for keeper in self._keepers:
             await keeper.close()
+        await self._notices.close()
         await self._transfers.close()
         await self._notifier.close()
         if self._watcher:
@@ -385,7 +407,8 @@ class Worker:
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def _answer(self, wire: bytes, reply: Reply, asker: Asker, turn: int = 0) -> None:
-        answer = self._responder.respond(wire, asker)
+        told = self._notices.answer(wire, asker) if wire[2] >> 3 & 15 == Opcode.NOTIFY else None
+        answer = told or self._responder.respond(wire, asker)
         if not isinstance(answer, NeedZone):
             if answer is not None:
                 reply(answer)

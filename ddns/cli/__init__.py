@@ -30,6 +30,7 @@ NOUNS = {
     "grant": ("ddns.cli.grant", "Say which key may write what."),
     "transfer": ("ddns.cli.transfer", "Say which secondaries may have which zone, and see how far they are."),
     "home": ("ddns.cli.home", "Invite homes and look after them."),
+    "delegation": ("ddns.cli.delegation", "Let homes leave for servers of their own, and return."),
     "gateway": ("ddns.cli.gateway", "Speak for a home: enrol it and publish its devices."),
     "verify-device": ("ddns.cli.verify_device", "Tell whether a device is who its registry says."),
     "explain": ("ddns.cli.explain", "Say why an update was refused, and what cures it."),

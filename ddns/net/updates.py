@@ -22,6 +22,8 @@ from ddns.auth.identity import Identity
 from ddns.auth.principal import Credential
 from ddns.auth.sig0 import Sig0Record
 from ddns.auth.tsig import TsigRecord
+from ddns.delegate.receiving import Receiver
+from ddns.delegate.scanning import Scanner
 from ddns.dns import names
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker
@@ -91,12 +93,15 @@ class Updates:
         afterwards: Afterwards | None = None,
         together: Together = nullcontext,
         go_on: Callable[[Asker, Callable[[], None]], None] = lambda _asker, call: call(),
+        scanner: Scanner | None = None,
+        hold: float = 0.0,
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
 
         With *lines* batches go the short way where they can; *follower* is this worker's number among those who
         follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more;
-        *go_on* when it is the asker's turn: what had to wait for a key.
+        *go_on* when it is the asker's turn: what had to wait for a key. With a *scanner* homes may change their own
+        delegations, once in *hold* seconds.
         """
         self._table = table
         self._limits = limits
@@ -141,6 +146,9 @@ class Updates:
             afterwards=afterwards,
             together=together,
         )
+        self._delegations: Receiver[Request] | None = (
+            None if scanner is None else Receiver(pool, scanner, self._finish, clock, hold=hold)
+        )
         self._told = Buckets(10 * TOLD, TOLD, 1)
         self._strangers = Buckets(LOOKED_UP, LOOKED_UP, 1)
         self._explained = Buckets(EXPLAINED, EXPLAINED, 1)
@@ -148,6 +156,8 @@ class Updates:
 
     async def close(self) -> None:
         """Finish what was taken."""
+        if self._delegations is not None:
+            await self._delegations.close()
         await self._batches.close()
         self._reading.close()
 
@@ -335,7 +345,25 @@ class Updates:
             digest, expires = sig0.digest(signature), signature.expires(now)
         zone = self._zone_of(update, credential) if credential.invitation is None else None
         request.verified = Verified(update, credential, zone, digest, expires + 1, registration)
-        self._batches.add(request)
+        if self._delegations is not None and registration is None and self._is_delegation(update, credential):
+            self._delegations.take(request)
+        else:
+            self._batches.add(request)
+
+    def _is_delegation(self, update: Update, credential: Credential) -> bool:
+        """Tell whether a home's own key speaks to the zone above it, where nobody has granted it anything.
+
+        It may say there how the home is delegated, and nothing else (draft-ietf-dnsop-delegation-mgmt-via-ddns).
+        """
+        if self._delegations is None or credential.home is None or credential.kind != "sig0":
+            return False
+        zone, above = self._table.find(update.zone), update.zone
+        return (
+            zone is not None
+            and above != credential.name
+            and names.is_subdomain(credential.name, above)
+            and zone not in credential.zones
+        )
 
     def _zone_of(self, update: Update, credential: Credential) -> int | None:
         """Return the zone of *update*: one that is served here, or the key's own home, which may not be."""
@@ -349,6 +377,8 @@ class Updates:
         zone = self._zone_of(update, credential)
         if zone is None:
             return verdicts.zone_unknown(update.zone)
+        if self._is_delegation(update, credential):
+            return None
         # Whether the zone is a home's is known under its lock; here the answer is only "surely not" or "perhaps".
         if grants.enters(credential, zone, update.zone, is_home=True):
             return None

@@ -40,6 +40,8 @@ LONG_MOST = 3600.0  # seconds until a server is asked again for which somebody h
 PARENTS_EVERY = 4  # of so many walks over the zones at rest, one asks their parents too
 REPORT = 300.0  # seconds between two lines of what was counted
 
+# What else runs as long as this process is the one that watches.
+Beside = Callable[[], Awaitable[None]]
 # Called after each round with a connection, the time, and the zones whose secondaries were listed and asked in it.
 Settle = Callable[[Connection, int, Collection[int]], Awaitable[None]]
 _Look = tuple[int, str]  # a zone, and which of its servers
@@ -53,13 +55,21 @@ class _Looked(msgspec.Struct, frozen=True):
 
 
 class Watcher:
-    """The watch of one worker; *clock* gives seconds since 1970, and *settle* uses what was seen."""
+    """The watch of one worker: *clock* gives seconds since 1970, *settle* uses what was seen, *beside* runs along."""
 
-    def __init__(self, dsn: str, limits: WatchLimits, clock: Callable[[], float], settle: Settle | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        limits: WatchLimits,
+        clock: Callable[[], float],
+        settle: Settle | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         self._dsn = dsn
         self._limits = limits
         self._clock = clock
         self._settle = settle
+        self._beside = beside
         self._task: asyncio.Task[None] | None = None
         self.counted: Counter[str] = Counter()
         self._forget()
@@ -118,12 +128,16 @@ class Watcher:
         await conn.execute(f"LISTEN {notify.WATCH}")
         self._forget()
         await sightings.forget_homes(conn, ())
+        beside = None if self._beside is None else asyncio.ensure_future(self._beside())
         try:
             while True:
                 wait = await self.look(conn)
                 await asyncio.sleep(PAUSE)
                 await ear.wait(wait)
         finally:
+            if beside is not None:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
             await self._telling.close()
             self._report()
 

@@ -7,7 +7,10 @@ registry's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+import msgspec
 
 from ddns.dns import names
 from ddns.dns.codes import Class, Type
@@ -18,6 +21,53 @@ from ddns.zone.child import GLUE_TYPES, Child, Fault
 from ddns.zone.request import Operation
 
 _AT_CHILD = frozenset({Type.NS, Type.DS})
+
+
+class Verb(StrEnum):
+    """What a child's UPDATE comes to."""
+
+    NOTHING = "nothing"  # all is as it asks already
+    LEAVE = "leave"  # it is hosted, or on its way back, and wants servers of its own
+    CHANGE = "change"  # it has servers of its own and wants others, or another DS
+    RETURN = "return"  # it wants the registry's servers again
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a child wants: *child* is its delegation to servers of its own; *insecure*: it says itself that no DS be."""
+
+    verb: Verb
+    child: Child = Child()
+    insecure: bool = False
+
+
+def meant(origin: Name, ours: Child, their: Child | None, operations: Sequence[Operation], ttl: int) -> Wanted | Fault:
+    """Return what the UPDATE of the child *origin* means.
+
+    *ours* is its delegation while it is hosted, *their* the one to its own servers, None where it is hosted or comes
+    back. *ttl*, in seconds, is that of new glue.
+    """
+    present = ours if their is None else their
+    child = from_update(origin, present, operations, ttl)
+    if isinstance(child, Fault):
+        return child
+    if set(child.servers) == set(ours.servers):
+        if their is not None:
+            return Wanted(Verb.RETURN)
+        if set(child.ds) == set(ours.ds):
+            return Wanted(Verb.NOTHING)
+        return Fault(
+            "hosted",
+            f"The DS of {names.to_text(origin)} are its registry's affair while it is served here; leave first.",
+        )
+    if their is None:
+        # Who adds a DS beside ours means its own: ours is there as long as it is needed.
+        child = msgspec.structs.replace(child, ds=tuple(one for one in child.ds if one not in ours.ds))
+    elif child == their:
+        return Wanted(Verb.NOTHING)
+    cleared = any(
+        one.rdclass in (Class.ANY, Class.NONE) and one.name == origin and one.type == Type.DS for one in operations
+    )
+    return Wanted(Verb.LEAVE if their is None else Verb.CHANGE, child, insecure=cleared and not child.ds)
 
 
 def from_update(origin: Name, present: Child, operations: Iterable[Operation], ttl: int) -> Child | Fault:
