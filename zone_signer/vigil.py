@@ -36,7 +36,6 @@ class Vigil:
         """Take what is wrong at *now*, in seconds since 1970; return what is to be logged of it, line by line."""
         lines: list[str] = []
         left = dict(self._lasting)
-        before = len(left)
         for one in alarms:
             place = _place(one)
             known = left.pop(place, None)
@@ -52,7 +51,7 @@ class Vigil:
             lines.append(_line("over", one))
             del self._lasting[place]
         if len(lines) > MOST:
-            more = f"signer.alarms more={len(lines) - MOST} lasting={len(self._lasting)} before={before}"
+            more = f"signer.alarms more={len(lines) - MOST} lasting={len(self._lasting)}"
             return [*lines[:MOST], f"{more} sentence=zone-signer check lists all"]
         return lines
 

@@ -229,7 +229,9 @@ async def test_a_home_on_its_way_to_its_own_servers_keeps_its_keys_as_they_are(l
     await life.settle()
     await life.admin.execute("INSERT INTO homes (zone) VALUES (%s)", (home.id,))
     await owner.execute(
-        "INSERT INTO delegations (zone, state, since) VALUES (%s, 'leaving-ds', to_timestamp(%s))", (home.id, life.now)
+        "INSERT INTO delegations (zone, wish, state, since, changed_at) "
+        "VALUES (%s, 'away', 'leaving-ds', now(), now())",
+        (home.id,),
     )
 
     for kind in ("roll", "emergency", "insecure", "resign"):
