@@ -1,8 +1,8 @@
 """Sign what compact denial says of names that are not in a zone, because a server was asked for them (RFC 9824 §3).
 
 Law: this is no oracle. Whoever asks chooses a zone that denies in this way, and a name below its apex; what is said of
-the name is made here. Of a name that does not exist it is always the same; of one that a wildcard answers for it is what
-this zone's own keys have signed at the wildcard, and no longer than that is valid. All that is signed here in a second
+the name is made here. Of a name that does not exist it is always the same; of one that a wildcard answers for it is
+what this zone's keys have signed at the wildcard, and no longer than that is valid. All that is signed here in a second
 is bounded, whoever asks.
 
 That a name is not there is for the server to know. One that was taken over could have names denied that exist, for the
@@ -17,7 +17,8 @@ import struct
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import psycopg
@@ -31,9 +32,9 @@ from ddns.zone.jobs import Asked, ProofJob, Proven
 from zone_signer import canon, rrsig
 from zone_signer import keys as public
 from zone_signer.checking import verifies
-from zone_signer.keyring import KeyRing, ZoneKeys
+from zone_signer.clockkeeper import ClockRefused
+from zone_signer.keyring import Kept, KeyRing, ZoneKeys
 from zone_signer.keyset import APEX_TYPES
-from zone_signer.lookup import Lookup
 from zone_signer.sign import ClockBack, check_clock
 from zone_signer.vault import VaultError
 
@@ -50,6 +51,13 @@ CHECKED = 4096  # signatures at wildcards that are known to be good
 _NEVER = frozenset({*APEX_TYPES, Type.SOA, Type.NS, Type.DS, Type.DNAME, Type.NSEC3, Type.NSEC3PARAM, Type.RRSIG})
 _NSEC = int(Type.NSEC)
 _HEAD = struct.Struct("!HBBIIIH")  # RFC 4034 §3.1
+
+
+class Rows(Protocol):
+    """What reads the keys of zones: `lookup.Lookup`."""
+
+    def keys(self, zones: Sequence[int], now: int) -> Mapping[int, Kept]:
+        """Return what is kept of each of *zones* that has keys. For any thread. Raises `psycopg.Error`."""
 
 
 class _Refused(Exception):
@@ -73,7 +81,7 @@ class Prover:
     def __init__(
         self,
         ring: KeyRing,
-        lookup: Lookup | None,
+        lookup: Rows | None,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -93,7 +101,7 @@ class Prover:
     def _answered(self, job: ProofJob) -> Proven:
         try:
             return self._prove(job, int(self._clock()))
-        except (_Refused, ClockBack, VaultError) as error:
+        except (_Refused, ClockBack, ClockRefused, VaultError) as error:
             return Proven(job.zone, error=str(error))
         except (OSError, psycopg.Error) as error:
             log.warning("signer.database_away reason=%s", " ".join(str(error).split()))
@@ -207,7 +215,7 @@ def _name(octets: bytes) -> Name:
 
 
 def _good_until(origin: Name, dnskeys: Sequence[Rdata], there: SignedRRset, sig: Rdata, now: int) -> int:
-    """Return until when *sig* over *there* is valid, 0 where it is not, or is of no key in *dnskeys* (RFC 4035 §5.3)."""
+    """Return until when *sig* over *there* is valid; 0: it is not, or not made by one of *dnskeys* (RFC 4035 §5.3)."""
     head = sig[: _HEAD.size] + origin
     if sig[: len(head)] != head:
         return 0

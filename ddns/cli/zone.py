@@ -37,6 +37,7 @@ from ddns.operator.files import zone_text
 from ddns.store import leases
 from ddns.store import zones as stored
 from ddns.store.pool import Connection
+from ddns.zone import compact
 
 WRITE_AT_ONCE = 1000  # lines of an export
 SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change waits for the signer's own loop
@@ -359,6 +360,11 @@ def export(name: str, signed: bool, dsn: str | None, state: Path | None) -> None
     origin = words.read_name(name, "zone name")
 
     async def work(conn: Connection, _database: Database) -> None:
+        if signed and (await zones.the_zone(conn, origin)).denial == compact.DENIAL:
+            say(
+                f"{shown(origin)} has compact denial: what it does not hold is signed when somebody asks, so no other "
+                "server can answer from this file."
+            )
         async with conn.transaction():
             await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             writer = ZoneWriter(origin)

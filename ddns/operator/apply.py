@@ -18,8 +18,8 @@ from ddns.auth.sealing import BadSeal, Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.zonefile import ZoneText
+from ddns.operator import compact, transfer_rules
 from ddns.operator import signing as policies_of
-from ddns.operator import transfer_rules
 from ddns.operator.change import Change, Conn, NewZone, create, digest_of, write
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
@@ -352,7 +352,8 @@ class _Part:
                     self._act(verb, wanted, f"{'of its homes ' if below else ''}{detail}", "transfer")
                 self._done.kept["transfer"] += kept
         if not self._dry_run:
-            await plan.write(self._conn)
+            with compact.told():
+                await plan.write(self._conn)
 
     def _ids(self, wanted: WantedZone, grant: WantedGrant) -> Sequence[int | None]:
         if grant.key is None:

@@ -18,9 +18,11 @@ from ddns.auth import keyfile, keys
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant
 from ddns.dns.names import Name
 from ddns.operator import grants, policy_words, transfer_rules, transfers, words
+from ddns.operator.compact import cannot_be_transferred
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import check_key, small_text
 from ddns.operator.keys import read_algorithm, read_assurance, read_secret
+from ddns.zone import compact
 
 _SECRET_LINE = re.compile(r'secret\s+"?([A-Za-z0-9+/=]+)"?\s*;')
 
@@ -214,6 +216,8 @@ def _zone(path: Path, where: str, table: _Zone) -> WantedZone:
     granted = None if table.grants is None else tuple(_grant(origin, one) for one in table.grants)
     denial = words.read_denial(table.denial)
     rules = _transfer(table.transfer), _transfer(table.transfer_homes)
+    if denial == compact.DENIAL and any(one is not None and (one.keys or one.addresses or one.notify) for one in rules):
+        raise cannot_be_transferred(origin, homes=False)
     policy = None if table.signing is None else policy_words.read_policy_name(table.signing)
     return WantedZone(
         where, origin, path.parent / table.file, table.file, denial, table.algorithm, granted, *rules, policy

@@ -8,7 +8,7 @@ import msgspec
 
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.operator import keys
+from ddns.operator import compact, keys
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.zones import the_zone
@@ -82,11 +82,13 @@ async def allow(conn: Conn, origin: Name, *, homes: bool, key: Name | None, pref
     if key is not None:
         await _check_key(conn, key)
     zone = await the_zone(conn, origin)
-    async with conn.transaction():
-        if len(await transfers.rights(conn, zone.id)) >= MOST_RULES:
-            raise CannotDo(f"The zone {names.to_text(origin)} has {MOST_RULES} transfer rights; remove some.")
-        new = await transfers.allow(conn, [NewRight(zone.id, homes, key, prefix)])
-        await transfers.tell(conn)
+    with compact.told():
+        async with conn.transaction():
+            await compact.check_transfers(conn, zone, homes=homes)
+            if len(await transfers.rights(conn, zone.id)) >= MOST_RULES:
+                raise CannotDo(f"The zone {names.to_text(origin)} has {MOST_RULES} transfer rights; remove some.")
+            new = await transfers.allow(conn, [NewRight(zone.id, homes, key, prefix)])
+            await transfers.tell(conn)
     return new > 0
 
 
@@ -98,11 +100,13 @@ async def notify(conn: Conn, origin: Name, place: Place, *, homes: bool) -> bool
     if place.key is not None:
         await _check_key(conn, place.key)
     zone = await the_zone(conn, origin)
-    async with conn.transaction():
-        if len(await transfers.targets(conn, zone.id)) >= MOST_RULES:
-            raise CannotDo(f"The zone {names.to_text(origin)} has {MOST_RULES} secondaries to notify; remove some.")
-        new = await transfers.put_targets(conn, [NewTarget(zone.id, homes, place.address, place.port, place.key)])
-        await transfers.tell(conn)
+    with compact.told():
+        async with conn.transaction():
+            await compact.check_transfers(conn, zone, homes=homes)
+            if len(await transfers.targets(conn, zone.id)) >= MOST_RULES:
+                raise CannotDo(f"The zone {names.to_text(origin)} has {MOST_RULES} secondaries to notify; remove some.")
+            new = await transfers.put_targets(conn, [NewTarget(zone.id, homes, place.address, place.port, place.key)])
+            await transfers.tell(conn)
     return new > 0
 
 

@@ -11,7 +11,7 @@ from ddns.dns.names import BadName, Name
 from ddns.dns.spelling import type_from_text, type_to_text
 from ddns.operator.fault import CannotDo
 
-DENIALS = ("nsec3", "nsec", "none")
+DENIALS = ("nsec3", "nsec", "compact", "none")
 DEFAULT_DENIAL = "nsec3"
 ALGORITHMS = (8, 13, 14, 15)
 ALGORITHMS_TOLD = "13 (ECDSA P-256), 15 (Ed25519), 14 (ECDSA P-384) or 8 (RSA/SHA-256)"
@@ -39,10 +39,8 @@ def read_name(text: str, what: str = "name") -> Name:
 
 def read_denial(text: str) -> str:
     """Return the denial mode *text*. Raises `CannotDo`."""
-    if text == "compact":
-        raise CannotDo("Compact denial of existence is not available yet; choose nsec3, nsec or none.")
     if text not in DENIALS:
-        raise CannotDo(f"The denial mode {text!r} is not known; choose nsec3, nsec or none.")
+        raise CannotDo(f"The denial mode {text!r} is not known; choose nsec3, nsec, compact or none.")
     return text
 
 

@@ -17,6 +17,7 @@ from ddns.dns.records import Rdata, RRset, SignedRRset, soa_with_serial
 from ddns.dns.zonefile import ZoneText
 from ddns.operator import words
 from ddns.operator.change import Change, Conn, NewZone, create, difference, digest_of, write
+from ddns.operator.compact import check_denial
 from ddns.operator.fault import CannotDo
 from ddns.store import notify, published, rrsets, signing, zones
 from ddns.store.zones import Zone
@@ -111,6 +112,7 @@ async def replacement(
     Raises `CannotDo` where it may not be signed in this way, or not now.
     """
     resigned = (denial, algorithm) != (zone.denial, zone.algorithm)
+    await check_denial(conn, zone, denial)
     if zone.denial not in (denial, "none"):
         await _may_be_denied_otherwise(conn, zone, denial)
     zone = msgspec.structs.replace(zone, denial=denial, algorithm=algorithm)

@@ -156,6 +156,30 @@ async def rights_on(conn: AsyncConnection[Any], zone: Zone) -> list[Right]:
     return [Right(row[0], row[1], zone.origin, row[2], _name(row[3]), row[4]) for row in await cursor.fetchall()]
 
 
+async def is_ruled(conn: AsyncConnection[Any], zone: Zone) -> bool:
+    """Tell whether there is any rule on *zone* or its homes, or on the homes of its registry."""
+    cursor = await conn.execute(
+        """
+        SELECT EXISTS (SELECT FROM transfer_rights WHERE zone = %(zone)s OR (zone = %(parent)s AND homes))
+            OR EXISTS (SELECT FROM transfer_targets WHERE zone = %(zone)s OR (zone = %(parent)s AND homes))
+        """,
+        {"zone": zone.id, "parent": zone.parent},
+    )
+    return bool((await cursor.fetchall())[0][0])
+
+
+async def is_compact(conn: AsyncConnection[Any], zone: int, *, homes: bool) -> bool:
+    """Tell whether *zone*, or with *homes* any of its homes, denies compactly and so cannot be transferred."""
+    cursor = await conn.execute(
+        """
+        SELECT EXISTS (
+            SELECT FROM zones WHERE denial = 'compact' AND (id = %(zone)s OR (%(homes)s AND parent = %(zone)s)))
+        """,
+        {"zone": zone, "homes": homes},
+    )
+    return bool((await cursor.fetchall())[0][0])
+
+
 async def allow(conn: AsyncConnection[Any], new: Sequence[NewRight]) -> int:
     """Add rights; return how many of them are new."""
     if not new:

@@ -13,8 +13,6 @@ down_revision = "0011"
 KINDS = """
 ALTER DOMAIN zone_denial DROP CONSTRAINT zone_with_unknown_denial;
 ALTER DOMAIN zone_denial ADD CONSTRAINT zone_with_unknown_denial CHECK (VALUE IN ({kinds}, 'none'));
-ALTER TABLE signing_orders DROP CONSTRAINT order_of_unknown_denial;
-ALTER TABLE signing_orders ADD CONSTRAINT order_of_unknown_denial CHECK (denial IN ({kinds}));
 """
 
 UPGRADE = """
@@ -59,8 +57,7 @@ CREATE TRIGGER target_of_a_compact_zone AFTER INSERT OR UPDATE OF zone, homes ON
 DOWNGRADE = """
 DO $$
 BEGIN
-    IF EXISTS (SELECT FROM zones WHERE denial = 'compact') OR EXISTS (SELECT FROM signing_orders WHERE denial = 'compact')
-    THEN
+    IF EXISTS (SELECT FROM zones WHERE denial = 'compact') THEN
         RAISE EXCEPTION 'the older program knows no compact denial, and some zones have it'
             USING HINT = 'Import them with --denial nsec3 first, and wait until they are signed.';
     END IF;

@@ -115,7 +115,7 @@ def test_settings_are_checked_and_shown_without_a_database(alone):
         (["zone", "add"], 2, "Missing argument"),
         (["zone", "import", "x.zone"], 2, "--origin"),
         (["zone", "add", "a..b"], 1, "empty label"),
-        (["zone", "add", "x.example", "--denial", "compact"], 1, "Compact denial of existence is not available yet"),
+        (["zone", "add", "x.example", "--denial", "black"], 1, "choose nsec3, nsec, compact or none"),
         (["zone", "add", "x.example", "--address", "here"], 1, "is no address"),
         (["zone", "import", "/nowhere", "--origin", "x.example"], 1, "/nowhere"),
         (["zone", "show", "x.example"], 1, "no zone x.example."),

@@ -207,7 +207,10 @@ async def test_public_keys_and_secret_files_are_read(admin, bring, folder):
         ("[[zone]", "is not TOML"),
         (zone("a.test.") + zone("A.test"), "[[zone]] number 2 (A.test): number 1 is the same zone"),
         (KEY + KEY, "[[key]] number 2 (k.example.): number 1 is the same key"),
-        (zone("a.test.", "compact"), "[[zone]] number 1 (a.test.): Compact denial of existence is not available yet"),
+        (
+            KEY + zone("a.test.", "compact", transfer='{ keys = ["k.example."] }'),
+            "[[zone]] number 1 (a.test.): a.test. has compact denial and cannot be transferred: what such a zone",
+        ),
         (zone("a.test.", "quux"), "[[zone]] number 1 (a.test.): The denial mode 'quux' is not known"),
         (zone("a.test.", algorithm=5), "[[zone]] number 1 (a.test.): Algorithm 5 does not sign here"),
         (zone("a.test.", grants='[{ key = "none." }]'), "the key none. of a grant is neither in the file"),
