@@ -43,7 +43,8 @@ def _key(name: Name) -> bytes:
 
 
 # What a zone's keys publish and sign follows from their phases. CDS and CDNSKEY stand as a step has published them, and
-# homes have none; the types stand in the statement, for the index to be used. Beside its own keys a home on its way to
+# homes have none, so that nothing is looked for at theirs (no index is entered with NULL); the types stand in the
+# statement, for the index to be used. Beside its own keys a home on its way to
 # servers of its own, or back, shows those of these (RFC 8901 section 2.1.2).
 KEPT = """SELECT zones.id, zones.keyset, zones.policy, zones.parent IS NOT NULL, key.id::text, key.algorithm, key.flags,
         key.tag, key.public, key.sealed, key.role, key.vault, key.dnskey IN ('rumoured', 'omnipresent'),
@@ -52,10 +53,10 @@ KEPT = """SELECT zones.id, zones.keyset, zones.policy, zones.parent IS NOT NULL,
     FROM zones JOIN signing_keys AS key ON key.zone = zones.id
         AND (key.dnskey IN ('rumoured', 'omnipresent') OR key.zrrsig IN ('rumoured', 'omnipresent'))
     LEFT JOIN published_rrsets AS shown ON shown.zone = zones.id AND shown.owner = zones.origin AND shown.type = 6
-    LEFT JOIN published_rrsets AS cds ON zones.parent IS NULL
-        AND cds.zone = zones.id AND cds.owner = zones.origin AND cds.type = 59
-    LEFT JOIN published_rrsets AS cdnskey ON zones.parent IS NULL
-        AND cdnskey.zone = zones.id AND cdnskey.owner = zones.origin AND cdnskey.type = 60
+    LEFT JOIN published_rrsets AS cds ON cds.zone = CASE WHEN zones.parent IS NULL THEN zones.id END
+        AND cds.owner = zones.origin AND cds.type = 59
+    LEFT JOIN published_rrsets AS cdnskey ON cdnskey.zone = CASE WHEN zones.parent IS NULL THEN zones.id END
+        AND cdnskey.owner = zones.origin AND cdnskey.type = 60
     LEFT JOIN delegations ON delegations.zone = zones.id
     WHERE zones.id = ANY($1) ORDER BY zones.id, key.tag"""
 

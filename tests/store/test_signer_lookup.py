@@ -139,3 +139,34 @@ async def test_keys_are_found_by_index(connected):
 
     assert "Seq Scan" not in plan
     assert plan.count("Index") >= 3
+
+
+async def test_nothing_is_looked_for_that_homes_never_have(admin, connected):
+    """A million of them are looked up after a power cut."""
+    registry = await add(admin, "homes.test.", "h 300 NS ns")
+    home = await add(admin, "h.homes.test.", "www 60 A 192.0.2.1", parent=registry)
+    conn = await connected("zone_signer")
+    await conn.execute("SET enable_hashjoin = off")
+    await conn.execute(f"PREPARE kept (bigint[]) AS {store.KEPT}")
+
+    for zone, reads in ((home, False), (registry, True)):
+        await admin.execute(
+            "INSERT INTO signing_keys (id, zone, algorithm, flags, tag, public, sealed) "
+            "VALUES (gen_random_uuid(), %s, 13, 257, 1, '', '')",
+            [zone],
+        )
+        cursor = await conn.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE kept ('{{{zone}}}')")
+        ((report,),) = await cursor.fetchall()
+        found = {
+            node["Alias"]: node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in nodes(report[0]["Plan"])
+        }
+        assert found["shown"]
+        assert (found["cds"] > 0, found["cdnskey"] > 0) == (reads, reads)
+
+
+def nodes(plan):
+    """Yield the nodes of a plan that read a table."""
+    if "Alias" in plan:
+        yield plan
+    for one in plan.get("Plans", ()):
+        yield from nodes(one)
