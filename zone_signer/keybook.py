@@ -25,6 +25,7 @@ from zone_signer.keyset import KeySet
 from zone_signer.keyview import KeyView, Motion
 from zone_signer.leases import Lease
 from zone_signer.phase import Phase, Record, Role
+from zone_signer.plan import is_soa
 from zone_signer.policies import Policies, name_of
 from zone_signer.policy import DAY, Policy, negative_ttl
 from zone_signer.seen import WATCHER, Sighting
@@ -74,6 +75,11 @@ class Book(msgspec.Struct, frozen=True):
         """Return what the keys ought to become. A zone that is published without signatures is to stay so."""
         wish = "insecure" if self.zone.denial == "none" else self.wish
         return goal_of(self.zone.algorithm, wish, self.policy)
+
+    @property
+    def is_readable(self) -> bool:
+        """Tell whether the SOA that the zone publishes can be read."""
+        return (soa := self.apex.get(Type.SOA)) is None or is_soa(soa.rdatas)
 
     def keyset(self, number: int, keys: Sequence[KeyView]) -> KeySet:
         """Return what *keys* make of the zone under *number*."""
@@ -168,7 +174,7 @@ def _facts(
         origin=zone.origin,
         parent=0 if registry is None else registry.id,
         dnskey_ttl=max(_lasting(dnskey_ttl, dnskey_ttl_at, now), 0 if shown is None else shown.ttl),
-        negative_ttl=0 if soa is None else negative_ttl(RRset(soa.name, soa.type, soa.ttl, soa.rdatas)),
+        negative_ttl=_negative_ttl(soa),
         max_ttl=_lasting(max_ttl, max_ttl_at, now),
         whole=None if whole_at is None else (whole_at, whole_serial),
         serial=zone.serial,
@@ -181,6 +187,10 @@ def _facts(
         ds_ttl=None if registry is None else registry.ttl,
         crowded=registry is not None and registry.moving >= MOST_MOVING,
     )
+
+
+def _negative_ttl(soa: SignedRRset | None) -> int:
+    return 0 if soa is None or not is_soa(soa.rdatas) else negative_ttl(RRset(soa.name, soa.type, soa.ttl, soa.rdatas))
 
 
 def _lasting(ttl: int | None, at: int | None, now: int) -> int:

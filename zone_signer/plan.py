@@ -71,8 +71,22 @@ def soa_of(apex: tuple[RRset, ...], origin: Name) -> RRset:
     """Return the SOA among the records of a zone's apex. Raises `BadZone`."""
     for rrset in apex:
         if rrset.type == Type.SOA:
+            if not is_soa(rrset.rdatas):
+                raise BadZone(f"the SOA of {names.to_text(origin)} cannot be read; import the zone anew")
             return rrset
     raise BadZone(f"{names.to_text(origin)} has no SOA at its apex; import it anew")
+
+
+def is_soa(rdatas: Sequence[Rdata]) -> bool:
+    """Tell whether *rdatas* are that of one SOA: two names and five numbers (RFC 1035 §3.3.13)."""
+    if len(rdatas) != 1:
+        return False
+    rdata, at = rdatas[0], 0
+    for _ in range(2):
+        while at < len(rdata) and rdata[at]:
+            at += 1 + rdata[at]
+        at += 1
+    return len(rdata) - at == 20
 
 
 def desired(

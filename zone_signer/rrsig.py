@@ -14,6 +14,7 @@ from zone_signer import canon
 
 _HEAD = struct.Struct("!HBBIII")  # RFC 4034 §3.1: covered, algorithm, labels, original TTL, expiration, inception
 _READ = struct.Struct("!HBBIIIH")
+LEAST = _READ.size  # octets of an RRSIG that can be read
 _WRAP = 0xFFFFFFFF
 _HALF = 0x80000000
 

@@ -29,6 +29,7 @@ from zone_signer.keyset import KeySet
 from zone_signer.keyview import KeyView
 from zone_signer.leases import Lease
 from zone_signer.phase import SHOWN
+from zone_signer.plan import BadZone
 from zone_signer.portion import Portion
 from zone_signer.publishing import Publication
 from zone_signer.records_of_keys import UNSIGNED, KeyRecords
@@ -84,6 +85,8 @@ async def look(conn: Conn, zones: Sequence[Lease], ring: KeyRing, now: int) -> l
 
 def _waiting(book: Book, now: int) -> Step | None:
     """Return what the keys of a zone wait for; None where there is something to do, or to be told what is wrong."""
+    if not book.is_readable:
+        return None
     try:
         following = rolls.step(book.facts, book.keys, book.goal, book.orders, book.policy, now)
         return None if following.does() or _is_out_of_place(book) else following
@@ -131,6 +134,11 @@ async def step(conn: Conn, zone: int, ring: KeyRing, now: int) -> Stepped:
         ring.policies.learn(await keybook.policies(conn))
         book = (await keybook.read(conn, [lease], ring.policies, now)).get(zone)
         if book is None:
+            return Stepped()
+        if not book.is_readable:
+            if lease.denial == "none":
+                raise BadZone(f"the SOA of {names.to_text(lease.origin)} cannot be read; import the zone anew")
+            await publishing.mark_pending(conn, zone, lease.head)  # the next edition has another one
             return Stepped()
         if not book.active:
             await keyrows.look_again(conn, {zone: now + LOOK_MOST})

@@ -79,7 +79,7 @@ def kept(rows: Iterable[Sequence[Any]], now: int) -> dict[int, Kept]:
             frozenset((key.algorithm, key.tag) for key, _, signs in keys if signs),
         )
         sealed = tuple(key for key, _, _ in keys)
-        newest = max([rrsig.read(sig, now).inception for sig in sigs or ()], default=0)
+        newest = max([rrsig.read(sig, now).inception for sig in sigs or () if len(sig) >= rrsig.LEAST], default=0)
         found[zone] = Kept(sealed, records, name_of(policy, is_home=home), keyset, newest, denial)
     return found
 

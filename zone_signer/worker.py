@@ -19,11 +19,11 @@ from ddns.dns import names
 from ddns.store.ear import Ear
 from ddns.store.pool import connect
 from ddns.zone.hand import Bounds
-from zone_signer import handover, keybook, keyrows, leases, publishing, refresh, renewal, stepping, store, waking
+from zone_signer import handover, keybook, keyrows, leases, publishing, refresh, renewal, stepping, store
 from zone_signer import portion as portions
-from zone_signer.adoption import adopt
 from zone_signer.clockkeeper import ClockRefused
 from zone_signer.handover import Turned
+from zone_signer.housekeeping import CHILDREN_AT_ONCE, Housekeeping
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
@@ -41,9 +41,7 @@ AT_ONCE = 100  # zones in one transaction
 HOMES_AT_ONCE = 20  # turns of homes between two transactions' worth of signing
 RECORDS_AT_ONCE = 20_000  # RRsets, stored and published, in one transaction; a bigger zone has one of its own
 BIG = 2000  # RRsets, stored and published; smaller zones are compared as a whole, which is as quick
-CHILDREN_AT_ONCE = 5000  # DS RRsets in one edition of a registry
 TIMER = 30.0  # seconds between two looks without a notification
-HOUSEKEEPING = 3600.0  # seconds between two searches for delegations without DS and for old editions
 RETRY = 60.0  # seconds until a zone that could not be signed is tried again
 LATER = 1.0  # seconds until a step is tried again that something else came before
 HELD = 1.0  # seconds until the clock is read again that was not believed
@@ -80,15 +78,13 @@ class Worker:
         editions: int = MOST_EDITIONS,
         bounds: Bounds | None = None,
     ) -> None:
-        self._editions = editions
+        self._house = Housekeeping(ring, clock, editions)
         self._bounds = bounds or Bounds()
         self._dsn = dsn
         self._ring = ring
         self._clock = clock
         self._resting: dict[int, float] = {}  # zones that failed, and until when they are left alone
         self._still: dict[int, float] = {}  # zones whose keys must wait for something, likewise
-        self._looked = -HOUSEKEEPING
-        self._at: int | None = None  # the zone up to which it has looked for delegations without DS; None: it does not
         self._at_once = AT_ONCE
         self._turned: set[int] = set()  # zones that are not done after their turn: all others come first
         self._walks: dict[int, Walk] = {}  # how far those have come that are being renewed
@@ -144,10 +140,10 @@ class Worker:
                 one.zone.id for one in done if one.changed and one.zone.edition == 0 and one.zone.parent is not None
             ]
             if len(new) >= CHILDREN_AT_ONCE or (new and idle):
-                delegated += await self._secure(conn, new)
+                delegated += await self._house.secure(conn, new)
                 new.clear()
-            elif idle and not await self._wake(conn):
-                placed = await self._look_after(conn)
+            elif idle and not await self._house.wake(conn):
+                placed = await self._house.look_after(conn)
                 if placed is None:
                     return Sweep(published, tuple(failed.values()), delegated)
                 delegated += placed
@@ -199,13 +195,13 @@ class Worker:
             done, refused, moving = [], [(zones[0], str(error))], []
         except psycopg.errors.LockNotAvailable:
             return _Turn(idle=True)  # whoever holds it tells us when they are done, or the timer does
-        except psycopg.Error as error:
-            if isinstance(error, psycopg.OperationalError) or not zones:
+        except Exception as error:
+            if isinstance(error, psycopg.OperationalError | OSError) or not zones:
                 raise
             if len(zones) > 1:
                 self._at_once = 1
                 return await self._step(conn)
-            return _Turn(refused=[(zones[0], f"the database refuses: {error}")])
+            done, refused, moving = [], [(zones[0], _reason(zones[0], error))], []
         # What cannot be signed may be what a step mends: all signatures anew, or none any more.
         unsigned_still = [zone for zone, _ in refused if zone.steps(now)]
         for zone in (*moving, *unsigned_still):
@@ -240,13 +236,10 @@ class Worker:
                 refused.append((zone, str(error)))
         except psycopg.errors.LockNotAvailable:
             self._still[zone.id] = time.monotonic() + LATER
-        except psycopg.Error as error:
+        except Exception as error:
             if isinstance(error, psycopg.OperationalError):
                 raise
-            refused.append((zone, f"the database refuses: {error}"))
-        except Exception as error:
-            log.exception("signer.bug zone=%s", names.to_text(zone.origin))
-            refused.append((zone, f"{type(error).__name__}, see the log"))
+            refused.append((zone, _reason(zone, error)))
 
     async def _lease(self, conn: Conn, now: int, resting: Sequence[int]) -> list[Lease]:
         if self._turned:
@@ -343,68 +336,17 @@ class Worker:
                     done.append(sign(zone))
                 except REFUSALS as error:
                     refused.append((zone, str(error)))
-                except Exception as error:
-                    log.exception("signer.bug zone=%s", names.to_text(zone.origin))
-                    refused.append((zone, f"{type(error).__name__}, see the log"))
+                except Exception as error:  # noqa: BLE001 - it is the problem of this zone, and told
+                    refused.append((zone, _reason(zone, error)))
             return done, refused
 
         # In a thread, so that servers are answered while a big zone is signed.
         return *await asyncio.to_thread(work), keyless
 
-    async def _secure(self, conn: Conn, new: Sequence[int]) -> int:
-        """Place the DS of zones that are *new*; returns how many."""
-        try:
-            return await self._delegate(conn, await leases.orphans(conn, new))
-        except psycopg.Error as error:
-            self._say_refused(error)
-            return 0
 
-    async def _wake(self, conn: Conn) -> bool:
-        """Have the keys of some zones looked at whose policy has changed; tell whether there may be more of them."""
-        try:
-            return await waking.wake(conn, self._ring.policies, int(self._clock()))
-        except psycopg.errors.LockNotAvailable:
-            return False  # the timer does it
-        except psycopg.Error as error:
-            self._say_refused(error)
-            return False
-
-    async def _look_after(self, conn: Conn) -> int | None:
-        """Now and then look for delegations without DS, some zones at a time, and forget old editions.
-
-        Returns how many were secured. Whatever waits to be signed comes first, before it is called again: until None,
-        when all has been looked at.
-        """
-        if self._at is None:
-            if time.monotonic() < self._looked + HOUSEKEEPING:
-                return None
-            self._at = 0
-        try:
-            found, last = await leases.orphans_behind(conn, self._at, CHILDREN_AT_ONCE)
-            await leases.wake_forgotten(conn, self._at, last, int(self._clock()))
-            placed = await self._delegate(conn, found)
-            self._at = last
-            if last is None:
-                await publishing.prune_editions(conn, self._editions)
-                self._looked = time.monotonic()
-        except psycopg.Error as error:
-            self._at, self._looked = None, time.monotonic()
-            self._say_refused(error)
-            return None
-        return placed
-
-    @staticmethod
-    def _say_refused(error: psycopg.Error) -> None:
-        """Log what the database refuses; an outage is raised."""
-        if isinstance(error, psycopg.OperationalError):
-            raise error
-        log.error("signer.refused reason=%s", " ".join(str(error).split()))
-
-    async def _delegate(self, conn: Conn, found: Sequence[leases.Orphan]) -> int:
-        by_registry: dict[int, list[int]] = {}
-        for orphan in found:
-            by_registry.setdefault(orphan.parent, []).append(orphan.id)
-        placed = 0
-        for registry, children in by_registry.items():
-            placed += await adopt(conn, registry, children, self._ring, int(self._clock()))
-        return placed
+def _reason(zone: Lease, error: Exception) -> str:
+    """Return in words why *zone* was not done; what nobody has thought of goes into the log as well."""
+    if isinstance(error, psycopg.Error):
+        return f"the database refuses: {error}"
+    log.error("signer.bug zone=%s", names.to_text(zone.origin), exc_info=error)
+    return f"{type(error).__name__}, see the log"
