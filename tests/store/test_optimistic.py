@@ -479,16 +479,22 @@ async def test_no_more_copies_wait_along_than_there_is_room_for(house):
         assert len((await house.rows())["journal"]) == 2
 
 
+async def with_zones(house: House, count: int) -> tuple[list[int], list[bytes]]:
+    """Return the ids and names of *count* more signed zones, in which the key `ALL` may write."""
+    origins = [names.from_text(f"h{number}.example.") for number in range(count)]
+    ids = [await signing.add(house.admin, names.to_text(origin), "@ 60 A 192.0.2.1") for origin in origins]
+    await house.running.worker.sweep(house.admin)
+    cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
+    (key,) = await cursor.fetchone()
+    for zone, origin in zip(ids, origins, strict=True):
+        await grants.insert(house.admin, key, Grant(zone, origin, rule="zone"))
+    return ids, origins
+
+
 async def test_a_batch_of_many_homes_is_one_statement(house):
     """Known in memory or not: of each one edition, one entry, one step of the serial; one that is suspended refuses."""
     async with house:
-        origins = [names.from_text(f"h{number}.example.") for number in range(5)]
-        ids = [await signing.add(house.admin, f"h{number}.example.", "@ 60 A 192.0.2.1") for number in range(5)]
-        await house.running.worker.sweep(house.admin)
-        cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
-        (key,) = await cursor.fetchone()
-        for zone, origin in zip(ids, origins, strict=True):
-            await grants.insert(house.admin, key, Grant(zone, origin, rule="zone"))
+        ids, origins = await with_zones(house, 5)
         await homes.insert(house.admin, ids[4])
         await house.admin.execute("UPDATE homes SET state = 'suspended'")
         await house.worker.subscriber.resync()
@@ -517,13 +523,7 @@ async def test_a_batch_of_many_homes_is_one_statement(house):
 async def test_a_home_whose_tlsa_records_change_does_not_take_its_batch_along(house):
     """Only the careful way knows what caches hold of these; the others are one statement as ever."""
     async with house:
-        origins = [names.from_text(f"h{number}.example.") for number in range(3)]
-        ids = [await signing.add(house.admin, f"h{number}.example.", "@ 60 A 192.0.2.1") for number in range(3)]
-        await house.running.worker.sweep(house.admin)
-        cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
-        (key,) = await cursor.fetchone()
-        for zone, origin in zip(ids, origins, strict=True):
-            await grants.insert(house.admin, key, Grant(zone, origin, rule="zone"))
+        ids, origins = await with_zones(house, 3)
         await house.worker.subscriber.resync()
         house.worker.keyring.forget(None)
         for zone in ids:
@@ -565,14 +565,8 @@ async def test_what_cannot_be_read_goes_the_careful_way(house):
 
 async def test_while_many_wait_batches_of_other_zones_are_under_way_together(house):
     """And those of one zone one after the other, so that each is judged by the latest."""
-    origins = [names.from_text(f"h{number}.example.") for number in range(12)]
     async with house:
-        ids = [await signing.add(house.admin, names.to_text(origin), "@ 60 A 192.0.2.1") for origin in origins]
-        await house.running.worker.sweep(house.admin)
-        cursor = await house.admin.execute("SELECT id FROM credentials WHERE name = %s", [names.order_key(ALL)])
-        (key,) = await cursor.fetchone()
-        for zone, origin in zip(ids, origins, strict=True):
-            await grants.insert(house.admin, key, Grant(zone, origin, rule="zone"))
+        ids, origins = await with_zones(house, 12)
         await house.worker.subscriber.resync()
         house.worker.keyring.forget(None)
         batches = house.worker.updates._batches
