@@ -364,7 +364,7 @@ async def look_soon(conn: AsyncConnection[Any], zones: Collection[int], now: int
 
 async def hint(conn: AsyncConnection[Any], zones: Collection[int], now: int) -> None:
     """Have the signer look at *zones* at *now*, in seconds since 1970: something was seen of our own servers."""
-    await conn.execute(
+    cursor = await conn.execute(
         """
         UPDATE delegations SET step_at = to_timestamp(%(now)s)
         WHERE zone = ANY (%(zones)s) AND NOT seen AND (step_at IS NULL OR step_at > to_timestamp(%(now)s))
@@ -372,7 +372,8 @@ async def hint(conn: AsyncConnection[Any], zones: Collection[int], now: int) -> 
         {"zones": bigints(list(zones)), "now": now},
         prepare=True,
     )
-    await notify.pending(conn)
+    if cursor.rowcount:
+        await notify.pending(conn)
 
 
 async def _wake(conn: AsyncConnection[Any]) -> None:

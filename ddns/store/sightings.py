@@ -21,7 +21,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 from ddns.store.packing import bigints, integers, octets, ragged, texts
 
-SECONDARY, PARENT, DSYNC = "secondary", "parent", "dsync"
+SECONDARY, PARENT, DSYNC, WITHDRAWN = "secondary", "parent", "dsync", "withdrawn"
 LIST = ""  # the server whose row says when the list was made
 WATCH_LOCK = 0x6E616D65706C6177  # ours: the advisory lock of the one process that watches
 MOST_WAITING = 5000  # motions, and zones with TLSA records, that are looked at together
@@ -32,8 +32,9 @@ KEPT = 7 * 86400  # seconds for which what a former server showed is kept
 class Sighting(msgspec.Struct, frozen=True):
     """What one server said of *zone*; times in seconds since 1970.
 
-    *kind* is `SECONDARY`, `PARENT` or `DSYNC` (who was told of new CDS records). *answered* is when it gave *serial*,
-    *ds* and *ds_ttl*; *problem* is why the last question, *asked*, has no answer.
+    *kind* is `SECONDARY`, `PARENT`, `DSYNC` (who was told of new CDS records), or `WITHDRAWN`: a secondary that is to
+    serve the zone no more, whose answer is that it does not. *answered* is when it gave *serial*, *ds* and *ds_ttl*;
+    *problem* is why the last question, *asked*, has no answer.
     """
 
     zone: int
@@ -48,7 +49,7 @@ class Sighting(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Servers of *zone* (or, of kind `PARENT`, of its parent) that must show something by which keys of *zones* go on.
+    """Servers of *zone* (or, of kind `PARENT`, of its parent) that must show something by which *zones* go on.
 
     *since* is when the newest of that began, in seconds since 1970.
     """
@@ -90,26 +91,32 @@ async def take_watching(conn: AsyncConnection[Any]) -> bool:
 
 
 async def waiting(conn: AsyncConnection[Any]) -> list[Waiting]:
-    """Return what waits for servers that have not all shown it yet: motions of keys, and TLSA records."""
+    """Return what waits for servers that have not all shown it yet: motions of keys, TLSA records, turns of homes."""
     cursor = await conn.execute(
         """
-        (SELECT place, zone, zone, extract(epoch FROM since)::bigint FROM key_motions
-         WHERE seen_at IS NULL ORDER BY since LIMIT %(most)s)
+        (SELECT coalesce(nullif(place, 0), zone), CASE place WHEN 0 THEN 'parent' ELSE 'secondary' END, zone,
+                extract(epoch FROM since)::bigint
+         FROM key_motions WHERE seen_at IS NULL ORDER BY since LIMIT %(most)s)
         UNION ALL
-        (SELECT zone, zone, NULL, extract(epoch FROM max(since))::bigint FROM tlsa_rolls
+        (SELECT zone, 'secondary', NULL, extract(epoch FROM max(since))::bigint FROM tlsa_rolls
          WHERE seen_at IS NULL AND phase IN ('published', 'fading') GROUP BY zone ORDER BY max(since) LIMIT %(most)s)
+        UNION ALL
+        (SELECT place.id, place.kind, turning.zone, extract(epoch FROM turning.since)::bigint
+         FROM delegations AS turning JOIN zones AS home ON home.id = turning.zone,
+              LATERAL (VALUES (home.parent, 'secondary'),
+                              (home.id, CASE WHEN home.held THEN 'withdrawn' ELSE 'secondary' END)) AS place (id, kind)
+         WHERE NOT turning.seen ORDER BY turning.since LIMIT %(most)s)
         """,
         {"most": MOST_WAITING},
         prepare=True,
         binary=True,
     )
     found: dict[tuple[int, str], tuple[int, set[int]]] = {}
-    for place, zone, told, since in await cursor.fetchall():
-        key = (place, SECONDARY) if place else (zone, PARENT)
-        newest, zones = found.setdefault(key, (0, set()))
+    for place, kind, told, since in await cursor.fetchall():
+        newest, zones = found.setdefault((place, kind), (0, set()))
         if told is not None:
             zones.add(told)
-        found[key] = max(newest, since), zones
+        found[place, kind] = max(newest, since), zones
     return [Waiting(*key, since, frozenset(zones)) for key, (since, zones) in found.items()]
 
 
@@ -163,6 +170,8 @@ async def places(conn: AsyncConnection[Any], ids: Collection[int]) -> dict[int, 
         if rdtype is not None:
             shown[zone, rdtype] = tuple(rdatas)
     targets = await _targets(conn, heads)
+    for zone, servers in (await _registries(conn, [zone for zone, head in heads.items() if head.home])).items():
+        shown[zone, Type.NS] = servers
     return {
         zone: replace(
             head,
@@ -172,6 +181,25 @@ async def places(conn: AsyncConnection[Any], ids: Collection[int]) -> dict[int, 
         )
         for zone, head in heads.items()
     }
+
+
+async def _registries(conn: AsyncConnection[Any], homes: Sequence[int]) -> dict[int, tuple[Rdata, ...]]:
+    """Return the servers of the registry of each of *homes* that is on its way: its own NS may name other people's."""
+    if not homes:
+        return {}
+    cursor = await conn.execute(
+        """
+        SELECT turning.zone, apex.rdatas FROM delegations AS turning
+        JOIN zones AS home ON home.id = turning.zone JOIN zones AS registry ON registry.id = home.parent
+        JOIN published_rrsets AS apex
+          ON apex.zone = registry.id AND apex.owner = registry.origin AND apex.type = %(type)s
+        WHERE turning.zone = ANY (%(homes)s) AND turning.state <> 'hosted'
+        """,
+        {"homes": bigints(list(homes)), "type": int(Type.NS)},
+        prepare=True,
+        binary=True,
+    )
+    return {zone: tuple(rdatas) for zone, rdatas in await cursor.fetchall()}
 
 
 async def _targets(conn: AsyncConnection[Any], ids: Iterable[int]) -> dict[int, tuple[tuple[str, int], ...]]:

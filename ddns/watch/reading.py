@@ -44,6 +44,20 @@ def serial(message: dns.message.Message, origin: Name) -> Shown:
     return Shown(serial=found[0].serial)
 
 
+def withdrawn(message: dns.message.Message, origin: Name) -> Shown:
+    """Return whether the answer to a question for the SOA of *origin* shows that it is not served there any more.
+
+    Whoever refers to others, or knows nothing of it, serves it not; a failure says nothing.
+    """
+    found = message.get_rrset(message.answer, _name(origin), _IN, dns.rdatatype.SOA)
+    if message.flags & dns.flags.AA and found is not None:
+        return Shown(problem="still serves the home; take its zone away there")
+    rcode = message.rcode()
+    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN, dns.rcode.REFUSED, dns.rcode.NOTAUTH):
+        return Shown(problem=f"answers {dns.rcode.to_text(rcode)}")
+    return Shown()
+
+
 def ds(message: dns.message.Message, origin: Name) -> Shown:
     """Return the DS records that the answer to a question for the DS of *origin* shows; NXDOMAIN shows none."""
     problem = _unfit(message, dns.rcode.NXDOMAIN)

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
-from ddns.store.sightings import LIST, PARENT, SECONDARY, Place, Sighting
+from ddns.store.sightings import LIST, PARENT, SECONDARY, WITHDRAWN, Place, Sighting
 from ddns.watch import reading
 from ddns.watch.ask import SILENT, Said, Server, ask
 from ddns.watch.limits import WatchLimits
 from ddns.watch.lists import Listed, Lists
 from ddns.watch.reading import Shown
 
+_READ = {PARENT: reading.ds, SECONDARY: reading.serial, WITHDRAWN: reading.withdrawn}
 PATIENCE = 3  # questions without an answer after which a server is silent for the rest of the round
 
 
@@ -40,6 +41,12 @@ class Round:
         listed = await self._lists.secondaries(place, known)
         return [made, *await self._all(place, SECONDARY, listed)]
 
+    async def withdrawn(self, place: Place, known: Mapping[Name, tuple[str, ...]]) -> list[Sighting]:
+        """Return which secondaries of *place* serve it no more, behind the row that says when the list was made."""
+        made = Sighting(place.id, WITHDRAWN, LIST, int(self._clock()))
+        listed = await self._lists.secondaries(place, known)
+        return [made, *await self._all(place, WITHDRAWN, listed)]
+
     async def parents(self, place: Place) -> list[Sighting]:
         """Return what each server of the parent of *place* shows."""
         return await self._all(place, PARENT, await self._lists.parents(place))
@@ -57,10 +64,7 @@ class Round:
             said = await self._ask(server, place.origin, Type.DS if parent else Type.SOA)
         # What is shown now may have been shown for a part of this second only; a TTL that runs from here is longer.
         answered = math.ceil(self._clock())
-        if said.message is None:
-            shown = Shown(problem=said.problem)
-        else:
-            shown = (reading.ds if parent else reading.serial)(said.message, place.origin)
+        shown = Shown(problem=said.problem) if said.message is None else _READ[kind](said.message, place.origin)
         self._counted["silent" if said.problem == SILENT else "bad" if shown.problem else "answered"] += 1
         return Sighting(
             place.id, kind, str(server), asked, None if shown.problem else answered,

@@ -16,10 +16,10 @@ from psycopg import OperationalError
 from twisted.logger import Logger
 
 from ddns.dns import names
-from ddns.store import notify, sightings
+from ddns.store import delegations, notify, sightings
 from ddns.store.ear import Ear
 from ddns.store.pool import Connection, connect
-from ddns.store.sightings import PARENT, SECONDARY, Place, Sighting, Waiting
+from ddns.store.sightings import PARENT, SECONDARY, WITHDRAWN, Place, Sighting, Waiting
 from ddns.watch.ask import is_away
 from ddns.watch.limits import WatchLimits
 from ddns.watch.lists import Lists, asks_parent
@@ -153,7 +153,8 @@ class Watcher:
         due = sorted((look for look, at in when.items() if at <= self._time()), key=when.__getitem__)[:AT_ONCE]
         resting = await self._resting(conn) if len(due) < AT_ONCE else ()
         # Where a DS is waited for, the parent is told of CDS records that all secondaries have.
-        looks = list(dict.fromkeys((*due, *resting, *((zone, SECONDARY) for zone, _ in due))))
+        beside = [(zone, SECONDARY) for zone, kind in due if kind != WITHDRAWN]
+        looks = list(dict.fromkeys((*due, *resting, *beside)))
         said = await self._round(conn, looks, waiting)
         now = int(self._clock())
         if said or self._telling.has_ended():
@@ -212,6 +213,8 @@ class Watcher:
                 continue
             if kind == SECONDARY:
                 jobs[zone, kind] = asking.secondaries(place, known)
+            elif kind == WITHDRAWN:
+                jobs[zone, kind] = asking.withdrawn(place, known)
             elif asks_parent(place):
                 jobs[zone, kind] = asking.parents(place)
         found = dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
@@ -269,6 +272,7 @@ class Watcher:
         """Have the signer look at what may go on."""
         if not self._hints:
             return
+        await delegations.hint(conn, self._hints, now)  # alone: who holds these rows wants those that come next
         async with conn.transaction():
             left = await sightings.step_soon(conn, self._hints, now)
             if len(left) < len(self._hints):
@@ -291,7 +295,7 @@ class Watcher:
         looked = self._looked.get(look)
         if looked is None or waiting.since > looked.since:
             return 0.0
-        most = self._limits.every if waiting.kind == SECONDARY else max(PARENT_MOST, self._limits.every)
+        most = max(PARENT_MOST, self._limits.every) if waiting.kind == PARENT else self._limits.every
         age = max(0.0, self._clock() - waiting.since)
         if age > LONG:
             most = max(LONG_MOST, most)
