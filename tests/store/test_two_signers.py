@@ -47,13 +47,16 @@ class Signers:
 
     def start(self, number):
         dsn = make_conninfo(self._dsn, options=f"-c nameplate.signer={number}")
-        words = ["run", "--socket", str(self._folder / f"{number}.sock"), "--helpers", "1"]
         self._running[number] = subprocess.Popen(
-            [sys.executable, "-m", "zone_signer.cli", *words],
+            [sys.executable, "-m", "zone_signer.cli", *self.words(number)],
             env={**os.environ, "DDNS_DSN": dsn, "DDNS_STATE": str(self._folder)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+    def words(self, number):
+        """Return how a signer is called."""
+        return ["run", "--socket", str(self._folder / f"{number}.sock"), "--helpers", "1"]
 
     def kill(self, number):
         process = self._running.pop(number)
