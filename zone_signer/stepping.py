@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -35,6 +35,7 @@ from zone_signer.publishing import Publication
 from zone_signer.records_of_keys import UNSIGNED, KeyRecords
 from zone_signer.settling import LOOK_MOST
 from zone_signer.stage import NewKey, Step
+from zone_signer.step_events import events_of
 from zone_signer.store import Conn
 from zone_signer.vault import VaultAway, VaultError
 
@@ -220,8 +221,10 @@ class _Course:
         return rolls.step(book.facts, self._keys, book.goal, book.orders, book.policy, self._now)
 
     async def _lost(self) -> tuple[str, ...]:
-        """Return the keys in use that no vault opens."""
+        """Return the keys in use that no vault opens. Raises `VaultAway` where one may come back, and is waited for."""
         lost = []
+        start = self._start
+        given_up = not start.goal.secure or any(order.kind == "insecure" for order in start.orders)
         for key in self._keys:
             sealed = self._start.sealed.get(key.id)
             if not key.is_living or not (key.stays or key.dnskey in SHOWN or key.zrrsig in SHOWN):
@@ -231,9 +234,9 @@ class _Course:
                     lost.append(key.id)
                 else:
                     await asyncio.to_thread(self._ring.vault.open, self._start.zone.origin, sealed)
-            except VaultAway:
-                raise  # it is not lost: it signs again when its token or master key is back
             except VaultError as error:
+                if isinstance(error, VaultAway) and not given_up:
+                    raise  # it is not lost: it signs again when its token or master key is back
                 log.error("key.lost zone=%s reason=%s", self._start.facts.name, error)  # noqa: TRY400 - it says enough
                 lost.append(key.id)
         return tuple(lost)
@@ -256,7 +259,7 @@ class _Course:
     def _note(self, one: Step, before: Sequence[KeyView], made: Sequence[KeyView]) -> None:
         """Keep what the step says beside the keys themselves: orders, wishes, denial, and the events."""
         were = {key.id: key for key in (*before, *made)}
-        self._events += _events(one, were)
+        self._events += events_of(one, were)
         for ident in one.destroy:
             sealed = self._start.sealed.get(ident)
             if sealed is not None:
@@ -394,25 +397,3 @@ def _taken(keys: Sequence[KeyView], book: Book) -> list[int]:
     shown = book.apex.get(Type.DNSKEY)
     foreign: tuple[Rdata, ...] = () if shown is None else shown.rdatas
     return [*(key.tag for key in keys), *(public.tag(one) for one in foreign)]
-
-
-def _events(one: Step, keys: dict[str, KeyView]) -> Iterator[Event]:
-    for ident in one.compromised:
-        yield Event(keys[ident], "key", "", "compromised", "somebody said so")
-    for ident in one.leave:
-        yield Event(keys[ident], "key", "stays", "leaves", "it is replaced, or not wanted any more")
-    for ident in one.stay:
-        yield Event(keys[ident], "key", "leaves", "stays", "it is wanted again")
-    for sight in one.noticed:
-        key = keys[sight.key]
-        yield Event(
-            key, sight.record.value, key.phase(sight.record).value, "seen", "every server shows it", sight.evidence
-        )
-    for move in one.moves:
-        yield Event(keys[move.key], move.record.value, move.before.value, move.after.value, move.why, move.evidence)
-    for ident in one.destroy:
-        yield Event(keys[ident], "key", "", "removed", "no cache holds anything of it: its private half is destroyed")
-    for ident in one.purge:
-        yield Event(keys[ident], "key", "removed", "", "it was removed long ago")
-    if one.resign:
-        yield Event(None, "zone", "", "resigned", "somebody asked for all signatures anew")

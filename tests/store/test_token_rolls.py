@@ -84,7 +84,7 @@ async def test_keys_roll_into_a_token_and_out_of_it_again(life, hsm, scheme):
 
 
 async def test_a_token_that_is_away_in_the_midst_of_a_roll_stops_it_until_it_is_back(
-    life, hsm, token, tmp_path, dsn_for
+    life, hsm, token, tmp_path, dsn_for, caplog
 ):
     zone = await life.zone("a.test.", "www 60 A 192.0.2.1")
     await life.policy(zone, vault=TOKEN)
@@ -101,6 +101,15 @@ async def test_a_token_that_is_away_in_the_midst_of_a_roll_stops_it_until_it_is_
     await life.sweep()
     rows = await life.admin.execute("SELECT count(*) FROM signing_keys WHERE stays AND state <> 'removed'")
     assert await rows.fetchall() == [(1,)]  # nothing is given up because it does not answer
+    assert "key.lost" not in caplog.text  # nor is it said that it is
+    assert "one" in (await life.row(zone))[3]
+    moved = await life.events(zone)
+    life.now += 30 * 86400  # and however long it is away
+    life.workers = [Worker(dsn_for("zone_signer"), life.rings[0], lambda: life.now)]
+    await life.look(zone)
+    await life.sweep()
+    assert await life.events(zone) == moved
+    assert "key.lost" not in caplog.text
 
     token.folder.rmdir()
     (tmp_path / "away").rename(token.folder)
