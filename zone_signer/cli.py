@@ -183,7 +183,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        cli.main(prog_name="zone-signer", standalone_mode=False)
+        ended = cli.main(prog_name="zone-signer", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         return _say(error.format_message(), error.exit_code)
@@ -198,7 +198,7 @@ def _run() -> int:
         return _say(f"cannot reach the database: {error}", 1)
     except psycopg.errors.InsufficientPrivilege as error:
         return _say(f"the database refuses: {error}; run as a user who may become {ROLE}", 1)
-    return 0
+    return ended if isinstance(ended, int) else 0  # what `click.exceptions.Exit` says
 
 
 def _say(sentence: str, status: int) -> int:
