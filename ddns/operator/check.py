@@ -12,8 +12,9 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 from ddns.operator.change import Conn
 from ddns.operator.zones import all_published, ds_rdata, the_zone
-from ddns.store import published, signing
+from ddns.store import delegations, published, signing
 from ddns.store.zones import Zone
+from ddns.zone.hand import State
 
 SOON = 86400  # seconds before the first expiry in which a refresh is overdue
 _EXPIRATION = struct.Struct("!I")  # of an RRSIG's RDATA, at 8 (RFC 4034 §3.1)
@@ -25,7 +26,8 @@ class Report(msgspec.Struct, frozen=True):
 
     *keys* are the tags of its signing keys, *ds* the DS for the parent's zone, several while keys roll; *first_expiry*
     is in seconds since 1970, None where nothing is signed; *delegation* is what the parent's zone here says: `secure`,
-    `insecure`, `wrong`, `missing`, or empty where the parent is not here.
+    `insecure`, `wrong`, `missing`, or empty where the parent is not here; of a home that has servers of its own, or is
+    on its way there or back, how far that has come, such as `away`.
     """
 
     zone: Zone
@@ -58,8 +60,10 @@ async def check(conn: Conn, origin: Name, now: int) -> Report:
     held = await signing.keys_public(conn, zone.id)
     ds = tuple(ds_rdata(origin, public) for public in await signing.named_by_the_parent(conn, zone.id))
     delegation = await _delegation(conn, zone, ds)
-    problems = list(_problems(zone, first, now, delegation, wants_ds=bool(ds)))
-    if zone.denial != "none" and zone.edition and bare:
+    # A copy is withdrawn before its signatures end: they are not ours to renew.
+    ends = None if zone.presigned else first
+    problems = list(_problems(zone, ends, now, delegation, wants_ds=bool(ds)))
+    if zone.denial != "none" and zone.edition and bare and not zone.presigned:
         problems.append(f"{len(bare)} RRsets have no signature, the first at {bare[0]}; run `zone-signer once`")
     return Report(zone, rrsets, signed, first, tuple(key[0] for key in held), ds, delegation, tuple(problems))
 
@@ -78,6 +82,9 @@ async def _delegation(conn: Conn, zone: Zone, ds: tuple[Rdata, ...]) -> str:
     held = next((one.rdatas for one in found if one.type == Type.DS), ())
     if not any(one.type == Type.NS for one in found):
         return "missing"
+    turning = (await delegations.read(conn, [zone.id])).get(zone.id)
+    if turning is not None and turning.state is not State.HOSTED:
+        return str(turning.state)
     if not held:
         return "insecure"
     return "secure" if set(held) & set(ds) else "wrong"

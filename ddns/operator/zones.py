@@ -19,8 +19,9 @@ from ddns.operator import words
 from ddns.operator.change import Change, Conn, NewZone, create, difference, digest_of, write
 from ddns.operator.compact import check_denial
 from ddns.operator.fault import CannotDo
-from ddns.store import notify, published, rrsets, signing, zones
+from ddns.store import delegations, notify, published, rrsets, signing, zones
 from ddns.store.zones import Zone
+from ddns.zone.hand import State
 
 TTL = 3600  # seconds, of the records of a new zone
 NEGATIVE_TTL = 300  # seconds (RFC 2308 §5)
@@ -206,6 +207,13 @@ async def ds(conn: Conn, origin: Name) -> tuple[int, tuple[Rdata, ...]]:
     zone = await the_zone(conn, origin)
     if zone.denial == "none":
         raise CannotDo(f"The zone {names.to_text(origin)} is served as it is, without keys of ours; it has no DS here.")
+    turning = (await delegations.read(conn, [zone.id])).get(zone.id)
+    if turning is not None and turning.state is not State.HOSTED:
+        text = names.to_text(origin)
+        raise CannotDo(
+            f"{text} has servers of its own or is on its way there or back ({turning.state}), so its DS are not those "
+            f"of our keys alone; `ddns delegation show {text}` shows them."
+        )
     named = await signing.named_by_the_parent(conn, zone.id)
     return zone.id, tuple(ds_rdata(origin, public) for public in named)
 
