@@ -34,7 +34,7 @@ from zone_signer.store import Conn, rows_of
 
 REMEMBERED = 31 * DAY  # for so long the greatest TTL that was published counts
 MOST_MOVING = 2000  # homes of one registry that roll at a time because a policy says so; a roll takes half a day
-HELD_UP = DAY  # seconds after which a home that waits for its own servers counts no more: it must not stop the others
+HELD_UP = 2 * DAY  # a home whose records have moved for longer (a dead server, a long TTL) must not stop the others
 
 
 class Registry(msgspec.Struct, frozen=True):
@@ -310,7 +310,7 @@ async def _registries(conn: Conn, homes: Sequence[Lease], now: int) -> dict[int,
             """SELECT id, denial, serial,
                       (SELECT count(DISTINCT key_motions.zone) FROM key_motions
                        JOIN zones AS home ON home.id = key_motions.zone
-                       WHERE home.parent = zones.id AND (seen_at IS NOT NULL OR since >= to_timestamp(%(held_up)s)))
+                       WHERE home.parent = zones.id AND coalesce(seen_at, since) >= to_timestamp(%(held_up)s))
                FROM zones WHERE id = ANY(%(parents)s)""",
             {"parents": bigints(parents), "held_up": now - HELD_UP},
         )

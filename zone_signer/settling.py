@@ -29,6 +29,7 @@ NOBODY = "nobody"
 _SETTLED = {Phase.RUMOURED: Phase.OMNIPRESENT, Phase.UNRETENTIVE: Phase.HIDDEN}
 _LOOKS = 4  # a motion that waits for a server is looked at again after a quarter of its age
 LOOK_LEAST, LOOK_MOST = 1, 3600  # seconds
+LONGEST = 31 * 86_400  # seconds for which anybody remembers a record: resolvers cap TTLs at a week or so (RFC 8767)
 
 
 class _Moving(msgspec.Struct, frozen=True):
@@ -98,9 +99,11 @@ def ttl_of(facts: Facts, record: Record, policy: KeyPolicy) -> int:
     match record:
         case Record.DNSKEY:
             # Policies may change it in mid-roll; the absence of a first DNSKEY is cached too (RFC 2308 §5).
-            return max(facts.dnskey_ttl, policy.signatures.dnskey_ttl, facts.negative_ttl)
+            return max(facts.dnskey_ttl, policy.signatures.dnskey_ttl, min(facts.negative_ttl, LONGEST))
         case Record.ZRRSIG:
-            return facts.max_ttl
+            # A TTL of decades must not keep keys for decades: what is signed is not kept longer than its signature is
+            # good (RFC 4035 §5.3.3), and the rest no longer than resolvers keep anything.
+            return min(facts.max_ttl, max(LONGEST, policy.signatures.validity))
         case Record.DS:
             if facts.parent:
                 return policy.ds_ttl if facts.ds_ttl is None else facts.ds_ttl

@@ -308,7 +308,7 @@ async def test_a_home_that_is_held_up_by_its_own_servers_does_not_stop_the_rolls
     await life.sweep()
     assert len(await life.tags(other)) == 1  # one home of the registry moves, and no more may
 
-    life.now += 2 * DAY
+    life.now += 3 * DAY
     await life.sweep()
     assert len(await life.tags(other)) == 2
     assert len(await life.tags(stuck)) == 2

@@ -215,6 +215,17 @@ def test_iret_is_dsgn_and_dprp_and_the_greatest_ttl():
     assert settles(slow, NOW + 30 + 900 + 20, ksk("k", "oo"), zsk("z", "oo"), goal=SPLIT) is H
 
 
+def test_a_ttl_of_decades_does_not_keep_keys_for_decades():
+    """Who may write in a home may give a record any TTL; nobody keeps it so long (RFC 4035 §5.3.3, RFC 8767)."""
+    old = moving(zsk("y", "ou", stays=False), Z, ttl=150, seen_at=NOW + 30)
+    month = NOW + 30 + 31 * DAY + 20
+
+    assert settles(old, month, ksk("k", "oo"), zsk("z", "oo"), goal=SPLIT, max_ttl=2**31 - 1) is H
+    shown = moving(zsk("x", "rh"), D, ttl=150, seen_at=NOW + 30)
+    other = zsk("z", "oo", stays=False)
+    assert settles(shown, month - 10, ksk("k", "oo"), other, goal=SPLIT, negative_ttl=2**31 - 1) is O
+
+
 def test_a_ds_is_everywhere_its_ttl_after_the_last_server_of_the_parent_showed_it():
     """RFC 7583 §3.3.2: DprpP and TTLds."""
     new = moving(key("b", "ohr"), S, ttl=250, seen_at=NOW + 30)
