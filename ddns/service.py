@@ -55,6 +55,15 @@ class Service:
         return [
             "run", "--socket", str(self.signer_socket), "--master-key", str(self._database.state / "signer.key"),
             "--editions", str(self._settings.transfer.editions), "--keys", str(self._settings.signer.keys),
+            *self._leaving(),
+        ]  # fmt: skip
+
+    def _leaving(self) -> list[str]:
+        """Return how long what a home's way out and back waits for takes, as the signer's options."""
+        chosen = self._settings.delegation
+        return [
+            "--safety", str(chosen.safety), "--dark-after", str(chosen.dark_after),
+            "--back-after", str(chosen.back_after), "--look", str(chosen.look),
         ]  # fmt: skip
 
     @property

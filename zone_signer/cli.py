@@ -19,6 +19,7 @@ import psycopg
 from ddns.database import DatabaseProblem, open_database
 from ddns.program import program
 from ddns.store.pool import Pool
+from ddns.zone.hand import Bounds
 from zone_signer import heartbeat, settings, store, vigil
 from zone_signer.cli_check import check
 from zone_signer.cli_clock import clock as clock_commands
@@ -31,6 +32,7 @@ from zone_signer.clockkeeper import Clockkeeper, ClockRefused
 from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
+from zone_signer.leaving_options import bounds_of, leaving_options
 from zone_signer.lookup import Lookup
 from zone_signer.publishing import MOST_EDITIONS
 from zone_signer.service import Service, SocketProblem
@@ -77,6 +79,7 @@ def cli() -> None:
     show_default="one for each processor",
     help="Processes, at most, that sign in bulk what nobody waits for; they exist while there is such work.",
 )
+@leaving_options
 def run(
     dsn: str | None,
     state: Path | None,
@@ -85,6 +88,10 @@ def run(
     editions: int,
     keys: int,
     helpers: int,
+    safety: float,
+    dark_after: float,
+    back_after: float,
+    look: float,
     **where: Any,
 ) -> None:
     """Answer servers and keep every zone signed, until SIGTERM or Ctrl-C."""
@@ -92,11 +99,12 @@ def run(
     with open_database(dsn, state) as database:
         here = settings.socket_path(path, database.state)
         found = where_of(database.state, **where)
-        asyncio.run(_serve(database.dsn_for(ROLE), here, socket_group, found, editions, keys, helpers))
+        bounds = bounds_of(safety, dark_after, back_after, look)
+        asyncio.run(_serve(database.dsn_for(ROLE), here, socket_group, found, editions, keys, helpers, bounds))
 
 
 async def _serve(
-    dsn: str, path: Path, group: str, where: Where, editions: int, most_keys: int, most_helpers: int
+    dsn: str, path: Path, group: str, where: Where, editions: int, most_keys: int, most_helpers: int, bounds: Bounds
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -117,7 +125,7 @@ async def _serve(
     lookup = Lookup(dsn, ROLE)
     service = Service(path, Signer(ring, pool, clock, lookup), group, helpers)
     await service.start()
-    working = asyncio.create_task(Worker(dsn, ring, clock, editions).run())
+    working = asyncio.create_task(Worker(dsn, ring, clock, editions, bounds).run())
     beating = asyncio.create_task(heartbeat.beat(pool, heartbeat.name_of(path), vaults, clock))
     watching = asyncio.create_task(vigil.watch(pool))
     stopped = asyncio.create_task(stopping.wait())

@@ -73,11 +73,10 @@ def read_ds(texts: Iterable[str]) -> tuple[Rdata, ...]:
     found = []
     for text in texts:
         try:
-            found.append(rdata_from_text(Type.DS, text.encode(), names.ROOT))
+            found.append(rdata_from_text(Type.DS, text.encode().split(), names.ROOT))
         except (BadRdata, ValueError) as error:
-            raise CannotDo(
-                f"{text!r} is no DS ({error}); write TAG ALGORITHM 2 DIGEST, as a signer prints it."
-            ) from None
+            reason = f"{text!r} is no DS ({error}); write TAG ALGORITHM 2 DIGEST, as signers print it."
+            raise CannotDo(reason) from None
     return tuple(sorted(set(found)))
 
 
