@@ -102,7 +102,7 @@ def random_update(chance: random.Random, house: House, ident: int) -> bytes:
     return house.signed(*(operation() for _ in range(chance.randint(1, 4))), key=key, needs=needs, ident=ident)
 
 
-@pytest.mark.parametrize(("denial", "seed"), [("nsec3", 1), ("nsec", 2)])
+@pytest.mark.parametrize(("denial", "seed"), [("nsec3", 1), ("nsec", 2), ("compact", 3)])
 async def test_both_ways_give_the_same_answers_and_the_same_rows(postgres, tmp_path, denial, seed):
     """Answer for answer, to the octet, and row for row; and what is published validates."""
     chance = random.Random(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ async def check(admin: Connection, conn: Connection, zone_id: int, now: int = NO
     return zone
 
 
-@pytest.mark.parametrize("denial", ["nsec3", "nsec"])
+@pytest.mark.parametrize("denial", ["nsec3", "nsec", "compact"])
 @pytest.mark.parametrize("algorithm", [13, 15])
 async def test_a_zone_that_waits_is_signed_and_published(admin, connected, signer, denial, algorithm):
     zone_id = await add(
@@ -163,7 +164,7 @@ async def test_a_serial_of_zero_becomes_one(admin, connected, signer):
     assert (await check(admin, signing, zone_id)).serial == 1
 
 
-@pytest.mark.parametrize(("first", "then"), [("nsec3", "nsec"), ("nsec", "nsec3")])
+@pytest.mark.parametrize(("first", "then"), list(itertools.permutations(["nsec3", "nsec", "compact"], 2)))
 async def test_another_kind_of_denial_replaces_the_chain_in_one_edition(admin, connected, signer, first, then):
     zone_id = await add(admin, "a.test.", "www 60 A 192.0.2.1", "x.y 60 A 192.0.2.2", denial=first)
     signing = await connected("zone_signer")
@@ -395,7 +396,7 @@ async def test_a_big_zone_that_is_a_little_behind_gives_the_same_zone(admin, con
         await check(admin, signing, zone_id)
 
 
-@pytest.mark.parametrize("denial", ["nsec3", "nsec"])
+@pytest.mark.parametrize("denial", ["nsec3", "nsec", "compact"])
 async def test_a_zone_that_is_far_behind_is_signed_in_portions_that_are_whole_zones_each(
     admin, conn, connected, signer, monkeypatch, denial
 ):
