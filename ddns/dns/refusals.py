@@ -340,6 +340,11 @@ _ROWS = [
             "the record's usage is not one that the zone takes (RFC 7218 §2.1)",
             "3 1 1 for a key of its own, 2 1 1 for a CA of the home's own",
         ),
+        (
+            "tlsa-too-many", "REFUSED", Ede.PROHIBITED, Turn.LATER,
+            "a thousand TLSA records of the zone are on their way already, or their absence is",
+            "wait until caches have those; `ddns zone dane` shows them",
+        ),
     ),
     *_rows(
         Chapter.DELEGATION,

@@ -99,7 +99,7 @@ async def _read_guards(
         stored = {name: pins for (its, name), pins in rolls.items() if its == zone}
         guards[zone] = Guard(
             known.rule or rule, stored, known.seen,
-            serial=locked[zone].shown_serial, now=now, anchored=known.anchored,
+            serial=locked[zone].shown_serial, now=now, anchored=known.anchored, crowded=known.crowded,
         )  # fmt: skip
     return guards
 

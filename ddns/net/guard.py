@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ddns.dns import names
-from ddns.dns.codes import Rcode, Type
+from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.zone import dane, dane_option
@@ -18,6 +18,13 @@ from ddns.zone.dane import Pin, Rule, Verdict
 from ddns.zone.dane_option import Verb, Wish
 from ddns.zone.update import Update
 from ddns.zone.view import View
+
+CROWDED = Refusal(
+    "tlsa-too-many",
+    Rcode.REFUSED,
+    "So many TLSA records of this zone are on their way that no more are followed; wait until some have settled.",
+    Ede.PROHIBITED,
+)
 
 _TLSA = int(Type.TLSA)
 _ANY = int(Type.ANY)
@@ -30,6 +37,7 @@ class Guard:
 
     *stored* is what the database knows of each name's records, in *serial* (None: the signer is behind); *seen* is for
     `dane.settle`, *now* in seconds since 1970. *anchored* is False where it is known that nobody can validate the zone.
+    *crowded*: so much is remembered of the zone that no more may come to it.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class Guard:
         serial: int | None,
         now: int,
         anchored: bool | None,
+        crowded: bool = False,
     ) -> None:
         self._rule = rule
         self._stored = stored
@@ -48,14 +57,17 @@ class Guard:
         self._pins = {name: self._settled(pins, serial, now) for name, pins in stored.items()}
         self._now = now
         self._anchored = anchored
+        self._crowded = crowded
 
     def refuses(self, changes: Iterable[RRsetChange], wish: Wish | None) -> Refusal | None:
         """Return why *changes*, which nobody has done yet, may not be done."""
         for one in changes:
             if one.type == _TLSA:
-                refusal = self._judged(one, wish).refusal
-                if refusal is not None:
-                    return refusal
+                verdict = self._judged(one, wish)
+                if verdict.refusal is not None:
+                    return verdict.refusal
+                if self._crowded and len(verdict.pins) > len(self._pins.get(one.name, ())):
+                    return CROWDED
         return None
 
     def follow(self, changes: Iterable[RRsetChange], wish: Wish | None) -> str:

@@ -21,6 +21,8 @@ from ddns.zone import dane
 from ddns.zone.changes import ChangeSet
 from ddns.zone.dane import MARGIN, Phase, Pin, Rule
 
+MOST_FOLLOWED = 1000  # rows of one zone: whoever may write there could else have any number of them remembered
+
 Service = tuple[int, Name]
 Pins = tuple[Pin, ...]
 
@@ -39,7 +41,8 @@ class Facts(msgspec.Struct, frozen=True):
 
     *rule* is None where the zone takes the registry's. *alone*: nobody may transfer it, so no other server has it.
     *anchored*: whether it has a DS above it; None: nobody here knows. *shown* are the servers that are to be asked, as
-    the watcher found them at *looked_at* (seconds since 1970); None: it has not looked.
+    the watcher found them at *looked_at* (seconds since 1970); None: it has not looked. *crowded*: as many of its
+    records are on their way as may be.
     """
 
     rule: Rule | None
@@ -47,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True):
     anchored: bool | None
     shown: tuple[Shown, ...] = ()
     looked_at: int | None = None
+    crowded: bool = False
 
     def seen(self, serial: int, since: int) -> int | None:
         """Return when the last of the zone's servers was seen with *serial* (RFC 1982 §3.2), None: not yet.
@@ -122,18 +126,20 @@ async def facts(conn: AsyncConnection[Any], zones: Iterable[int]) -> dict[int, F
                    WHERE one.zone = zones.id AND one.kind = 'secondary' AND one.wanted AND one.server <> ''
                ),
                (SELECT extract(epoch FROM marker.asked_at)::bigint FROM sightings AS marker
-                WHERE marker.zone = zones.id AND marker.kind = 'secondary' AND marker.server = '')
+                WHERE marker.zone = zones.id AND marker.kind = 'secondary' AND marker.server = ''),
+               (SELECT count(*) FROM (SELECT FROM tlsa_rolls WHERE zone = zones.id LIMIT %(most)s) AS followed)
+                   >= %(most)s
         FROM zones LEFT JOIN tlsa_rules AS rules ON rules.zone = zones.id
         WHERE zones.id = ANY (%(zones)s)
         """,
-        {"zones": bigints(list(zones))},
+        {"zones": bigints(list(zones)), "most": MOST_FOLLOWED},
         prepare=True,
         binary=True,
     )
     found = {}
-    for zone, strict, usages, alone, anchored, shown, looked_at in await rows(cursor):
+    for zone, strict, usages, alone, anchored, shown, looked_at, crowded in await rows(cursor):
         rule = None if strict is None else Rule(strict, frozenset(usages))
-        found[zone] = Facts(rule, alone, anchored, tuple(Shown(*one) for one in shown), looked_at)
+        found[zone] = Facts(rule, alone, anchored, tuple(Shown(*one) for one in shown), looked_at, crowded)
     return found
 
 

@@ -332,6 +332,24 @@ async def test_an_update_without_tlsa_asks_the_database_nothing_more(make, monke
     assert asked == ["facts", "read", "write"]
 
 
+async def test_what_is_remembered_of_a_zone_has_an_end(make, monkeypatch):
+    """Else whoever may write there adds and takes away for ever, under a new name each time."""
+    monkeypatch.setattr(tlsa, "MOST_FOLLOWED", 2)
+    device = await make()
+    await device.change(add(1))
+    await device.change(add(2))
+    await device.change(add(3))
+
+    more = await device.change(add(4))
+    other = await device.say(Verb.MANAGED, add(5, owner="_443._tcp.pi"))
+    plain = await device.update(craft.add("pi", 60, "A", "192.0.2.9"))
+    less = await device.change(take(3))
+
+    assert (more.rcode(), "tlsa-too-many" in said(more)) == (Rcode.REFUSED, True)
+    assert (other.rcode(), plain.rcode(), less.rcode()) == (0, 0, 0)  # the first record of a service is not followed
+    assert (await device.change(add(4))).rcode() == 0
+
+
 async def test_rows_go_with_their_zone(make):
     device = await make()
     await device.change(add(1))
