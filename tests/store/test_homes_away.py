@@ -1,0 +1,232 @@
+"""What else must know that a home is on its way: the key machine, people's commands, and whoever serves it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import dns.dnssec
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdataset
+import dns.rdatatype
+import msgspec
+import pytest
+from delegating import DAY, HOME
+from handing import Hall
+from lives import Life
+from signing import NOW, read, vault
+from waiting import wait_for
+
+from ddns.answer.responder import Responder
+from ddns.answer.table import Table
+from ddns.dns import ds as ds_records
+from ddns.dns import names
+from ddns.dns.asker import Asker, Transport
+from ddns.dns.codes import Type
+from ddns.net.subscriber import Subscriber
+from ddns.operator import check, zones
+from ddns.operator.fault import CannotDo
+from ddns.store import delegations, published
+from ddns.store import zones as rows
+from ddns.store.delegations import Taken
+from ddns.store.pool import Pool
+from ddns.zone.child import Child
+from ddns.zone.hand import Continuity, Copy, Hand, Serves, State, Theirs
+from zone_signer import renewal, rrsig
+from zone_signer.keypolicy import KeyPolicy
+from zone_signer.keyring import KeyRing
+from zone_signer.leases import Lease
+
+
+@pytest.fixture
+def life(admin, conn, connected, dsn_for):
+    return Life(admin, wait_for(connected("zone_signer")), conn, dsn_for, signers=2)
+
+
+@pytest.fixture
+def hall(life):
+    return wait_for(Hall(life).begin())
+
+
+async def events(life, zone, record):
+    found = await life.admin.execute(
+        "SELECT before, after, why FROM key_events WHERE zone = %s AND record = %s ORDER BY id", (zone, record)
+    )
+    return await found.fetchall()
+
+
+@pytest.mark.parametrize("state", [State.LEAVING_KEYS, State.AWAY])
+async def test_keys_rest_and_what_is_asked_of_them_is_refused_with_a_sentence(life, hall, state):
+    await life.admin.execute("UPDATE signing_policies SET csk_lifetime = 86400 WHERE name = 'home'")
+    await hall.leave()
+    await hall.until(state)
+    before = await events(life, hall.zone, "key")
+
+    await life.admin.execute(
+        "INSERT INTO signing_orders (zone, kind, principal, at) VALUES (%s, 'roll', 'a person', to_timestamp(%s))",
+        (hall.zone, hall.now),
+    )
+    await life.admin.execute("UPDATE delegations SET wish = 'away'")
+    await hall.live(60)
+
+    ((order, after, why),) = await events(life, hall.zone, "order")
+    assert (order, after) == ("roll", "refused")
+    assert "ddns delegation" in why
+    assert await events(life, hall.zone, "key") == before, "nor does a lifetime that is over make a key"
+
+
+async def test_a_home_sets_out_when_its_keys_rest(life, hall):
+    first = await hall.show()
+    await life.admin.execute(
+        "INSERT INTO signing_orders (zone, kind, principal, at) VALUES (%s, 'roll', 'a person', to_timestamp(%s))",
+        (hall.zone, hall.now),
+    )
+    await hall.leave()
+    await hall._see()
+    await hall._sweep()
+    await hall._see()
+    await hall._sweep()
+
+    row = await hall.row()
+    assert (row.state, row.waits) == (State.HOSTED, "a key of it is just being replaced; it leaves when that is over")
+    assert (await hall.show()).ds == first.ds
+
+
+async def test_people_who_ask_are_told_where_the_home_is(life, hall):
+    await hall.leave()
+    await hall.until(State.LEAVING_DS)
+
+    found = await check.check(life.admin, HOME, hall.now)
+    assert (found.delegation, found.problems) == ("leaving-ds", ())
+    with pytest.raises(CannotDo, match="ddns delegation show"):
+        await zones.ds(life.admin, HOME)
+
+
+@pytest.mark.parametrize("state", [State.LEAVING_KEYS, State.LEAVING_SERVERS, State.AWAY])
+async def test_what_changes_meanwhile_is_signed_with_the_keys_of_both_in_its_dnskey_rrset(life, hall, state):
+    await hall.leave()
+    await hall.until(state)
+    before = await hall.show()
+    assert before.foreign
+
+    await life.admin.execute(
+        "UPDATE rrsets SET ttl = 299 WHERE zone = %s AND owner = %s",
+        (hall.zone, names.order_key(names.prepend(b"www", HOME))),
+    )
+    await life.admin.execute("UPDATE signing SET pending = true WHERE zone = %s", (hall.zone,))
+    await hall.live(60)
+
+    there = {(one.name, one.type): one for one in await published.read_zone(life.admin, hall.zone)}
+    assert there[names.prepend(b"www", HOME), Type.A].ttl == 299
+    assert await hall.show() == before
+
+
+class Dark:
+    """A home whose servers are gone, and whose last copy is real."""
+
+    def __init__(self, hall: Hall) -> None:
+        lease = Lease(0, HOME, "nsec3", 13, None, 1, 0, 0, 0, pending=True, resign_at=None)
+        content = read("smith.homes.test.", "www 60 A 192.0.2.99", "deep.er 60 TXT there", serial=7)
+        made = renewal.first_whole(lease, content, KeyRing(vault()), KeyPolicy(), NOW)
+        self.zone = made.added
+        self.dnskey = next(one for one in self.zone if one.type == Type.DNSKEY)
+        self.ds = tuple(ds_records.of(HOME, one) for one in self.dnskey.rdatas)
+        ends = min(rrsig.read(sig, NOW).expiration for one in self.zone for sig in one.sigs)
+        self.copy = Copy(made.to_serial, frozenset(self.dnskey.rdatas), ends)
+        self.hall = hall
+
+    async def begin(self):
+        life, hall = self.hall.life, self.hall
+        child = Child((names.from_text("ns.smith.example."),), (), self.ds)
+        hand = Hand(
+            State.AWAY, since=hall.now - DAY, their=child, their_ttl=300, ds=self.ds, serial=1, home_serial=1,
+            seen_at=hall.now - DAY, led=True, dark_at=hall.now - DAY, their_serial=self.copy.serial,
+        )  # fmt: skip
+        await delegations.leave(life.admin, hall.zone, child, Continuity.COPY, hall.now)
+        gone = Theirs(hall.now, None, frozenset(), frozenset(), 0, None, whole=False, silent=True)
+        await life.server.execute("UPDATE delegations SET theirs = %s, wanted = NULL", (msgspec.msgpack.encode(gone),))
+        await life.conn.execute(
+            "UPDATE delegations SET state = 'away', hand = %s, since = to_timestamp(%s)",
+            (msgspec.msgpack.encode(hand), hand.since),
+        )
+        taken = Taken(self.copy, 300, hall.now)
+        assert await delegations.take_copy(life.server, hall.zone, taken, self.zone, hall.now)
+        await hall._sweep()
+        return self
+
+
+async def test_a_copy_is_served_as_it_is_and_nobody_signs_it(life, hall, dsn_for):
+    dark = await Dark(hall).begin()
+    assert (await hall.row()).state is State.DARK
+    assert (await hall.show()).serves is Serves.COPY
+    there = await published.read_zone(life.admin, hall.zone)
+    assert {(one.name, one.type): one for one in there} == {(one.name, one.type): one for one in dark.zone}
+
+    pool, table = Pool(dsn_for("ddns_server"), "ddns_server", 2), Table()
+    subscriber = Subscriber(table, pool, 0)
+    try:
+        await subscriber.resync()
+        answer = await asked(subscriber, table, "www.smith.homes.test.", "A")
+        assert answer.flags & dns.flags.AA
+        assert [str(one) for one in answer.answer[0]] == ["192.0.2.99"]
+        validated(answer, dark, answer.answer)
+        nothing = await asked(subscriber, table, "nobody.smith.homes.test.", "A")
+        assert nothing.rcode() == dns.rcode.NXDOMAIN
+        assert {one.rdtype for one in nothing.authority} >= {dns.rdatatype.NSEC3, dns.rdatatype.SOA}
+        validated(nothing, dark, nothing.authority)
+    finally:
+        await subscriber.close()
+        await pool.close()
+
+    # Whatever falls due, and whatever is stored meanwhile, the copy is left as it is.
+    await life.admin.execute(
+        "UPDATE signing SET pending = true, resign_at = to_timestamp(0) WHERE zone = %s", (hall.zone,)
+    )
+    before = (await rows.get(life.admin, [hall.zone]))[hall.zone]
+    await hall._sweep()
+    after = (await rows.get(life.admin, [hall.zone]))[hall.zone]
+    assert (after.edition, after.serial) == (before.edition, dark.copy.serial)
+
+
+async def test_a_held_home_is_referred_to_its_own_servers_with_its_ds(life, hall, dsn_for):
+    await hall.leave()
+    await hall.until(State.AWAY)
+    pool, table = Pool(dsn_for("ddns_server"), "ddns_server", 2), Table()
+    subscriber = Subscriber(table, pool, 0)
+    try:
+        await subscriber.resync()
+        answer = await asked(subscriber, table, "www.smith.homes.test.", "A")
+    finally:
+        await subscriber.close()
+        await pool.close()
+
+    assert not answer.flags & dns.flags.AA
+    assert answer.answer == []
+    found = {one.rdtype: one for one in answer.authority}
+    assert [str(one) for one in found[dns.rdatatype.NS]] == ["ns.smith.example."]
+    assert tuple(one.to_wire() for one in found[dns.rdatatype.DS]) == hall.their.ds
+
+
+async def asked(subscriber, table, name, rdtype):
+    """Return what a question gets once its zones are in memory."""
+    for zone in list(table.zone_ids()):
+        done = asyncio.get_running_loop().create_future()
+        subscriber.need(zone, done.set_result)
+        await done
+    question = dns.message.make_query(name, rdtype, want_dnssec=True)
+    wire = Responder(table).respond(question.to_wire(), Asker(Transport.TCP, "192.0.2.1"))
+    return dns.message.from_wire(wire)
+
+
+def validated(answer, dark, section):
+    """Check every signature by their key."""
+    apex = dns.name.from_wire(HOME, 0)[0]
+    kind = dns.rdataclass.IN, dns.rdatatype.DNSKEY
+    keys = [dns.rdata.from_wire(*kind, one, 0, len(one)) for one in dark.dnskey.rdatas]
+    for one in section:
+        if one.rdtype != dns.rdatatype.RRSIG:
+            sigs = answer.get_rrset(section, one.name, dns.rdataclass.IN, dns.rdatatype.RRSIG, one.rdtype)
+            dns.dnssec.validate(one, sigs, {apex: dns.rdataset.from_rdata_list(60, keys)}, now=NOW)
