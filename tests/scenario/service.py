@@ -112,8 +112,15 @@ class Service:
 
     def ddns(self, *words, status=0, text=None):
         """Run a command to its end and return what it printed; its exit status must be *status*."""
+        return self._run("ddns.cli", words, status, text)
+
+    def signer(self, *words, status=0):
+        """Run a command of `zone-signer`, likewise."""
+        return self._run("zone_signer.cli", words, status)
+
+    def _run(self, program, words, status, text=None):
         done = subprocess.run(
-            [sys.executable, "-m", "ddns.cli", *map(str, words)],
+            [sys.executable, "-m", program, *map(str, words)],
             cwd=self.folder,
             env=self.environment(),
             input=text,
@@ -123,7 +130,7 @@ class Service:
             check=False,
         )
         assert done.returncode == status, (
-            f"ddns {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"
+            f"{program} {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}"
         )
         return done.stdout if status == 0 else done.stderr
 

@@ -80,13 +80,6 @@ class Faked:
 class Beside(Service):
     """A service whose signer is a process of its own."""
 
-    def signer(self, *words):
-        done = subprocess.run(
-            [sys.executable, "-m", "zone_signer.cli", *words, "--state", str(self.state)],
-            env=self.environment(), capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        return done.stdout
-
     def sql(self, statement):
         with psycopg.connect(postgres.socket_dsn(postgres.running(self.state), postgres.OWNER)) as conn:
             conn.execute(statement)

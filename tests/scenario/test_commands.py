@@ -339,6 +339,57 @@ def test_a_registry_file_is_applied_to_the_running_service_once(service):
     assert second["kept"] == {"key": 1, "zone": 1, "grant": 1}
 
 
+def test_a_zone_is_signed_by_another_policy_and_by_none_that_is_not_there(service):
+    zone_file(service, "policy.example.", "www A 192.0.2.1\n")
+    file = service.folder / "policies.toml"
+    file.write_text(
+        '[[signing]]\nname = "pair"\nscheme = "ksk+zsk"\nzsk_lifetime = "60d"\nparent_servers = ["192.0.2.1"]\n'
+        '[[zone]]\nname = "policy.example."\nfile = "policy.example.zone"\nsigning = "pair"\n'
+    )
+    first = service.ddns("apply", file)
+    again = json.loads(service.ddns("apply", file, "--json"))
+    keys = json.loads(service.signer("keys", "policy.example.", "--json"))
+    said = service.ddns("signing", "set", "pair", "zsk_lifetime=30d", "cds=never")
+    shown = json.loads(service.ddns("signing", "show", "pair", "--json"))
+    listed = service.ddns("signing", "list")
+
+    assert "1 signing policy added, 1 zone added, 1 zone changed." in first
+    assert "~ zone  policy.example.  signed by pair, not by default" in first
+    assert (again["actions"], again["kept"]) == ([], {"signing": 2, "zone": 1})
+    assert sorted(key["role"] for key in keys) == ["ksk", "zsk"]
+    assert "Changed the signing policy pair: zsk_lifetime 60d → 30d, cds rolls → never." in said
+    assert (shown["zsk_lifetime"], shown["zones"], shown["some_zones"]) == (30 * 86400, 1, ["policy.example."])
+    assert re.search(r"^pair +ksk\+zsk +zone +never, 30d +14d +sealed +1$", listed, re.MULTILINE)
+    assert "so already" in service.ddns("signing", "set", "pair", "cds=never")
+    assert "Signatures that are made from now on" in service.ddns("signing", "set", "pair", "validity=20d")
+    assert "is signed by default from now on, and no longer by pair" in service.ddns(
+        "signing", "use", "policy.example", "--default"
+    )
+    assert "is signed by default already" in service.ddns("signing", "use", "policy.example", "default")
+    assert "192.0.2.1:53" in service.ddns("signing", "show", "pair")
+    assert "Removed the signing policy pair." in service.ddns("signing", "remove", "pair")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["set", "Pair", "cds=never"], 1, "'Pair' is no name for a policy: write a small letter"),
+        (["set", "home", "refresh=2d"], 1, "The signing policy home cannot be so. With a refresh of 2d"),
+        (["set", "home"], 2, "Missing argument 'KEY=VALUE…'"),
+        (["set", "home", "cds"], 1, "'cds' sets nothing; write KEY=VALUE"),
+        (["show", "nobody"], 1, "There is no signing policy 'nobody'; `ddns signing list` shows those there are."),
+        (["remove", "home"], 1, "The signing policy home is what zones have that have no other"),
+        (["use", "nowhere.example", "home"], 1, "There is no zone nowhere.example. here"),
+        (["use", "nowhere.example"], 2, "Give either the name of a policy or --default."),
+    ],
+)
+def test_what_cannot_be_done_with_policies_is_one_sentence(service, words, status, says):
+    said = service.ddns("signing", *words, status=status)
+
+    assert says in said
+    assert said.count("\n") == 1
+
+
 def test_a_removed_zone_is_answered_no_more(service):
     service.ddns("zone", "import", zone_file(service, "seven.example."), "--origin", "seven.example")
     eventually(lambda: service.signed("seven.example"))

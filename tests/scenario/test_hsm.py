@@ -21,8 +21,6 @@ from tokens import Token
 from tools import need
 
 from ddns import postgres
-from ddns.dns import names
-from ddns.dns.names import from_text
 from zone_signer.hsm import Hsm
 
 SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -56,16 +54,18 @@ def service():
         (running.folder / "zone").write_text(ZONE_FILE)
         running.start()
         parts = [f'[[key]]\nname = "k."\nalgorithm = "hmac-sha256"\nsecret = "{SECRET}"\n']
-        parts += [f'[[zone]]\nname = "{zone}"\nfile = "zone"\ngrants = [{{ key = "k." }}]\n' for zone in ZONES]
+        for number, (zone, (scheme, algorithm)) in enumerate(ZONES.items()):
+            parts.append(
+                f'[[signing]]\nname = "hsm{number}"\nscheme = "{scheme}"\nalgorithm = {algorithm}\n'
+                'vault = "pkcs11:one"\n'
+                f'[[zone]]\nname = "{zone}"\nfile = "zone"\ngrants = [{{ key = "k." }}]\n'
+            )
+            if number:
+                parts.append(f'signing = "hsm{number}"\n')
         running.apply("".join(parts), "--wait", "0")
-        with psycopg.connect(postgres.socket_dsn(postgres.running(running.state), postgres.OWNER)) as conn:
-            for number, (zone, (scheme, algorithm)) in enumerate(ZONES.items()):
-                conn.execute(
-                    "INSERT INTO signing_policies (name, scheme, algorithm, vault) VALUES (%s, %s, %s, 'pkcs11:one')",
-                    [f"hsm{number}", scheme, algorithm],
-                )
-                origin = names.order_key(from_text(zone))
-                conn.execute("UPDATE zones SET policy = %s WHERE origin = %s", [f"hsm{number}", origin])
+        # One of them with the commands that the page names.
+        running.ddns("signing", "set", "registry", "vault=pkcs11:one")
+        running.ddns("signing", "use", "one.hsm.example", "registry")
         yield running
         running.stop()
     finally:
