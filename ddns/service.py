@@ -14,6 +14,7 @@ from ddns.delegate.limits import DelegationLimits, from_settings
 from ddns.net import certificate, edns
 from ddns.net.admission import AdmissionLimits
 from ddns.net.batches import UpdateLimits
+from ddns.net.denials import DenialLimits
 from ddns.net.connections import ConnectionLimits
 from ddns.net.encrypted import CertificateFiles, Inherited
 from ddns.net.expiry import ExpiryLimits
@@ -115,6 +116,7 @@ class Service:
             name=chosen.serve.name,
             first=number == 1,
             signer_wait=chosen.signer.wait,
+            denials=self._denials(),
             warm=chosen.cache.zones,
             table_entries=chosen.cache.answers,
             memory=chosen.cache.memory_mib * 1024 * 1024,
@@ -200,6 +202,10 @@ class Service:
     def _delegation(self) -> DelegationLimits:
         return from_settings(self._settings)
 
+
+    def _denials(self) -> DenialLimits:
+        chosen = self._settings.compact
+        return DenialLimits(chosen.rate, chosen.each, chosen.waiting, chosen.wait, chosen.memory_mib * 1024 * 1024)
 
     def _transfers(self) -> TransferLimits:
         chosen = self._settings.transfer

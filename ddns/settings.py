@@ -100,6 +100,30 @@ class Signer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 20_000
 
 
+class Compact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each worker has signed for zones with compact denial (`--denial compact`) when somebody asks for it."""
+
+    rate: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Names a second that are signed, half of them for askers whose address is proved: over TCP or "
+            "by a cookie. Others are told to come by TCP then, and those get SERVFAIL.",
+        ),
+    ] = 500.0
+    each: Annotated[
+        float, Meta(ge=1, le=100_000, description="Names a second for one IPv4 /24 or IPv6 /56; twice as many at once.")
+    ] = 100.0
+    waiting: Annotated[int, Meta(ge=1, le=100_000, description="Questions that wait for signatures.")] = 512
+    wait: Annotated[
+        float, Meta(ge=0.01, le=10, description="Seconds that one waits; a resolver asks another server then.")
+    ] = 1.0
+    memory_mib: Annotated[
+        int, Meta(ge=1, le=65_536, description="MiB of signed denials that are remembered, some 900 octets each.")
+    ] = 16
+
+
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What each worker keeps in memory."""
 
@@ -529,6 +553,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serve: Serve = Serve()
     database: Database = Database()
     signer: Signer = Signer()
+    compact: Compact = Compact()
     cache: Cache = Cache()
     tcp: Tcp = Tcp()
     tls: Tls = Tls()

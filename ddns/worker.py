@@ -37,6 +37,7 @@ from ddns.answer import hot
 from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
 from ddns.answer.counters import STREAMED
+from ddns.answer.online import NeedSigned, Proofs
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import MEMORY, Table
@@ -56,6 +57,7 @@ from ddns.net.admission import Admission, AdmissionLimits
 from ddns.net.batches import UNDER_WAY, UpdateLimits
 from ddns.net.cold import Cold
 from ddns.net.connections import ConnectionLimits, Connections
+from ddns.net.denials import DenialLimits, Denials, Outcome
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.net.keeper import Keeper
@@ -109,6 +111,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     name: str = ""
     first: bool = False
     signer_wait: float = 1.0
+    denials: DenialLimits = DenialLimits()
     warm: int = 20000
     table_entries: int = 500_000
     memory: int = MEMORY
@@ -135,7 +138,10 @@ class Worker:
         self._pool = Pool(config.dsn, "ddns_server", 3)
         options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
         self._table = Table(config.table_entries, options.report, config.memory)
-        self._responder = Responder(self._table, options)
+        proofs = Proofs(time.time, config.denials.memory)
+        self._responder = Responder(self._table, options, proofs)
+        # A line of its own: no update waits behind what somebody asks for that does not exist.
+        self._denials = Denials(SignerClient(Path(config.signer), config.denials.wait), proofs, config.denials)
         self._outbox = Outbox()
         self._subscriber = Subscriber(self._table, self._pool, config.warm, self._outbox.together)
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
@@ -330,6 +336,7 @@ class Worker:
         await self._feed.close()
         await self._subscriber.close()
         await self._signer.close()
+        await self._denials.close()
         self._lines.close()
         if self._ahead is not None:
             self._ahead.cancel()
@@ -409,6 +416,9 @@ class Worker:
     def _answer(self, wire: bytes, reply: Reply, asker: Asker, turn: int = 0) -> None:
         told = self._notices.answer(wire, asker) if wire[2] >> 3 & 15 == Opcode.NOTIFY else None
         answer = told or self._responder.respond(wire, asker)
+        if isinstance(answer, NeedSigned):
+            self._have_signed(answer, wire, reply, asker, turn)
+            return
         if not isinstance(answer, NeedZone):
             if answer is not None:
                 reply(answer)
@@ -430,6 +440,21 @@ class Worker:
 
         if not self._subscriber.need(answer.zone_id, loaded, answer.wanted):
             self._turn_away(wire, asker, reply)
+
+    def _have_signed(self, needed: NeedSigned, wire: bytes, reply: Reply, asker: Asker, turn: int) -> None:
+        """Have signed what a compact zone says to a question, and answer it then."""
+
+        def settled(outcome: Outcome) -> None:
+            if outcome is Outcome.SIGNED and turn < MOST_TURNS:
+                self._answer(wire, reply, asker, turn + 1)
+            elif outcome is Outcome.BUSY and not (asker.verified or asker.transport.stream):
+                # As short as the question, and who really is there comes to where there are tokens of its own.
+                reply(self._responder.come_by_tcp(wire, asker))
+            else:
+                why = Outcome.BUSY if outcome is Outcome.SIGNED else outcome
+                reply(self._responder.unavailable(wire, asker, why.value) or b"")
+
+        self._denials.need(needed, asker, settled)
 
     def _turn_away(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         """Let a datagram be lost for which there is no room to wait, so that it is asked for again.
