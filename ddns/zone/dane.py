@@ -27,6 +27,7 @@ from ddns.dns.refusal import Refusal
 from ddns.zone.dane_option import Record, Service
 
 MARGIN = 5  # seconds more, for clocks that are not quite the same
+LONGEST = 31 * 86_400  # seconds for which anybody remembers records, whatever their TTL: resolvers cap it (RFC 8767)
 HEAD = 3  # octets before the data: usage, selector, matching type (RFC 6698 §2.1)
 ESTABLISHED = "established"  # what a client is told of a record without a phase
 SHOWN_OCTETS = 8  # of a record's data; enough to tell its owner which one
@@ -133,7 +134,8 @@ def deployed(owner: Name, rrset: RRset, pins: Sequence[Pin], kept: frozenset[byt
         there = known.get(rdata)
         if rdata not in staying:
             retires = there is not None and there.phase == Phase.RETIRING
-            out[rdata] = there if there is not None and retires else Pin(rdata, Phase.RETIRING, now, None, rrset.ttl)
+            pin = Pin(rdata, Phase.RETIRING, now, None, min(rrset.ttl, LONGEST))
+            out[rdata] = there if there is not None and retires else pin
         elif there is not None and there.phase == Phase.PUBLISHED:
             out[rdata] = there
     return Verdict(tuple(out.values()), _dropped(pins, out))
@@ -215,10 +217,10 @@ def _followed(before: RRset | None, after: RRset | None, pins: dict[Rdata, Pin],
     remembered = 0 if fading is None else fading.ttl
     out = {rdata: pin for rdata, pin in pins.items() if rdata in new}
     if was or fading is not None:
-        longest = max(remembered, *ttls, 0)
+        longest = min(max(remembered, *ttls, 0), LONGEST)
         out |= {rdata: Pin(rdata, Phase.PUBLISHED, now, None, longest) for rdata in sorted(new - was)}
     if before is not None and (after is None or after.ttl < before.ttl):
-        fading = Pin(b"", Phase.FADING, now, None, max(before.ttl, remembered))
+        fading = Pin(b"", Phase.FADING, now, None, min(max(before.ttl, remembered), LONGEST))
     return _rested(new, out if fading is None else out | {b"": fading})
 
 

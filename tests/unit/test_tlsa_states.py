@@ -59,6 +59,16 @@ def test_a_published_record_is_safe_two_ttls_after_the_last_server_had_it(asked,
     assert dane.safe_at(pin) == seen_at + 600 + MARGIN
 
 
+def test_a_ttl_of_decades_does_not_hold_a_roll_up_for_decades():
+    """What is remembered lasts no longer either: its absence, and what retires."""
+    ever = 2**31 - 1
+    (pin,) = judge(rrset(OLD, ttl=ever), rrset(OLD, NEW, ttl=ever)).pins
+    (gone,) = judge(rrset(OLD, ttl=ever), None).pins
+    (old,) = dane.deployed(OWNER, rrset(OLD, NEW, ttl=ever), (), frozenset((NEW[3:],)), NOW).pins
+
+    assert {pin.ttl, gone.ttl, old.ttl} == {31 * 86400}
+
+
 def test_a_record_that_a_server_was_not_seen_with_is_never_safe():
     """Time alone settles nothing."""
     pins = dane.settle([published(), published(NEXT, serial=None)], lambda *_: None, NOW + 10**9)
