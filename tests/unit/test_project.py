@@ -212,3 +212,13 @@ def test_the_signers_unit_has_no_network():
     assert re.search(r"^RestrictAddressFamilies=AF_UNIX$", text, re.MULTILINE)
     assert re.search(r"^IPAddressDeny=any$", text, re.MULTILINE)
     assert re.search(r"^CapabilityBoundingSet=$", text, re.MULTILINE)
+
+
+def test_the_signers_unit_lets_it_ask_whether_the_clock_is_synchronized_and_not_set_it():
+    text = (ROOT / "deploy" / "zone-signer.service").read_text()
+    filters = re.findall(r"^SystemCallFilter=(.*)$", text, re.MULTILINE)
+
+    assert filters[-1].startswith("adjtimex ")  # behind what takes it away: the last line holds (systemd.exec(5))
+    assert not re.search(r"^ProtectClock=yes", text, re.MULTILINE)
+    assert re.search(r"^CapabilityBoundingSet=$", text, re.MULTILINE)
+    assert re.search(r"^NoNewPrivileges=yes$", text, re.MULTILINE)
