@@ -19,9 +19,10 @@ from ddns.dns.names import ROOT, Name
 from ddns.store.sightings import Place
 from ddns.watch.ask import Server, read_address
 from ddns.watch.limits import WatchLimits
-from ddns.watch.resolver import Resolver, Unresolved
+from ddns.watch.resolver import MOST_ADDRESSES, MOST_NAMES, Resolver, Unresolved
 
 NO_ADDRESS = "has no address"
+TOO_MANY = "is more than are asked: have fewer name servers, or fewer addresses of each"
 MOST_SERVERS = 64  # of one list; more of them nobody has
 
 
@@ -70,7 +71,10 @@ class Lists:
 
     def hosts(self, place: Place) -> tuple[Name, ...]:
         """Return the names whose addresses `secondaries` needs."""
-        return tuple(one for one in place.servers if one != self._own_name) if place.watch == "all" else ()
+        if place.watch != "all":
+            return ()
+        # Whoever may write in a home may give it any number of them: one more than are asked shows that there are more.
+        return tuple(one for one in place.servers if one != self._own_name)[: MOST_NAMES + 1]
 
     async def secondaries(self, place: Place, known: Mapping[Name, tuple[str, ...]]) -> Listed:
         """Return the secondaries of *place*; *known* are addresses that our own zones have."""
@@ -97,7 +101,10 @@ class Lists:
     async def _named(self, hosts: Iterable[Name], known: Mapping[Name, tuple[str, ...]]) -> Listed:
         servers: dict[tuple[str, int], Server] = {}
         problems = []
-        for host in hosts:
+        for count, host in enumerate(hosts):
+            if count == MOST_NAMES:
+                problems.append((names.to_text(host), TOO_MANY))
+                break
             try:
                 found = known.get(host) or await self._resolver.addresses(host)
             except Unresolved as error:
@@ -105,6 +112,9 @@ class Lists:
                 continue
             if not found:
                 problems.append((names.to_text(host), NO_ADDRESS))
+            if len(found) > MOST_ADDRESSES:
+                problems.append((names.to_text(host), TOO_MANY))
+                found = found[:MOST_ADDRESSES]
             for address in [one for one in found if _has_route(one)] or found:
                 servers.setdefault((address, self._limits.port), Server(address, self._limits.port, host))
         return Listed(tuple(servers.values()), tuple(problems))

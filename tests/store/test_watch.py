@@ -7,8 +7,12 @@ from msgspec.structs import replace
 from nameservers import serves, silent
 from watched import NS1, NS2, NS3, ORIGIN, World
 
+from ddns.dns import names
 from ddns.store import transfers
+from ddns.store.sightings import Place
 from ddns.supervisor import has_ipv6
+from ddns.watch import lists
+from ddns.watch.resolver import MOST_ADDRESSES, MOST_NAMES, Resolver
 from ddns.watch.watcher import Watcher
 
 
@@ -94,6 +98,34 @@ async def test_a_name_without_an_address_stands_in_the_way_and_is_named(world):
     assert said["ns8.elsewhere."].problem == (
         f"cannot be looked up: the resolver 127.0.0.1:{world.port} answers REFUSED"
     )
+
+
+async def test_a_crowd_of_servers_is_not_asked_but_stands_in_the_way(world, monkeypatch):
+    """Whoever may write in a home may list any number: the worker that watches answers questions, too."""
+    tried = []
+    monkeypatch.setattr(lists, "_has_route", tried.append)
+    hosts = [names.from_text(f"ns{number}.example.") for number in range(40)]
+    known = {host: tuple(f"192.0.2.{last}" for last in range(1, 101)) for host in hosts}
+    place = Place(
+        1,
+        names.from_text(ORIGIN),
+        42,
+        home=True,
+        signed=True,
+        watch="all",
+        check="auto",
+        parents=(),
+        servers=tuple(hosts),
+    )
+    asking = lists.Lists(Resolver((), 1.0, 1), world.limits)
+
+    listed = await asking.secondaries(place, known)
+
+    assert len(tried) == MOST_NAMES * MOST_ADDRESSES
+    assert len(asking.hosts(place)) == MOST_NAMES + 1
+    assert len(listed.servers) <= lists.MOST_SERVERS
+    assert (f"ns{MOST_NAMES}.example.", lists.TOO_MANY) in listed.problems
+    assert ("ns0.example.", lists.TOO_MANY) in listed.problems
 
 
 async def test_servers_outside_of_our_zones_are_found_by_the_resolver(world):
