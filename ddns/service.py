@@ -14,13 +14,13 @@ from ddns.delegate.limits import DelegationLimits, from_settings
 from ddns.net import certificate, edns
 from ddns.net.admission import AdmissionLimits
 from ddns.net.batches import UpdateLimits
-from ddns.net.denials import DenialLimits
 from ddns.net.connections import ConnectionLimits
+from ddns.net.denials import DenialLimits
 from ddns.net.encrypted import CertificateFiles, Inherited
 from ddns.net.expiry import ExpiryLimits
 from ddns.net.pins import Publishing
 from ddns.net.refusals import JournalBounds
-from ddns.settings import Settings
+from ddns.settings import DNS_PORT, Settings
 from ddns.transfers.limits import TransferLimits
 from ddns.watch.limits import WatchLimits
 from ddns.worker import WorkerConfig
@@ -200,8 +200,8 @@ class Service:
         )
 
     def _delegation(self) -> DelegationLimits:
-        return from_settings(self._settings)
-
+        ports = [port for _host, port in self._listen.get("dns", ())]
+        return from_settings(self._settings, DNS_PORT if DNS_PORT in ports or not ports else ports[0])
 
     def _denials(self) -> DenialLimits:
         chosen = self._settings.compact

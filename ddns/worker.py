@@ -72,6 +72,7 @@ from ddns.net.streams import Streams
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpListener
 from ddns.net.updates import Updates
+from ddns.operator import dsync
 from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
 from ddns.store import delegations
@@ -243,6 +244,12 @@ class Worker:
                 return server_key.keep(conn, identity.name, public)
 
             yield Keeper(f"KEY of {config.name}", lambda: identity.public, publish, self._pool, self._subscriber)
+            listens = dsync.records(identity.name, config.delegation.dsync_port, config.delegation.dsync_update)
+
+            def tell(conn: AsyncConnection[Any], wanted: frozenset[bytes]) -> Awaitable[int]:
+                return dsync.keep(conn, identity.name, wanted)
+
+            yield Keeper(f"DSYNC to {config.name}", lambda: listens, tell, self._pool, self._subscriber)
 
     async def _resync(self, missed: bool) -> None:
         if self._keyring.compare(time.monotonic(), missed=missed):

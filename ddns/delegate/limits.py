@@ -15,7 +15,8 @@ class DelegationLimits(msgspec.Struct, frozen=True):
     loopback and private addresses will do. *per_child* and *per_source* are NOTIFYs an hour that hasten a visit.
 
     *validator* is ADDR or ADDR:PORT of a resolver on this machine that validates, empty: none; *witness* is a server
-    that answers while our own network is up, empty: those of the root. *resolver* and *port* are those of `[watch]`.
+    that answers while our own network is up, empty: those of the root. DSYNC records lead to *dsync_port*, 0: there are
+    none; *dsync_update* is the number of the scheme UPDATE in them. *resolver* and *port* are those of `[watch]`.
     """
 
     private: bool = False
@@ -29,13 +30,15 @@ class DelegationLimits(msgspec.Struct, frozen=True):
     validator: str = ""
     witness: str = ""
     copy_octets: int = 16 * 1024 * 1024
+    dsync_port: int = 0
+    dsync_update: int = 0
     resolver: str = ""
     port: int = 53
     timeout: float = 3.0
 
 
-def from_settings(settings: Settings) -> DelegationLimits:
-    """Return what `[delegation]` and `[watch]` say."""
+def from_settings(settings: Settings, port: int = 0) -> DelegationLimits:
+    """Return what `[delegation]` and `[watch]` say; *port* is where this service is asked."""
     chosen, watch = settings.delegation, settings.watch
     return DelegationLimits(
         private=chosen.private,
@@ -48,6 +51,8 @@ def from_settings(settings: Settings) -> DelegationLimits:
         validator=chosen.validator,
         witness=chosen.witness,
         copy_octets=chosen.copy_mib * 1024 * 1024,
+        dsync_port=port if chosen.dsync else 0,
+        dsync_update=chosen.dsync_update,
         resolver=watch.resolver,
         port=watch.port,
         timeout=watch.timeout,

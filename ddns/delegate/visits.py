@@ -169,7 +169,9 @@ class Visits:
         fault = await self._scanner.judge(home.origin, child, said)
         theirs = await self._believed(home, said, fault)
         scanned = None
-        if home.state is State.AWAY and home.wish is Wish.AWAY and home.wanted is None and fault is None:
+        rests = home.state is State.AWAY and home.wish is Wish.AWAY and home.wanted is None
+        # That its NS are not those that are delegated to is what CSYNC is for.
+        if rests and theirs is not None and not theirs.silent:
             scanned = await self._scanner.scan(
                 home.origin, home.registry, child, home.cds_stamp, home.csync_stamp, said
             )

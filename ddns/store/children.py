@@ -1,4 +1,4 @@
-"""Children that a NOTIFY is about: which of them have servers of their own."""
+"""Homes as children of their registries: which of them have servers of their own, and where there are any."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from psycopg import AsyncConnection
 
 from ddns.dns import names
 from ddns.dns.names import Name
+from ddns.store import zones
 from ddns.store.packing import octets
 from ddns.store.pool import rows
+from ddns.store.zones import Zone
 
 
 async def away(conn: AsyncConnection[Any], origins: Sequence[Name]) -> list[int]:
@@ -25,3 +27,17 @@ async def away(conn: AsyncConnection[Any], origins: Sequence[Name]) -> list[int]
         binary=True,
     )
     return [row[0] for row in await rows(cursor)]
+
+
+async def registries(conn: AsyncConnection[Any]) -> list[Zone]:
+    """Return the zones in which homes are."""
+    cursor = await conn.execute(
+        """
+        SELECT id FROM zones AS registry WHERE parent IS NULL AND EXISTS (
+            SELECT FROM zones AS home WHERE home.parent = registry.id) ORDER BY id
+        """,
+        prepare=True,
+        binary=True,
+    )
+    found = await zones.get(conn, [row[0] for row in await rows(cursor)])
+    return [found[zone] for zone in sorted(found)]

@@ -1,13 +1,33 @@
 """A registry whose homes may have servers of their own, and Knot as the server of one of them."""
 
+import asyncio
+import ipaddress
 import json
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rdatatype
+import msgspec
+import psycopg
+from msgspec.structs import replace
 from peers import Peer
 from ports import free_port
 from registry import SECRETS, keygen, run
 from service import Service, eventually
 from tools import need
+
+from ddns import postgres
+from ddns.delegate.asking import ask_all
+from ddns.dns import ds as signer
+from ddns.dns import names
+from ddns.dns.codes import Type
+from ddns.dns.records import RRset
+from ddns.zone.child import Child
+from ddns.zone.hand import Hand, State
 
 ZONE = "homes.test."
 PORT = free_port()  # of all servers but the registry's
@@ -76,6 +96,13 @@ class Parent(Service):
         """Return where a home stands."""
         return self.delegation("show", name)["state"]
 
+    def referral(self, name):
+        """Return the servers to which the registry refers for *name*; nothing where it answers itself."""
+        answer = self.ask(f"www.{name}", "A")
+        return sorted(
+            one.target.to_text() for rrset in answer.authority if rrset.rdtype == dns.rdatatype.NS for one in rrset
+        )
+
     def arrives(self, name, *states, timeout=60.0):
         """Wait until a home stands in one of *states*."""
         eventually(lambda: self.stands(name) in states, timeout=timeout, pause=0.3)
@@ -117,3 +144,55 @@ class Own(Peer):
         command = [need("knsupdate"), "-y", f"hmac-sha256:{KEY[0]}:{KEY[1]}"]
         done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _said(child, name):
+    """Return what the servers of *child* say, asked from a thread: the test's own may have a loop that runs."""
+
+    async def nobody(_host):
+        return ()
+
+    def ask():
+        return asyncio.run(
+            ask_all(names.from_text(name), child, nobody, lambda: int(time.time()), private=True, port=PORT)
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(ask).result()
+
+
+def put_away(parent, own, *, signed=True, continuity="copy", more=(), digest=signer.SHA256):
+    """Have the home of *own* be away already, as it is after the way out, which takes the TTLs of everything."""
+    name, server = names.from_text(own.zone), names.from_text(f"ns1.{own.zone}")
+    address = ipaddress.ip_address(own.address).packed
+    child = Child((server, *more), (RRset.of(server, Type.A, 3600, [address]),))
+    eventually(lambda: _said(child, own.zone)[0].cds or not signed)
+    (said,) = [one for one in _said(child, own.zone) if one.server == server]
+    ds = tuple(sorted(signer.of(name, key, digest) for key in said.keys if key[1] & 1)) if signed else ()
+    child = replace(child, ds=ds)
+    now = int(time.time())
+    hand = Hand(
+        state=State.AWAY, since=now, their=child, their_keys=tuple(sorted(said.keys)), their_ttl=1, ds=ds, led=True
+    )
+    with psycopg.connect(postgres.socket_dsn(postgres.running(parent.state), postgres.OWNER)) as conn:
+        conn.execute(
+            """
+            INSERT INTO delegations (zone, wish, continuity, state, since, hand, step_at, ask_at, changed_at)
+            SELECT id, 'away', %s, 'away', to_timestamp(%s), %s, now(), now(), now() FROM zones WHERE origin = %s
+            """,
+            (continuity, now, msgspec.msgpack.encode(hand), names.order_key(name)),
+        )
+        conn.execute("SELECT pg_notify('ddns_pending', ''), pg_notify('ddns_watch', '')")
+    eventually(lambda: parent.referral(own.zone) == sorted(names.to_text(one) for one in child.servers))
+    return child
+
+
+def notify(parent, name, rdtype="CDS", *, tcp=False, more=None):
+    """Send a NOTIFY about *name* and return the answer."""
+    message = dns.message.make_query(name, rdtype, use_edns=0)
+    message.set_opcode(dns.opcode.NOTIFY)
+    message.flags |= dns.flags.AA
+    message.flags &= ~dns.flags.RD
+    if more is not None:
+        message.answer.append(more)
+    return parent.send(message, tcp=tcp)

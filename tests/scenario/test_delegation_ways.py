@@ -17,7 +17,7 @@ import dns.rdatatype
 import dns.rrset
 import dns.update
 import pytest
-from own_servers import SETTINGS, ZONE, Own, Parent
+from own_servers import SETTINGS, ZONE, Own, Parent, notify
 from registry import nsupdate
 from service import eventually
 
@@ -237,17 +237,6 @@ def _exactly(sock, size):
         assert piece
         out += piece
     return out
-
-
-def notify(parent, name, rdtype="CDS", *, tcp=False, more=None):
-    """Send a NOTIFY about *name* and return the answer."""
-    message = dns.message.make_query(name, rdtype, use_edns=0)
-    message.set_opcode(dns.opcode.NOTIFY)
-    message.flags |= dns.flags.AA
-    message.flags &= ~dns.flags.RD
-    if more is not None:
-        message.answer.append(more)
-    return parent.send(message, tcp=tcp)
 
 
 @pytest.mark.parametrize("tcp", [False, True])

@@ -1,0 +1,83 @@
+"""Homes that are away ask by the CDS and CSYNC that Knot shows, hastened by NOTIFY; DSYNC says where that goes."""
+
+from __future__ import annotations
+
+import dns.rdatatype
+import pytest
+from own_servers import SETTINGS, ZONE, Own, Parent, notify, put_away
+from service import eventually
+
+from ddns.dns import ds as signer
+
+SMITH, JONES, BROWN = (f"{label}.{ZONE}" for label in ("smith", "jones", "brown"))
+
+
+@pytest.fixture(scope="module")
+def parent():
+    """Yield the registry with three homes."""
+    running = Parent("--workers", "1", settings=SETTINGS)
+    try:
+        running.set_up()
+        running.start()
+        eventually(lambda: running.signed(ZONE))
+        for label in ("smith", "jones", "brown"):
+            running.home(label)
+        yield running
+        running.stop()
+    finally:
+        running.remove()
+
+
+def ds_shown(parent, name):
+    """Return the digest types of the DS that the registry shows."""
+    answer = parent.ask(name, "DS")
+    return sorted(one.digest_type for rrset in answer.answer if rrset.rdtype == dns.rdatatype.DS for one in rrset)
+
+
+def test_a_home_that_is_away_is_referred_to_and_gets_the_ds_that_its_cds_ask_for(parent, tmp_path):
+    """Knot names its key by SHA-256; the registry has the other digest of it, and follows."""
+    with Own(tmp_path / "smith", SMITH, "127.0.0.2") as own:
+        put_away(parent, own, digest=signer.SHA384)
+        assert notify(parent, SMITH).rcode() == 0
+
+        eventually(lambda: ds_shown(parent, SMITH) == [signer.SHA256], timeout=90)
+
+        shown = parent.delegation("show", SMITH)
+        assert [one["rule"] for one in shown["checks"] if one["by"] == "cds"] == [None]
+        assert parent.referral(SMITH) == [f"ns1.{SMITH}"]
+
+
+def test_csync_moves_a_home_to_servers_that_answer_and_to_no_others(parent, tmp_path):
+    with Own(tmp_path / "jones", JONES, "127.0.0.3") as own:
+        put_away(parent, own)
+        own.change(f"add {JONES} 1 NS ns2.{JONES}", f"add ns2.{JONES} 1 A 127.0.0.9", f"add {JONES} 1 CSYNC 1 1 A NS")
+        notify(parent, JONES, "CSYNC")
+
+        def refused():
+            return [one for one in parent.delegation("show", JONES)["checks"] if one["by"] == "csync"]
+
+        (look, *_) = eventually(refused)
+        assert look["rule"] in ("lame", "differs")
+        assert parent.referral(JONES) == [f"ns1.{JONES}"]
+
+        own.change(f"del ns2.{JONES} A", f"add ns2.{JONES} 1 A 127.0.0.3")
+        eventually(lambda: parent.referral(JONES) == [f"ns1.{JONES}", f"ns2.{JONES}"], timeout=60)
+
+
+def test_a_server_that_is_silent_is_told_of_and_changes_nothing(parent, tmp_path):
+    with Own(tmp_path / "brown", BROWN, "127.0.0.4") as own:
+        put_away(parent, own)
+        eventually(lambda: parent.delegation("show", BROWN)["checks"])
+    # It is stopped here, and nobody else answers: our own network may be what is silent.
+    eventually(lambda: "delegation.nobody_answers" in parent.log.read_text())
+
+    assert parent.stands(BROWN) == "away"
+    assert parent.referral(BROWN) == [f"ns1.{BROWN}"]
+
+
+def test_the_registrys_zone_says_where_notify_and_update_go(parent):
+    text = " ".join(parent.values(f"any.home._dsync.{ZONE}", "DSYNC"))
+
+    assert f"CDS NOTIFY {parent.port} ns1.{ZONE}" in text or f"CDS 1 {parent.port} ns1.{ZONE}" in text
+    assert f"CSYNC NOTIFY {parent.port} ns1.{ZONE}" in text or f"CSYNC 1 {parent.port} ns1.{ZONE}" in text
+    assert f"ANY 2 {parent.port} ns1.{ZONE}" in text
