@@ -7,13 +7,14 @@ home is, who serves it and what its registry says of it is read from the databas
 
 from __future__ import annotations
 
-from delegating import HOME, OURS, START, THEIRS, World
+import delegating
+from delegating import HOME, OURS, START, World
 from lives import Life
 from signing import bare, keys_of, ought
 
 from ddns.dns import ds as ds_records
 from ddns.dns.codes import Type
-from ddns.dns.records import SignedRRset
+from ddns.dns.records import RRset, SignedRRset
 from ddns.store import delegations, published, zones
 from ddns.store.delegations import Taken
 from ddns.zone.child import Child
@@ -99,8 +100,8 @@ class Hall(World):
 
     # What happens
 
-    async def leave(self, continuity: Continuity | None = None) -> None:
-        their = Child(THEIRS, (), (ds_records.of(HOME, self._t),) if self._theirs_signed else ())
+    async def leave(self, continuity: Continuity | None = None, glue: tuple[RRset, ...] = ()) -> None:
+        their = Child(delegating.THEIRS, glue, (ds_records.of(HOME, self._t),) if self._theirs_signed else ())
         self.their = their
         self.wish = Wish.AWAY
         self.continuity = continuity or self.continuity
@@ -181,6 +182,10 @@ class Hall(World):
         for server in self._hosts:
             server.take((serials[1], shown, self._copied and self._copied[:2]), self.now)
         await self._judge_home(rows[self.zone])
+        registry = rows[self.registry]
+        if registry.denial != "none" and not registry.signed_pending:
+            keys = await keys_of(self.life.conn, self.registry)
+            assert await bare(self.life.conn, self.registry) == await ought(self.life.conn, registry, keys)
 
     async def show(self) -> Shown:
         """Return what is published of the home, read from what is published."""
@@ -228,7 +233,7 @@ class Hall(World):
         sig = (b"theirs",)
         soa = _SOA + serial.to_bytes(4, "big") + bytes(16)
         yield SignedRRset(HOME, Type.SOA, 60, (soa,), sig)
-        yield SignedRRset(HOME, Type.NS, 60, THEIRS, sig)
+        yield SignedRRset(HOME, Type.NS, 60, delegating.THEIRS, sig)
         yield SignedRRset(HOME, Type.DNSKEY, 60, tuple(sorted(keys)), sig)
         yield SignedRRset(b"\4elsw" + HOME, Type.A, 60, (bytes(4),), sig)
 

@@ -308,7 +308,7 @@ def _withdrawn(sightings: Sequence[seen.Sighting], since: int) -> Seen:
     """Return whether all who served the home were seen without it."""
     listed = max((one.asked for one in sightings if not one.server), default=None)
     if listed is None or listed < since:
-        return Seen(None, (f"the watcher has not looked at who still serves the home",))
+        return Seen(None, ("the watcher has not looked at who still serves the home",))
     missing: list[str] = []
     latest = max(since, listed)
     for one in sightings:

@@ -155,16 +155,18 @@ async def serve(conn: Conn, zone: int, edition: int, was: tuple[bool, bool], be:
     )
     if held != was[0]:
         await notify.zones(conn, [(zone, None if held else edition)])
+    if not any(be):  # its leases begin anew, which nobody could renew
+        await conn.execute(
+            """UPDATE leases SET ends_at = greatest(ends_at, now() + seconds * interval '1 second')
+               WHERE zone = %(zone)s""",
+            {"zone": zone},
+        )
 
 
 async def come_home(conn: Conn, zone: int, now: int) -> None:
-    """Have the keys of a home that is hosted again looked at, and its leases begin anew: nobody could renew them."""
+    """Have the keys of a home that is hosted again looked at."""
     await conn.execute(
         "UPDATE signing SET step_at = to_timestamp(%(now)s) WHERE zone = %(zone)s", {"zone": zone, "now": now}
-    )
-    await conn.execute(
-        "UPDATE leases SET ends_at = greatest(ends_at, now() + seconds * interval '1 second') WHERE zone = %(zone)s",
-        {"zone": zone},
     )
 
 

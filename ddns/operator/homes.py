@@ -22,8 +22,9 @@ from ddns.operator.fault import CannotDo
 from ddns.operator.zones import locked, the_zone
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import ZoneStep, changes_of, publish
-from ddns.store import credentials, homes, invitations, journal, leases, notify, published, rrsets, zones
+from ddns.store import credentials, delegations, homes, invitations, journal, leases, notify, published, rrsets, zones
 from ddns.store.zones import Zone
+from ddns.zone.child import GLUE_TYPES
 from ddns.zone.jobs import Node
 
 INVITATION_DAYS = 7
@@ -182,27 +183,39 @@ async def remove(conn: Conn, signer: SignerClient, home: Name, principal: str) -
             raise CannotDo(f"{names.to_text(home)} is no home; remove it with `ddns zone remove`.")
         held = await zones.lock(conn, [found.id, found.parent])
         parent = held[found.parent]
-        pending = await _undelegate(conn, signer, parent, home, principal)
+        pending = await _undelegate(conn, signer, parent, found.id, home, principal)
         await zones.remove(conn, found.id)
         await notify.zones(conn, [(found.id, None)])
         await notify.keys(conn, None)
     return pending
 
 
-async def _undelegate(conn: Conn, signer: SignerClient, parent: Zone, home: Name, principal: str) -> tuple[int, ...]:
-    """Take NS and DS of *home* out of the locked zone *parent*, in one edition."""
-    between = names.ancestors(home, parent.origin)[:-1]
-    where = [(parent.id, name) for name in (home, *between, parent.origin)]
+async def _undelegate(
+    conn: Conn, signer: SignerClient, parent: Zone, zone: int, home: Name, principal: str
+) -> tuple[int, ...]:
+    """Take NS and DS of *home*, and the addresses of servers of its own, out of the locked zone *parent*.
+
+    In one edition.
+    """
+    turning = (await delegations.read(conn, [zone])).get(zone)
+    hosts = [] if turning is None else sorted({one.name for one in (*turning.their.glue, *turning.hand.their.glue)})
+    touched = [home, *(name for name in hosts if name != home)]
+    above = {up for name in touched for up in names.ancestors(name, parent.origin)[:-1]}
+    between = sorted(above - set(touched))
+    where = [(parent.id, name) for name in (*touched, *between, parent.origin)]
     before = await rrsets.read_names(conn, where)
     old = await published.read_names(conn, where)
-    was = before.get((parent.id, home), ())
-    node = Node(home, was, tuple(one for one in was if one.type not in (Type.NS, Type.DS)))
-    changes = changes_of([node])
+    nodes = []
+    for name in touched:
+        was = before.get((parent.id, name), ())
+        gone = (Type.NS, Type.DS, *(GLUE_TYPES if hosts else ()))
+        nodes.append(Node(name, was, tuple(one for one in was if one.type not in gone)))
+    changes = changes_of(nodes)
     if not changes:
         return ()
     step = ZoneStep(
         parent,
-        (node,),
+        tuple(nodes),
         tuple((name, tuple(one.type for one in before.get((parent.id, name), ()))) for name in between),
         before.get((parent.id, parent.origin), ()),
         tuple(one for key in where for one in old.get(key, ())),

@@ -234,7 +234,7 @@ async def addresses(conn: AsyncConnection[Any], hosts: Collection[Name]) -> dict
         """
         SELECT shown.owner, shown.type, shown.rdatas
         FROM unnest(%(owners)s, %(origins)s) AS wanted (owner, origin)
-        JOIN zones ON zones.origin = wanted.origin
+        JOIN zones ON zones.origin = wanted.origin AND NOT zones.held
         JOIN published_rrsets AS shown
           ON shown.zone = zones.id AND shown.owner = wanted.owner AND shown.type = ANY (%(types)s)
         ORDER BY shown.owner, shown.type, length(wanted.origin) DESC

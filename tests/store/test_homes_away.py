@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import delegating
 import dns.dnssec
 import dns.flags
 import dns.message
@@ -17,7 +18,7 @@ import pytest
 from delegating import DAY, HOME
 from handing import Hall
 from lives import Life
-from signing import NOW, read, vault
+from signing import NOW, bare, keys_of, ought, read, vault
 from waiting import wait_for
 
 from ddns.answer.responder import Responder
@@ -26,10 +27,13 @@ from ddns.dns import ds as ds_records
 from ddns.dns import names
 from ddns.dns.asker import Asker, Transport
 from ddns.dns.codes import Type
+from ddns.dns.records import RRset
 from ddns.net.subscriber import Subscriber
 from ddns.operator import check, zones
+from ddns.operator import homes as operator_homes
 from ddns.operator.fault import CannotDo
-from ddns.store import delegations, published
+from ddns.signing.client import SignerClient
+from ddns.store import delegations, leases, published
 from ddns.store import zones as rows
 from ddns.store.delegations import Taken
 from ddns.store.pool import Pool
@@ -230,3 +234,76 @@ def validated(answer, dark, section):
         if one.rdtype != dns.rdatatype.RRSIG:
             sigs = answer.get_rrset(section, one.name, dns.rdataclass.IN, dns.rdatatype.RRSIG, one.rdtype)
             dns.dnssec.validate(one, sigs, {apex: dns.rdataset.from_rdata_list(60, keys)}, now=NOW)
+
+
+@pytest.fixture
+def inside(monkeypatch):
+    """Have the home's own servers be below it, so that they need glue."""
+    server = names.from_text("ns.smith.homes.test.")
+    monkeypatch.setattr(delegating, "THEIRS", (server,))
+    return (
+        RRset(server, Type.A, 60, (bytes((192, 0, 2, 7)),)),
+        RRset(server, Type.AAAA, 60, (bytes.fromhex("20010db8" + "00" * 11 + "07"),)),
+    )
+
+
+async def glue_of(life, hall):
+    found = await published.read_zone(life.admin, hall.registry)
+    return {(one.type, one.rdatas, one.sigs) for one in found if one.type in (Type.A, Type.AAAA)}
+
+
+async def test_servers_below_the_home_have_glue_as_long_as_it_is_theirs(life, inside):
+    hall = await Hall(life).begin()
+    first = await hall.show()
+    await hall.leave(glue=inside)
+
+    await hall.until(State.LEAVING_DS)
+    assert await glue_of(life, hall) == set()
+    await hall.until(State.LEAVING_SERVERS)
+    assert await glue_of(life, hall) == {(one.type, one.rdatas, ()) for one in inside}
+    # Whoever asks the hosted copy for their address must not hear that there is none.
+    there = {(one.name, one.type): one for one in await published.read_zone(life.admin, hall.zone)}
+    assert [there[one.name, one.type].rdatas for one in inside] == [one.rdatas for one in inside]
+    await hall.until(State.AWAY)
+    assert await glue_of(life, hall) == {(one.type, one.rdatas, ()) for one in inside}
+
+    await hall.come_back()
+    await hall.until(State.RETURNING_SERVERS)
+    assert await glue_of(life, hall) == set()
+    await hall.until(State.HOSTED)
+    assert await hall.show() == first
+
+
+async def test_a_home_that_is_removed_leaves_no_address_of_its_servers_behind(life, inside, tmp_path):
+    hall = await Hall(life).begin()
+    await hall.leave(glue=inside)
+    await hall.until(State.AWAY)
+    signer = SignerClient(tmp_path / "no-signer.sock", 0.2)
+
+    await operator_homes.remove(life.admin, signer, HOME, "operator:test")
+    await life.workers[0].sweep(life.conn)
+
+    assert await glue_of(life, hall) == set()
+    registry = (await rows.get(life.admin, [hall.registry]))[hall.registry]
+    keys = await keys_of(life.conn, hall.registry)
+    assert await bare(life.conn, hall.registry) == await ought(life.conn, registry, keys)
+
+
+async def test_leases_do_not_end_while_nobody_can_renew_them_and_begin_anew_at_home(life, hall, owner):
+    await hall.leave()
+    await hall.until(State.AWAY)
+    www, rdata = names.order_key(names.prepend(b"www", HOME)), bytes((192, 0, 2, 1))
+    await owner.execute(
+        "INSERT INTO leases (zone, owner, type, digest, rdata, seconds, ends_at) "
+        "VALUES (%s, %s, 1, sha256(%s), %s, 3600, now() - interval '1 minute')",
+        (hall.zone, www, rdata, rdata),
+    )
+    assert await leases.lock_due(life.server, 10) == []
+
+    await hall.come_back()
+    await hall.until(State.RETURNING_DS)
+    assert await leases.lock_due(life.server, 10) == []
+    await hall.until(State.RETURNING_SERVERS)
+    assert await leases.lock_due(life.server, 10) == []
+    (lease,) = await leases.listing(life.server, hall.zone)
+    assert lease.seconds == 3600
