@@ -109,9 +109,10 @@ class Compact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ge=1,
             le=100_000,
             description="Names a second that are signed, half of them for askers whose address is proved: over TCP or "
-            "by a cookie. Others are told to come by TCP then, and those get SERVFAIL.",
+            "by a cookie; half of either for what wildcards answer. Who finds none left is told to come by TCP, and "
+            "there gets SERVFAIL.",
         ),
-    ] = 500.0
+    ] = 2000.0
     each: Annotated[
         float, Meta(ge=1, le=100_000, description="Names a second for one IPv4 /24 or IPv6 /56; twice as many at once.")
     ] = 100.0

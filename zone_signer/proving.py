@@ -50,6 +50,8 @@ CHECKED = 4096  # signatures at wildcards that are known to be good
 # What stands at a wildcard and is not given to others (RFC 4592 §4.2 to §4.6), or is at no wildcard.
 _NEVER = frozenset({*APEX_TYPES, Type.SOA, Type.NS, Type.DS, Type.DNAME, Type.NSEC3, Type.NSEC3PARAM, Type.RRSIG})
 _NSEC = int(Type.NSEC)
+_TYPES = 1 << 16
+_LONGEST = 0xFFFF  # octets of RDATA (RFC 1035 §3.2.1)
 _HEAD = struct.Struct("!HBBIIIH")  # RFC 4034 §3.1
 
 
@@ -144,8 +146,10 @@ class Prover:
         above = names.parent(wildcard) if names.is_wildcard(wildcard) else name
         if not names.is_subdomain(above, origin) or not names.is_subdomain(name, above) or name in (above, wildcard):
             raise _Refused("that wildcard does not answer for it")
-        if there.type in _NEVER or not 0 <= there.ttl <= MAX_TTL or not there.rdatas:
+        if there.type in _NEVER or not 0 < there.type < _TYPES or not 0 <= there.ttl <= MAX_TTL:
             raise _Refused("a wildcard gives nothing of that type")
+        if not there.rdatas or max(map(len, there.rdatas)) > _LONGEST:
+            raise _Refused("that is no RRset")
         end = min(now + VALID, self._checked(origin, keys, there, now))
         rdatas = there.rdatas
         if there.type == _NSEC:

@@ -245,12 +245,12 @@ def _signatures(node: Node) -> list[Served]:
 def _absent(draft: Draft, image: ZoneImage, name: Name, rdtype: int, proofs: Proofs, *, co: bool) -> None:
     """Say that *name* has no data, in the words that mean that it does not exist (RFC 9824 §3.1, §5.1).
 
-    Who asks for that very record gets it for an answer: it says of itself that it is there.
+    Who asks for that very record, or what signs it, gets it for an answer: it says of itself that it is there.
     """
     served = _signed(draft, online.absent(image, name), proofs)
-    if rdtype == Type.NSEC:
+    if rdtype in (Type.NSEC, Type.RRSIG):
         draft.negative = None
-        draft.answer.append((name, served))
+        draft.answer.append((name, served if rdtype == Type.NSEC else only_signatures(served)))
         return
     draft.proofs = [_proof(image, name, served)]
     if co:

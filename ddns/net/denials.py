@@ -2,7 +2,8 @@
 
 Law: whoever asks for names that nobody has asked for pays with tokens, of its own network's and of the worker's, before
 anything is signed; those whose address is proved, by a stream or a cookie, from purses that nobody can empty who only
-claims an address. Questions for the same name wait for one signature. At every bound the question is turned away at
+claims an address, and what a wildcard answers from others than what does not exist. Questions for the same name wait
+for one signature. At every bound the question is turned away at
 once: nothing that a zone holds waits for this, nor what it says without signatures.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from itertools import islice
 
@@ -35,12 +36,13 @@ Key = tuple[object, bytes, int]
 
 
 class DenialLimits(msgspec.Struct, frozen=True):
-    """How many names are signed a second, for all askers (half of them with proved addresses) and for *each* network.
+    """How many names are signed a second, for all askers and for *each* network.
 
+    Of those for all, half are for proved addresses, and half of either for what wildcards answer.
     *waiting* bounds the questions that wait, *wait* (seconds) how long, *memory* (octets) what is remembered.
     """
 
-    rate: float = 500.0
+    rate: float = 2000.0
     each: float = 100.0
     waiting: int = 512
     wait: float = 1.0
@@ -84,8 +86,8 @@ class Denials:
         self._limits = limits
         self._clock = clock
         self._networks = Buckets(BURST * limits.each, limits.each, PURSES)
-        # Of those whose address is proved, and of the others.
-        self._all = Buckets(BURST * limits.rate / 2, limits.rate / 2, 2)
+        # Of those whose address is proved and of the others, for what wildcards answer and for what is not there.
+        self._all = Buckets(max(BURST * limits.rate / 4, 1.0), limits.rate / 4, 4)
         self._waiting = 0
         self._waiters: dict[Key, list[_Question]] = {}
         self._queue: dict[Key, tuple[Need, float]] = {}  # not asked for yet, with the end of their wait, in its order
@@ -95,7 +97,8 @@ class Denials:
     def need(self, needed: NeedSigned, asker: Asker, then: Waiter) -> None:
         """Have *needed* signed for a question of *asker*, and call *then*, maybe at once."""
         fresh = {need.key: need for need in needed.needs if need.key not in self._waiters}
-        if self._waiting >= self._limits.waiting or not self._pay(asker, len(fresh)):
+        wild = [need.wildcard != b"" for need in fresh.values()]
+        if self._waiting >= self._limits.waiting or not self._pay(asker, wild):
             then(Outcome.BUSY)
             return
         self._waiting += 1
@@ -115,24 +118,20 @@ class Denials:
             await asyncio.gather(self._work, return_exceptions=True)
         await self._signer.close()
 
-    def _pay(self, asker: Asker, much: int) -> bool:
+    def _pay(self, asker: Asker, wild: Sequence[bool]) -> bool:
+        """Pay for so many names, each by a wildcard or not; nothing where there is not enough for all."""
         now = self._clock()
         proved = asker.verified or asker.transport.stream
         network = prefix(asker.source), proved
-        for paid in range(much):
-            if not self._networks.take(network, now):
-                self._give_back(network, proved, paid, paid)
-                return False
-            if not self._all.take(proved, now):
-                self._give_back(network, proved, paid + 1, paid)
-                return False
+        paid: list[tuple[Buckets, Hashable]] = []
+        for one in wild:
+            for purse, owner in ((self._networks, network), (self._all, (proved, one))):
+                if not purse.take(owner, now):
+                    for other, whose in paid:
+                        other.give_back(whose)
+                    return False
+                paid.append((purse, owner))
         return True
-
-    def _give_back(self, network: tuple[bytes, bool], proved: bool, of_network: int, of_all: int) -> None:
-        for _ in range(of_network):
-            self._networks.give_back(network)
-        for _ in range(of_all):
-            self._all.give_back(proved)
 
     async def _ask_on(self) -> None:
         try:
@@ -160,28 +159,25 @@ class Denials:
         for need in needs:
             asked.setdefault((need.zone_id, need.edition, need.mark), []).append(need)
         groups = list(asked.values())
-        answers: tuple[Proven, ...] = ()
         outcome = Outcome.AWAY
         try:
             answers = await self._signer.prove([_job(group) for group in groups])
+            for group, answer in zip(groups, answers, strict=True):
+                self._take(group, answer)
         except SignerAway as error:
             self._say("denials.signer_away reason={reason}", reason=str(error))
         except Exception:  # noqa: BLE001 - a bug: said with its traceback, and the next question tries again
             log.failure("denials.failed")
             outcome = Outcome.REFUSED
-        for place, group in enumerate(groups):
-            if place < len(answers):
-                self._take(group, answers[place])
-            else:
-                for need in group:
-                    self._settle(need.key, outcome)
+        for need in needs:
+            self._settle(need.key, outcome)  # who has not been told yet
 
     def _take(self, group: Sequence[Need], answer: Proven) -> None:
         """Keep what was signed, and have those go on who wait for it."""
         if answer.error:
             origin = names.to_text(group[0].origin)
             self._say("denials.refused zone={zone} reason={reason}", zone=origin, reason=answer.error)
-        all_sigs = answer.sigs or ((),) * len(group)
+        all_sigs = ((),) * len(group) if answer.error else answer.sigs
         for need, sigs in zip(group, all_sigs, strict=True):
             if sigs:
                 self._proofs.put(need, need.made(sigs), answer.until)

@@ -98,7 +98,7 @@ async def test_what_is_signed_is_the_answer(served):
 
 
 async def test_who_asks_for_the_same_name_meanwhile_waits_for_the_same_signature(served):
-    server = served(DenialLimits(rate=2, each=100, wait=20))  # two tokens for those without a proof
+    server = served(DenialLimits(rate=4, each=100, wait=20))  # two tokens for those without a proof
 
     outcomes = await asyncio.gather(
         *[server.begin("nowhere.example.com.", asker) for asker in [SOMEBODY, ELSEWHERE] * 9]
@@ -137,7 +137,7 @@ async def test_a_network_has_so_many_and_its_neighbours_take_nothing_from_others
 
 
 async def test_all_together_have_so_many_and_half_of_it_is_for_proved_addresses(served):
-    server = served(DenialLimits(rate=4, each=1000, wait=20))
+    server = served(DenialLimits(rate=8, each=1000, wait=20))
     askers = [Asker(Transport.UDP, f"198.51.{number}.1") for number in range(5)]
 
     outcomes = [await server.ask(f"n{number}.example.com.", asker) for number, asker in enumerate(askers)]
@@ -147,6 +147,27 @@ async def test_all_together_have_so_many_and_half_of_it_is_for_proved_addresses(
     assert outcomes == [Outcome.SIGNED] * 4 + [Outcome.BUSY]
 
     server.now += 0.5
+    assert [await server.ask("one.example.com."), await server.ask("two.example.com.")] == [
+        Outcome.SIGNED,
+        Outcome.BUSY,
+    ]
+
+
+async def test_what_wildcards_answer_is_paid_from_purses_of_its_own(served):
+    """A flood of names that are not there takes no answer away that is."""
+    server = served(DenialLimits(rate=8, each=1000, wait=20))
+    for number in range(4):
+        assert await server.ask(f"n{number}.example.com.") is Outcome.SIGNED
+    assert await server.ask("n4.example.com.") is Outcome.BUSY
+
+    assert [await server.ask(f"q{number}.w.example.com.") for number in range(5)] == [Outcome.SIGNED] * 4 + [
+        Outcome.BUSY
+    ]
+
+
+async def test_the_least_rate_is_one_at_a_time(served):
+    server = served(DenialLimits(rate=1, each=1, wait=20))
+
     assert [await server.ask("one.example.com."), await server.ask("two.example.com.")] == [
         Outcome.SIGNED,
         Outcome.BUSY,
@@ -164,7 +185,7 @@ async def test_who_cannot_pay_for_all_of_an_answer_pays_for_none_of_it(served):
 
 
 async def test_what_is_remembered_costs_nothing(served):
-    server = served(DenialLimits(rate=2, each=1, wait=20))
+    server = served(DenialLimits(rate=4, each=1, wait=20))
     await server.ask("nowhere.example.com.")
 
     for _ in range(50):
@@ -241,6 +262,7 @@ async def test_what_the_signer_refuses_is_told_and_not_kept(served):
         framed(msgspec.msgpack.encode(Signed(1, ()))),
         framed(msgspec.msgpack.encode(Signed(1, (SignedJob(1),)))),
         framed(msgspec.msgpack.encode(Signed(1, (Proven(1),)))),
+        framed(msgspec.msgpack.encode(Signed(2, (Proven(1, ((b"x",),)),))) + b"x"),
         framed(msgspec.msgpack.encode(Signed(1, (Proven(1, ((b"x",), (b"y",))),)))),
         framed(msgspec.msgpack.encode(Signed(1, (Proven(1, ((b"x",),)), Proven(1, ((b"x",),)))))),
     ],
@@ -257,6 +279,23 @@ async def test_a_signer_that_says_something_else_is_as_good_as_away(tmp_path, sa
             await asyncio.to_thread(taken.recv, 65536)
             taken.sendall(said)
             assert await asyncio.wait_for(waiting, 30) is Outcome.AWAY
+    assert len(server.house.proofs) == 0
+    await server.denials.close()
+
+
+@pytest.mark.parametrize("sigs", [(), ((b"x",),), ((b"x",), (b"y",))])
+async def test_what_comes_with_an_error_is_no_signature(tmp_path, sigs):
+    path = tmp_path / "signer.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        server = Server(path)
+        waiting = server.begin("nowhere.example.com.")
+        taken, _ = await asyncio.to_thread(listening.accept)
+        with taken:
+            await asyncio.to_thread(taken.recv, 65536)
+            taken.sendall(framed(msgspec.msgpack.encode(Signed(1, (Proven(1, sigs, error="no"),)))))
+            assert await asyncio.wait_for(waiting, 30) is Outcome.REFUSED
     assert len(server.house.proofs) == 0
     await server.denials.close()
 

@@ -291,6 +291,12 @@ def test_who_asks_for_the_record_itself_gets_it_for_an_answer(house, name):
     house.judge(message)
 
 
+def test_who_asks_for_what_signs_it_gets_that(house):
+    message = house("nowhere.example.com.", "RRSIG")
+
+    assert section(message.answer) == ["nowhere.example.com. RRSIG(NSEC)"]
+
+
 @pytest.mark.parametrize("rdtype", ["ANY", "RRSIG"])
 def test_a_wildcard_answers_for_everything_with_something_signed(house, rdtype):
     message = house("q.w.example.com.", rdtype)
@@ -464,6 +470,10 @@ def forged(house, **changed):
         {"sigs": ()},
         {"sigs": (b"",)},
         {"sigs": (b"\0" * 96,)},
+        {"rdatas": (b"x" * 70_000,)},
+        {"type": 0},
+        {"type": 1 << 16},
+        {"type": -1},
     ],
 )
 def test_a_wildcard_gives_only_what_the_zones_keys_have_signed_there(house, changed):
