@@ -13,6 +13,7 @@ from zone_signer.policies import Policies
 from zone_signer.store import Conn, rows_of
 
 PAGE = 1000  # zones; locked for as long as it takes to write so many rows, and looked at before the next ones
+PASSED = 5000  # zones at most that are passed to find those of the policy: no page reads more of a million
 
 
 async def wake(conn: Conn, known: Policies, now: int) -> bool:
@@ -33,13 +34,19 @@ async def wake(conn: Conn, known: Policies, now: int) -> bool:
             return False
         ((name, after),) = walks
         known.learn(await keybook.policies(conn))
+        ends = await rows_of(
+            conn,
+            "SELECT id FROM zones WHERE id > %(after)s ORDER BY id OFFSET %(most)s - 1 LIMIT 1",
+            {"after": after, "most": PASSED},
+        )
+        end = ends[0][0] if ends else None
         page = await rows_of(
             conn,
             """SELECT id FROM zones
-               WHERE id > %(after)s AND edition > 0 AND denial <> 'none'
+               WHERE id > %(after)s AND id <= %(end)s AND edition > 0 AND denial <> 'none'
                  AND coalesce(policy, CASE WHEN parent IS NULL THEN 'default' ELSE 'home' END) = %(name)s
                ORDER BY id LIMIT %(page)s FOR NO KEY UPDATE""",
-            {"after": after, "name": name, "page": PAGE},
+            {"after": after, "end": (1 << 63) - 1 if end is None else end, "name": name, "page": PAGE},
         )
         ids = [zone for (zone,) in page]
         await conn.execute(
@@ -49,6 +56,6 @@ async def wake(conn: Conn, known: Policies, now: int) -> bool:
         )
         await conn.execute(
             "UPDATE signing_policies SET woken = %(woken)s WHERE name = %(name)s",
-            {"name": name, "woken": ids[-1] if len(ids) == PAGE else None},
+            {"name": name, "woken": ids[-1] if len(ids) == PAGE else end},
         )
     return True

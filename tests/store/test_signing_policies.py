@@ -215,6 +215,22 @@ async def test_a_changed_policy_has_all_its_zones_followed_page_by_page(life, ad
         assert [(row[1], row[5]) for row in await life.keys(home)] == [(15, "active")]
 
 
+async def test_zones_of_other_policies_are_passed_some_at_a_time(life, admin, monkeypatch):
+    homes = await registry(life, 6)
+    monkeypatch.setattr(waking, "PASSED", 2)
+    await signing.put(admin, {"other": {}})
+    await signing.use(admin, homes[3].origin, "other")
+    await life.settle()
+    await signing.put(admin, {"other": {"csk_lifetime": "100d"}})
+
+    turns = 0
+    while await waking.wake(life.conn, life.rings[0].policies, life.now):
+        turns += 1
+
+    assert turns == 4  # seven zones, two at a time
+    assert await due(life) == 1
+
+
 async def test_a_walk_that_is_killed_goes_on_with_another_signer(life, admin, dsn_for, monkeypatch):
     homes = await registry(life, 5)
     monkeypatch.setattr(waking, "PAGE", 2)
