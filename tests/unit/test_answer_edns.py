@@ -449,7 +449,7 @@ def test_an_option_that_is_asked_for_twice_is_answered_once(full):
 
 
 def test_the_co_flag_is_cleared_by_who_denies_with_whole_proofs(server):
-    """RFC 9824 §3.4: it is set in answers of compact denial only."""
+    """RFC 9824 §5.1: it is set in answers of compact denial only."""
     message = query("nowhere.example.", do=True)
     asked = message[:-4] + b"\xc0\0" + message[-2:]
 
