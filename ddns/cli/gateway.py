@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from ddns.cli import Failure, gateway_device
+from ddns.cli import Failure, gateway_delegation, gateway_device
 from ddns.cli.gateway_options import EPILOG, LONGEST_LEASE, LONGEST_TTL, Address, here, home, say
 from ddns.cli.gateway_options import wait as wait_option
 from ddns.dns import names
@@ -302,3 +302,5 @@ def _when(at: int) -> str:
 
 command.add_command(gateway_device.device)
 command.add_command(gateway_device.hook)
+command.add_command(gateway_delegation.leave)
+command.add_command(gateway_delegation.return_)

@@ -50,6 +50,8 @@ def meant(origin: Name, ours: Child, their: Child | None, operations: Sequence[O
     child = from_update(origin, present, operations, ttl)
     if isinstance(child, Fault):
         return child
+    if their is not None and not child.servers:
+        return Wanted(Verb.RETURN)  # who has no servers of its own is served by its registry
     if set(child.servers) == set(ours.servers):
         if their is not None:
             return Wanted(Verb.RETURN)

@@ -133,11 +133,28 @@ def test_a_home_leaves_by_an_update_that_its_own_key_signs_and_thinks_better_of_
     # On its way it may only return.
     assert refused(parent, SMITH, ("add", SMITH, 3600, "NS", f"ns2.{SMITH}")) == "delegation-under-way"
 
-    back = [f"update delete {SMITH} NS", f"update add {SMITH} 3600 NS ns1.{ZONE}"]
-    done = nsupdate(parent, ["-k", parent.path(SMITH)], ZONE, *back)
+    done = nsupdate(parent, ["-k", parent.path(SMITH)], ZONE, f"update delete {SMITH} NS")
 
     assert done[0] == 0, done[1]
     parent.arrives(SMITH, "hosted")
+
+
+def test_a_gateway_leaves_and_returns_with_the_homes_own_key(parent, tmp_path):
+    def gateway(*words, status=0):
+        return parent.ddns("gateway", *words, "--home", tmp_path / "gateway", "--wait", 60, status=status)
+
+    name = f"green.{ZONE}"
+    printed = parent.ddns("home", "invite", "green", "--zone", ZONE, "--server", f"127.0.0.1:{parent.port}")
+    gateway("enrol", re.search(r"ddns://\S+", printed)[0])
+    glue = ["--ns", f"ns1.{name}", "--glue", f"ns1.{name}=127.0.0.5"]
+
+    assert "refuses connections over TCP" in gateway("leave", *glue, "--insecure", status=3)
+    assert "say with --ds" in gateway("leave", *glue, status=2)
+    with Own(tmp_path / "green", name, "127.0.0.5") as own:
+        assert "Accepted: its registry takes" in gateway("leave", *glue, "--ds", ds_of(parent, own, name))
+        parent.arrives(name, "leaving-keys")
+        assert "Accepted: its registry takes" in gateway("return")
+    parent.arrives(name, "hosted")
 
 
 HERE = f"ns.{BROWN}"
