@@ -29,7 +29,15 @@ from zone_signer.cli_order import COMMANDS
 from zone_signer.cli_plan import plan
 from zone_signer.cli_token import token
 from zone_signer.clockkeeper import Clockkeeper, ClockRefused
-from zone_signer.command import Failure, database_options, key_options, open_vaults, where_of, with_connection
+from zone_signer.command import (
+    PEOPLE,
+    Failure,
+    database_options,
+    key_options,
+    open_vaults,
+    where_of,
+    with_connection,
+)
 from zone_signer.helpers import Helpers
 from zone_signer.keyring import CAPACITY, KeyRing
 from zone_signer.leaving_options import bounds_of, leaving_options
@@ -192,21 +200,30 @@ def main() -> NoReturn:
 def _run() -> int:
     try:
         ended = cli.main(prog_name="zone-signer", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         return _say(error.format_message(), error.exit_code)
     except click.Abort:
         return _say("Stopped", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 1
     except (DatabaseProblem, SocketProblem, VaultError, ClockRefused, *REFUSALS) as error:
         return _say(str(error), 1)
     except psycopg.OperationalError as error:
         return _say(f"cannot reach the database: {error}", 1)
     except psycopg.errors.InsufficientPrivilege as error:
-        return _say(f"the database refuses: {error}; run as a user who may become {ROLE}", 1)
+        return _say(f"the database refuses: {error}; run as a user who may become {PEOPLE}, or {ROLE} to sign", 1)
+    except OSError as error:
+        _write_no_more()  # the disk under our output may be full
+        return _say(": ".join(str(one) for one in (error.filename, error.strerror or error) if one), 1)
     return ended if isinstance(ended, int) else 0  # what `click.exceptions.Exit` says
+
+
+def _write_no_more() -> None:
+    """Keep the interpreter from writing what is left of our output, and from complaining that it cannot, at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str, status: int) -> int:

@@ -21,7 +21,7 @@ from zone_signer.store import Conn
 @database_options
 def check(zone: str | None, as_json: bool, dsn: str | None, state: Path | None) -> None:
     """Say what is wrong with ZONE, or with all zones and signers; exit with 1 if anything is."""
-    origin = read_name(zone) if zone else None
+    origin = None if zone is None else read_name(zone)
 
     async def work(conn: Conn) -> Report | None:
         async with snapshot(conn):

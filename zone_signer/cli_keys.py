@@ -46,7 +46,7 @@ def show_keys(zone: str | None, removed: bool, as_json: bool, dsn: str | None, s
 
     Times are UTC.
     """
-    origin = read_name(zone) if zone else None
+    origin = None if zone is None else read_name(zone)
 
     async def work(conn: Conn) -> None:
         listed = JsonList()

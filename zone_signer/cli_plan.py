@@ -58,7 +58,7 @@ def plan(zone: str | None, until: str, records: bool, as_json: bool, dsn: str | 
 
     Without ZONE: of all zones but homes at rest. Times are UTC; those behind "about" hang on a parent or a person.
     """
-    origin = read_name(zone) if zone else None
+    origin = None if zone is None else read_name(zone)
     now = int(time.time())
     end = read_until(until, now)
 
@@ -91,14 +91,14 @@ def plan(zone: str | None, until: str, records: bool, as_json: bool, dsn: str | 
 
 def read_until(text: str, now: int) -> int:
     """Return the end of a plan that somebody wrote as a time from *now* on or as a day. Raises `Failure`."""
-    told = re.fullmatch(r"(\d{1,9})([mhd])", text.strip())
+    told = re.fullmatch(r"([0-9]{1,9})([mhd])", text.strip())
     if told:
         return min(now + int(told[1]) * _UNITS[told[2]], _LATEST)
     try:
         day = datetime.fromisoformat(text.strip())
         at = int((day if day.tzinfo else day.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
-        raise Failure(f"{text} is no time: say a day like 2030-01-31, or 90m, 12h, 400d from now") from None
+        raise Failure(f"'{text}' is no time: say a day like 2030-01-31, or 90m, 12h, 400d from now") from None
     if at <= now:
         raise Failure(f"{text} is over; say a time to come")
     return at

@@ -33,6 +33,7 @@ from zone_signer.vaults import Vaults
 from zone_signer.worker import ROLE
 
 PEOPLE = "ddns_admin"
+LONGEST_USER = 64  # letters of a name that events keep
 
 Result = TypeVar("Result")
 Command = Callable[..., Any]
@@ -119,7 +120,8 @@ def principal() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return f"operator:{user.encode('utf-8', 'replace').decode()}"
+    said = "".join(letter for letter in user.encode("utf-8", "replace").decode() if letter.isprintable())
+    return f"operator:{said[:LONGEST_USER] or os.getuid()}"
 
 
 def read_name(text: str) -> Name:

@@ -7,6 +7,7 @@ what it is asked *parent* seconds later; what comes after a parent or a person h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -77,6 +78,7 @@ class _Ahead:
         self._settle, self._parent = settle, parent
         self._made = 0
         self._tags = {key.tag for key in keys}
+        self._named: dict[str, str] = {}
         self._published = now  # what was there before is taken to be shown in due time too
         self._asked = now
 
@@ -121,7 +123,12 @@ class _Ahead:
             octets += 1
         rdata = public.dnskey(flags, new.algorithm, octets.to_bytes(8, "big"))
         self._tags.add(public.tag(rdata))
+        self._named[str(public.tag(rdata))] = f"{NEW}{self._made}"
         return newborn(new, f"{NEW}{self._made}", public.tag(rdata), rdata, self._facts, self.now)
+
+    def why(self, sentence: str) -> str:
+        """Return *sentence* with keys that do not exist yet called as they are here: nobody knows their tags."""
+        return re.sub(r"\bkey ([0-9]+)", lambda found: f"key {self._named.get(found[1], found[1])}", sentence)
 
     def _look(self) -> None:
         """Have the servers show, as of now, what they are taken to show."""
@@ -202,7 +209,17 @@ def forecast(
 def _made(new: NewKey, ahead: _Ahead) -> Planned:
     line = f"make a key ({new.role}, {new.algorithm})"
     return Planned(
-        ahead.now, "make", new.replaces or "", 0, None, line, new.why, "Tgen", ahead.sure, new.role, new.algorithm
+        ahead.now,
+        "make",
+        new.replaces or "",
+        0,
+        None,
+        line,
+        ahead.why(new.why),
+        "Tgen",
+        ahead.sure,
+        new.role,
+        new.algorithm,
     )
 
 
@@ -212,7 +229,7 @@ def _moved(move: Move, key: KeyView, ahead: _Ahead) -> Planned:
     which = f"key {tag}" if tag else "the new key"
     line = f"{action} {which} ({key.role}, {key.algorithm})"
     return Planned(
-        ahead.now, action, key.id, tag, move.record, line, move.why, event, ahead.sure,
+        ahead.now, action, key.id, tag, move.record, line, ahead.why(move.why), event, ahead.sure,
         key.role, key.algorithm,
     )  # fmt: skip
 

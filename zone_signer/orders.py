@@ -106,7 +106,7 @@ async def outcome(conn: Conn, given: Given, patience: float) -> Outcome | None:
         )
         if rows:
             return Outcome(rows[0][0] == "done", rows[0][1])
-        if time.monotonic() >= end:
+        if not time.monotonic() < end:  # so that it ends for what is no number, too
             return None
         await asyncio.sleep(_PAUSE)
 
@@ -125,8 +125,6 @@ async def _book(conn: Conn, origin: Name, now: int) -> Book:
 def refusal(book: Book, order: Order, now: int) -> str:
     """Return why *order* cannot be carried out, in one sentence; empty where it can."""
     name, kind = book.facts.name, order.kind
-    if book.away:
-        return book.away
     if book.away:
         return book.away
     if not book.active:
@@ -198,7 +196,7 @@ async def _foreign(conn: Conn, book: Book, order: Order) -> str:
 
 def _with_server(book: Book, wanted: Wanted) -> Wanted:
     """Return what is *wanted* with its server as the watcher calls it. Raises `Refused`."""
-    if wanted.kind != "without" or not wanted.server:
+    if wanted.kind != "without":
         return wanted
     known = _servers(book)
     fitting = [one for one in known if one == wanted.server]
@@ -209,7 +207,7 @@ def _with_server(book: Book, wanted: Wanted) -> Wanted:
     if fitting:
         raise Refused(f"{wanted.server} has several addresses, name one of: {_listed(fitting)}")
     if known:
-        raise Refused(f"{name} waits for no server {wanted.server}; its servers are {_listed(known)}")
+        raise Refused(f"{name} waits for no server '{wanted.server}'; its servers are {_listed(known)}")
     raise Refused(f"{name} waits for no server: none is known of it")
 
 

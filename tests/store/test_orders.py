@@ -20,7 +20,7 @@ MANUAL = (
     "the policy default of a.test. has the parent's servers asked (parent_check is auto), so nobody need say what they "
     "show"
 )
-NO_SERVER = "a.test. waits for no server {}; its servers are 'a.nic.test. 192.0.2.9:53'"
+NO_SERVER = "a.test. waits for no server '{}'; its servers are 'a.nic.test. 192.0.2.9:53'"
 
 
 @pytest.fixture
@@ -86,6 +86,7 @@ async def test_an_order_that_the_signer_refuses_after_all_says_why(life, zone):
         ("secure", {}, "a.test. is signed already; zone-signer plan a.test. shows how its keys stand"),
         ("ds-seen", {"tag": 7}, MANUAL),
         ("without", {"server": "ns9.test."}, NO_SERVER.format("ns9.test.")),
+        ("without", {"server": ""}, NO_SERVER.format("")),
         ("without", {"server": "a.nic.test."}, "a.test.: nothing waits for that"),
         ("without", {"server": "192.0.2.9"}, "a.test.: nothing waits for that"),
         ("without", {"server": "the watcher"}, NO_SERVER.format("the watcher")),

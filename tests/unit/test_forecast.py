@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from keys import GOAL, NOW, POLICY, SPLIT, facts, key, ksk, order, parent, secondary, zsk
 from msgspec.structs import replace
@@ -98,3 +100,15 @@ def test_a_server_that_has_not_answered_is_taken_to_do_so_in_a_minute():
     )
 
     assert [(one.at - NOW, one.action) for one in planned][:3] == [(0, "make"), (0, "publish"), (170, "ready")]
+
+
+def test_a_key_that_is_not_made_yet_has_no_tag_in_any_reason():
+    policy = replace(POLICY, zsk_lifetime=10 * DAY, lifetime_jitter=0.0)
+    views = [ksk("k", "oo"), zsk("z", "oo", born=NOW)]
+    tags = {str(view.tag) for view in views}
+
+    planned = forecast(facts(), views, SPLIT, policy, NOW, NOW + 40 * DAY)
+
+    named = {word for one in planned for word in re.findall(r"key ([0-9]+|new-[0-9]+)", one.why)}
+    assert {"new-1", "new-2", str(views[1].tag)} <= named
+    assert named <= tags | {f"new-{number}" for number in range(1, 5)}
