@@ -37,12 +37,26 @@ class Alarm(msgspec.Struct, frozen=True):
     about: str = ""
 
 
+class HomeHealth(msgspec.Struct, frozen=True):
+    """Where a home is that has servers of its own: in *state* since *since*, and what somebody was *told* to do.
+
+    *until* is when that ends by itself: in the state dark, when the copy that stands in for its servers is withdrawn.
+    Times in seconds since 1970.
+    """
+
+    state: str
+    since: int
+    told: str
+    until: int | None
+
+
 class ZoneHealth(msgspec.Struct, frozen=True):
     """What alarms ask about a zone; times in seconds since 1970, *refresh* and *patience* in seconds.
 
     *resign_at* is when its earliest signature is due, None where nothing is signed; *step_at* when its keys are looked
     at, None where they rest. *lagging* has the secondaries that do not show *serial*, with the time since when what
-    they show is old. *problem* is why its last step or signing failed, since *problem_since*.
+    they show is old. *problem* is why its last step or signing failed, since *problem_since*. *home* is None where it
+    is no home, or simply hosted.
     """
 
     origin: Name
@@ -57,6 +71,7 @@ class ZoneHealth(msgspec.Struct, frozen=True):
     parents: Sequence[Sighting] = ()
     problem: str = ""
     problem_since: int | None = None
+    home: HomeHealth | None = None
 
 
 class SignerHealth(msgspec.Struct, frozen=True):
@@ -96,6 +111,23 @@ def _of_zone(zone: ZoneHealth, now: int) -> Iterator[Alarm]:
         yield Alarm("step-late", name, sentence, zone.step_at)
     yield from _of_keys(zone, name, now)
     yield from _of_servers(zone, name)
+    if zone.home is not None:
+        yield from _of_home(zone.home, name, now)
+
+
+def _of_home(home: HomeHealth, name: str, now: int) -> Iterator[Alarm]:
+    """Yield what is wrong with a home whose own servers are gone; on its way it is served, however long that takes."""
+    if home.state == "dark" and home.until is not None and home.until <= now + DAY:
+        sentence = (
+            f"the copy of {name} that stands in for its servers is withdrawn at {shown_time(home.until)} UTC; see that "
+            f"they run and are reached, or bring it home: ddns delegation return {name}"
+        )
+        yield Alarm("copy-ends", name, sentence, home.since)
+    elif home.state == "gap":
+        sentence = f"nobody serves {name} until caches have lost what its servers had; it comes back by itself"
+        yield Alarm("home-unserved", name, sentence, home.since)
+    elif home.state == "away" and home.told:
+        yield Alarm("home-wrong", name, f"the servers of {name} are not well: {home.told}", home.since)
 
 
 def _of_keys(zone: ZoneHealth, name: str, now: int) -> Iterator[Alarm]:

@@ -14,7 +14,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import serial_newer
 from ddns.store.packing import bigints
 from zone_signer import keybook, leases, overview, rolls
-from zone_signer.alarms import STEP, Alarm, SignerHealth, ZoneHealth, alarms
+from zone_signer.alarms import STEP, Alarm, HomeHealth, SignerHealth, ZoneHealth, alarms
 from zone_signer.keybook import Book
 from zone_signer.leases import Lease
 from zone_signer.policies import Policies
@@ -33,6 +33,8 @@ _DOUBTFUL = """
     UNION (SELECT zone FROM signing WHERE problem <> '' ORDER BY zone LIMIT %(most)s)
     UNION (SELECT zone FROM key_motions ORDER BY zone LIMIT %(most)s)
     UNION (SELECT zone FROM sightings WHERE wanted AND server <> '' ORDER BY zone LIMIT %(most)s)
+    UNION (SELECT zone FROM delegations
+           WHERE state IN ('dark', 'gap') OR (state = 'away' AND tell <> '') ORDER BY zone LIMIT %(most)s)
 """
 
 
@@ -60,11 +62,15 @@ async def report(conn: Conn, now: int, origin: Name | None = None) -> Report | N
         some = zones[at : at + AT_ONCE]
         books = await keybook.glance(conn, some, known, now)
         troubles = await _problems(conn, [zone.id for zone in some])
-        wrong += alarms(
-            [await _health(conn, books[zone.id], troubles.get(zone.id), now) for zone in some if zone.id in books],
-            (),
-            now,
-        )
+        homes = await _homes(conn, [zone.id for zone in some])
+        looked = [
+            msgspec.structs.replace(
+                await _health(conn, books[zone.id], troubles.get(zone.id), now), home=homes.get(zone.id)
+            )
+            for zone in some
+            if zone.id in books
+        ]
+        wrong += alarms(looked, (), now)
     return Report((*wrong, *alarms((), signers, now)), more)
 
 
@@ -81,6 +87,18 @@ async def _problems(conn: Conn, zones: Sequence[int]) -> dict[int, int]:
         {"zones": bigints(zones)},
     )
     return dict(rows)
+
+
+async def _homes(conn: Conn, zones: Sequence[int]) -> dict[int, HomeHealth]:
+    """Return where those of *zones* are that are homes with servers of their own, or on their way."""
+    rows = await rows_of(
+        conn,
+        """SELECT zone, state, extract(epoch FROM coalesce(since, changed_at))::bigint, tell,
+                  extract(epoch FROM until)::bigint
+           FROM delegations WHERE zone = ANY(%(zones)s) AND state <> 'hosted'""",
+        {"zones": bigints(zones)},
+    )
+    return {zone: HomeHealth(*row) for zone, *row in rows}
 
 
 async def _health(conn: Conn, book: Book, problem_since: int | None, now: int) -> ZoneHealth:

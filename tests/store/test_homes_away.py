@@ -39,7 +39,7 @@ from ddns.store.delegations import Taken
 from ddns.store.pool import Pool
 from ddns.zone.child import Child
 from ddns.zone.hand import Continuity, Copy, Hand, Serves, State, Theirs
-from zone_signer import renewal, rrsig
+from zone_signer import health, renewal, rrsig
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyring import KeyRing
 from zone_signer.leases import Lease
@@ -307,3 +307,13 @@ async def test_leases_do_not_end_while_nobody_can_renew_them_and_begin_anew_at_h
     assert await leases.lock_due(life.server, 10) == []
     (lease,) = await leases.listing(life.server, hall.zone)
     assert lease.seconds == 3600
+
+
+async def test_who_asks_whether_all_is_well_hears_of_a_home_whose_copy_ends_soon(life, hall):
+    await Dark(hall).begin()
+    row = await hall.row()
+    assert row.until is not None
+
+    for now, ends in ((row.until - DAY - 1, False), (row.until - DAY, True)):
+        found = await health.report(life.conn, now)
+        assert ("copy-ends" in {one.code for one in found.alarms}) == ends

@@ -7,7 +7,7 @@ from keys import NOW, ORIGIN, key, parent, secondary
 from msgspec.structs import replace
 
 from zone_signer import alarms
-from zone_signer.alarms import SILENT, SignerHealth, ZoneHealth
+from zone_signer.alarms import SILENT, HomeHealth, SignerHealth, ZoneHealth
 from zone_signer.phase import Record
 from zone_signer.stage import Wait
 
@@ -113,3 +113,19 @@ def test_a_master_key_that_not_all_living_signers_hold_is_an_alarm():
 
     assert codes(signers=[SIGNER, other]) == ["master-missing"]
     assert codes(signers=[SIGNER, replace(other, seen_at=NOW - SILENT - 1)]) == ["signer-silent"]
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "until", "found"),
+    [
+        ("dark", "", NOW + DAY, ["copy-ends"]),
+        ("dark", "", NOW + DAY + 1, []),
+        ("back", "", NOW, []),
+        ("gap", "", None, ["home-unserved"]),
+        ("away", "ns1 does not answer.", None, ["home-wrong"]),
+        ("away", "", None, []),
+        ("leaving-keys", "Publish our keys.", None, []),
+    ],
+)
+def test_a_home_whose_servers_are_gone_is_an_alarm_and_one_on_its_way_is_none(state, told, until, found):
+    assert codes(replace(ZONE, home=HomeHealth(state, NOW - 9, told, until))) == found
