@@ -1,0 +1,304 @@
+"""Years in the life of a registry under a clock of their own: everything is real but the time and the parent's people.
+
+Postgres, signers, vaults, the store that the watcher writes to, the tables that answer: the product's. Time goes from
+one moment in which something happens to the next. At each, `holding` judges all that any cache may hold; where zones
+were published, and now and then besides, `validators` are asked.
+"""
+
+from __future__ import annotations
+
+import bisect
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from above import Above
+from examining import Examiner
+from holding import Held
+from house import REGISTRY, TOP, House
+from serving import ADDRESS, Copy
+from signing import NOW
+
+from ddns.dns.codes import Type
+from ddns.dns.names import Name, from_text
+from ddns.postgres import LocalPostgres
+from ddns.store import editions, published, sightings, zones
+from ddns.store import signing as signing_rows
+from ddns.watch import reading
+from ddns.zone.edition import Edition
+from zone_signer import keys as public
+from zone_signer.keyset import DELETE_CDS
+from zone_signer.worker import Worker
+
+DAY = 86400
+STRIDE = 3 * DAY  # the longest time in which nobody looks
+ABOVE = 1_000_000_000  # what the parent's zone is called in tables
+
+
+class Event(NamedTuple):
+    """Something that happens *at* a time, in seconds since 1970: called with the decade, told as *what*."""
+
+    at: int
+    what: str
+    do: Callable[[Decade], Awaitable[None]]
+
+
+class Decade(House):
+    """The registry in a *database* of *postgres*'s, its servers and its parent; *seed* decides whatever is by chance.
+
+    `events` is the script, by time; `told` what has happened, `wrong` what was found to be wrong.
+    """
+
+    def __init__(self, postgres: LocalPostgres, database: str, folder: Path, seed: int) -> None:
+        super().__init__(postgres, database)
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.folder = folder
+        self.above = Above(TOP, REGISTRY, ABOVE, NOW)
+        self.copies = [
+            Copy("ns1", lambda *_: 0, primary=True),
+            Copy("ns2", lambda _, at: 60 + at % 600),
+            Copy("ns3", lambda _, at: 1800 + at % 7200),
+        ]
+        self.examiner = Examiner(folder, self.above.anchor, self.copies, self.held, self.chance)
+        self.parent_answers = True
+        self.adopts: int | None = 3600  # seconds until the parent follows CDS; None: its people must be told
+        self.events: list[Event] = []
+        self.wrong: list[str] = []
+        self.lenient = False  # what is wrong is only counted, for tests of who finds it
+        self.told: list[str] = []
+        self.ticks = self.steps = self.publications = 0
+        self.asking = 0.05  # which part of quiet ticks the validators are asked at
+        self._adopting: tuple[int, tuple[bytes, ...]] | None = None
+        self._broken: set[Name] = set()  # zones of a restored database that some server shows as they were before
+
+    @property
+    def verdicts(self) -> list[tuple[tuple[str, str], int]]:
+        """Return how often each validator said what, by judge and verdict."""
+        return sorted(self.examiner.verdicts.items())
+
+    # What people do
+
+    async def save(self) -> None:
+        """Keep the database as it is."""
+        await self.copy(self.database, f"{self.database}_saved")
+
+    async def restore(self) -> None:
+        """Have the database as it was saved; our own server shows at once what is in it. Keys rest in it."""
+        await self.copy(f"{self.database}_saved", self.database)
+        for held in self.held.values():
+            if held.id == ABOVE:
+                continue
+            row = (await zones.get(self.admin, [held.id]))[held.id]
+            whole = await published.read_zone(self.admin, held.id)
+            self._hear(held, Edition(held.id, row.edition, row.serial, row.serial, (), ()), whole)
+            self._broken.add(held.origin)
+
+    async def raise_serials(self) -> None:
+        """Have people raise each serial above what servers show, as the page on restoring says, and sign all anew."""
+        plain = "plain." + REGISTRY  # nobody signs it, and nothing has changed there
+        for held in self.held.values():
+            if held.id != ABOVE and held.text != plain:
+                newest = max(copy.serial(held.origin) for copy in self.copies)
+                await self.update(held, "raised 60 TXT it", serial=newest + 1)
+                await self.order(held, "resign")
+
+    async def found(self, *homes: str) -> Held:
+        """Have the parent delegate the registry's zone, which delegates these labels; return it."""
+        top = Held(self.above.origin, None, ABOVE)
+        self.held[top.origin] = top
+        self._hear(top, self.above.publish(()))
+        return await self.zone(
+            REGISTRY, *(line for home in homes for line in (f"{home} 3600 NS ns.{home}", f"ns.{home} 300 A 127.0.0.1"))
+        )
+
+    def at(self, after: int, what: str, do: Callable[[Decade], Awaitable[None]]) -> None:
+        """Have *do* happen so many seconds from now."""
+        bisect.insort(self.events, Event(self.now + after, what, do), key=lambda event: event.at)
+
+    def tell(self, what: str) -> None:
+        """Keep what happened for whoever reads of a failure."""
+        if what:
+            self.told.append(f"{(self.now - self.start) / DAY:8.2f}  {what}")
+
+    # How time passes
+
+    async def run(self, until: int) -> None:
+        """Let time pass until then."""
+        while self.now < until:
+            await self.tick()
+            self.now = min(max(self.now + 1, await self._next()), until)
+        await self.tick()
+
+    async def tick(self) -> None:
+        """Have everything happen that happens now."""
+        self.ticks += 1
+        self._serve()
+        self._judge()
+        while self.events and self.events[0].at <= self.now:
+            event = self.events.pop(0)
+            self.tell(event.what)
+            await event.do(self)
+        await self._follow()
+        await self._witness()
+        published = 0
+        if self.signers:
+            published = await self._sweep()
+            if published:
+                await self._witness()
+                published += await self._sweep()
+        await self._hear_all()
+        self._serve()
+        self._judge()
+        if published or self.chance.random() < self.asking:
+            self._validate()
+
+    async def _next(self) -> int:
+        """Return when something happens next. Keys that wait for a server are woken by the witness."""
+        times = [self.now + STRIDE, *(event.at for event in self.events[:1])]
+        times += [at for copy in self.copies if (at := copy.next()) is not None]
+        if self._adopting is not None:
+            times.append(self._adopting[0])
+        if self.signers:
+            (found,) = await self.rows(
+                """SELECT extract(epoch FROM min(at))::bigint FROM (
+                       SELECT resign_at AS at FROM signing UNION ALL
+                       SELECT step_at FROM signing WHERE NOT EXISTS
+                           (SELECT FROM key_motions WHERE key_motions.zone = signing.zone AND seen_at IS NULL)
+                       UNION ALL SELECT to_timestamp(0) FROM signing JOIN zones ON zones.id = zone
+                           WHERE pending AND denial <> 'none'
+                   ) AS due"""
+            )
+            times += [at for at in found if at is not None]
+        return min(times)
+
+    async def _sweep(self) -> int:
+        """Have a signer that was just started do all there is to do; return how many editions it published."""
+        if await self.keeper.look(self.signer):
+            self.refused += 1
+            return 0
+        worker = Worker(self.postgres.dsn("zone_signer", self.database), self.ring, self.keeper)
+        done = await worker.sweep(self.signer)
+        self.steps += 1
+        for zone, reason in done.failed:
+            self._fail([f"{zone} could not be signed: {reason}"])
+        return await self._hear_all()
+
+    # What servers show
+
+    async def _hear_all(self) -> int:
+        """Have all servers hear of what was published since."""
+        known = {held.id: held for held in self.held.values() if held.id != ABOVE}
+        found = await editions.since_all(self.admin, [(held.id, held.edition) for held in known.values()], 1000)
+        count = 0
+        for ident, some in found.items():
+            for edition in some:
+                count += 1
+                held = known[ident]
+                whole = None
+                if held.origin in self._broken:
+                    whole = await published.read_zone(self.admin, ident)
+                self._hear(held, edition, whole)
+        self.publications += count
+        return count
+
+    def _hear(self, held: Held, edition: Edition, whole: Sequence | None = None) -> None:
+        held.edition, held.serial = edition.number, edition.to_serial
+        for copy in self.copies:
+            copy.publish(held.origin, edition, self.now, whole)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Have every server show what has arrived."""
+        for copy in self.copies:
+            for taken in copy.take(self.now):
+                held = self.held[taken.origin]
+                before = list(held.shown.get(copy.name, {}).values()) if taken.whole else taken.edition.removed
+                new = copy.name not in held.shown
+                places = held.take(copy.name, before, taken.edition.added, self.now)
+                for child in self.held.values():
+                    if child.parent is held and (new or (child.origin, int(Type.DS)) in places):
+                        child.delegated(copy.name, held.shown[copy.name], self.now)
+
+    async def _follow(self) -> None:
+        """Have the parent's people read CDS, and do what they say in their own time."""
+        registry = self.held.get(from_text(REGISTRY))
+        if registry is None or not registry.shown.get("ns1"):
+            return
+        cds = registry.shown["ns1"].get((registry.origin, int(Type.CDS)))
+        if cds is not None and self.adopts is not None:
+            wanted = () if cds.rdatas == (DELETE_CDS,) else cds.rdatas
+            if wanted != self.above.ds and (self._adopting is None or self._adopting[1] != wanted):
+                self._adopting = self.now + self.adopts, wanted
+        if self._adopting is not None and self._adopting[0] <= self.now:
+            wanted, self._adopting = self._adopting[1], None
+            self.tell(f"the parent takes {len(wanted)} DS")
+            self._hear(self.held[self.above.origin], self.above.publish(wanted))
+
+    async def tell_parent(self) -> None:
+        """Have a person give the parent the DS records that the registry wants, as `ddns zone ds` prints them."""
+        registry = self.named(REGISTRY)
+        keys = await signing_rows.named_by_the_parent(self.admin, registry.id)
+        wanted = tuple(sorted(public.ds(registry.origin, key) for key in keys))
+        if wanted != self.above.ds:
+            self._adopting = self.now, wanted
+            await self._follow()
+
+    async def _witness(self) -> None:
+        """Write down what the servers show to whoever asks them, as the watcher does."""
+        waiting = await self.rows("SELECT DISTINCT zone, place FROM key_motions WHERE seen_at IS NULL")
+        orders = await self.rows("SELECT DISTINCT zone FROM signing_orders")
+        registry = self.named(REGISTRY)
+        places = (
+            {place or zone for zone, place in waiting} | {zone for zone, _ in waiting} | {zone for (zone,) in orders}
+        )
+        rows: list[sightings.Sighting] = []
+        if places:
+            places.add(registry.id)
+        for held in self.held.values():
+            if held.id not in places:
+                continue
+            asked = self.now
+            rows.append(sightings.Sighting(held.id, sightings.SECONDARY, sightings.LIST, asked, asked))
+            for copy in self.copies[1:]:
+                answer = copy.ask(held.origin, "SOA")
+                said = None if answer is None else reading.serial(answer, held.origin)
+                rows.append(_sighting(held.id, sightings.SECONDARY, copy, asked, said))
+        if places:
+            for copy in self.copies[1:]:
+                answer = copy.ask(registry.origin, "DS") if self.parent_answers else None
+                said = None if answer is None else reading.ds(answer, registry.origin)
+                rows.append(_sighting(registry.id, sightings.PARENT, copy, self.now, said))
+        await sightings.put(self.server, rows, self.now)
+        if waiting:
+            await sightings.step_soon(self.server, {zone for zone, _ in waiting}, self.now)
+
+    # What is judged
+
+    def _judge(self) -> None:
+        away = [copy.name for copy in self.copies if copy.away]
+        for held in self.held.values():
+            if held.shown:
+                self._fail(held.judge(self.now, away))
+
+    def _fail(self, problems: Sequence[str]) -> None:
+        self.wrong += problems
+        if problems and not self.lenient:
+            day = (self.now - self.start) / DAY
+            told = "\n".join(self.told[-12:])
+            said = "\n".join(problems[:8])
+            raise AssertionError(f"seed {self.seed}, day {day:.3f} ({self.now}):\n{said}\nafter:\n{told}")
+
+    def _validate(self) -> None:
+        held = self.chance.choice([one for one in self.held.values() if one.id != ABOVE and one.edition])
+        wrong = self.examiner.examine(held, self.chance.choice(tuple(self.examiner.judges)), self.now)
+        self._fail([wrong] if wrong else [])
+
+
+def _sighting(zone: int, kind: str, copy: Copy, now: int, said: reading.Shown | None) -> sightings.Sighting:
+    server = f"{copy.name}. {ADDRESS}:{copy.port}"
+    if said is None or said.problem:
+        problem = "has not answered" if said is None else said.problem
+        return sightings.Sighting(zone, kind, server, now, problem=problem)
+    return sightings.Sighting(zone, kind, server, now, now, said.serial, said.ds, said.ds_ttl)

@@ -1,0 +1,116 @@
+"""Which validator is asked what of which zone, and whether it says what the zone is."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from holding import Held, makers
+from serving import Copy
+from signing import text
+from validators import INSECURE, SECURE, Validators
+
+from ddns.dns.codes import Type
+from ddns.dns.names import Name
+from ddns.dns.records import SignedRRset
+from zone_signer import keys as public
+
+WHOLE = ("ldns-verify-zone", "kzonecheck")  # they know no DS: what is signed must be signed well
+ONLINE = ("unbound-host", "delv", "ddns.verifier")
+# Names in each zone, or not in it: an address, what a wildcard makes, no such type, no such name.
+QUESTIONS = (("www", "A"), ("x.any", "TXT"), ("www", "AAAA"), ("nobody", "A"))
+
+
+Shown = Mapping[tuple[Name, int], SignedRRset]
+
+
+class Examiner:
+    """Asks validators about zones, of which *held* is known, at the servers *copies*; counts `verdicts`.
+
+    *anchor* is the DS record that they trust, of the zone that is above all.
+    """
+
+    def __init__(
+        self, folder: Path, anchor: str, copies: Sequence[Copy], held: Mapping[Name, Held], chance: random.Random
+    ) -> None:
+        self.validators = Validators(folder, anchor.split(maxsplit=1)[0], anchor)
+        self.verdicts: Counter[tuple[str, str]] = Counter()
+        self._folder, self._copies, self._held, self._chance = folder, copies, held, chance
+        self.judges: Mapping[str, Callable[[Held, int], str | None]] = {
+            "ldns-verify-zone": self._ldns,
+            "kzonecheck": self._knot,
+            "unbound-host": self._unbound,
+            "delv": self._delv,
+            "ddns.verifier": self._chain,
+        }
+
+    def examine(self, held: Held, judge: str, now: int) -> str:
+        """Have one judge look at a zone *now*, in seconds since 1970; return what is wrong with what it says, or ''."""
+        verdict = self.judges[judge](held, now)
+        if verdict is None:
+            return ""  # it has nothing to say about this one
+        secure = held.is_secure(now)
+        wanted = (SECURE, INSECURE) if secure is None else (SECURE,) if secure else (INSECURE,)
+        if judge in WHOLE:
+            wanted = (SECURE,)
+        if verdict not in wanted:
+            kept = self._folder / f"{judge}-{now}"
+            if (self._folder / "zone").exists():
+                (self._folder / "zone").rename(kept)
+            return f"{judge} of {held.text}, which is {' or '.join(wanted)}: {verdict}\nfiles in {kept.parent}"
+        self.verdicts[judge, verdict] += 1
+        return ""
+
+    def _shown(self, held: Held) -> Shown:
+        """Return the zone as one of the servers shows it; nothing where that is not signed."""
+        shown = held.shown[self._chance.choice(sorted(held.shown))]
+        return shown if (held.origin, Type.DNSKEY) in shown else {}
+
+    def _file(self, shown: Shown) -> Path:
+        file = self._folder / "zone"
+        file.write_text(text(list(shown.values())))
+        return file
+
+    def _ldns(self, held: Held, now: int) -> str | None:
+        shown = self._shown(held)
+        return self.validators.ldns(held.text, self._file(shown), now) if shown else None
+
+    def _knot(self, held: Held, now: int) -> str | None:
+        shown = self._shown(held)
+        return self.validators.knot(held.text, self._file(shown), now) if shown and _all_sign(held, shown) else None
+
+    def _answering(self, held: Held) -> list[Copy]:
+        above: list[Held] = []
+        one: Held | None = held
+        while one is not None:
+            above.append(one)
+            one = one.parent
+        return [copy for copy in self._copies if not copy.away and all(copy.name in one.shown for one in above)]
+
+    def _unbound(self, held: Held, now: int) -> str:
+        name, rdtype = self._chance.choice(QUESTIONS)
+        zones = [one.text for one in self._held.values()]
+        return self.validators.unbound(self._answering(held), zones, f"{name}.{held.text}", rdtype, now)
+
+    def _delv(self, held: Held, now: int) -> str:
+        name, rdtype = self._chance.choice(QUESTIONS)
+        return self.validators.delv(self._chance.choice(self._answering(held)), f"{name}.{held.text}", rdtype, now)
+
+    def _chain(self, held: Held, now: int) -> str | None:
+        if not held.is_secure(now):
+            return None  # it proves what is secure, and cannot tell that something is not meant to be
+        return self.validators.chain(self._chance.choice(self._answering(held)), f"www.{held.text}", "A", now)
+
+
+def _all_sign(held: Held, shown: Shown) -> bool:
+    """Tell whether every key of a zone signs all of it, or all that is for it: kzonecheck knows no key that waits.
+
+    The RFCs do: one signature of each algorithm is enough (RFC 4035 §2.2), and a key may be published before it signs.
+    """
+    dnskey = shown[held.origin, Type.DNSKEY]
+    keys = {(str(public.tag(one)), one[3]): bool(one[1] & public.ENTRY_POINT) for one in dnskey.rdatas}
+    split = {algorithm for (_, algorithm), entry in keys.items() if not entry}
+    signing = {key for key, entry in keys.items() if not entry or key[1] not in split}
+    return makers(shown[held.origin, Type.SOA]) == signing and makers(dnskey) >= {key for key in keys if keys[key]}
