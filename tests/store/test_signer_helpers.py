@@ -35,7 +35,7 @@ def bulk(dsn_for, tmp_path, key):
     """What makes a signer with at most *most* helpers of *command*, or of the real one, and a client in bulk."""
 
     def make(most=1, command=()):
-        running = Running(dsn_for, tmp_path)
+        running = Running(dsn_for, tmp_path, time.time())  # that of the processes
         environment = {**os.environ, "DDNS_DSN": dsn_for("zone_signer")}
         there = Helpers(command or program("zone_signer.helper", str(key)), environment, most)
         signer = Signer(running.ring, running.pool, lambda: running.now)
