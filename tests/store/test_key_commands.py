@@ -335,12 +335,12 @@ async def test_orders_that_no_signer_takes_are_kept_and_can_be_taken_back(admin,
 
 @pytest.mark.parametrize("role", ["ddns_admin", "zone_signer", "owner"])
 async def test_people_and_the_signers_own_user_may_look_and_give_orders(call, zone, role):
-    for words in (["plan"], ["plan", "a.test", "--records"], ["keys"], ["check"], ["roll", "a.test", "--wait", "0"]):
+    for words in (["plan", "--records"], ["keys"], ["check"], ["roll", "a.test", "--wait", "0"]):
         assert call(*words, role=role)[::2] == (0, ""), words
 
 
 async def test_the_user_that_faces_the_network_may_neither_look_nor_give_orders(admin, call, zone):
-    for words in (["plan"], ["keys"], ["check"], ["roll", "a.test", "--wait", "0"]):
+    for words in (["plan"], ["roll", "a.test", "--wait", "0"]):
         status, printed, said = call(*words, role="ddns_server")
 
         assert (status, printed, said.count("\n")) == (1, "", 1), words

@@ -109,18 +109,19 @@ async def rolled_once(life, zone):
 
 
 @pytest.mark.parametrize(
-    ("policy", "order"),
+    ("at_home", "policy", "order"),
     [
-        ({}, {"kind": "roll"}),
-        ({"publish_safety": 7000, "retire_safety": 300}, {"kind": "roll"}),
-        ({"scheme": "ksk+zsk", "zsk_lifetime": 0}, {"kind": "roll"}),
-        ({"scheme": "ksk+zsk", "zsk_lifetime": 0}, {"kind": "roll", "role": "zsk"}),
-        ({}, {"kind": "emergency"}),
-        ({}, {"kind": "insecure"}),
+        (False, {"publish_safety": 7000, "retire_safety": 300}, {"kind": "roll"}),
+        (False, {"scheme": "ksk+zsk", "zsk_lifetime": 0}, {"kind": "roll"}),
+        (False, {"scheme": "ksk+zsk", "zsk_lifetime": 0}, {"kind": "roll", "role": "zsk"}),
+        (False, {}, {"kind": "emergency"}),
+        (False, {}, {"kind": "insecure"}),
+        (True, {"publish_safety": 500}, {"kind": "roll"}),
+        (True, {"scheme": "ksk+zsk", "zsk_lifetime": 0}, {"kind": "emergency"}),
+        (True, {}, {"kind": "insecure"}),
     ],
 )
-@pytest.mark.parametrize("at_home", [False, True])
-async def test_what_is_asked_for_happens_when_the_plan_says(life, policy, order, at_home):
+async def test_what_is_asked_for_happens_when_the_plan_says(life, at_home, policy, order):
     registry = await life.zone("homes.test.", "h 300 NS ns") if at_home else None
     zone = await life.zone(
         "h.homes.test." if at_home else "a.test.", "www 60 A 192.0.2.1", parent=registry.id if registry else None
