@@ -9,16 +9,11 @@ answer counts only where the server is an authority (AA), and nothing is believe
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
-import dns.asyncbackend
-import dns.asyncquery
 import dns.exception
 import dns.flags
-import dns.inet
 import dns.message
 import dns.name
 import dns.rcode
@@ -46,9 +41,15 @@ _APEX = {
     Type.NS: "ns", Type.DNSKEY: "dnskey", Type.CDS: "cds", Type.CDNSKEY: "cdnskey", Type.CSYNC: "csync",
 }  # fmt: skip
 
+MOST_RECORDS = 256  # of one answer, in all its sections
+_COUNTS = struct.Struct("!4x4H")  # of a header: questions, and the records of each section (RFC 1035 §4.1.1)
+
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds of one check; times in seconds. *records* and *signatures* are those of one RRset."""
+    """Bounds of one check; times in seconds.
+
+    *records* and *signatures* are those of one RRset, *octets* those of one answer.
+    """
 
     servers: int = 13
     addresses: int = 8
@@ -57,6 +58,7 @@ class Limits(msgspec.Struct, frozen=True):
     all: float = 7.0
     records: int = 32
     signatures: int = 16
+    octets: int = 16_384
 
 
 async def ask_all(
@@ -136,8 +138,6 @@ async def _ask(
         return await _questions(said, origin, line, limits)
     except TimeoutError:
         return replace(said, problem="does not answer over TCP in time")
-    except dns.exception.Timeout:
-        return replace(said, problem="does not answer over TCP in time")
     except ConnectionRefusedError:
         return replace(said, problem="refuses connections over TCP")
     except OSError as error:
@@ -181,7 +181,7 @@ class _Line:
 
     def __init__(self, address: str, port: int, limits: Limits) -> None:
         self._address, self._port, self._limits = address, port, limits
-        self._sock: Any = None  # a stream socket of dnspython, which has no public name for its type
+        self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, name: Name, rdtype: int, limits: Limits) -> SignedRRset | None:
         """Return the RRset and its signatures, None where there is none.
@@ -192,7 +192,7 @@ class _Line:
             dns.name.from_wire(name, 0)[0], dns.rdatatype.RdataType.make(rdtype), flags=0, want_dnssec=True
         )
         async with asyncio.timeout(self._limits.question):
-            fresh = self._sock is None
+            fresh = self._stream is None
             try:
                 answer = await self._exchange(query)
             except (EOFError, OSError):
@@ -204,19 +204,29 @@ class _Line:
         return _read(answer, name, rdtype, limits)
 
     async def _exchange(self, query: dns.message.Message) -> dns.message.Message:
-        if self._sock is None:
-            backend = dns.asyncbackend.get_backend("asyncio")
-            family = dns.inet.af_for_address(self._address)
-            self._sock = await backend.make_socket(  # type: ignore[no-untyped-call]
-                family, socket.SOCK_STREAM, 0, None, (self._address, self._port), self._limits.question
-            )
-        return await dns.asyncquery.tcp(query, self._address, port=self._port, sock=self._sock)
+        """Send *query* and return the answer; one that is too long is not even read: parsing it is what costs."""
+        if self._stream is None:
+            self._stream = await asyncio.open_connection(self._address, self._port)
+        reader, writer = self._stream
+        octets = query.to_wire()
+        writer.write(len(octets).to_bytes(2, "big") + octets)
+        await writer.drain()
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        if size > self._limits.octets:
+            raise _Unusable("answers with more octets than are read")
+        octets = await reader.readexactly(size)
+        if size >= _COUNTS.size and sum(_COUNTS.unpack_from(octets)[1:]) > MOST_RECORDS:
+            raise _Unusable("answers with more records than are read")
+        answer = dns.message.from_wire(octets)
+        if not query.is_response(answer):
+            raise _Unusable("answers something else than was asked")
+        return answer
 
     async def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._sock is not None:
-            sock, self._sock = self._sock, None
-            await sock.close()
+        """Close the connection, if there is one; nobody waits until the other side has done so too."""
+        if self._stream is not None:
+            (_, writer), self._stream = self._stream, None
+            writer.close()
 
 
 def _read(answer: dns.message.Message, name: Name, rdtype: int, limits: Limits) -> SignedRRset | None:

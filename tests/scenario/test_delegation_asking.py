@@ -227,6 +227,15 @@ ODD = {
     "no SOA": (authority, "has no SOA of the zone"),
     "silent": (lambda query: b"", "does not answer over TCP in time"),
     "closed": (lambda query: None, "closed the connection without an answer"),
+    "too long": (lambda query: bytes(16_385), "answers with more octets than are read"),
+    "too many": (
+        lambda query: query.to_wire()[:2] + struct.pack("!5H", 0x8400, 1, 257, 0, 0) + bytes(4000),
+        "answers with more records than are read",
+    ),
+    "another question": (
+        lambda query: dns.message.make_response(dns.message.make_query("other.test.", "SOA", id=query.id)),
+        "answers something else than was asked",
+    ),
     "not DNS": (lambda query: b"nonsense", "answers what cannot be read (ShortHeader)"),
 }
 
