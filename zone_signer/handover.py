@@ -116,6 +116,7 @@ class _Course:
         if after.state is not row.state:
             why = row.waits or "asked"
             event = Event(None, "delegation", str(row.state), str(after.state), why, following.tell)
+            await keyrows.write_problem(self._conn, self._home.id, "", now)
             if after.state is State.HOSTED:
                 await handrows.come_home(self._conn, self._home.id, now)
             await keyrows.append_events(self._conn, self._home.id, [event], now)

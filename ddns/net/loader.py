@@ -222,7 +222,8 @@ class Loader:
                 self._done(zone, found=True)
                 return
             apex = (await published.read_names(conn, [(zone, origin)])).get((zone, origin), ())
-            self._install(Window(zone, origin, row.edition, apex, complete=row.denial != "none"))
+            complete = row.denial != "none" and not row.presigned
+            self._install(Window(zone, origin, row.edition, apex, complete=complete))
             heard = self._reading[zone]
             self._done(zone, found=True)
             most = self._table.shelf.room() // WHOLE

@@ -23,6 +23,7 @@ from waiting import wait_for
 
 from ddns.answer.responder import Responder
 from ddns.answer.table import Table
+from ddns.answer.window import Window
 from ddns.dns import ds as ds_records
 from ddns.dns import names
 from ddns.dns.asker import Asker, Transport
@@ -131,9 +132,9 @@ async def test_what_changes_meanwhile_is_signed_with_the_keys_of_both_in_its_dns
 class Dark:
     """A home whose servers are gone, and whose last copy is real."""
 
-    def __init__(self, hall: Hall) -> None:
+    def __init__(self, hall: Hall, *lines: str) -> None:
         lease = Lease(0, HOME, "nsec3", 13, None, 1, 0, 0, 0, pending=True, resign_at=None)
-        content = read("smith.homes.test.", "www 60 A 192.0.2.99", "deep.er 60 TXT there", serial=7)
+        content = read("smith.homes.test.", "www 60 A 192.0.2.99", "deep.er 60 TXT there", *lines, serial=7)
         made = renewal.first_whole(lease, content, KeyRing(vault()), KeyPolicy(), NOW)
         self.zone = made.added
         self.dnskey = next(one for one in self.zone if one.type == Type.DNSKEY)
@@ -197,6 +198,12 @@ async def test_a_copy_is_served_as_it_is_and_nobody_signs_it(life, hall, dsn_for
 
 async def test_a_held_home_is_referred_to_its_own_servers_with_its_ds(life, hall, dsn_for):
     await hall.leave()
+    await hall.until(State.LEAVING_SERVERS)
+    before = (await rows.get(life.admin, [hall.zone]))[hall.zone]
+    await hall.until(State.LEAVING_DRAIN)
+    after = (await rows.get(life.admin, [hall.zone]))[hall.zone]
+    assert (before.held, after.held) == (False, True)
+    assert after.keyset > before.keyset, "an update that was judged before is judged again"
     await hall.until(State.AWAY)
     pool, table = Pool(dsn_for("ddns_server"), "ddns_server", 2), Table()
     subscriber = Subscriber(table, pool, 0)
@@ -317,3 +324,22 @@ async def test_who_asks_whether_all_is_well_hears_of_a_home_whose_copy_ends_soon
     for now, ends in ((row.until - DAY - 1, False), (row.until - DAY, True)):
         found = await health.report(life.conn, now)
         assert ("copy-ends" in {one.code for one in found.alarms}) == ends
+
+
+async def test_a_large_copy_is_not_taken_for_a_zone_whose_chain_our_signer_made(life, hall, dsn_for):
+    """Of a zone that is looked at through a window, what is missing in its chain must not be taken to be proved."""
+    many = [f"d{number:04} 60 A 192.0.2.9" for number in range(600)]
+    await Dark(hall, *many).begin()
+    pool, table = Pool(dsn_for("ddns_server"), "ddns_server", 2), Table(memory=400_000)
+    subscriber = Subscriber(table, pool, 0)
+    try:
+        await subscriber.resync()
+        done = asyncio.get_running_loop().create_future()
+        subscriber.need(hall.zone, done.set_result)
+        await done
+        image = table.image(hall.zone)
+        assert isinstance(image, Window)
+        assert not image._complete
+    finally:
+        await subscriber.close()
+        await pool.close()
