@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import dns.flags
@@ -155,6 +157,19 @@ async def test_a_listener_that_is_silent_is_left_in_peace(dsn_for, admin, owner,
         for _ in range(3):
             await child.look_anew()
     assert len(scanner.heard) == 2
+    scanner.transport.close()
+
+
+async def test_the_page_shows_what_became_of_it(child):
+    page = Path(__file__).parents[2] / "docs" / "howto" / "see-who-is-behind.md"
+    (statement,) = re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
+    scanner = Scanner(dns.rcode.REFUSED)
+    async with await child.set_up(scanner):
+        told = await child.told()
+    cursor = await child.owner.execute(statement)
+    assert [(row[0], row[1] is not None, row[2]) for row in await cursor.fetchall()] == [
+        (told.server, True, "answers 5")
+    ]
     scanner.transport.close()
 
 

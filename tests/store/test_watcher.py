@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -243,29 +241,6 @@ async def test_the_watch_outlives_its_connection(world):
             await until(lambda: len(server.heard) > 1)
         finally:
             await one.close()
-
-
-def page_statements() -> list[str]:
-    page = Path(__file__).parents[2] / "docs" / "howto" / "see-who-is-behind.md"
-    return re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
-
-
-async def test_the_pages_statements_show_who_is_behind(world):
-    zone = await world.zone()
-    await world.target(zone, NS1)
-    await world.target(zone, NS2)
-    await world.policy(zone, watch="targets")
-    await world.key(zone, "dnskey", zone, serial=42)
-    async with world.server(NS1, serves(ORIGIN, 40)), world.server(NS2, refuses):
-        await world.look()
-
-    cursor = await world.owner.execute(page_statements()[0])
-    assert [(row[0], row[2], row[3], row[5]) for row in await cursor.fetchall()] == [
-        (ORIGIN, f"{NS1}:{world.port}", 2, ""),
-        (ORIGIN, f"{NS2}:{world.port}", None, "answers REFUSED"),
-    ]
-    for statement in page_statements()[1:]:
-        await world.owner.execute(statement)
 
 
 async def test_who_is_away_is_said_once_for_all_zones_and_a_wrong_answer_for_each(dsn_for, admin, owner, conn):
