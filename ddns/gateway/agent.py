@@ -78,7 +78,9 @@ def enrol(
             return outcome_of(ticking, status, sentence)
         clock.keep(folder, invitation)
         signs = _learn(invitation, min(wait, LEARNING), ticking)
-        known = msgspec.structs.replace(known, enrolled_at=ticking.now, proved_at=ticking.now, server=signs)
+        known = msgspec.structs.replace(
+            known, enrolled_at=ticking.now, proved_at=ticking.now, server=signs, heard=_was_heard(answer)
+        )
         state.write(folder, known)
         return outcome_of(ticking, status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
 
@@ -206,7 +208,7 @@ def ask(
     if isinstance(answer, Reply) and answer.error == Rcode.BADTIME and _ask_time(folder, known, wait, ticking):
         answer = _signed_exchange(known, key, zone, message, wait, ticking)
         known = msgspec.structs.replace(known, proved_at=ticking.now)
-    return known, answer
+    return msgspec.structs.replace(known, heard=_was_heard(answer)), answer
 
 
 def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock) -> Reply | Unproved | Unreachable:
@@ -283,7 +285,12 @@ def _signed_exchange(
 
 
 def _send(to: State | Invitation, signed: client.Signed, wait: float) -> Reply | Unproved | Unreachable:
-    return client.exchange(to.host, to.tls or to.port, signed, wait, tls=bool(to.tls))
+    heard = isinstance(to, State) and to.heard
+    return client.exchange(to.host, to.tls or to.port, signed, wait, tls=bool(to.tls), heard=heard)
+
+
+def _was_heard(answer: Reply | Unproved | Unreachable) -> bool:
+    return isinstance(answer, Reply) and answer.by_datagram
 
 
 def _wants_tls(answer: Reply | Unproved | Unreachable) -> bool:

@@ -46,7 +46,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     *proved* says that nobody but the server can have made it, *doubtful* that a better answer may follow;
     *server_time* is its clock where the error is BADTIME; *lease* (seconds) what it granted (RFC 9664 §4). *services*
-    says where TLSA records stand that were asked for.
+    says where TLSA records stand that were asked for; *by_datagram* that it came by UDP.
     """
 
     rcode: int
@@ -58,6 +58,7 @@ class Reply(msgspec.Struct, frozen=True):
     truncated: bool = False
     lease: int = 0
     services: tuple[Service, ...] = ()
+    by_datagram: bool = False
 
     @property
     def code(self) -> str:

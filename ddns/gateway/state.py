@@ -98,7 +98,7 @@ class State(msgspec.Struct, frozen=True):
 
     *proved_at* is the last time that the registry proved (seconds since 1970); it does not go back. *server* is the
     `ServerKey` with which the registry signs its answers; without one it does not sign them. *tls* is the port at
-    which it takes updates over TLS, 0: they go in the clear.
+    which it takes updates over TLS, 0: they go in the clear. *heard*: its last answer came by UDP.
     """
 
     home: str
@@ -112,6 +112,7 @@ class State(msgspec.Struct, frozen=True):
     server: str = ""
     tls: int = 0
     records: tuple[Kept, ...] = ()
+    heard: bool = False
     version: int = VERSION
 
 
