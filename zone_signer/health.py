@@ -31,8 +31,19 @@ _DOUBTFUL = """
      WHERE resign_at <= to_timestamp(%(late)s) AND denial <> 'none' ORDER BY resign_at LIMIT %(most)s)
     UNION (SELECT zone FROM signing WHERE step_at <= to_timestamp(%(unseen)s) ORDER BY step_at LIMIT %(most)s)
     UNION (SELECT zone FROM signing WHERE problem <> '' ORDER BY zone LIMIT %(most)s)
-    UNION (SELECT zone FROM key_motions ORDER BY zone LIMIT %(most)s)
-    UNION (SELECT zone FROM sightings WHERE wanted AND server <> '' ORDER BY zone LIMIT %(most)s)
+    UNION (SELECT zone FROM key_motions WHERE seen_at IS NULL AND since <= to_timestamp(%(unseen)s)
+           GROUP BY zone ORDER BY min(since) LIMIT %(most)s)
+    UNION (SELECT zone FROM sightings JOIN zones ON zones.id = zone
+           WHERE wanted AND server <> ''
+             AND (problem <> '' OR (kind = 'secondary' AND sightings.serial <> zones.serial)
+                  OR (kind = 'parent' AND EXISTS (
+                      SELECT FROM unnest(ds) AS one
+                      WHERE NOT EXISTS (
+                          SELECT FROM signing_keys AS key
+                          WHERE key.zone = sightings.zone AND key.removed_at IS NULL
+                            AND key.tag = CASE WHEN octet_length(one) > 1
+                                               THEN get_byte(one, 0) * 256 + get_byte(one, 1) END))))
+           GROUP BY zone ORDER BY zone LIMIT %(most)s)
     UNION (SELECT zone FROM delegations
            WHERE state IN ('dark', 'gap') OR (state = 'away' AND tell <> '') ORDER BY zone LIMIT %(most)s)
 """

@@ -15,6 +15,7 @@ import psycopg
 
 from zone_signer import health
 from zone_signer.alarms import Alarm
+from zone_signer.clockkeeper import ClockRefused
 from zone_signer.heartbeat import Pool
 from zone_signer.overview import snapshot
 from zone_signer.policy import HOUR
@@ -75,6 +76,10 @@ async def watch(pool: Pool, clock: Callable[[], float] = time.time) -> None:
                 found = await health.report(conn, now)
         except (OSError, psycopg.Error):
             pass  # whoever works with the database says so, and the next look makes up for it
+        except ClockRefused:
+            pass  # by a wrong clock everything would seem late; signs of life say what is wrong with it
+        except Exception:
+            log.exception("signer.bug")  # and zones are signed all the same
         else:
             for line in vigil.found(() if found is None else found.alarms, now):
                 log.warning(line)

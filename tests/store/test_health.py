@@ -162,10 +162,26 @@ async def test_homes_at_rest_are_not_even_looked_at(life):
 
     await life.order(homes[0], "roll")
     await life.sweep()
-
+    life.now += HOUR - 1
+    async with snapshot(life.admin):
+        zones, _ = await health._doubtful(life.admin, life.now)
+    assert not {zone.id for zone in zones} & {home.id for home in homes}
+    life.now += 1
     async with snapshot(life.admin):
         zones, _ = await health._doubtful(life.admin, life.now)
     assert {zone.id for zone in zones} & {home.id for home in homes} == {homes[0].id}
+
+
+async def test_zones_whose_servers_are_well_are_not_even_looked_at(life, zone):
+    await sighted(life, zone, serial=zone.edition, answered=life.now)
+    async with snapshot(life.admin):
+        assert await health._doubtful(life.admin, life.now) == ([], False)
+
+    await sighted(life, zone, "a.nic.test. 192.0.2.9:53", "parent", answered=life.now, ds=[b"\0"])
+
+    async with snapshot(life.admin):
+        zones, _ = await health._doubtful(life.admin, life.now)
+    assert [one.id for one in zones] == [zone.id]
 
 
 async def test_of_a_kind_of_trouble_that_very_many_zones_have_the_first_are_looked_at(life, monkeypatch):

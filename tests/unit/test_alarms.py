@@ -59,6 +59,14 @@ def test_a_ds_of_no_key_is_an_alarm_with_the_record_in_it():
     assert f"a.test. IN DS {key('b', 'hhh').tag} 13 2 " in alarm.sentence
 
 
+def test_a_ds_that_is_none_is_told_all_the_same():
+    odd = replace(parent(KEY), ds=(b"\0",))
+
+    (alarm,) = alarms.alarms([replace(ZONE, parents=[odd])], [], NOW)
+
+    assert alarm.sentence.endswith("a.test. IN DS \\# 1 00")
+
+
 @pytest.mark.parametrize(("age", "found"), [(3599, []), (3600, ["secondary-behind"])])
 def test_a_secondary_may_be_behind_for_an_hour(age, found):
     one = secondary(4)
