@@ -135,7 +135,7 @@ async def _serve(
     await service.start()
     working = asyncio.create_task(Worker(dsn, ring, clock, editions, bounds).run())
     beating = asyncio.create_task(heartbeat.beat(pool, heartbeat.name_of(path), vaults, clock))
-    watching = asyncio.create_task(vigil.watch(pool))
+    watching = asyncio.create_task(vigil.watch(pool, clock))
     stopped = asyncio.create_task(stopping.wait())
     gc.freeze()  # what is there stays there, and need not be looked through again
     gc.set_threshold(GARBAGE)

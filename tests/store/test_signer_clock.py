@@ -14,7 +14,7 @@ from waiting import wait_for
 from ddns.dns.names import from_text
 from ddns.store import published, zones
 from ddns.store.pool import Pool
-from zone_signer import clockkeeper, heartbeat
+from zone_signer import clockkeeper, heartbeat, vigil
 from zone_signer.clock import ACCEPT, SLACK
 from zone_signer.clockkeeper import UNKNOWN, Clockkeeper, ClockRefused, kernel_says
 from zone_signer.keyring import KeyRing
@@ -317,6 +317,28 @@ async def test_the_signers_own_loop_goes_on_by_itself_when_the_clock_is_right_ag
     with contextlib.suppress(asyncio.CancelledError):
         await working
     await secure(admin, zone, clocks.true)
+
+
+async def test_by_a_wrong_clock_no_zone_is_told_to_be_late(admin, house, clocks, signer, monkeypatch, caplog):
+    monkeypatch.setattr(vigil, "EVERY", 0.01)
+    await house.clock.look(signer)
+    await add(admin, "a.test.", "www 60 A 192.0.2.1")
+    await house.worker.sweep(signer)
+    clocks.off = 10.0 * YEAR
+    watching = asyncio.create_task(vigil.watch(house.pool, house.clock))
+    read_before = clocks.readings
+    async with asyncio.timeout(30):
+        while clocks.readings < read_before + 10:  # noqa: ASYNC110 - it has looked again and again
+            await asyncio.sleep(0.01)
+    assert "signer.alarm" not in caplog.text
+
+    clocks.off, clocks.true = 0.0, clocks.true + 14 * 86400
+    async with asyncio.timeout(30):
+        while "code=signature-" not in caplog.text:  # noqa: ASYNC110 - as it does by one that is right
+            await asyncio.sleep(0.01)
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
 
 
 async def test_without_its_database_a_signer_goes_on_with_what_it_believed(admin, house, clocks, signer):

@@ -17,6 +17,7 @@ from ddns.program import program
 from ddns.signing.client import SignerAway, SignerClient
 from ddns.zone.jobs import Node, SignJob
 from zone_signer import helpers
+from zone_signer.clockkeeper import Clockkeeper
 from zone_signer.helpers import Helpers
 from zone_signer.service import Service
 from zone_signer.signer import Signer
@@ -147,6 +148,26 @@ async def test_without_a_helper_that_lives_the_asker_knows_that_the_signer_is_aw
             await client.sign(homes(1))
         assert (await running.client.sign(homes(1)))[0].keys  # updates and enrolments go on
         await client.close()
+
+
+async def test_no_helper_is_started_behind_a_leap_of_the_clock(dsn_for, tmp_path, key, connected):
+    """It would not know of the leap: what it would sign by is the clock as it is then."""
+    running = Running(dsn_for, tmp_path, time.time())
+    there = Helpers(program("zone_signer.helper", str(key)), {**os.environ, "DDNS_DSN": dsn_for("zone_signer")}, 1)
+    clock = Clockkeeper(lambda: running.now, lambda: 0.0, lambda _: True)
+    running.service = Service(running.path, Signer(running.ring, running.pool, clock), helpers=there)
+    async with running:
+        client = SignerClient(running.path, 20.0, bulk=True)
+        await clock.look(await connected("zone_signer"))
+        running.now += 3600
+        told = await client.sign(homes(3))
+        assert not working()
+        running.now -= 3600
+        signed = await client.sign(homes(3))
+        await client.close()
+
+    assert all("the clock jumped 3600 s forward" in one.error for one in told)
+    assert [one.error for one in signed] == [""] * 3
 
 
 async def test_helpers_that_are_idle_are_let_go(bulk, monkeypatch):
