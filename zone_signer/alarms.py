@@ -140,7 +140,7 @@ def _of_keys(zone: ZoneHealth, name: str, now: int) -> Iterator[Alarm]:
             yield Alarm("step-stuck", name, sentence, now if motion is None else motion.since, about)
     for rdata in seen.strangers(zone.parents, zone.origin, [key for key in zone.keys if key.removed is None]):
         text = f"\\# {len(rdata)} {rdata.hex().upper()}"  # RFC 3597 §5, for what is no DS at all
-        if len(rdata) > 3:  # noqa: PLR2004 - tag, algorithm and digest type (RFC 4034 §5.1)
+        if len(rdata) > 3:  # tag, algorithm and digest type (RFC 4034 §5.1)
             text = f"{int.from_bytes(rdata[:2], 'big')} {rdata[2]} {rdata[3]} {rdata[4:].hex().upper()}"
         sentence = f"the parent shows a DS of {name} that is of no key of ours; have it take away: {name} IN DS {text}"
         yield Alarm("strange-ds", name, sentence, now, text)
