@@ -9,7 +9,7 @@ import pytest
 from nameservers import refuses, serves, silent
 from secondary import until
 from twisted.logger import formatEvent, globalLogPublisher
-from watched import DS, NS1, NS2, ORIGIN, World, shows
+from watched import DS, NS1, ORIGIN, World, shows
 
 from ddns.dns import names
 from ddns.store import sightings
