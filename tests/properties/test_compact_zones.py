@@ -131,6 +131,7 @@ def judge_denials(model, answer):
             if name != rrset.name and covered(name, rrset.name, rdata.next):
                 assert cut
                 assert name.is_subdomain(rrset.name), (rrset, name)
+        assert rdata.next.is_subdomain(rrset.name) != cut  # what is below a delegation is in its gap, else nothing is
         if kind == "nothing":
             assert said == {"RRSIG", "NSEC", "NXNAME"}
         elif cut:

@@ -422,6 +422,28 @@ async def test_a_zone_that_is_far_behind_is_signed_in_portions_that_are_whole_zo
         await check(admin, signing, zone_id)
 
 
+@pytest.mark.parametrize("denial", ["nsec3", "compact"])
+async def test_empty_names_go_with_the_last_name_below_them_while_more_is_behind(
+    admin, conn, connected, signer, monkeypatch, denial
+):
+    """What is published of an empty name is no name below the one above it."""
+    monkeypatch.setattr(worker, "BIG", 1)
+    monkeypatch.setattr(portion, "NAMES", 1)
+    zone_id = await add(admin, "a.test.", "ent.deep.er 60 A 192.0.2.2", denial=denial)
+    signing = await connected("zone_signer")
+    await signer.sweep(signing)
+    name = from_text("ent.deep.er.a.test.")
+    for after in ({name: ()}, read_at("a.test.", "x.y 60 A 192.0.2.3"), read_at("a.test.", "z 60 A 192.0.2.4")):
+        async with conn.transaction():
+            await (await Update.make(conn, zone_id, after)).commit(None)
+
+    while (await leases.find(signing, from_text("a.test."))).pending:
+        await signer._step(signing)
+        await consistent(admin, signing, zone_id)
+
+    await check(admin, signing, zone_id)
+
+
 async def consistent(admin: Connection, conn: Connection, zone_id: int) -> None:
     """Check that what is published is what signing its own unsigned records would publish, whatever is stored."""
     shown = await published.read_zone(conn, zone_id)
