@@ -285,7 +285,11 @@ class _Course:
         servers = there.get((origin, int(Type.NS)))
         ttl = DELEGATION_TTL if servers is None else servers.ttl
         wanted = {(origin, int(Type.NS)): RRset.of(origin, Type.NS, ttl, shown.apex)}
-        wanted |= {(one.name, one.type): one for one in below if (one.name, one.type) not in there}
+        wanted |= {
+            (one.name, one.type): RRset(one.name, one.type, min(one.ttl, ttl), one.rdatas)
+            for one in below
+            if (one.name, one.type) not in there
+        }
         return _changes({place: one for place, one in there.items() if place in wanted}, wanted)
 
 
