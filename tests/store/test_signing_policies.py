@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import psycopg
 import pytest
 from lives import Life
@@ -308,3 +310,38 @@ async def test_a_zone_whose_policy_is_younger_than_the_last_look_gets_its_first_
     await life.workers[0]._step(life.conn)  # the first step of a sweep that has read the policies before
 
     assert [row[0] for row in await life.keys(zone)] == ["ksk", "zsk"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_policies_that_change_all_the_time_make_no_zone_bogus_and_end_with_the_keys_of_the_last(
+    life, admin, seed
+):
+    """`Life` judges every edition, and what any cache may hold beside it."""
+    rng = random.Random(seed)
+    zone = await life.zone("a.test.", "www 60 A 192.0.2.1")
+    quick = {"publish_safety": 0, "retire_safety": 0, "zsk_lifetime": "never"}
+    await signing.put(
+        admin,
+        {
+            "one": quick,
+            "pair": quick | {"scheme": "ksk+zsk"},
+            "edwards": quick | {"algorithm": 15},
+            "wide": quick | {"algorithm": 14, "scheme": "ksk+zsk"},
+        },
+    )
+    await life.settle()
+    names = ["one", "pair", "edwards", "wide"]
+
+    for _ in range(6):
+        if rng.random() < 0.7:
+            await signing.use(admin, zone.origin, rng.choice(names))
+        else:
+            name = rng.choice(names)
+            await signing.put(admin, {name: {"scheme": rng.choice(["csk", "ksk+zsk"])}})
+        await life.settle(until=life.now + rng.choice([0, 100, 5000, 100_000]))
+    await signing.put(admin, {"wide": {"scheme": "ksk+zsk"}})
+    await signing.use(admin, zone.origin, "wide")
+    await life.settle()
+
+    assert [row[:2] for row in await life.keys(zone)] == [("ksk", 14), ("zsk", 14)]
+    assert await ask(admin, "SELECT count(*) FROM signing_policies WHERE woken IS NOT NULL") == [(0,)]
