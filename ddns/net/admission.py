@@ -298,13 +298,12 @@ class Admission:
             self._counted, self._ran = start, ran
             most = min(self._saved, STRANGERS)
         stop, spent = max(end, start + STRANGERS), 0.0
-        take = second.take_last if trusting else second.take
         while spent < most and now < stop and ready():
             self._good = False
             if begun:
                 begun.popleft()()
             elif second and room():
-                self._begin(take())
+                self._begin(second.take(last=trusting))
             else:
                 break
             before, now = now, clock()

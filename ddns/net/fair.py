@@ -46,22 +46,16 @@ class FairQueue(Generic[Item]):
             mine.append(item)
         self._size += 1
 
-    def take(self) -> Item:
-        """Take out the next item: the oldest of who is next. Raises `KeyError` where there is none."""
-        owner, mine = self._owners.popitem(last=False)
+    def take(self, *, last: bool = False) -> Item:
+        """Take out the next item: the oldest of who is next, or of who came *last*.
+
+        Raises `KeyError` where there is none.
+        """
+        owner, mine = self._owners.popitem(last=last)
         item = mine.popleft()
         self._size -= 1
         if mine:
             self._owners[owner] = mine  # behind all others
-        return item
-
-    def take_last(self) -> Item:
-        """Take out the oldest item of who came last. Raises `KeyError` where there is none."""
-        owner, mine = self._owners.popitem()
-        item = mine.popleft()
-        self._size -= 1
-        if mine:
-            self._owners[owner] = mine
         return item
 
     def renew(self, owner: Hashable) -> None:

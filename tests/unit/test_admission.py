@@ -497,7 +497,7 @@ def test_a_queue_serves_who_came_last_where_it_is_asked_to():
     queue.add("d", 5)
     queue.renew("b")
 
-    assert [queue.take_last() for _ in range(4)] == [3, 5, 2, 4]
+    assert [queue.take(last=True) for _ in range(4)] == [3, 5, 2, 4]
     assert len(queue) == 0
     with pytest.raises(KeyError):
-        queue.take_last()
+        queue.take(last=True)
