@@ -187,7 +187,8 @@ class Admission:
             if shown and self._cookies.judge(shown, host, int(self._clock())) == Verdict.GOOD:
                 return Asker(Transport.UDP, host, verified=True)
         queue = self._first if self._is_known(host) else self._second
-        if queue.is_full(host) and not (queue is self._second and self.is_trusting and queue.make_room(host)):
+        makes_room = queue is self._second and self.is_trusting
+        if queue.has_most(host) if makes_room else queue.is_full(host):
             self._crowded = True
             self._sent_away += 1
             return None
@@ -212,6 +213,7 @@ class Admission:
                 if self.is_trusting:
                     queue.renew(host)
             else:
+                queue.make_room()  # only now, so that for one who only sends again nobody is lost
                 queue.add(host, _Message(wire, asker, reply, self._under_way))
         elif not self._proved.is_full(host):
             self._proved.add(host, _Message(wire, asker, reply, self._under_way))
@@ -296,13 +298,12 @@ class Admission:
             self._counted, self._ran = start, ran
             most = min(self._saved, STRANGERS)
         stop, spent = max(end, start + STRANGERS), 0.0
-        take = second.take_last if trusting else second.take
         while spent < most and now < stop and ready():
             self._good = False
             if begun:
                 begun.popleft()()
             elif second and room():
-                self._begin(take())
+                self._begin(second.take(last=trusting))
             else:
                 break
             before, now = now, clock()

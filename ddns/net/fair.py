@@ -23,10 +23,14 @@ class FairQueue(Generic[Item]):
     def __len__(self) -> int:
         return self._size
 
+    def has_most(self, owner: Hashable) -> bool:
+        """Tell whether *owner* has as many items here as one may have."""
+        mine = self._owners.get(owner)
+        return mine is not None and len(mine) >= self._each
+
     def is_full(self, owner: Hashable) -> bool:
         """Tell whether there is no room for another item of *owner*."""
-        mine = self._owners.get(owner)
-        return self._size >= self._most or (mine is not None and len(mine) >= self._each)
+        return self._size >= self._most or self.has_most(owner)
 
     def last(self, owner: Hashable) -> Item | None:
         """Return what of *owner*'s came last and waits here."""
@@ -42,35 +46,26 @@ class FairQueue(Generic[Item]):
             mine.append(item)
         self._size += 1
 
-    def take(self) -> Item:
-        """Take out the next item: the oldest of who is next. Raises `KeyError` where there is none."""
-        owner, mine = self._owners.popitem(last=False)
+    def take(self, *, last: bool = False) -> Item:
+        """Take out the next item: the oldest of who is next, or of who came *last*.
+
+        Raises `KeyError` where there is none.
+        """
+        owner, mine = self._owners.popitem(last=last)
         item = mine.popleft()
         self._size -= 1
         if mine:
             self._owners[owner] = mine  # behind all others
         return item
 
-    def take_last(self) -> Item:
-        """Take out the oldest item of who came last. Raises `KeyError` where there is none."""
-        owner, mine = self._owners.popitem()
-        item = mine.popleft()
-        self._size -= 1
-        if mine:
-            self._owners[owner] = mine
-        return item
-
     def renew(self, owner: Hashable) -> None:
         """Have *owner*, who has items here, count as who came last."""
         self._owners.move_to_end(owner)
 
-    def make_room(self, owner: Hashable) -> bool:
-        """Lose the next item where there is no room for another of *owner*; False: *owner* has too many itself."""
-        mine = self._owners.get(owner)
-        if mine is not None and len(mine) >= self._each:
-            return False
-        self.take()
-        return True
+    def make_room(self) -> None:
+        """Lose the next item where there are as many as there may be."""
+        if self._size >= self._most:
+            self.take()
 
     def take_many(self, count: int) -> list[Item]:
         """Take out the next *count* items, or as many as there are."""

@@ -84,9 +84,7 @@ class Line:
 
     async def ask(self, statement: Statement, parameters: Sequence[Parameter]) -> PGresult:
         """Run *statement* as `run` does, and return all of its result, in binary."""
-        turn = self._turn
-        await turn.acquire()
-        try:
+        async with self._turn:
             # What is prepared is so on the connection that is there.
             conn, prepared = self._conn, self._prepared.get(statement.name)
             if conn is None or prepared is None:
@@ -96,8 +94,6 @@ class Line:
                 statement.name, packed(list(parameters), prepared.elements), prepared.formats, Format.BINARY
             )
             return await self._result(pgconn)
-        finally:
-            turn.release()
 
     def close(self) -> None:
         """End the connection; what is under way is given up."""

@@ -2,12 +2,14 @@
 
 What each secondary was told last is stored, and compared with each zone's serial: a zone that changes is due at once,
 and all zones are compared when the sending begins, when the targets change, and every ten minutes. At most one NOTIFY
-of a zone to a target is under way; what changes meanwhile is told after its answer.
+of a zone to a target is under way; what changes meanwhile is told after its answer. What was answered is told once
+more: the secondary may have asked a worker that had not shown the change yet, and would wait for the SOA's refresh.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -31,6 +33,7 @@ from ddns.transfers.limits import TransferLimits
 log = Logger(namespace="ddns.notify")
 
 DELAY = 0.1  # seconds from a change to its NOTIFY: what follows in them is told with it
+AGAIN = 3.0  # seconds from an answer to the NOTIFY that says the same once more, where nothing has changed meanwhile
 PAUSE = 0.05  # seconds between two looks at what is due, at least
 AT_ONCE = 200  # zones looked at together
 MOST_DUE = 10_000  # zones that wait to be looked at; the others are found by comparing all
@@ -50,9 +53,10 @@ _Place = tuple[str, int, int]  # address, port and message id
 class _Flight:
     """A NOTIFY that waits for its answer until *until*."""
 
-    __slots__ = ("credential", "mac", "origin", "place", "serial", "tries", "until")
+    __slots__ = ("credential", "is_again", "mac", "origin", "place", "serial", "tries", "until")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_again: bool) -> None:
+        self.is_again = is_again  # it says what was said before
         self.tries = 0
         self.until = 0.0
         self.serial = 0
@@ -107,6 +111,7 @@ class Notifier:
         self._silent: Counter[tuple[str, int]] = Counter()  # by address and port: unanswered since the last answer
         self._to: Counter[tuple[str, int]] = Counter()  # and under way
         self._ended: dict[_Pair, tuple[int, int | None, int]] = {}
+        self._again: dict[_Pair, tuple[int, float]] = {}  # the serial that is told once more, and when, the first first
         self._compared: int | None = 0  # comparing all zones: the last id seen; None: done
         self._compare_at = 0.0
         self._sockets: dict[int, asyncio.DatagramTransport] = {}
@@ -214,6 +219,9 @@ class Notifier:
                 await self._note(conn)
                 if self._compared is not None and len(self._due) < AT_ONCE:
                     await self._compare_some(conn, self._compared, now)
+                for (zone, _), (_, at) in itertools.islice(self._again.items(), AT_ONCE):
+                    if at <= now:
+                        self._due[zone] = min(now, self._due.get(zone, now))
                 ready = [zone for zone, at in self._due.items() if at <= now][:AT_ONCE]
                 for zone in ready:
                     del self._due[zone]
@@ -227,7 +235,8 @@ class Notifier:
             if self._ended or self._compared is not None:
                 wait = PAUSE
             else:
-                wait = min([*self._due.values(), self._compare_at]) - clock()
+                again = [at for _, at in itertools.islice(self._again.values(), 1)]
+                wait = min([*self._due.values(), *again, self._compare_at]) - clock()
             try:
                 async with asyncio.timeout(max(wait, 0.0)):
                     await self._wake.wait()
@@ -239,6 +248,8 @@ class Notifier:
         """Forget what is under way to targets, or of zones, that have been removed."""
         for pair in [pair for pair in self._under_way if pair[0] in looked_at and pair not in there]:
             self._land(pair)
+        for pair in [pair for pair in self._again if pair[0] in looked_at and pair not in there]:
+            del self._again[pair]
 
     async def _compare_some(self, conn: Connection, after: int, now: float) -> None:
         """Have the next zones looked at of which somebody has not been told."""
@@ -265,7 +276,15 @@ class Notifier:
         pair = row.zone, row.target
         flight = self._under_way.get(pair)
         if flight is None:
-            if pair in self._ended or (row.told == row.serial and (row.answered or row.zone not in self._anew)):
+            if pair in self._ended:
+                return
+            is_told = row.told == row.serial
+            serial, at = self._again.get(pair, (None, 0.0))
+            if serial == row.serial and is_told and now < at:
+                return
+            self._again.pop(pair, None)
+            is_again = serial == row.serial and is_told
+            if is_told and not is_again and (row.answered or row.zone not in self._anew):
                 return
             if len(self._under_way) >= MOST_UNDER_WAY:
                 self._due[row.zone] = now + self._limits.wait
@@ -273,7 +292,7 @@ class Notifier:
             where = row.address, row.port
             if self._silent[where] >= SILENT and self._to[where] >= PROBES:
                 return  # it is found by comparing, when the secondary is back
-            flight = self._under_way[pair] = _Flight()
+            flight = self._under_way[pair] = _Flight(is_again=is_again)
             self._to[where] += 1
         elif now < flight.until:
             self._due[row.zone] = min(flight.until, self._due.get(row.zone, flight.until))
@@ -371,5 +390,7 @@ class Notifier:
 
     def _end(self, pair: _Pair, flight: _Flight, rcode: int | None) -> None:
         self._ended[pair] = flight.serial, rcode, flight.tries
+        if rcode == 0 and not flight.is_again and len(self._again) < MOST_DUE:
+            self._again[pair] = flight.serial, asyncio.get_running_loop().time() + AGAIN
         self._land(pair)
         self._wake.set()

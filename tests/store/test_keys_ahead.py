@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -56,6 +57,21 @@ async def tags(keyring, name):
     return [key.tag for key in await found]
 
 
+def meddle(line: Line, then: Callable[[list[bytes]], None]) -> list[bytes]:
+    """Have *then* done after each statement that *line* is asked, with the names of all so far: they are returned."""
+    ask = line.ask
+    asked: list[bytes] = []
+
+    async def meddling(statement, parameters):
+        asked.append(statement.name)
+        result = await ask(statement, parameters)
+        then(asked)
+        return result
+
+    line.ask = meddling
+    return asked
+
+
 async def test_every_key_of_a_home_is_known_before_it_is_asked_for_and_nobody_elses(names, line):
     keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
 
@@ -83,17 +99,12 @@ async def test_the_newest_homes_come_first_and_no_more_than_there_is_room_for(na
 
 async def test_what_is_read_while_keys_change_is_read_again(names, line):
     keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
-    ask = line.ask
-    asked = []
 
-    async def meddling(statement, parameters):
-        asked.append(statement.name)
-        result = await ask(statement, parameters)
-        if asked.count(b"stamped") == 1 and statement.name == b"stamped":
+    def then(asked: list[bytes]) -> None:
+        if asked.count(b"stamped") == 1 and asked[-1] == b"stamped":
             keyring.forget(names[-1])
-        return result
 
-    line.ask = meddling
+    asked = meddle(line, then)
     await keyring.read_ahead(1000)
 
     assert keyring.knows(names[-1])
@@ -103,14 +114,8 @@ async def test_what_is_read_while_keys_change_is_read_again(names, line):
 async def test_it_ends_where_everything_is_forgotten(names, line):
     """As with each batch of an import: else all would be read again and again."""
     keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
-    ask = line.ask
+    meddle(line, lambda _asked: keyring.forget(None))
 
-    async def meddling(statement, parameters):
-        result = await ask(statement, parameters)
-        keyring.forget(None)
-        return result
-
-    line.ask = meddling
     await keyring.read_ahead(1000)
 
     assert not any(map(keyring.knows, names))
@@ -119,17 +124,12 @@ async def test_it_ends_where_everything_is_forgotten(names, line):
 async def test_it_begins_again_where_what_was_read_may_be_old(names, line):
     """As while the server starts: it compares for the first time as soon as it hears of changes."""
     keyring = Keyring(line, Sealer(bytes(32)), 1000, 10)
-    ask = line.ask
-    asked = []
 
-    async def meddling(statement, parameters):
-        asked.append(statement.name)
-        result = await ask(statement, parameters)
+    def then(asked: list[bytes]) -> None:
         if len(asked) == 3:  # of the second page
             keyring.compare(0.0, missed=True)
-        return result
 
-    line.ask = meddling
+    meddle(line, then)
     await keyring.read_ahead(1000)
 
     assert [name for name in names if not keyring.knows(name)] == [names[7]]

@@ -54,3 +54,25 @@ async def test_where_none_is_free_they_are_taken_in_turn(dsn_for):
 
     assert len(set(backends)) == 2
     lines.close()
+
+
+async def test_who_gives_up_holds_nobody_up(dsn_for, connected):
+    """Neither one that still waits for its turn nor one whose statement is under way."""
+    owner = await connected("owner")
+    await owner.execute("SELECT pg_advisory_lock(4711)")
+    line = Line(dsn_for("ddns_server"), "ddns_server")
+    async with asyncio.timeout(30):
+        await line.run(WHICH, [])
+        held, behind, last = (asyncio.ensure_future(line.run(one, [])) for one in (TAKE, WHICH, WHICH))
+        await asyncio.sleep(0)
+        assert line.busy
+
+        for one in (behind, held):
+            one.cancel()
+
+        assert await last is not None
+        assert not line.busy
+        assert held.cancelled()
+        assert behind.cancelled()
+    await owner.execute("SELECT pg_advisory_unlock(4711)")
+    line.close()

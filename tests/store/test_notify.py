@@ -11,6 +11,7 @@ import dns.message
 import dns.opcode
 import dns.rcode
 import dns.rdatatype
+import pytest
 from secondary import KEY, KEYS, Primary, until
 
 from ddns.dns import names
@@ -22,6 +23,12 @@ from ddns.transfers.notifier import Notifier
 
 ORIGIN = names.from_text("homes.example.")
 HOME = names.from_text("smith", ORIGIN)
+
+
+@pytest.fixture(autouse=True)
+def once(monkeypatch):
+    """Tell nobody the same twice, but where a test wants that: the others count what is heard."""
+    monkeypatch.setattr(notifier, "AGAIN", 3600.0)
 
 
 class Secondary(asyncio.DatagramProtocol):
@@ -114,6 +121,39 @@ async def test_a_notify_is_as_the_standard_has_it(dsn_for, admin):
         assert message.flags == dns.flags.AA | dns.opcode.to_flags(dns.opcode.NOTIFY)
         assert [(str(one.name), one.rdtype) for one in message.question] == [("homes.example.", dns.rdatatype.SOA)]
         assert len({one.id for one in listener.heard}) == 2
+        listener.transport.close()
+
+
+async def test_what_was_answered_is_told_once_more(dsn_for, admin, monkeypatch):
+    """The worker that the secondary asked may not have shown the change yet: it would wait for the SOA's refresh."""
+    monkeypatch.setattr(notifier, "AGAIN", 0.3)
+    async with Registry(dsn_for, admin) as registry:
+        zone = await registry.add(ORIGIN, [], serial=7)
+        listener = await Secondary().listen()
+        registry.start()
+        await registry.tell(zone, listener.port)
+
+        await until(lambda: listener.serials() == [7, 7])
+        await registry.change(zone)
+
+        await until(lambda: listener.serials() == [7, 7, 8, 8])
+        await asyncio.sleep(4 * notifier.AGAIN)
+        assert listener.serials() == [7, 7, 8, 8]
+        listener.transport.close()
+
+
+async def test_who_refused_is_told_the_same_no_more(dsn_for, admin, monkeypatch):
+    monkeypatch.setattr(notifier, "AGAIN", 0.1)
+    async with Registry(dsn_for, admin) as registry:
+        zone = await registry.add(ORIGIN, [], serial=7)
+        listener = await Secondary(dns.rcode.REFUSED).listen()
+        registry.start()
+        await registry.tell(zone, listener.port)
+
+        await registry.noted(7, dns.rcode.REFUSED)
+        await asyncio.sleep(5 * notifier.AGAIN)
+
+        assert listener.serials() == [7]
         listener.transport.close()
 
 

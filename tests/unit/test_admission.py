@@ -348,6 +348,27 @@ def test_a_stranger_who_sends_again_counts_as_who_came_last():
     assert waiting.turn() == ["198.51.100.1", "198.51.100.2"]
 
 
+@pytest.mark.parametrize("again", ["198.51.100.2", "198.51.100.3"], ids=["waits", "is under way"])
+def test_a_stranger_who_sends_again_costs_nobody_his_place(again):
+    """Where there is no room for more, while strangers are trusted: what waits or is under way needs none."""
+    waiting = Room(each=0.001, waiting=2)
+    waiting.datagram("198.51.100.3", UPDATE)
+    assert waiting.turn() == ["198.51.100.3"]
+    waiting.good = True
+    for number in range(10):
+        waiting.datagram(f"192.0.2.{number}")
+        waiting.turn()
+    assert waiting.admission.is_trusting
+    waiting.ready = False
+    waiting.datagram("198.51.100.1")
+    waiting.datagram("198.51.100.2", UPDATE)
+
+    waiting.datagram(again, UPDATE)
+
+    waiting.ready = True
+    assert waiting.turn() == ["198.51.100.2", "198.51.100.1"]
+
+
 def test_whoever_reads_sees_to_those_who_wait_once():
     """Where a later turn has been arranged nothing is done now: one turn of the loop has one of updates."""
     waiting = Room(each=room.TURN)
@@ -470,12 +491,13 @@ def test_a_queue_serves_who_came_last_where_it_is_asked_to():
     queue: FairQueue[int] = FairQueue(4, 2)
     for owner, item in (("a", 1), ("a", 2), ("b", 3), ("c", 4)):
         queue.add(owner, item)
-    assert not queue.make_room("a")
-    assert queue.make_room("d")  # 1 is lost
+    assert (queue.has_most("a"), queue.has_most("d")) == (True, False)
+    queue.make_room()  # 1 is lost
+    queue.make_room()
     queue.add("d", 5)
     queue.renew("b")
 
-    assert [queue.take_last() for _ in range(4)] == [3, 5, 2, 4]
+    assert [queue.take(last=True) for _ in range(4)] == [3, 5, 2, 4]
     assert len(queue) == 0
     with pytest.raises(KeyError):
-        queue.take_last()
+        queue.take(last=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -12,12 +13,25 @@ import pytest
 from ddns import settings
 from ddns.settings import BadSettings, Settings
 
-DEPLOYED = Path(__file__).parents[2] / "deploy" / "ddns.toml"
+ROOT = Path(__file__).parents[2]
+DEPLOYED = ROOT / "deploy" / "ddns.toml"
 
 
 def test_the_annotated_file_is_the_defaults():
     assert settings.parse(DEPLOYED.read_bytes(), "ddns.toml") == Settings()
     assert DEPLOYED.read_text() == settings.to_toml(Settings())
+
+
+def test_settings_that_the_guides_tell_to_write_are_good():
+    """Blocks that begin with one of the service's tables; a registry's file has other ones."""
+    seen = set()
+    for page in (ROOT / "docs").rglob("*.md"):
+        for block in re.findall(r"^```toml\n(\[(\w+)\]\n.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+            if block[1] in Settings.__struct_fields__:
+                settings.parse(block[0].encode(), page.name)
+                seen.add(page.name)
+
+    assert seen >= {"import-homes.md", "run-as-a-service.md"}
 
 
 def test_the_annotated_file_names_every_setting():
