@@ -59,4 +59,7 @@ async def newest(conn: AsyncConnection[Any], zone: int, most: int) -> list[Check
         {"zone": zone, "most": most},
         binary=True,
     )
-    return [Check(*row[:5], _SAID.decode(row[5])) for row in await rows(cursor)]
+    return [
+        Check(zone, at, by, rule, sentence, _SAID.decode(said))
+        for zone, at, by, rule, sentence, said in await rows(cursor)
+    ]
