@@ -14,6 +14,16 @@ from ddns.store.packing import octets
 from ddns.store.pool import rows
 from ddns.store.zones import Zone
 
+# From one registry to the next in the index of homes: a look-up for each registry, not one for each of a million homes.
+_REGISTRIES = """
+WITH RECURSIVE registry (id) AS (
+    (SELECT parent FROM zones WHERE parent IS NOT NULL ORDER BY parent LIMIT 1)
+    UNION ALL
+    SELECT (SELECT parent FROM zones WHERE parent > registry.id ORDER BY parent LIMIT 1)
+    FROM registry WHERE registry.id IS NOT NULL
+) SELECT id FROM registry WHERE id IS NOT NULL
+"""
+
 
 async def away(conn: AsyncConnection[Any], origins: Sequence[Name]) -> list[int]:
     """Return the ids of those of *origins* that are homes with servers of their own, or on their way."""
@@ -31,13 +41,6 @@ async def away(conn: AsyncConnection[Any], origins: Sequence[Name]) -> list[int]
 
 async def registries(conn: AsyncConnection[Any]) -> list[Zone]:
     """Return the zones in which homes are."""
-    cursor = await conn.execute(
-        """
-        SELECT id FROM zones AS registry WHERE parent IS NULL AND EXISTS (
-            SELECT FROM zones AS home WHERE home.parent = registry.id) ORDER BY id
-        """,
-        prepare=True,
-        binary=True,
-    )
+    cursor = await conn.execute(_REGISTRIES, prepare=True, binary=True)
     found = await zones.get(conn, [row[0] for row in await rows(cursor)])
     return [found[zone] for zone in sorted(found)]
