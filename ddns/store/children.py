@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.store import zones
+from ddns.store import notify, zones
 from ddns.store.packing import octets
 from ddns.store.pool import rows
 from ddns.store.zones import Zone
@@ -25,18 +25,24 @@ WITH RECURSIVE registry (id) AS (
 """
 
 
-async def away(conn: AsyncConnection[Any], origins: Sequence[Name]) -> list[int]:
-    """Return the ids of those of *origins* that are homes with servers of their own, or on their way."""
+async def hasten(conn: AsyncConnection[Any], origins: Sequence[Name], now: int, earlier: float) -> int:
+    """Have those of *origins* visited soon that are homes with servers of their own; return how many these are.
+
+    The visit comes *earlier* by so many seconds, and not before *now* (seconds since 1970): however often somebody
+    asks for it, there is a while between two.
+    """
     cursor = await conn.execute(
         """
-        SELECT zones.id FROM zones JOIN delegations ON delegations.zone = zones.id
-        WHERE zones.origin = ANY (%(origins)s) AND (delegations.state, delegations.wish) <> ('hosted', 'host')
+        UPDATE delegations SET ask_at = greatest(to_timestamp(%(now)s), ask_at - %(earlier)s * interval '1 second')
+        FROM zones WHERE zones.id = delegations.zone AND zones.origin = ANY (%(origins)s)
+          AND delegations.ask_at > to_timestamp(%(now)s) AND (delegations.state, delegations.wish) <> ('hosted', 'host')
         """,
-        {"origins": octets([names.order_key(one) for one in origins])},
+        {"origins": octets([names.order_key(one) for one in origins]), "now": now, "earlier": earlier},
         prepare=True,
-        binary=True,
     )
-    return [row[0] for row in await rows(cursor)]
+    if cursor.rowcount:
+        await notify.watch(conn)
+    return cursor.rowcount
 
 
 async def registries(conn: AsyncConnection[Any]) -> list[Zone]:
