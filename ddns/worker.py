@@ -75,8 +75,7 @@ from ddns.net.updates import Updates
 from ddns.operator import dsync
 from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
-from ddns.store import delegations
-from ddns.store.children import away
+from ddns.store.children import hasten
 from ddns.store.feed import Feed
 from ddns.store.line import Line
 from ddns.store.lines import Lines
@@ -209,7 +208,7 @@ class Worker:
             limits=config.transfers,
             clock=time.time,
         )
-        visits = Visits(config.dsn, config.delegation, time.time)
+        visits = Visits(config.dsn, config.delegation, time.time, Sealer.from_file(Path(config.secrets)).open)
         self._watcher = config.watch and Watcher(config.dsn, config.watch, time.time, self._settle_tlsa, visits.run)
         self._notices = Notices(
             self._responder, lambda name: self._table.authority(name) is not None, self._hasten, config.delegation,
@@ -264,10 +263,10 @@ class Worker:
 
     async def _hasten(self, children: Sequence[Name]) -> None:
         """Have the servers of those of *children* visited soon that are homes with servers of their own."""
+        limits = self._config.delegation
+        earlier = max(0.0, limits.scan_every - limits.look)
         async with self._pool.connection() as conn:
-            found = await away(conn, children)
-            if found:
-                await delegations.look_soon(conn, found, int(time.time()))
+            await hasten(conn, children, int(time.time()), earlier)
 
     async def start(self) -> None:
         """Reach the database, learn the zones, listen."""

@@ -64,7 +64,7 @@ def list_(as_json: bool, dsn: str | None, state: Path | None) -> None:
         print_json([_row(one) for one in found])
         return
     print_table(
-        ("home", "stands", "since", "wish", "waits for"),
+        ("HOME", "STANDS", "SINCE", "WISH", "WAITS FOR"),
         [(shown(one.origin), str(one.state), when(one.since or one.changed), str(one.wish), _waits(one))
          for one in found],
         "All homes are served here.",

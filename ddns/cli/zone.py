@@ -44,9 +44,7 @@ SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change wait
 
 _DENIAL = click.option("--denial", metavar="|".join(words.DENIALS), help="How absence is proved; none: unsigned.")
 _ALGORITHM = click.option(
-    "--algorithm",
-    type=click.Choice([str(number) for number in words.ALGORITHMS]),
-    help=f"Sign with {words.ALGORITHMS_TOLD}. [13]",
+    "--algorithm", type=click.Choice([*map(str, words.ALGORITHMS)]), help=f"Sign with {words.ALGORITHMS_TOLD}. [13]"
 )
 
 

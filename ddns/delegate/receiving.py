@@ -189,6 +189,10 @@ class Receiver(Generic[Item]):
             except TimeoutError:
                 return Answer.of(SLOW), False
             fault, said = checked.fault, checked.said
+            if fault is not None and fault.rule == "lame" and any(one.problem.endswith("in time") for one in said):
+                async with self._pool.connection() as conn:
+                    await changing.note(conn, home.zone, "update", fault, said, int(self._clock()))
+                return Answer.of(SLOW), False  # they may be quicker the next time
         if fault is not None:
             return await self._refuse(one, home, refused(fault), fault, said)
         return await self._write(one, credential, home, wanted, said)

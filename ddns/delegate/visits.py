@@ -16,6 +16,8 @@ from functools import partial
 from psycopg import OperationalError
 from twisted.logger import Logger
 
+from ddns.auth.principal import Credential
+from ddns.delegate import copying
 from ddns.delegate.asking import Unresolved
 from ddns.delegate.evidence import slim
 from ddns.delegate.limits import DelegationLimits
@@ -24,7 +26,8 @@ from ddns.delegate.signals import signals
 from ddns.delegate.witness import Witness
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.store import delegation_checks, delegations, notify
+from ddns.store import credentials, delegation_checks, delegations, notify
+from ddns.store.credentials import OpenSecret
 from ddns.store.delegation_checks import Check
 from ddns.store.delegations import Delegation
 from ddns.store.ear import Ear
@@ -34,7 +37,7 @@ from ddns.watch.resolver import Resolver, configured
 from ddns.watch.resolver import Unresolved as NotResolved
 from ddns.zone.cds import Signal
 from ddns.zone.child import Asked, Fault, ServerSaid
-from ddns.zone.hand import State, Theirs, Wish
+from ddns.zone.hand import Continuity, State, Theirs, Wish
 
 log = Logger(namespace="ddns.delegation")
 
@@ -65,9 +68,12 @@ def scanner(limits: DelegationLimits, clock: Callable[[], float], resolver: Reso
 
 
 class Visits:
-    """The visits of one watcher; *clock* gives seconds since 1970."""
+    """The visits of one watcher; *clock* gives seconds since 1970, *open_secret* opens keys that transfers need."""
 
-    def __init__(self, dsn: str, limits: DelegationLimits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, dsn: str, limits: DelegationLimits, clock: Callable[[], float], open_secret: OpenSecret | None = None
+    ) -> None:
+        self._open_secret = open_secret
         self._dsn = dsn
         self._limits = limits
         self._clock = clock
@@ -76,6 +82,7 @@ class Visits:
         self._witness = Witness(limits, resolver)
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._writing = asyncio.Lock()  # one transaction at a time on the one connection
+        self._copying = asyncio.Lock()
         self._told: dict[tuple[int, str], tuple[str, str]] = {}
         self._ended = asyncio.Event()
 
@@ -177,6 +184,36 @@ class Visits:
             )
         async with self._writing:
             await self._write(conn, home, said, theirs, scanned)
+        if rests and theirs is not None and theirs.fault is None:
+            await self._copy(conn, home, said, theirs)
+
+    async def _copy(self, conn: Connection, home: Delegation, said: Sequence[ServerSaid], theirs: Theirs) -> None:
+        """Take a copy of what their servers have, where there is to be one and the last is of another serial."""
+        last = None if home.taken is None else home.taken.copy.serial
+        if home.continuity is not Continuity.COPY or not home.their.ds or theirs.serial in (None, last):
+            return
+        name = copying.key_name(home.origin)
+        keys: Sequence[Credential] = ()
+        if name is not None and self._open_secret is not None:
+            async with self._writing:
+                keys = (await credentials.by_names(conn, [name], self._open_secret)).get(name, ())
+        key = next((one for one in keys if one.kind == "tsig"), None)
+        address = next(one.address for one in said if one.authoritative)
+        limits, now = self._limits, int(self._clock())
+        async with self._copying:  # reading a zone takes the interpreter's time, in whatever thread
+            done = await asyncio.to_thread(
+                copying.take, home.origin, home.their.ds, address, limits.port, key, limits.copy_octets, now
+            )
+        fault = done if isinstance(done, Fault) else None
+        async with self._writing, conn.transaction():
+            if not isinstance(done, Fault):
+                await delegations.take_copy(conn, home.zone, *done, now)
+            if self._is_news(home.zone, "copy", fault):
+                await delegation_checks.append(conn, [_check(home, now, "copy", fault, ())])
+        log.info(
+            "delegation.copied zone={zone} problem={problem}",
+            zone=names.to_text(home.origin), problem="none" if fault is None else fault.sentence,
+        )  # fmt: skip
 
     async def _believed(self, home: Delegation, said: Sequence[ServerSaid], fault: Fault | None) -> Theirs | None:
         """Return what was seen of a home's servers; None where it says more of our own network."""

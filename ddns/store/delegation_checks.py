@@ -60,6 +60,6 @@ async def newest(conn: AsyncConnection[Any], zone: int, most: int) -> list[Check
         binary=True,
     )
     return [
-        Check(zone_id, at, by, rule, sentence, _SAID.decode(said))
-        for zone_id, at, by, rule, sentence, said in await rows(cursor)
+        Check(zone, at, by, rule, sentence, _SAID.decode(said))
+        for zone, at, by, rule, sentence, said in await rows(cursor)
     ]

@@ -65,6 +65,7 @@ class Place(msgspec.Struct, frozen=True):
 
     *home*: the registry that delegates it is here, so that nobody asks a parent. *watch*, *check* and *parents* are its
     policy's watch, parent_check and parent_servers. *asks* is what it asks its parent for: CDS and CDNSKEY records.
+    *above* are the servers of a home's registry, which its owner does not choose.
     """
 
     id: int
@@ -78,6 +79,7 @@ class Place(msgspec.Struct, frozen=True):
     servers: tuple[Name, ...] = ()
     targets: tuple[tuple[str, int], ...] = ()
     asks: tuple[Rdata, ...] = ()
+    above: tuple[Name, ...] = ()
 
 
 async def take_watching(conn: AsyncConnection[Any]) -> bool:
@@ -170,36 +172,45 @@ async def places(conn: AsyncConnection[Any], ids: Collection[int]) -> dict[int, 
         if rdtype is not None:
             shown[zone, rdtype] = tuple(rdatas)
     targets = await _targets(conn, heads)
-    for zone, servers in (await _registries(conn, [zone for zone, head in heads.items() if head.home])).items():
-        shown[zone, Type.NS] = servers
+    above: dict[int, tuple[Name, ...]] = {}
+    for zone, turns, servers in await _registries(conn, [zone for zone, head in heads.items() if head.home]):
+        above[zone] = servers
+        if turns:
+            shown[zone, Type.NS] = servers
     return {
         zone: replace(
             head,
             servers=shown.get((zone, Type.NS), ()),
             targets=targets.get(zone, ()),
             asks=shown.get((zone, Type.CDS), ()) + shown.get((zone, Type.CDNSKEY), ()),
+            above=above.get(zone, ()),
         )
         for zone, head in heads.items()
     }
 
 
-async def _registries(conn: AsyncConnection[Any], homes: Sequence[int]) -> dict[int, tuple[Rdata, ...]]:
-    """Return the servers of the registry of each of *homes* that is on its way: its own NS may name other people's."""
+async def _registries(conn: AsyncConnection[Any], homes: Sequence[int]) -> list[tuple[int, bool, tuple[Rdata, ...]]]:
+    """Return, for each of *homes*, whether it is on its way, where its own NS may name other people's servers.
+
+    And the servers of its registry.
+    """
     if not homes:
-        return {}
+        return []
     cursor = await conn.execute(
         """
-        SELECT turning.zone, apex.rdatas FROM delegations AS turning
-        JOIN zones AS home ON home.id = turning.zone JOIN zones AS registry ON registry.id = home.parent
+        SELECT home.id, EXISTS (
+                   SELECT FROM delegations AS turning WHERE turning.zone = home.id AND turning.state <> 'hosted'),
+               apex.rdatas
+        FROM zones AS home JOIN zones AS registry ON registry.id = home.parent
         JOIN published_rrsets AS apex
           ON apex.zone = registry.id AND apex.owner = registry.origin AND apex.type = %(type)s
-        WHERE turning.zone = ANY (%(homes)s) AND turning.state <> 'hosted'
+        WHERE home.id = ANY (%(homes)s)
         """,
         {"homes": bigints(list(homes)), "type": int(Type.NS)},
         prepare=True,
         binary=True,
     )
-    return {zone: tuple(rdatas) for zone, rdatas in await cursor.fetchall()}
+    return [(zone, turns, tuple(rdatas)) for zone, turns, rdatas in await cursor.fetchall()]
 
 
 async def _targets(conn: AsyncConnection[Any], ids: Iterable[int]) -> dict[int, tuple[tuple[str, int], ...]]:

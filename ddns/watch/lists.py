@@ -9,7 +9,7 @@ Where this machine has no route to an address (many have none for IPv6), another
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -20,8 +20,10 @@ from ddns.store.sightings import Place
 from ddns.watch.ask import Server, read_address
 from ddns.watch.limits import WatchLimits
 from ddns.watch.resolver import MOST_ADDRESSES, MOST_NAMES, Resolver, Unresolved
+from ddns.zone.child import is_public
 
 NO_ADDRESS = "has no address"
+NEAR = "is not asked: it has an address that is not one of the Internet (see [watch] private)"
 TOO_MANY = "is more than are asked: have fewer name servers, or fewer addresses of each"
 MOST_SERVERS = 64  # of one list; more of them nobody has
 
@@ -80,7 +82,9 @@ class Lists:
         """Return the secondaries of *place*; *known* are addresses that our own zones have."""
         if place.watch == "none":
             return Listed()
-        listed = await self._named(self.hosts(place), known)
+        # What a home's owner writes at its apex is not to make us knock at doors in our own network.
+        anywhere = not place.home or self._limits.private
+        listed = await self._named(self.hosts(place), known, None if anywhere else place.above)
         named = [one for one in listed.servers if not self.ours.has(one.address)]
         there = {(one.address, one.port) for one in named}
         targets = [Server(*one) for one in place.targets if one not in there and not self.ours.has(*one)]
@@ -98,7 +102,10 @@ class Lists:
         listed = await self._named(hosts, {})
         return Listed(listed.servers[:MOST_SERVERS], listed.problems)
 
-    async def _named(self, hosts: Iterable[Name], known: Mapping[Name, tuple[str, ...]]) -> Listed:
+    async def _named(
+        self, hosts: Iterable[Name], known: Mapping[Name, tuple[str, ...]], ours: Collection[Name] | None = None
+    ) -> Listed:
+        """Return *hosts* at their addresses; of those that are none of *ours* only at addresses of the Internet."""
         servers: dict[tuple[str, int], Server] = {}
         problems = []
         for count, host in enumerate(hosts):
@@ -115,6 +122,9 @@ class Lists:
             if len(found) > MOST_ADDRESSES:
                 problems.append((names.to_text(host), TOO_MANY))
                 found = found[:MOST_ADDRESSES]
+            if ours is not None and host not in ours and not all(is_public(one) for one in found):
+                problems.append((names.to_text(host), NEAR))
+                found = tuple(one for one in found if is_public(one))
             for address in [one for one in found if _has_route(one)] or found:
                 servers.setdefault((address, self._limits.port), Server(address, self._limits.port, host))
         return Listed(tuple(servers.values()), tuple(problems))

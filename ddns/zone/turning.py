@@ -124,9 +124,14 @@ class Stage:
 
     @property
     def dark(self) -> bool:
-        """Tell whether the home's servers are gone."""
+        """Tell whether the home's servers are gone: silent when they were looked at last, and for long enough then.
+
+        While our own network is down nobody looks; that time alone passes does not make them dark.
+        """
         at = self.hand.dark_at
-        return at is not None and self.now >= at + self.bounds.dark_after
+        if at is None or self.now < at + self.bounds.dark_after:
+            return False
+        return self.theirs is None or self.theirs.asked >= at + self.bounds.dark_after
 
     @property
     def lit(self) -> bool:

@@ -111,7 +111,7 @@ class Parent(Service):
 class Own(Peer):
     """Knot with the zone of a home, which it signs; its server's name is ns1 below the home's."""
 
-    def __init__(self, folder, name, address, *, more="", signed=True):
+    def __init__(self, folder, name, address, *, more="", signed=True, key=KEY):
         self.zone = name
         path = folder.parent / f"{folder.name}.zone"
         path.write_text(
@@ -119,7 +119,7 @@ class Own(Peer):
             f'@ TXT "theirs"\n{more}'
         )
         super().__init__(
-            "knot", folder, {name: path}, key=KEY, signed=[name] if signed else [], address=address, port=PORT
+            "knot", folder, {name: path}, key=key, signed=[name] if signed else [], address=address, port=PORT
         )
 
     @property
@@ -141,7 +141,7 @@ class Own(Peer):
     def change(self, *lines):
         """Change its zone."""
         script = "\n".join([f"server {self.address} {self.port}", f"zone {self.zone}", *lines, "send", ""])
-        command = [need("knsupdate"), "-y", f"hmac-sha256:{KEY[0]}:{KEY[1]}"]
+        command = [need("knsupdate"), "-y", f"hmac-sha256:{self.key[0]}:{self.key[1]}"]
         done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

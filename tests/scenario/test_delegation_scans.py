@@ -5,6 +5,7 @@ from __future__ import annotations
 import dns.rdatatype
 import pytest
 from own_servers import SETTINGS, ZONE, Own, Parent, notify, put_away
+from registry import SECRETS
 from service import eventually
 
 from ddns.dns import ds as signer
@@ -62,6 +63,24 @@ def test_csync_moves_a_home_to_servers_that_answer_and_to_no_others(parent, tmp_
 
         own.change(f"del ns2.{JONES} A", f"add ns2.{JONES} 1 A 127.0.0.3")
         eventually(lambda: parent.referral(JONES) == [f"ns1.{JONES}", f"ns2.{JONES}"], timeout=60)
+
+
+def test_a_copy_is_taken_with_the_owners_key_proved_and_shown(parent, tmp_path):
+    """Knot hands its zone out to one key alone, which the registry has under the name that the page says."""
+    name = parent.home("green")
+    key = f"copy.{name}", SECRETS["k512"]
+
+    def copies():
+        return [one["rule"] for one in parent.delegation("show", name)["checks"] if one["by"] == "copy"]
+
+    with Own(tmp_path / "green", name, "127.0.0.6", key=key) as own:
+        put_away(parent, own)
+        assert eventually(copies) == ["no-copy"]
+        parent.ddns("key", "add", key[0], "--algorithm", "hmac-sha256", "--secret", key[1])
+
+        eventually(lambda: copies()[0] is None, timeout=90)
+
+    assert "Copy        serial" in parent.ddns("delegation", "show", name)
 
 
 def test_a_server_that_is_silent_is_told_of_and_changes_nothing(parent, tmp_path):

@@ -17,7 +17,7 @@ import dns.rdatatype
 import dns.rrset
 import dns.update
 import pytest
-from own_servers import SETTINGS, ZONE, Own, Parent, notify
+from own_servers import PORT, SETTINGS, ZONE, Own, Parent, notify
 from registry import nsupdate
 from service import eventually
 
@@ -63,7 +63,7 @@ def leaving(name, own, ds):
     ]  # fmt: skip
 
 
-def refused(parent, name, *changes, needs=()):
+def refused(parent, name, *changes, needs=(), rcode=dns.rcode.REFUSED):
     """Have the key of the home *name* ask for *changes* in the registry's zone; return the code of the refusal."""
     update = dns.update.UpdateMessage(ZONE)
     for verb, *words in changes:
@@ -72,7 +72,7 @@ def refused(parent, name, *changes, needs=()):
         update.present(one)
     update.use_edns(0, payload=1232)
     octets = _exchange(parent, parent.keys[name].signed(update.to_wire()))
-    assert octets[3] & 15 == dns.rcode.REFUSED, octets
+    assert octets[3] & 15 == rcode, octets
     return re.search(rb"\[([a-z-]+)\]", octets)[1].decode()
 
 
@@ -201,6 +201,21 @@ def test_a_home_with_servers_of_another_home_is_refused_because_they_do_not_answ
     ds = ("add", BROWN, 3600, "DS", ds_of(parent, own[SMITH], SMITH))
 
     assert refused(parent, BROWN, *ONLY, glue, ds) == "delegation-lame"
+
+
+def test_servers_that_keep_the_registry_waiting_are_asked_again_another_time(parent):
+    """Nothing is decided, nothing is remembered, and what was seen is kept; questions are answered meanwhile."""
+    with socket.create_server(("127.0.0.7", PORT)):  # it takes connections, and never says anything
+        glue = ("add", HERE, 3600, "A", "127.0.0.7")
+
+        code = refused(parent, BROWN, *ONLY, glue, ("delete", BROWN, "DS"), rcode=dns.rcode.SERVFAIL)
+
+    assert code == "delegation-slow"
+    look = parent.delegation("show", BROWN)["checks"][0]
+    assert (look["by"], look["rule"], look["said"][0]["problem"]) == (
+        "update", "lame", "does not answer over TCP in time",
+    )  # fmt: skip
+    assert parent.delegation("show", BROWN)["wish"] == "host"
 
 
 def test_a_ds_of_another_key_is_refused_as_bogus(parent, own):

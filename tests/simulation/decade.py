@@ -33,6 +33,7 @@ from zone_signer.worker import Worker
 
 DAY = 86400
 STRIDE = 3 * DAY  # the longest time in which nobody looks
+STEPS = frozenset({Type.DNSKEY, Type.DS, Type.CDS})  # where one of them changes, or is signed anew, keys may have moved
 ABOVE = 1_000_000_000  # what the parent's zone is called in tables
 
 
@@ -68,8 +69,9 @@ class Decade(House):
         self.wrong: list[str] = []
         self.lenient = False  # what is wrong is only counted, for tests of who finds it
         self.told: list[str] = []
-        self.ticks = self.steps = self.publications = 0
-        self.asking = 0.05  # which part of quiet ticks the validators are asked at
+        self.ticks = self.publications = 0
+        self.asking = 0.05  # at which part of the moments a validator is asked that are no steps
+        self._stepped = False
         self._adopting: tuple[int, tuple[bytes, ...]] | None = None
         self._broken: set[Name] = set()  # zones of a restored database that some server shows as they were before
 
@@ -148,11 +150,13 @@ class Decade(House):
             if published:
                 await self._witness()
                 published += await self._sweep()
-        await self._hear_all()
-        self._serve()
-        self._judge()
-        if published or self.chance.random() < self.asking:
+        published += await self._hear_all()
+        if published:
+            self._serve()
+            self._judge()
+        if self._stepped or self.chance.random() < self.asking:
             self._validate()
+        self._stepped = False
 
     async def _next(self) -> int:
         """Return when something happens next. Keys that wait for a server are woken by the witness."""
@@ -180,7 +184,6 @@ class Decade(House):
             return 0
         worker = Worker(self.postgres.dsn("zone_signer", self.database), self.ring, self.keeper)
         done = await worker.sweep(self.signer)
-        self.steps += 1
         for zone, reason in done.failed:
             self._fail([f"{zone} could not be signed: {reason}"])
         return await self._hear_all()
@@ -189,6 +192,7 @@ class Decade(House):
 
     async def _hear_all(self) -> int:
         """Have all servers hear of what was published since."""
+        self._broken = {one for one in self._broken if not all(copy.is_at(self.held[one]) for copy in self.copies)}
         known = {held.id: held for held in self.held.values() if held.id != ABOVE}
         found = await editions.since_all(self.admin, [(held.id, held.edition) for held in known.values()], 1000)
         count = 0
@@ -205,6 +209,7 @@ class Decade(House):
 
     def _hear(self, held: Held, edition: Edition, whole: Sequence | None = None) -> None:
         held.edition, held.serial = edition.number, edition.to_serial
+        self._stepped |= any(one.type in STEPS for one in (*edition.removed, *edition.added))
         for copy in self.copies:
             copy.publish(held.origin, edition, self.now, whole)
         self._serve()

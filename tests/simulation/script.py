@@ -19,7 +19,7 @@ from zone_signer.vaults import Vaults
 
 YEAR = 365 * DAY
 HOMES = ("one", "two", "ed", "walk", "plain", "trip")
-PATIENCE = 200  # days on which people try again what needs keys that rest
+PATIENCE = 1500  # times that people try what needs keys that rest, or roll
 Do = Callable[[Decade], Awaitable[None]]
 Planned = tuple[str, Do]
 

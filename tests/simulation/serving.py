@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Self
 
 import dns.message
+from holding import Held
 from ports import free_port
 
 from ddns.answer import hot
@@ -102,6 +103,11 @@ class Copy:
             rebuilt = True
         self._serials[origin] = edition.to_serial
         return [Taken(origin, edition, rebuilt)]
+
+    def is_at(self, zone: Held) -> bool:
+        """Tell whether it shows the newest edition of *zone*, of which nothing more is on its way."""
+        shown = self.table.edition(zone.id), self._serials.get(zone.origin)
+        return shown == (zone.edition, zone.serial) and not self._coming.get(zone.origin)
 
     def serial(self, origin: Name) -> int:
         """Return the newest serial that it has or will have of a zone."""

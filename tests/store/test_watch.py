@@ -100,6 +100,24 @@ async def test_a_name_without_an_address_stands_in_the_way_and_is_named(world):
     )
 
 
+async def test_what_a_homes_owner_lists_is_asked_at_addresses_of_the_internet_alone(world):
+    """Else a home could find out what listens in our own network; the registry's own servers may be there."""
+    known = {name: (address,) for name, address in ((HERE, "10.0.0.53"), (THERE, "10.0.0.54"), (FAR, "9.9.9.9"))}
+    place = Place(
+        1, names.from_text(ORIGIN), 42, home=True, signed=True, watch="all", check="auto", parents=(),
+        servers=(HERE, THERE, FAR), above=(HERE,),
+    )  # fmt: skip
+    asking = lists.Lists(Resolver((), 1.0, 1), replace(world.limits, private=False))
+
+    listed = await asking.secondaries(place, known)
+
+    assert {one.address for one in listed.servers} == {"10.0.0.53", "9.9.9.9"}
+    assert listed.problems == (("ns2.example.", lists.NEAR),)
+
+
+HERE, THERE, FAR = (names.from_text(f"ns{number}.example.") for number in (1, 2, 3))
+
+
 async def test_a_crowd_of_servers_is_not_asked_but_stands_in_the_way(world, monkeypatch):
     """Whoever may write in a home may list any number: the worker that watches answers questions, too."""
     tried = []
@@ -116,6 +134,7 @@ async def test_a_crowd_of_servers_is_not_asked_but_stands_in_the_way(world, monk
         check="auto",
         parents=(),
         servers=tuple(hosts),
+        above=tuple(hosts),
     )
     asking = lists.Lists(Resolver((), 1.0, 1), world.limits)
 

@@ -17,6 +17,7 @@ from ddns.dns.names import from_text
 from ddns.zone import compact
 from ddns.zone.jobs import Asked, ProofJob
 from zone_signer import denial, proving
+from zone_signer.clockkeeper import ClockRefused
 from zone_signer.denial import NameTooLong, chain_owner
 
 ORIGIN = from_text("example.com.")
@@ -577,6 +578,15 @@ def test_a_clock_that_went_back_signs_nothing():
     (proven,) = house.prover.prove([job(house, absent("nowhere.example.com."))])
 
     assert "the clock is" in proven.error
+
+
+def test_a_clock_that_is_not_believed_signs_nothing_and_says_so(house):
+    def refused():
+        raise ClockRefused("the clock leapt")
+
+    (proven,) = proving.Prover(house.ring, house.rows, refused).prove([job(house, absent("nowhere.example.com."))])
+
+    assert (proven.error, proven.sigs) == ("the clock leapt", ())
 
 
 def test_a_question_waits_for_all_that_its_answer_needs_at_once():

@@ -217,19 +217,30 @@ def test_their_servers_are_to_name_ours_before_they_are_forgotten():
 
 @pytest.mark.parametrize("later", [49, 50])
 def test_servers_are_gone_when_they_were_silent_for_long_enough(later):
-    copied = at(State.AWAY, copy=Copy(9, frozenset(), NOW + 9_000_000), ds=(ds("a"),))
+    copied = at(State.AWAY, copy=Copy(9, frozenset(), NOW + 9_000_000), ds=(ds("a"),), dark_at=NOW)
 
-    turned = step(copied, SILENT, later=later)
+    turned = step(copied, replace(SILENT, asked=NOW + later), later=later, seen_first=False)
 
     assert (turned.hand.state is State.DARK) == (later == 50)
     assert turned.hand.ds == (ds("a"),)
 
 
-def test_a_copy_that_is_not_what_they_had_last_waits_until_caches_have_lost_that():
-    stale = at(State.AWAY, copy=Copy(8, frozenset(), NOW + 9_000_000), ds=(ds("a"),))
+@pytest.mark.parametrize("asked", [49, 50])
+def test_servers_that_nobody_has_looked_at_since_are_not_gone_by_time_alone(asked):
+    """Our own network may have been down, so that nothing was written down."""
+    copied = at(State.AWAY, copy=Copy(9, frozenset(), NOW + 9_000_000), ds=(ds("a"),), dark_at=NOW)
 
-    assert step(stale, SILENT, later=THEIR_TTL + 6).hand.state is State.AWAY
-    assert step(stale, SILENT, later=THEIR_TTL + 7).hand.state is State.DARK
+    turned = step(copied, replace(SILENT, asked=NOW + asked), later=5000, seen_first=False)
+
+    assert (turned.hand.state is State.DARK) == (asked == 50)
+
+
+def test_a_copy_that_is_not_what_they_had_last_waits_until_caches_have_lost_that():
+    stale = at(State.AWAY, copy=Copy(8, frozenset(), NOW + 9_000_000), ds=(ds("a"),), dark_at=NOW)
+    looked = replace(SILENT, asked=NOW + 60)
+
+    assert step(stale, looked, later=THEIR_TTL + 6, seen_first=False).hand.state is State.AWAY
+    assert step(stale, looked, later=THEIR_TTL + 7, seen_first=False).hand.state is State.DARK
 
 
 @pytest.mark.parametrize("left", [2 * THEIR_TTL + 7 + 11, 2 * THEIR_TTL + 7 + 12])
