@@ -72,6 +72,12 @@ def shifted(library: Path, at: float) -> dict[str, str]:
     return os.environ | {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(int(at) - int(time.time())), "TZ": "UTC"}
 
 
-def faketime(at: float) -> list[str]:
-    """Return the words that make libfaketime have it be *at*, seconds since 1970, for the program behind them."""
-    return [need("env"), "TZ=UTC", need("faketime"), "-f", time.strftime("@%Y-%m-%d %H:%M:%S", time.gmtime(at))]
+def faketime(at: float) -> dict[str, str]:
+    """Return the environment of a program to which libfaketime says that it is *at*, seconds since 1970.
+
+    Not by the wrapper `faketime`: what it leaves in /dev/shm stops a later one that happens to have the same number.
+    """
+    need("faketime")
+    said = time.strftime("@%Y-%m-%d %H:%M:%S", time.gmtime(at))
+    library = "/usr/$LIB/faketime/libfaketime.so.1"  # the loader knows what $LIB is here (ld.so(8))
+    return os.environ | {"LD_PRELOAD": library, "FAKETIME": said, "TZ": "UTC"}

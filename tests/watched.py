@@ -33,7 +33,7 @@ class World:
         self.dsn = dsn_for("ddns_server")
         self.now = float(int(time.time()))
         self.limits = WatchLimits(
-            **{"timeout": 0.3, "port": self.port, "resolver": f"127.0.0.1:{self.port}", "private": True, **limits}
+            **{"timeout": 1.0, "port": self.port, "resolver": f"127.0.0.1:{self.port}", "private": True, **limits}
         )
         self.watcher = Watcher(self.dsn, self.limits, lambda: self.now)
 

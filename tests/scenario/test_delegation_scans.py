@@ -94,6 +94,27 @@ def test_a_server_that_is_silent_is_told_of_and_changes_nothing(parent, tmp_path
     assert parent.referral(BROWN) == [f"ns1.{BROWN}"]
 
 
+def test_a_home_whose_servers_are_gone_is_told_while_another_answers_and_not_when_they_are_back(parent, tmp_path):
+    here, gone = parent.home("here"), parent.home("gone")
+
+    def told():
+        return parent.delegation("show", gone)["tell"]
+
+    with Own(tmp_path / "here", here, "127.0.0.8") as witness:
+        put_away(parent, witness, continuity="none")
+        with Own(tmp_path / "gone", gone, "127.0.0.10") as own:
+            put_away(parent, own, continuity="none")
+            eventually(lambda: parent.delegation("show", gone)["checks"])
+            assert not told()
+
+        eventually(lambda: told() == "See that the home's servers run and are reached.", timeout=60)
+        assert parent.stands(gone) == "away"  # nobody stands in, as its owner wants it
+
+        with Own(tmp_path / "back", gone, "127.0.0.10"):
+            # It has made other keys: the DS do not lead to these, and that is what is told now.
+            eventually(lambda: "no key of algorithm 13 that a DS names" in told(), timeout=60)
+
+
 def test_the_registrys_zone_says_where_notify_and_update_go(parent):
     def text():
         return " ".join(parent.values(f"any.home._dsync.{ZONE}", "DSYNC"))

@@ -73,7 +73,7 @@ class Validators:
     def knot(self, origin: str, file: Path, now: int) -> str:
         """Have kzonecheck do the same."""
         self._count("kzonecheck")
-        said = self._run([*faked.faketime(now), need("kzonecheck"), "-d", "on", "-o", origin, file])
+        said = self._run([need("kzonecheck"), "-d", "on", "-o", origin, file], env=faked.faketime(now))
         return SECURE if said.endswith("exit status 0\n") else f"bogus: kzonecheck of {origin}: {said}"
 
     # Single questions, from the anchor down

@@ -109,6 +109,7 @@ RECORDS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(RECORDS, max_size=2), st.lists(RECORDS, max_size=6), st.lists(st.one_of(RECORDS, st.just(OPT)), max_size=2)
 )
