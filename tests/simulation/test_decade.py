@@ -1,4 +1,4 @@
-"""A registry's decade in a minute, judged at every moment by five validators and by all that caches may hold.
+"""A registry's decade in minutes, judged at every moment by all that caches may hold, and by five validators in turn.
 
 `DECADE_SEED` and `DECADE_YEARS` give it another course or another length (docs/howto/develop.md).
 """
