@@ -66,6 +66,7 @@ class House:
         content: signing.Content | None = None,
         memory: int = 1 << 20,
         window: bool = False,
+        denial: str = "compact",
     ) -> None:
         self.now = NOW
         self.origin = from_text(origin)
@@ -81,6 +82,7 @@ class House:
         self.table = Table()
         self.lookup = Both(self.table).lookup
         self.window = window
+        self.denial = denial
         self.responder = Responder(self.table, Options(clock=lambda: self.now), self.proofs)
         self.asked: list[ProofJob] = []
         self.edition = 0
@@ -90,7 +92,7 @@ class House:
         """Publish *content*, signed, as the next edition."""
         self.content = content
         self.edition += 1
-        plan = plans.whole(self.origin, "compact", content, self.records, {}, POLICY, self.now)
+        plan = plans.whole(self.origin, self.denial, content, self.records, {}, POLICY, self.now)
         self.shown = {(one.name, one.type): one for one in carry_out(plan, self.keys, POLICY, self.now).added}
         self.source = Source(self.origin, self.shown)
         if self.window:

@@ -177,7 +177,7 @@ async def partial(
     above = {name for one in wanted for name in names.ancestors(one, zone.origin)} - wanted
     near = await store.published_at(conn, zone.id, wanted | above)
     there = [one for one in near if one.name in wanted]
-    if not _signed_like_that(zone, keys, there):
+    if not await _signed_like_that(conn, zone, keys, there):
         return None
     behind = portion.seq < zone.head
     after = await store.stored_at(conn, zone.id, wanted if behind else wanted | above)
@@ -209,18 +209,26 @@ def _up_to(portion: Portion, made: Publication) -> Publication:
     return msgspec.structs.replace(made, zone=at, behind=portion.seq < made.zone.head)
 
 
-def _signed_like_that(zone: Lease, keys: ZoneKeys, there: list[SignedRRset]) -> bool:
+async def _signed_like_that(conn: Conn, zone: Lease, keys: ZoneKeys, there: list[SignedRRset]) -> bool:
     """Tell whether the apex, among what is published *there*, is signed by these keys with this kind of denial."""
     apex = {one.type: one.rdatas for one in there if one.name == zone.origin}
     return (
         keys.records.are_shown(apex)
         and (Type.NSEC3PARAM in apex) == (zone.denial == "nsec3")
-        and _is_compact(zone.origin, apex) == (zone.denial == compact.DENIAL)
+        and await _is_compact(conn, zone, apex) == (zone.denial == compact.DENIAL)
     )
 
 
-def _is_compact(origin: Name, apex: Mapping[int, tuple[Rdata, ...]]) -> bool:
-    return any(compact.is_compact(origin, rdata) for rdata in apex.get(Type.NSEC, ()))
+async def _is_compact(conn: Conn, zone: Lease, apex: Mapping[int, tuple[Rdata, ...]]) -> bool:
+    """Tell whether what is published of *zone*, with *apex* for its apex, denies compactly."""
+    name, chain = zone.origin, apex.get(Type.NSEC, ())
+    while chain and compact.may_be_compact(name, chain[0]):
+        name = compact.successor(name, zone.origin)
+        follows = await store.published_at(conn, zone.id, {name})
+        if not follows:
+            return True  # a chain of names that exist would not lead to it
+        chain = next((one.rdatas for one in follows if one.type == Type.NSEC), ())
+    return False
 
 
 def _job(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ddns.answer.image import ZoneImage
+from ddns.answer.image import Node, ZoneImage
 from ddns.answer.served import Served, find, published, rdatas, serve
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
@@ -120,11 +120,18 @@ def _size(key: tuple[object, Name, int], served: Served) -> int:
 
 
 def is_compact(image: ZoneImage) -> bool:
-    """Tell whether a zone says in this way what it does not hold."""
+    """Tell whether a zone says in this way what it does not hold. Raises `Missing`."""
     if image.hashing is not None:
         return False
-    nsec = image.rrset(image.origin, _NSEC)
-    return nsec is not None and compact.is_compact(image.origin, rdatas(nsec)[0])
+    name = image.origin
+    node: Node | None = image.nodes.get(name)
+    while node is not None:
+        nsec = find(node, _NSEC)
+        if nsec is None or not compact.may_be_compact(name, rdatas(nsec)[0]):
+            return False
+        name = compact.successor(name, image.origin)
+        node = image.at(name)
+    return True
 
 
 def absent(image: ZoneImage, name: Name) -> Need:

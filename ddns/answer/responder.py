@@ -10,11 +10,14 @@ answer (RFC 8945 §5.2, §5.3). A SIG(0) on a question is ignored, as RFC 2931 �
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 import msgspec
 
 from ddns.answer.compile import Draft, NeedZone, compile_answer
 from ddns.answer.cookies import Verdict
+from ddns.answer.image import ZoneImage
+from ddns.answer.links import Missing
 from ddns.answer.online import NeedSigned, Proofs, is_compact
 from ddns.answer.options import Option, Options, expire, first, opt
 from ddns.answer.options import size as size_of
@@ -200,7 +203,7 @@ class Responder:
         tail = b""
         if client is not None:
             tail = (OPT_DO if do else OPT) if bare else opt(client, asker, reports + options, end + len(answer.body))
-            if co and any(is_compact(image) for image in draft.images):
+            if co and _is_any_compact(draft.images):
                 tail = opt(client, asker, reports + options, end + len(answer.body), co=True)
         opening = _FLAGS.pack(FLAG_QR | message[2] << 8 & FLAG_RD | answer.flags, 1)
         counts = answer.counts(edns=client is not None)
@@ -370,3 +373,11 @@ def _read(message: bytes, end: int, ancount: int, nscount: int, arcount: int) ->
     if at != len(message):
         return Asked(end, client, wrong="Octets stand behind the last record.")
     return Asked(end, client, signed)
+
+
+def _is_any_compact(images: Iterable[ZoneImage]) -> bool:
+    """Tell whether one of *images* denies compactly, as far as that is known: of a large zone it need not be."""
+    try:
+        return any(is_compact(image) for image in images)
+    except Missing:
+        return False

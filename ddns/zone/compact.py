@@ -50,12 +50,13 @@ def following(name: Name, origin: Name, *, cut: bool) -> Name:
     return behind(name, origin) if cut else successor(name, origin)
 
 
-def is_compact(origin: Name, apex: Rdata) -> bool:
-    """Tell whether a zone denies in this way whose apex has the NSEC record *apex*.
+def may_be_compact(name: Name, nsec: Rdata) -> bool:
+    """Tell whether *nsec*, which stands at *name*, is followed by the first name that there can be.
 
-    In a chain of names that exist what follows the apex is one of those, or the apex.
+    So it is at the apex of a zone that denies in this way. In a chain of names that exist what follows is one of those,
+    or the apex: so it may be there too, where the `successor` of *name* exists, and then the record of that name tells.
     """
-    return apex.startswith(_LEAST + origin)
+    return nsec.startswith(_LEAST + name)
 
 
 def absent(name: Name, origin: Name) -> Rdata:

@@ -1,6 +1,8 @@
 """Compact denial of existence (RFC 9824): the octets of its records, and what is answered, by whose signature."""
 
+import dns.message
 import dns.name
+import dns.rcode
 import dns.rdata
 import dns.rdatatype
 import pytest
@@ -132,7 +134,20 @@ def test_a_zone_whose_name_leaves_no_room_is_signed_another_way():
     ],
 )
 def test_a_compact_zone_is_told_by_its_apex(apex, expected):
-    assert compact.is_compact(ORIGIN, octets(apex)) is expected
+    assert compact.may_be_compact(ORIGIN, octets(apex)) is expected
+
+
+@pytest.mark.parametrize("window", [False, True])
+@pytest.mark.parametrize(("kind", "expected"), [("nsec", "NXDOMAIN"), ("compact", "NOERROR")])
+@pytest.mark.parametrize("deeper", [(), (r"\000.\000 3600 A 192.0.2.2",)])
+def test_a_zone_that_has_the_first_name_that_there_can_be_is_still_told(kind, expected, window, deeper):
+    """The apex of a chain of names leads to it as well; anybody who may write in a zone may give it that name."""
+    house = House("example.com.", *LINES, r"\000 3600 A 192.0.2.1", *deeper, denial=kind, window=window)
+
+    answer = house.wire(query("nobody.example.com.", "A", do=True))
+
+    assert dns.rcode.to_text(dns.message.from_wire(answer).rcode()) == expected
+    assert bool(house.asked) == (kind == "compact")
 
 
 # ---- the answers ---------------------------------------------------------------------------------
