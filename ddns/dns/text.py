@@ -34,6 +34,7 @@ from ddns.dns.spelling import (
     escape,
     name_from_text,
     time_from_text,
+    type_for_file,
     type_from_text,
     type_to_text,
     unescape,
@@ -304,7 +305,7 @@ def _unpack_types(octets: bytes) -> str:
             raise ValueError
         last = window
         for index, octet in enumerate(octets[at + 2 : at + 2 + size]):
-            out += [type_to_text(window << 8 | index << 3 | bit) for bit in range(8) if octet & 0x80 >> bit]
+            out += [type_for_file(window << 8 | index << 3 | bit) for bit in range(8) if octet & 0x80 >> bit]
         at += 2 + size
     return "".join(f" {mnemonic}" for mnemonic in out)
 
@@ -352,7 +353,7 @@ def _write_rrsig(rdata: Rdata) -> str:
     covered, algorithm, labels, ttl, expiration, inception, tag = _SIGNATURE_HEAD.unpack_from(rdata)
     end = names.skip(rdata, _SIGNATURE_HEAD.size)
     signer, signature = rdata[_SIGNATURE_HEAD.size : end], b64encode(rdata[end:]).decode()
-    head = f"{type_to_text(covered)} {algorithm} {labels} {ttl} {expiration} {inception} {tag}"
+    head = f"{type_for_file(covered)} {algorithm} {labels} {ttl} {expiration} {inception} {tag}"
     return f"{head} {names.to_text(signer)} {signature}"
 
 

@@ -219,3 +219,14 @@ def test_any_rdata_that_a_message_may_hold_survives_in_presentation_form(rdtype,
     written = rdata_to_text(rdtype, rdata)
 
     assert rdata_from_text(rdtype, words(written), names.ROOT) == rdata
+
+
+def test_young_types_are_spelled_so_that_any_server_reads_them():
+    """RFC 3597 §5: also where a signature covers one and where a denial lists it, as their records are in a file."""
+    covered = "TYPE66 13 2 3600 20301231000000 20301201000000 1 homes.test. AAAA"
+    listed = "homes.test. RRSIG NSEC TYPE66"
+
+    for rdtype, text in ((46, covered), (47, listed)):
+        assert rdata_to_text(rdtype, rdata_from_text(rdtype, words(text), names.ROOT)) == text.replace(
+            "20301231000000 20301201000000", "1924905600 1922313600"
+        )
