@@ -2,9 +2,9 @@
 
 Law: the rules are the agent's own (`ddns.gateway.retry`, `ddns.gateway.client`): UDP, again with the same octets, now
 and then by TCP, TCP at once where the answer is truncated, a late answer counts, a fresh signature each minute, and
-where the clock is wrong the time that the registry proves. Each home has an address of its own that the server has
-never seen; by UDP they share a socket, for TCP each has its own. Nothing waits for anybody: homes come when they are
-due, however slow the server is.
+where the clock is wrong the time that the registry proves. Before the power cut all had their answers by UDP. Each home
+has an address of its own that the server has never seen; by UDP they share a socket, for TCP each has its own. Nothing
+waits for anybody: homes come when they are due, however slow the server is.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Gateways:
             self.signed_anew += 1
         heapq.heappush(self._timers, (now + next(home.pauses), next(self._order), home, home.turn))
         with contextlib.suppress(OSError):
-            if home.streaming or retry.by_stream(turn):
+            if home.streaming or retry.by_stream(turn, heard=True):
                 self._connect(home)
                 return
             if self._slot == SLOTS:

@@ -78,7 +78,9 @@ def enrol(
             return _outcome(ticking, status, sentence)
         clock.keep(folder, invitation)
         signs = _learn(invitation, min(wait, LEARNING), ticking)
-        known = msgspec.structs.replace(known, enrolled_at=ticking.now, proved_at=ticking.now, server=signs)
+        known = msgspec.structs.replace(
+            known, enrolled_at=ticking.now, proved_at=ticking.now, server=signs, heard=_was_heard(answer)
+        )
         state.write(folder, known)
         return _outcome(ticking, status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
 
@@ -119,6 +121,7 @@ def publish(
         if isinstance(answer, Reply) and answer.error == Rcode.BADTIME and _ask_time(folder, known, wait, ticking):
             answer = _signed_exchange(known, key, zone, message, wait, ticking)
             known = msgspec.structs.replace(known, proved_at=ticking.now)
+        known = msgspec.structs.replace(known, heard=_was_heard(answer))
         status, sentence = judge(answer, known.host, known.port, ticking.system)
         if status == Status.DONE and isinstance(answer, Reply):
             until = ticking.now + answer.lease if answer.lease else None
@@ -230,7 +233,12 @@ def _signed_exchange(
 
 
 def _send(to: State | Invitation, signed: client.Signed, wait: float) -> Reply | Unproved | Unreachable:
-    return client.exchange(to.host, to.tls or to.port, signed, wait, tls=bool(to.tls))
+    heard = isinstance(to, State) and to.heard
+    return client.exchange(to.host, to.tls or to.port, signed, wait, tls=bool(to.tls), heard=heard)
+
+
+def _was_heard(answer: Reply | Unproved | Unreachable) -> bool:
+    return isinstance(answer, Reply) and answer.by_datagram
 
 
 def _wants_tls(answer: Reply | Unproved | Unreachable) -> bool:

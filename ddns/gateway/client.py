@@ -40,12 +40,12 @@ class Unreachable(msgspec.Struct, frozen=True):
 
 
 def exchange(
-    host: str, port: int, signed: Signed, wait: float = WAIT, *, tls: bool = False
+    host: str, port: int, signed: Signed, wait: float = WAIT, *, tls: bool = False, heard: bool = False
 ) -> Reply | Unproved | Unreachable:
     """Send a request to *host* and *port* until an answer is accepted or *wait* seconds have gone.
 
     *signed* gives the request's octets and what reads their answer; it is called again when the signature grows old.
-    With *tls* every try is a TLS connection.
+    With *tls* every try is a TLS connection. *heard*: the last answer from there came by UDP (`retry.by_stream`).
 
     A server that says "later" (SERVFAIL, or rationed) is asked again; its last word is the answer. After an answer
     that is not proved the true one is waited for; where none comes, the first is told about.
@@ -68,7 +68,7 @@ def exchange(
                 fresh_until = time.monotonic() + retry.SIGN_ANEW
             family, _, _, _, address = places[turn % len(places)]
             until = min(end, time.monotonic() + pause)
-            by_stream = stream or retry.by_stream(turn)
+            by_stream = stream or retry.by_stream(turn, heard=heard)
             asked = False
             while time.monotonic() < until:
                 try:
@@ -86,6 +86,7 @@ def exchange(
                 datagram = asked or not by_stream
                 asked = True
                 if isinstance(found, Reply):
+                    found = msgspec.structs.replace(found, by_datagram=datagram)
                     if found.truncated and datagram:
                         if not stream:
                             stream = by_stream = True

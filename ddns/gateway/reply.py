@@ -43,7 +43,8 @@ class Reply(msgspec.Struct, frozen=True):
     """An answer: *rcode* with its EDNS bits, extended errors as (*code*, *text*), a TSIG or SIG(0) *error* or 0.
 
     *proved* says that nobody but the server can have made it, *doubtful* that a better answer may follow;
-    *server_time* is its clock where the error is BADTIME; *lease* (seconds) what it granted (RFC 9664 §4).
+    *server_time* is its clock where the error is BADTIME; *lease* (seconds) what it granted (RFC 9664 §4);
+    *by_datagram* that it came by UDP.
     """
 
     rcode: int
@@ -54,6 +55,7 @@ class Reply(msgspec.Struct, frozen=True):
     server_time: int | None = None
     truncated: bool = False
     lease: int = 0
+    by_datagram: bool = False
 
     @property
     def code(self) -> str:

@@ -68,7 +68,7 @@ class State(msgspec.Struct, frozen=True):
 
     *proved_at* is the last time that the registry proved (seconds since 1970); it does not go back. *server* is the
     `ServerKey` with which the registry signs its answers; without one it does not sign them. *tls* is the port at
-    which it takes updates over TLS, 0: they go in the clear.
+    which it takes updates over TLS, 0: they go in the clear. *heard*: its last answer came by UDP.
     """
 
     home: str
@@ -81,6 +81,7 @@ class State(msgspec.Struct, frozen=True):
     proved_at: int = 0
     server: str = ""
     tls: int = 0
+    heard: bool = False
     version: int = VERSION
 
 

@@ -237,7 +237,29 @@ def test_lost_datagrams_are_sent_again_with_the_same_octets(run, registry, hasty
 
     assert status == 0
     assert len({octets for _, octets in registry.heard}) == 1
-    assert [transport for transport, _ in registry.heard][:5] == ["udp", "udp", "udp", "udp", "tcp"]
+    assert [transport for transport, _ in registry.heard][:5] == ["udp", "udp", "tcp", "udp", "udp"]
+
+
+def test_where_datagrams_came_through_before_a_registry_is_rather_busy_than_out_of_reach(run, enrolled, hasty):
+    """Of a crowd that comes back each connection would cost it more than all the datagrams of a home."""
+    enrolled.script = [None] * 6
+
+    status, _ = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == 0
+    assert [transport for transport, _ in enrolled.heard][:7] == ["udp"] * 6 + ["tcp"]
+
+
+def test_where_datagrams_come_through_no_more_tcp_is_tried_soon_again(run, enrolled, hasty):
+    enrolled.script = [None] * 100
+    assert run("publish", "cam", "--address", "192.0.2.1", wait=1)[0] == Status.UNREACHABLE
+    enrolled.heard.clear()
+    enrolled.script = [None, None]
+
+    status, _ = run("publish", "cam", "--address", "192.0.2.1")
+
+    assert status == 0
+    assert [transport for transport, _ in enrolled.heard][:3] == ["udp", "udp", "tcp"]
 
 
 def test_waits_double_and_none_of_them_is_exact():
