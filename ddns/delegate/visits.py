@@ -31,7 +31,8 @@ from ddns.store.credentials import OpenSecret
 from ddns.store.delegation_checks import Check
 from ddns.store.delegations import Delegation
 from ddns.store.ear import Ear
-from ddns.store.pool import Connection, connect
+from ddns.store.lasting import LONGEST_DELAY, Steady, lasting
+from ddns.store.pool import Connection
 from ddns.watch.ask import read_address
 from ddns.watch.resolver import Resolver, configured
 from ddns.watch.resolver import Unresolved as NotResolved
@@ -41,7 +42,6 @@ from ddns.zone.hand import Continuity, State, Theirs, Wish
 
 log = Logger(namespace="ddns.delegation")
 
-FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds before connecting again
 LONGEST_REST = 60.0  # seconds until it is looked again what is due, whatever was said
 MOST_TOLD = 10_000  # verdicts that are remembered, so that the same one is written once
 
@@ -88,22 +88,20 @@ class Visits:
 
     async def run(self) -> None:
         """Visit until cancelled, whatever becomes of the database."""
-        delay = FIRST_DELAY
-        while True:
-            try:
-                conn = await connect(self._dsn, "ddns_server")
-                try:
-                    delay = FIRST_DELAY
-                    await self._run(conn)
-                finally:
-                    await self._stop()
-                    await conn.close()
-            except OperationalError as error:
-                log.warn("delegation.database_away reason={reason}", reason=" ".join(str(error).split()))
-            except Exception:  # noqa: BLE001 - a bug must not end the visits for good
-                log.failure("delegation.visits_failed")
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
+        await lasting(
+            self._dsn,
+            "ddns_server",
+            self._use,
+            lambda reason: log.warn("delegation.database_away reason={reason}", reason=reason),
+            lambda _: log.failure("delegation.visits_failed"),
+        )
+
+    async def _use(self, conn: Connection, steady: Steady) -> None:
+        steady()
+        try:
+            await self._run(conn)
+        finally:
+            await self._stop()
 
     async def _run(self, conn: Connection) -> None:
         ear = Ear(conn)

@@ -11,18 +11,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from psycopg import AsyncConnection, Notify, OperationalError
+from psycopg import AsyncConnection, Notify
 
 from ddns.dns.names import Name
 from ddns.store import followers, notify
 from ddns.store.ear import Ear
-from ddns.store.pool import connect
+from ddns.store.lasting import Steady, lasting
+from ddns.store.pool import Connection
 
 log = logging.getLogger(__name__)
 
 RESYNC = 30.0  # seconds
-FIRST_DELAY = 0.1  # seconds before connecting again, doubled each time up to
-LONGEST_DELAY = 5.0
 
 OnZones = Callable[[list[tuple[int, int | None]]], None]
 OnKeys = Callable[[Name | None], None]
@@ -57,7 +56,14 @@ class Feed:
 
     def start(self) -> None:
         """Begin to listen, in a task of the running loop."""
-        self._task = asyncio.ensure_future(self._run())
+        use = lasting(
+            self._dsn,
+            self._role,
+            self._use,
+            lambda reason: log.warning("feed.away reason=%s", reason),
+            lambda error: log.error("feed.failed", exc_info=error),  # the resync after it mends the rest
+        )
+        self._task = asyncio.ensure_future(use)
 
     async def close(self) -> None:
         """Listen no more."""
@@ -66,27 +72,13 @@ class Feed:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _run(self) -> None:
-        delay = FIRST_DELAY
-        while True:
-            try:
-                conn = await connect(self._dsn, self._role)
-                try:
-                    await followers.enter(conn, self._follower)
-                    for channel in (notify.ZONES, notify.KEYS):
-                        await conn.execute(f"LISTEN {channel}")
-                    await self._on_resync(True)
-                    delay = FIRST_DELAY
-                    await self._listen(conn)
-                finally:
-                    await conn.close()
-            except OperationalError as error:
-                log.warning("feed.away reason=%s", " ".join(str(error).split()))
-            except Exception:
-                # A bug in what is called must not end the listening: the resync after it mends the rest.
-                log.exception("feed.failed")
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
+    async def _use(self, conn: Connection, steady: Steady) -> None:
+        await followers.enter(conn, self._follower)
+        for channel in (notify.ZONES, notify.KEYS):
+            await conn.execute(f"LISTEN {channel}")
+        await self._on_resync(True)
+        steady()
+        await self._listen(conn)
 
     async def _listen(self, conn: AsyncConnection[Any]) -> None:
         clock = asyncio.get_running_loop().time

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from twisted.logger import Logger
 
 from ddns.auth import tsig
@@ -25,7 +25,8 @@ from ddns.dns.names import Name
 from ddns.net.keyring import Keyring
 from ddns.store import followers, notify, transfers
 from ddns.store.ear import Ear
-from ddns.store.pool import Connection, Pool, connect
+from ddns.store.lasting import Steady, lasting
+from ddns.store.pool import Connection, Pool
 from ddns.store.transfers import Notice
 from ddns.transfers import notice
 from ddns.transfers.limits import TransferLimits
@@ -43,7 +44,6 @@ PROBES = 5  # NOTIFYs under way to one that is away: it is not to keep others fr
 LONGEST_WAIT = 60.0  # seconds for one answer (RFC 1996 §3.6)
 COMPARE = 600.0  # seconds between two comparisons of all zones
 FOLLOW = 2.0  # seconds between two attempts to become the sender
-FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds before connecting again
 
 Changed = Callable[[AsyncConnection[Any]], Awaitable[None]]
 _Pair = tuple[int, int]  # zone and target
@@ -118,7 +118,14 @@ class Notifier:
 
     def start(self) -> None:
         """Begin to watch, in a task of the running loop."""
-        self._task = asyncio.ensure_future(self._run())
+        use = lasting(
+            self._dsn,
+            "ddns_server",
+            self._use,
+            lambda reason: log.warn("notify.database_away reason={reason}", reason=reason),
+            lambda _: log.failure("notify.failed"),
+        )
+        self._task = asyncio.ensure_future(use)
 
     async def close(self) -> None:
         """Send no more."""
@@ -130,24 +137,11 @@ class Notifier:
 
     # -- the connection: notifications, and the lock while it lives
 
-    async def _run(self) -> None:
-        delay = FIRST_DELAY
-        while True:
-            try:
-                conn = await connect(self._dsn, "ddns_server")
-                try:
-                    await conn.execute(f"LISTEN {transfers.CHANNEL}")
-                    await self._changed(conn)
-                    delay = FIRST_DELAY
-                    await self._watch(conn)
-                finally:
-                    await conn.close()
-            except OperationalError as error:
-                log.warn("notify.database_away reason={reason}", reason=" ".join(str(error).split()))
-            except Exception:  # noqa: BLE001 - a bug must not end the watch for good
-                log.failure("notify.failed")
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
+    async def _use(self, conn: Connection, steady: Steady) -> None:
+        await conn.execute(f"LISTEN {transfers.CHANNEL}")
+        await self._changed(conn)
+        steady()
+        await self._watch(conn)
 
     async def _watch(self, conn: Connection) -> None:
         """Follow until this process is the one that sends; then send until the connection breaks."""

@@ -18,7 +18,8 @@ from twisted.logger import Logger
 from ddns.dns import names
 from ddns.store import delegations, notify, sightings
 from ddns.store.ear import Ear
-from ddns.store.pool import Connection, connect
+from ddns.store.lasting import Steady, lasting
+from ddns.store.pool import Connection
 from ddns.store.sightings import PARENT, SECONDARY, WITHDRAWN, Place, Sighting, Waiting
 from ddns.watch.ask import is_away
 from ddns.watch.limits import WatchLimits
@@ -30,7 +31,6 @@ from ddns.watch.telling import Telling
 log = Logger(namespace="ddns.watch")
 
 FOLLOW = 2.0  # seconds between two attempts to become the watcher
-FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds before connecting again
 PAUSE = 0.2  # seconds between two rounds, at least
 AT_ONCE = 200  # zones in one round
 SHARE = 4  # a place is looked at again after this part of the time that it has been waited for
@@ -91,7 +91,14 @@ class Watcher:
 
     def start(self) -> None:
         """Begin to watch, in a task of the running loop."""
-        self._task = asyncio.ensure_future(self._run())
+        use = lasting(
+            self._dsn,
+            "ddns_server",
+            self._watch,
+            lambda reason: log.warn("watch.database_away reason={reason}", reason=reason),
+            lambda _: log.failure("watch.failed"),
+        )
+        self._task = asyncio.ensure_future(use)
 
     async def close(self) -> None:
         """Look no more."""
@@ -102,25 +109,9 @@ class Watcher:
 
     # -- the connection: notifications, and the lock while it lives
 
-    async def _run(self) -> None:
-        delay = FIRST_DELAY
-        while True:
-            try:
-                conn = await connect(self._dsn, "ddns_server")
-                try:
-                    delay = FIRST_DELAY
-                    await self._watch(conn)
-                finally:
-                    await conn.close()
-            except OperationalError as error:
-                log.warn("watch.database_away reason={reason}", reason=" ".join(str(error).split()))
-            except Exception:  # noqa: BLE001 - a bug must not end the watch for good
-                log.failure("watch.failed")
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
-
-    async def _watch(self, conn: Connection) -> None:
+    async def _watch(self, conn: Connection, steady: Steady) -> None:
         """Wait until this process is the one that watches; then watch until the connection breaks."""
+        steady()
         ear = Ear(conn)
         while not await sightings.take_watching(conn):
             await ear.wait(FOLLOW)
