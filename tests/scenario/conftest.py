@@ -7,6 +7,7 @@ import dns.exception
 import dns.message
 import dns.query
 import pytest
+import resolving
 from ports import free_port
 from registry import SECRETS, SIGNED, ZONE_FILE, Registry, unbound_settings
 from service import eventually, has_ipv6
@@ -50,21 +51,8 @@ def unbound(registry):
     """Yield the port of a validating resolver that knows nothing but our zones."""
     port = free_port()
     settings = unbound_settings(registry, port)
-    with (registry.folder / "unbound.log").open("wb") as log:
-        process = subprocess.Popen([need("unbound"), "-d", "-c", settings], stdout=log, stderr=log)
-    try:
-        query = dns.message.make_query("www.plain.example.", "A")
-
-        def up():
-            with contextlib.suppress(OSError, dns.exception.Timeout):
-                return dns.query.udp(query, "127.0.0.1", port=port, timeout=0.5)
-            return None
-
-        eventually(up)
+    with resolving.unbound(registry.folder, settings, port, "www.plain.example."):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture

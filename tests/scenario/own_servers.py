@@ -1,6 +1,7 @@
 """A registry whose homes may have servers of their own, and Knot as the server of one of them."""
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import subprocess
@@ -106,6 +107,22 @@ class Parent(Service):
     def arrives(self, name, *states, timeout=60.0):
         """Wait until a home stands in one of *states*."""
         eventually(lambda: self.stands(name) in states, timeout=timeout, pause=0.3)
+
+
+@contextlib.contextmanager
+def registry(*labels):
+    """Run the service with a home of each of *labels*, and yield it."""
+    running = Parent("--workers", "1", settings=SETTINGS)
+    try:
+        running.set_up()
+        running.start()
+        eventually(lambda: running.signed(ZONE))
+        for label in labels:
+            running.home(label)
+        yield running
+        running.stop()
+    finally:
+        running.remove()
 
 
 class Own(Peer):

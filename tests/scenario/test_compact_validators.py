@@ -1,6 +1,5 @@
 """A zone with compact denial (RFC 9824) before other people's validators, while it changes, and without its signer."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,10 +13,10 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
+import resolving
 from ports import free_port
 from registry import SECRETS, ZONE_FILE, anchor, full, nsupdate, run, tsig, unbound_settings
 from service import Service, eventually
-from tools import need
 
 ZONE = "black.example."
 CO = 0x4000
@@ -87,21 +86,8 @@ def unbound(service):
     port = free_port()
     settings = unbound_settings(service, port, [ZONE], [ZONE])
     settings.write_text(settings.read_text().replace("server:", "server:\n  aggressive-nsec: yes", 1))
-    with (service.folder / "unbound.log").open("wb") as log:
-        process = subprocess.Popen([need("unbound"), "-d", "-c", settings], stdout=log, stderr=log)
-    try:
-        query = dns.message.make_query(f"www.{ZONE}", "A")
-
-        def up():
-            with contextlib.suppress(OSError, dns.exception.Timeout):
-                return dns.query.udp(query, "127.0.0.1", port=port, timeout=0.5)
-            return None
-
-        eventually(up)
+    with resolving.unbound(service.folder, settings, port, f"www.{ZONE}"):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def resolved(port, name, rdtype):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dns.rdatatype
+import own_servers
 import pytest
-from own_servers import SETTINGS, ZONE, Own, Parent, notify, put_away
+from own_servers import ZONE, Own, notify, put_away
 from registry import SECRETS
 from service import eventually
 
@@ -16,17 +17,8 @@ SMITH, JONES, BROWN = (f"{label}.{ZONE}" for label in ("smith", "jones", "brown"
 @pytest.fixture(scope="module")
 def parent():
     """Yield the registry with three homes."""
-    running = Parent("--workers", "1", settings=SETTINGS)
-    try:
-        running.set_up()
-        running.start()
-        eventually(lambda: running.signed(ZONE))
-        for label in ("smith", "jones", "brown"):
-            running.home(label)
+    with own_servers.registry("smith", "jones", "brown") as running:
         yield running
-        running.stop()
-    finally:
-        running.remove()
 
 
 def ds_shown(parent, name):

@@ -9,9 +9,10 @@ import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
+import own_servers
 import psycopg
 import pytest
-from own_servers import SETTINGS, ZONE, Own, Parent
+from own_servers import ZONE, Own
 from registry import nsupdate
 from service import eventually
 
@@ -36,12 +37,7 @@ def database(parent):
 @pytest.fixture(scope="module")
 def parent():
     """Yield the registry with one home, in which nothing has a TTL above a second."""
-    running = Parent("--workers", "1", settings=SETTINGS)
-    try:
-        running.set_up()
-        running.start()
-        eventually(lambda: running.signed(ZONE))
-        running.home("smith")
+    with own_servers.registry("smith") as running:
         with database(running) as conn:
             conn.execute(SECONDS)
             conn.execute("SELECT pg_notify('ddns_pending', '')")
@@ -49,9 +45,6 @@ def parent():
             eventually(lambda: conn.execute("SELECT max(ttl) FROM published_rrsets").fetchone() == (1,))
             conn.execute(FORGOTTEN)
         yield running
-        running.stop()
-    finally:
-        running.remove()
 
 
 @pytest.fixture(scope="module")

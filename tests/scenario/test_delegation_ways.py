@@ -16,10 +16,10 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import dns.update
+import own_servers
 import pytest
-from own_servers import PORT, SETTINGS, ZONE, Own, Parent, notify
+from own_servers import PORT, ZONE, Own, notify
 from registry import nsupdate
-from service import eventually
 
 SMITH, JONES, BROWN = (f"{label}.{ZONE}" for label in ("smith", "jones", "brown"))
 
@@ -27,17 +27,8 @@ SMITH, JONES, BROWN = (f"{label}.{ZONE}" for label in ("smith", "jones", "brown"
 @pytest.fixture(scope="module")
 def parent():
     """Yield the registry with three homes that have keys of their own."""
-    running = Parent("--workers", "1", settings=SETTINGS)
-    try:
-        running.set_up()
-        running.start()
-        eventually(lambda: running.signed(ZONE))
-        for label in ("smith", "jones", "brown"):
-            running.home(label)
+    with own_servers.registry("smith", "jones", "brown") as running:
         yield running
-        running.stop()
-    finally:
-        running.remove()
 
 
 @pytest.fixture(scope="module")

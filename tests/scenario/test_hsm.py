@@ -1,6 +1,5 @@
 """Zones signed by keys that never leave a token (SoftHSM2), judged by unbound and by ldns-verify-zone."""
 
-import contextlib
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ import dns.tsigkeyring
 import dns.update
 import psycopg
 import pytest
+import resolving
 from ports import free_port
 from registry import run, unbound_settings
 from service import Service, eventually
@@ -99,22 +99,8 @@ def unbound(service, signer):
     """The port of a resolver that knows nothing but our zones and their DS."""
     port = free_port()
     settings = unbound_settings(service, port, ZONES, ZONES)
-    with (service.folder / "unbound.log").open("wb") as log:
-        process = subprocess.Popen([need("unbound"), "-d", "-c", settings], stdout=log, stderr=log)
-    try:
-
-        def up():
-            with contextlib.suppress(OSError, dns.exception.Timeout):
-                return dns.query.udp(
-                    dns.message.make_query("one.hsm.example.", "SOA"), "127.0.0.1", port=port, timeout=0.5
-                )
-            return None
-
-        eventually(up)
+    with resolving.unbound(service.folder, settings, port, "one.hsm.example.", "SOA"):
         yield port
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def keys_of(service):

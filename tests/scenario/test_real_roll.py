@@ -5,7 +5,6 @@ cache. TTLs are of a second, so that it takes half a minute and not a day; the s
 which the signer reads in whole seconds.
 """
 
-import contextlib
 import re
 import subprocess
 import sys
@@ -20,11 +19,11 @@ import dns.rcode
 import dns.rdatatype
 import psycopg
 import pytest
+import resolving
 from peers import Peer
 from ports import free_port
 from registry import SECRETS, keygen, run
 from service import Service, eventually
-from tools import need
 
 from ddns import postgres
 
@@ -268,21 +267,8 @@ def unbound(service, above):
     lines += ["stub-zone:", '  name: "."', "  stub-addr: 127.0.0.1@9", "remote-control:", "  control-enable: no"]
     settings = service.folder / "unbound.conf"
     settings.write_text("\n".join(lines) + "\n")
-    with (service.folder / "unbound.log").open("wb") as log:
-        process = subprocess.Popen([need("unbound"), "-d", "-c", settings], stdout=log, stderr=log)
-    try:
-        question = dns.message.make_query("example.", "SOA")
-
-        def up():
-            with contextlib.suppress(OSError, dns.exception.Timeout):
-                return dns.query.udp(question, "127.0.0.1", port=port, timeout=0.5)
-            return None
-
-        eventually(up)
+    with resolving.unbound(service.folder, settings, port, "example.", "SOA"):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def test_a_registry_gets_another_key_and_no_resolver_notices(service, above, parent, unbound):
