@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -13,9 +15,18 @@ _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", 
 def need(program: str) -> str:
     """Return the path of *program*. Where it is missing, skip the test, or fail it if `CI` is set."""
     found = shutil.which(program, path=_PATH)
-    if found is None:
-        complaint = f"{program} is not installed"
-        if os.environ.get("CI"):
-            pytest.fail(complaint)
-        pytest.skip(complaint)
-    return found
+    return found or _missing(f"{program} is not installed")
+
+
+def need_terminal() -> tuple[int, int]:
+    """Return both ends of a new terminal. Where there are none (a bare chroot), as `need`."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        _missing(f"no terminal: {error}")
+
+
+def _missing(complaint: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(complaint)
+    pytest.skip(complaint)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import dns.dnssec
 import dns.name
 import pytest
 from signing import MASTER, add, rdata
+from tools import need_terminal
 from waiting import wait_for
 
 from ddns.dns.codes import Type
@@ -278,7 +278,7 @@ async def test_what_nothing_takes_back_is_asked_and_a_script_must_say_yes(admin,
 
 def answered(dsn, words, answer):
     """Run `zone-signer` on a terminal on which somebody types *answer*."""
-    asking, answering = pty.openpty()
+    asking, answering = need_terminal()
     with subprocess.Popen(
         [sys.executable, "-m", "zone_signer.cli", *words],
         env={**os.environ, "DDNS_DSN": dsn},
