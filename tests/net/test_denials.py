@@ -268,36 +268,13 @@ async def test_what_the_signer_refuses_is_told_and_not_kept(served):
     ],
 )
 async def test_a_signer_that_says_something_else_is_as_good_as_away(tmp_path, said):
-    path = tmp_path / "signer.sock"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        server = Server(path)
-        waiting = server.begin("nowhere.example.com.")
-        taken, _ = await asyncio.to_thread(listening.accept)
-        with taken:
-            await asyncio.to_thread(taken.recv, 65536)
-            taken.sendall(said)
-            assert await asyncio.wait_for(waiting, 30) is Outcome.AWAY
-    assert len(server.house.proofs) == 0
-    await server.denials.close()
+    assert await answered(tmp_path / "signer.sock", said) is Outcome.AWAY
 
 
 @pytest.mark.parametrize("sigs", [(), ((b"x",),), ((b"x",), (b"y",))])
 async def test_what_comes_with_an_error_is_no_signature(tmp_path, sigs):
-    path = tmp_path / "signer.sock"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        server = Server(path)
-        waiting = server.begin("nowhere.example.com.")
-        taken, _ = await asyncio.to_thread(listening.accept)
-        with taken:
-            await asyncio.to_thread(taken.recv, 65536)
-            taken.sendall(framed(msgspec.msgpack.encode(Signed(1, (Proven(1, sigs, error="no"),)))))
-            assert await asyncio.wait_for(waiting, 30) is Outcome.REFUSED
-    assert len(server.house.proofs) == 0
-    await server.denials.close()
+    said = framed(msgspec.msgpack.encode(Signed(1, (Proven(1, sigs, error="no"),))))
+    assert await answered(tmp_path / "signer.sock", said) is Outcome.REFUSED
 
 
 async def test_an_edition_that_comes_meanwhile_leaves_nothing_old_behind(served):
@@ -309,3 +286,20 @@ async def test_an_edition_that_comes_meanwhile_leaves_nothing_old_behind(served)
     assert await waiting is Outcome.SIGNED
     again = server.house.responder.respond(query("coming.example.com.", do=True), SOMEBODY)
     assert isinstance(again, NeedSigned)
+
+
+async def answered(path, said):
+    """Return what becomes of a denial where the signer says *said*; nothing of it may be kept."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        server = Server(path)
+        waiting = server.begin("nowhere.example.com.")
+        taken, _ = await asyncio.to_thread(listening.accept)
+        with taken:
+            await asyncio.to_thread(taken.recv, 65536)
+            taken.sendall(said)
+            outcome = await asyncio.wait_for(waiting, 30)
+    assert len(server.house.proofs) == 0
+    await server.denials.close()
+    return outcome
