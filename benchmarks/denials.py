@@ -25,6 +25,7 @@ from ddns.answer.table import Table
 from ddns.dns import names
 from ddns.net.denials import AT_ONCE, DenialLimits, Denials, Outcome
 from ddns.signing.client import SignerClient
+from ddns.store.pool import Pool
 from ddns.zone.jobs import Asked, ProofJob
 from zone_signer import proving
 from zone_signer.keyring import Kept, KeyRing
@@ -62,17 +63,10 @@ class House:
         table.install(ZoneImage(1, ORIGIN, 1, shown))
         self.proofs = Proofs(time.time, 1 << 30)
         self.responder = Responder(table, Options(clock=time.time), self.proofs)
-        self.signer = Signer(ring, _NoPool(), time.time, Rows(kept))
+        self.signer = Signer(ring, Pool("host=/nowhere", "zone_signer", 1), time.time, Rows(kept))
         self.service = Service(path, self.signer)
         plenty = DenialLimits(1e9, 1e9, 10_000, 30.0)
         self.denials = Denials(SignerClient(path, plenty.wait), self.proofs, plenty)
-
-
-class _NoPool:
-    """No database: what is asked here needs none."""
-
-    def connection(self) -> None:
-        raise NotImplementedError
 
 
 def fresh() -> Iterator[bytes]:
