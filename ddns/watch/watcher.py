@@ -33,6 +33,7 @@ log = Logger(namespace="ddns.watch")
 FOLLOW = 2.0  # seconds between two attempts to become the watcher
 PAUSE = 0.2  # seconds between two rounds, at least
 AT_ONCE = 200  # zones in one round
+LONGEST_ROUND = 10.0  # seconds in which questions about homes are begun: a parent or a secondary may be waited for
 SHARE = 4  # a place is looked at again after this part of the time that it has been waited for
 PARENT_MOST = 600.0  # seconds: a parent's servers are other people's, and a person may be waiting
 LONG = 86400.0  # seconds: who has waited so long must not take the turn of those who have begun to
@@ -194,11 +195,10 @@ class Watcher:
         before = await sightings.read(conn, ids)
         hosts = {host for place in places.values() for host in self._lists.hosts(place)}
         known = await sightings.addresses(conn, hosts)
-        asking = Round(self._lists, self._limits, self._clock, self.counted)
-        jobs: dict[_Look, Awaitable[list[Sighting]]] = {}
+        begun = self._time()
+        asking = Round(self._lists, self._limits, self._clock, self.counted, begun + LONGEST_ROUND)
+        jobs: dict[_Look, Awaitable[list[Sighting] | None]] = {}
         for zone, kind in looks:
-            one = waiting.get((zone, kind))
-            self._looked[zone, kind] = _Looked(self._time(), one.since if one else 0)
             place = places.get(zone)
             if place is None:
                 continue
@@ -208,7 +208,12 @@ class Watcher:
                 jobs[zone, kind] = asking.withdrawn(place, known)
             elif asks_parent(place):
                 jobs[zone, kind] = asking.parents(place)
-        found = dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
+        asked = dict(zip(jobs, await asyncio.gather(*jobs.values()), strict=True))
+        found = {look: rows for look, rows in asked.items() if rows is not None}
+        for look in looks:
+            if look in found or look not in asked:
+                one = waiting.get(look)
+                self._looked[look] = _Looked(begun, one.since if one else 0)
         for look, rows in found.items():
             self._judge(places[look[0]], rows, before.get(look[0], ()), waiting.get(look))
         for (zone, kind), rows in found.items():

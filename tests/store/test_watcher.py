@@ -149,6 +149,28 @@ async def test_a_dead_server_costs_a_few_waits_and_not_one_for_each_zone(dsn_for
     assert {(await world.said(zone))[NS1].problem for zone in found} == {"does not answer"}
 
 
+async def test_homes_that_nobody_came_to_ask_about_in_time_are_asked_about_first_in_the_next_round(world, monkeypatch):
+    """What owners list, and what of it is dead, keeps no registry waiting."""
+    zone = await world.zone()
+    home = await world.zone(f"smith.{ORIGIN}", parent=zone)
+    for one in (zone, home):
+        await world.policy(one, watch="targets")
+        await world.key(one, "dnskey", one, serial=42)
+    await world.target(zone, NS1)
+    await world.target(zone, NS1, homes=True)
+    monkeypatch.setattr(watching, "LONGEST_ROUND", -1.0)
+
+    async with world.server(NS1, serves(ORIGIN, 42)) as server:
+        assert await world.look() == 0.0
+        assert (len(server.heard), await world.said(home)) == (1, {})
+        assert (await world.said(zone))[NS1].serial == 42
+
+        monkeypatch.undo()
+        assert await world.look() > 0.0
+        assert len(server.heard) == 2
+    assert NS1 in await world.said(home)
+
+
 async def test_what_is_waited_for_long_is_looked_at_less_often(dsn_for, admin, owner, conn):
     world = World(dsn_for, admin, owner, conn, every=60.0, fast=5.0)
     zone = await world.zone()
