@@ -13,27 +13,36 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import departures
 from above import Above
+from elsewhere import Own
 from examining import Examiner
 from holding import Held
 from house import REGISTRY, TOP, House
-from serving import ADDRESS, Copy
+from serving import ADDRESS, Answers, Copy
 from signing import NOW
 
+from ddns.delegate.limits import DelegationLimits
+from ddns.delegate.visits import Visits
 from ddns.dns.codes import Type
 from ddns.dns.names import Name, from_text
 from ddns.postgres import LocalPostgres
-from ddns.store import editions, published, sightings, zones
+from ddns.store import delegations, editions, published, sightings, zones
 from ddns.store import signing as signing_rows
+from ddns.store.delegations import Delegation
 from ddns.watch import reading
 from ddns.zone.edition import Edition
+from ddns.zone.hand import Bounds, State, Wish
 from zone_signer import keys as public
 from zone_signer.keyset import DELETE_CDS
 from zone_signer.worker import Worker
 
 DAY = 86400
+HALF = 0.5  # at which part of those moments the home on its way is looked at, and not any zone
 STRIDE = 3 * DAY  # the longest time in which nobody looks
 STEPS = frozenset({Type.DNSKEY, Type.DS, Type.CDS})  # where one of them changes, or is signed anew, keys may have moved
+BOUNDS = Bounds(look=4 * 3600)
+SMITH = f"smith.{REGISTRY}"  # the home that has servers of its own, at times
 ABOVE = 1_000_000_000  # what the parent's zone is called in tables
 
 
@@ -62,7 +71,15 @@ class Decade(House):
             Copy("ns2", lambda _, at: 60 + at % 600),
             Copy("ns3", lambda _, at: 1800 + at % 7200),
         ]
-        self.examiner = Examiner(folder, self.above.anchor, self.copies, self.held, self.chance)
+        self.own = Own(SMITH, ADDRESS, random.Random(seed + 1))
+        self.delegation = DelegationLimits(
+            private=True, scan_every=DAY, look=2 * 3600, resolver=f"{ADDRESS}:9", port=self.own.port,
+            witness=self.copies[0].where.split()[1],
+        )  # fmt: skip
+        self.visits = Visits(postgres.dsn("ddns_server", database), self.delegation, lambda: self.now)
+        self.restoring = False  # the database may be one of yesterday
+        self.turning: Delegation | None = None  # the home with servers of its own, where it is not simply hosted
+        self.examiner = Examiner(folder, self.above.anchor, self.copies, self.own, self.held, self.chance)
         self.parent_answers = True
         self.adopts: int | None = 3600  # seconds until the parent follows CDS; None: its people must be told
         self.events: list[Event] = []
@@ -80,6 +97,11 @@ class Decade(House):
         """Return how often each validator said what, by judge and verdict."""
         return sorted(self.examiner.verdicts.items())
 
+    @property
+    def listening(self) -> list[Answers]:
+        """Return all who answer."""
+        return [*self.copies, *self.own.copies, *self.own.doors]
+
     # What people do
 
     async def save(self) -> None:
@@ -93,6 +115,8 @@ class Decade(House):
             if held.id == ABOVE:
                 continue
             row = (await zones.get(self.admin, [held.id]))[held.id]
+            if row.held:
+                continue
             whole = await published.read_zone(self.admin, held.id)
             self._hear(held, Edition(held.id, row.edition, row.serial, row.serial, (), ()), whole)
             self._broken.add(held.origin)
@@ -101,7 +125,7 @@ class Decade(House):
         """Have people raise each serial above what servers show, as the page on restoring says, and sign all anew."""
         plain = "plain." + REGISTRY  # nobody signs it, and nothing has changed there
         for held in self.held.values():
-            if held.id != ABOVE and held.text != plain:
+            if held.id != ABOVE and held.text != plain and not (held is self.own.held and self.own.withdrawn):
                 newest = max(copy.serial(held.origin) for copy in self.copies)
                 await self.update(held, "raised 60 TXT it", serial=newest + 1)
                 await self.order(held, "resign")
@@ -114,6 +138,10 @@ class Decade(House):
         return await self.zone(
             REGISTRY, *(line for home in homes for line in (f"{home} 3600 NS ns.{home}", f"ns.{home} 300 A 127.0.0.1"))
         )
+
+    def named_registry(self) -> Held:
+        """Return the registry's zone."""
+        return self.named(REGISTRY)
 
     def at(self, after: int, what: str, do: Callable[[Decade], Awaitable[None]]) -> None:
         """Have *do* happen so many seconds from now."""
@@ -144,6 +172,7 @@ class Decade(House):
             await event.do(self)
         await self._follow()
         await self._witness()
+        await self._visit()
         published = 0
         if self.signers:
             published = await self._sweep()
@@ -157,6 +186,7 @@ class Decade(House):
         if self._stepped or self.chance.random() < self.asking:
             self._validate()
         self._stepped = False
+        await departures.hear(self)
 
     async def _next(self) -> int:
         """Return when something happens next. Keys that wait for a server are woken by the witness."""
@@ -164,7 +194,13 @@ class Decade(House):
         times += [at for copy in self.copies if (at := copy.next()) is not None]
         if self._adopting is not None:
             times.append(self._adopting[0])
-        if self.signers:
+        if self.own.held is not None:
+            times.append(self.own.next())
+        one, signs = self.turning, self.signers and not self.skew
+        if one is not None:
+            rests = (one.state, one.wish, one.waits) == (State.AWAY, Wish.AWAY, "")
+            times += [at for at in (one.ask, one.step if signs and not rests else None) if at is not None]
+        if signs:
             (found,) = await self.rows(
                 """SELECT extract(epoch FROM min(at))::bigint FROM (
                        SELECT resign_at AS at FROM signing UNION ALL
@@ -182,7 +218,8 @@ class Decade(House):
         if await self.keeper.look(self.signer):
             self.refused += 1
             return 0
-        worker = Worker(self.postgres.dsn("zone_signer", self.database), self.ring, self.keeper)
+        dsn = self.postgres.dsn("zone_signer", self.database)
+        worker = Worker(dsn, self.ring, self.keeper, bounds=BOUNDS)
         done = await worker.sweep(self.signer)
         for zone, reason in done.failed:
             self._fail([f"{zone} could not be signed: {reason}"])
@@ -193,9 +230,11 @@ class Decade(House):
     async def _hear_all(self) -> int:
         """Have all servers hear of what was published since."""
         self._broken = {one for one in self._broken if not all(copy.is_at(self.held[one]) for copy in self.copies)}
+        count = await self._hear_of_home()
         known = {held.id: held for held in self.held.values() if held.id != ABOVE}
+        if self.own.held is not None and self.own.withdrawn:
+            del known[self.own.held.id]
         found = await editions.since_all(self.admin, [(held.id, held.edition) for held in known.values()], 1000)
-        count = 0
         for ident, some in found.items():
             for edition in some:
                 count += 1
@@ -206,6 +245,25 @@ class Decade(House):
                 self._hear(held, edition, whole)
         self.publications += count
         return count
+
+    async def _hear_of_home(self) -> int:
+        """Have all servers hear whether they are to serve the home that may have servers of its own."""
+        held = self.own.held
+        if held is None or not held.edition:
+            return 0
+        row = (await zones.get(self.admin, [held.id]))[held.id]
+        if row.held == self.own.withdrawn:
+            return 0
+        self.own.withdrawn = row.held
+        if row.held:
+            for copy in self.copies:
+                copy.withdraw(held.origin, self.now)
+            self._serve()
+        else:
+            whole = await published.read_zone(self.admin, held.id)
+            self._hear(held, Edition(held.id, row.edition, row.serial, row.serial, (), ()), whole)
+        self._stepped = True
+        return 1
 
     def _hear(self, held: Held, edition: Edition, whole: Sequence | None = None) -> None:
         held.edition, held.serial = edition.number, edition.to_serial
@@ -219,12 +277,24 @@ class Decade(House):
         for copy in self.copies:
             for taken in copy.take(self.now):
                 held = self.held[taken.origin]
+                if taken.edition is None:
+                    held.drop(copy.name, self.now)
+                    continue
                 before = list(held.shown.get(copy.name, {}).values()) if taken.whole else taken.edition.removed
                 new = copy.name not in held.shown
                 places = held.take(copy.name, before, taken.edition.added, self.now)
                 for child in self.held.values():
                     if child.parent is held and (new or (child.origin, int(Type.DS)) in places):
                         child.delegated(copy.name, held.shown[copy.name], self.now)
+        if self.own.held is not None:
+            self.own.live(self.now)
+            self.own.shows(self.now)
+
+    async def _visit(self) -> None:
+        """Have the home's own servers be asked, where that is due, as the watcher does."""
+        if self.turning is not None and self.turning.ask is not None and self.turning.ask <= self.now:
+            await self.visits.begin(self.server)
+            await self.visits.settled()
 
     async def _follow(self) -> None:
         """Have the parent's people read CDS, and do what they say in their own time."""
@@ -259,33 +329,48 @@ class Decade(House):
             {place or zone for zone, place in waiting} | {zone for zone, _ in waiting} | {zone for (zone,) in orders}
         )
         rows: list[sightings.Sighting] = []
+        kinds: set[tuple[int, str]] = set()  # that were looked at
         if places:
             places.add(registry.id)
         for held in self.held.values():
             if held.id not in places:
                 continue
-            asked = self.now
-            rows.append(sightings.Sighting(held.id, sightings.SECONDARY, sightings.LIST, asked, asked))
-            for copy in self.copies[1:]:
-                answer = copy.ask(held.origin, "SOA")
-                said = None if answer is None else reading.serial(answer, held.origin)
-                rows.append(_sighting(held.id, sightings.SECONDARY, copy, asked, said))
+            rows += self._looked(held.id, sightings.SECONDARY)
+            kinds.add((held.id, sightings.SECONDARY))
         if places:
             for copy in self.copies[1:]:
                 answer = copy.ask(registry.origin, "DS") if self.parent_answers else None
                 said = None if answer is None else reading.ds(answer, registry.origin)
                 rows.append(_sighting(registry.id, sightings.PARENT, copy, self.now, said))
+        turning = () if self.turning is None else await sightings.waiting(self.server)
+        told: set[int] = set()
+        for one in turning:
+            if self.turning is not None and self.turning.zone in one.zones and (one.zone, one.kind) not in kinds:
+                told |= one.zones
+                rows += self._looked(one.zone, one.kind)
         await sightings.put(self.server, rows, self.now)
+        if told:
+            await delegations.hint(self.server, told, self.now)
         if waiting:
             await sightings.step_soon(self.server, {zone for zone, _ in waiting}, self.now)
+
+    def _looked(self, zone: int, kind: str) -> list[sightings.Sighting]:
+        """Return what the secondaries say of a zone, behind the row that says when their list was made."""
+        origin = next(one.origin for one in self.held.values() if one.id == zone)
+        read = reading.withdrawn if kind == sightings.WITHDRAWN else reading.serial
+        rows = [sightings.Sighting(zone, kind, sightings.LIST, self.now, self.now)]
+        for copy in self.copies[1:]:
+            answer = copy.ask(origin, "SOA")
+            said = None if answer is None else read(answer, origin)
+            rows.append(_sighting(zone, kind, copy, self.now, said))
+        return rows
 
     # What is judged
 
     def _judge(self) -> None:
         away = [copy.name for copy in self.copies if copy.away]
         for held in self.held.values():
-            if held.shown:
-                self._fail(held.judge(self.now, away))
+            self._fail(held.judge(self.now, away))
 
     def _fail(self, problems: Sequence[str]) -> None:
         self.wrong += problems
@@ -296,7 +381,10 @@ class Decade(House):
             raise AssertionError(f"seed {self.seed}, day {day:.3f} ({self.now}):\n{said}\nafter:\n{told}")
 
     def _validate(self) -> None:
-        held = self.chance.choice([one for one in self.held.values() if one.id != ABOVE and one.edition])
+        known = [one for one in self.held.values() if one.id != ABOVE and one.edition]
+        held = self.chance.choice(known)
+        if self.own.held is not None and self.turning is not None and self.chance.random() < HALF:
+            held = self.own.held
         wrong = self.examiner.examine(held, self.chance.choice(tuple(self.examiner.judges)), self.now)
         self._fail([wrong] if wrong else [])
 

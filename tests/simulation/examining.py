@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from elsewhere import Own
 from holding import Held, makers
-from serving import Copy
+from serving import Answers, Copy
 from signing import text
 from validators import INSECURE, SECURE, Validators
 
@@ -29,15 +30,23 @@ Shown = Mapping[tuple[Name, int], SignedRRset]
 class Examiner:
     """Asks validators about zones, of which *held* is known, at the servers *copies*; counts `verdicts`.
 
-    *anchor* is the DS record that they trust, of the zone that is above all.
+    *own* are the servers of a home that has its own. *anchor* is the DS record that they trust, of the zone that is
+    above all.
     """
 
     def __init__(
-        self, folder: Path, anchor: str, copies: Sequence[Copy], held: Mapping[Name, Held], chance: random.Random
+        self,
+        folder: Path,
+        anchor: str,
+        copies: Sequence[Copy],
+        own: Own,
+        held: Mapping[Name, Held],
+        chance: random.Random,
     ) -> None:
         self.validators = Validators(folder, anchor.split(maxsplit=1)[0], anchor)
         self.verdicts: Counter[tuple[str, str]] = Counter()
-        self._folder, self._copies, self._held, self._chance = folder, copies, held, chance
+        self._folder, self._copies, self._own = folder, copies, own
+        self._held, self._chance = held, chance
         self.judges: Mapping[str, Callable[[Held, int], str | None]] = {
             "ldns-verify-zone": self._ldns,
             "kzonecheck": self._knot,
@@ -65,6 +74,8 @@ class Examiner:
 
     def _shown(self, held: Held) -> Shown:
         """Return the zone as one of the servers shows it; nothing where that is not signed."""
+        if not held.shown:
+            return {}
         shown = held.shown[self._chance.choice(sorted(held.shown))]
         return shown if (held.origin, Type.DNSKEY) in shown else {}
 
@@ -81,36 +92,45 @@ class Examiner:
         shown = self._shown(held)
         return self.validators.knot(held.text, self._file(shown), now) if shown and _all_sign(held, shown) else None
 
-    def _answering(self, held: Held) -> list[Copy]:
+    def _answering(self, held: Held) -> list[Answers]:
         above: list[Held] = []
         one: Held | None = held
         while one is not None:
             above.append(one)
             one = one.parent
-        return [copy for copy in self._copies if not copy.away and all(copy.name in one.shown for one in above)]
+        found: list[Answers] = [
+            copy for copy in self._copies if not copy.away and all(copy.name in one.shown for one in above)
+        ]
+        return [*found, *(self._own.referred(self._copies) if held is self._own.held else ())]
 
-    def _unbound(self, held: Held, now: int) -> str:
+    def _unbound(self, held: Held, now: int) -> str | None:
         name, rdtype = self._chance.choice(QUESTIONS)
         zones = [one.text for one in self._held.values()]
-        return self.validators.unbound(self._answering(held), zones, f"{name}.{held.text}", rdtype, now)
+        servers = self._answering(held)
+        return self.validators.unbound(servers, zones, f"{name}.{held.text}", rdtype, now) if servers else None
 
-    def _delv(self, held: Held, now: int) -> str:
+    def _delv(self, held: Held, now: int) -> str | None:
         name, rdtype = self._chance.choice(QUESTIONS)
-        return self.validators.delv(self._chance.choice(self._answering(held)), f"{name}.{held.text}", rdtype, now)
+        found = self._answering(held)
+        return self.validators.delv(self._chance.choice(found), f"{name}.{held.text}", rdtype, now) if found else None
 
     def _chain(self, held: Held, now: int) -> str | None:
-        if not held.is_secure(now):
+        servers = self._answering(held)
+        if not held.is_secure(now) or not servers:
             return None  # it proves what is secure, and cannot tell that something is not meant to be
-        return self.validators.chain(self._chance.choice(self._answering(held)), f"www.{held.text}", "A", now)
+        return self.validators.chain(self._chance.choice(servers), f"www.{held.text}", "A", now)
 
 
 def _all_sign(held: Held, shown: Shown) -> bool:
     """Tell whether every key of a zone signs all of it, or all that is for it: kzonecheck knows no key that waits.
 
     The RFCs do: one signature of each algorithm is enough (RFC 4035 §2.2), and a key may be published before it signs.
+    Nor does kzonecheck 3.2 believe two algorithms of keys that sign all, whoever has signed.
     """
     dnskey = shown[held.origin, Type.DNSKEY]
     keys = {(str(public.tag(one)), one[3]): bool(one[1] & public.ENTRY_POINT) for one in dnskey.rdatas}
+    if len({algorithm for _, algorithm in keys}) > 1:
+        return False
     split = {algorithm for (_, algorithm), entry in keys.items() if not entry}
     signing = {key for key, entry in keys.items() if not entry or key[1] not in split}
     return makers(shown[held.origin, Type.SOA]) == signing and makers(dnskey) >= {key for key in keys if keys[key]}

@@ -60,6 +60,7 @@ class Held:
         self._kinds: dict[str, frozenset] = {}
         self._told: dict[tuple[str, str], object] = {}
         self._ends: dict[str, tuple[int, int]] = {}
+        self._times: dict[str, int] = {}  # how often a server has ceased to show it
 
     @property
     def text(self) -> str:
@@ -88,6 +89,34 @@ class Held:
             self._compare(one, now)
         return places
 
+    def show(self, server: str, content: dict[Place, SignedRRset], now: int) -> None:
+        """Have *server* show *content* and nothing else; where that is empty, it serves the zone no more."""
+        before = self.shown.get(server, {})
+        if content:
+            gone = [one for place, one in before.items() if content.get(place) != one]
+            self.take(server, gone, [one for place, one in content.items() if before.get(place) != one], now)
+        elif before:
+            self.drop(server, now)
+
+    def drop(self, server: str, now: int) -> None:
+        """Have *server* serve the zone no more; what it showed is in caches as long as its TTLs say."""
+        for place, one in self.shown.pop(server, {}).items():
+            self._end(place, server, now + one.ttl)
+        label = self._label(server)
+        kinds = [("data", self._of_kind(server, kind)) for kind in self._kinds.pop(server, ())]
+        for place in [("dnskey", label), *kinds]:
+            if self._told.pop(place, None) is not None:
+                self.caches.withdraw(place[0], now, place[1])
+        self._ends.pop(server, None)
+        self._times[server] = self._times.get(server, 0) + 1
+
+    def _label(self, server: str) -> str:
+        """Return what caches call *server*, which is another one after it has ceased to serve the zone."""
+        return f"{server}/{self._times.get(server, 0)}"
+
+    def _of_kind(self, server: str, kind: frozenset) -> str:
+        return f"{self._label(server)} {sorted(kind)}"
+
     def _end(self, place: Place, server: str, end: int) -> None:
         versions = self._versions[place][server]
         last = versions[-1]
@@ -99,11 +128,11 @@ class Held:
         found = parent_shown.get((self.origin, int(Type.DS)))
         named = frozenset() if found is None else ds_keys(found.rdatas)
         self._tell("ds", server, named, now, NEGATIVE if found is None else found.ttl)
-        for version in self._all(self.origin, Type.DNSKEY, now):
+        for version in self.cached(self.origin, Type.DNSKEY, now):
             self._enter(version, now)
         if named:
             for place in list(self._versions):
-                for one in self._all(*place, now):
+                for one in self.cached(*place, now):
                     self._compare(one, now)
 
     # What caches may hold
@@ -114,15 +143,15 @@ class Held:
         dnskey = shown.get((self.origin, int(Type.DNSKEY)))
         keys = frozenset() if dnskey is None else frozenset((str(public.tag(one)), one[3]) for one in dnskey.rdatas)
         signers = frozenset() if dnskey is None else makers(dnskey)
-        self._tell("dnskey", server, (keys, signers), now, 3600 if dnskey is None else dnskey.ttl)
+        self._tell("dnskey", self._label(server), (keys, signers), now, 3600 if dnskey is None else dnskey.ttl)
         kinds: set[frozenset] = {makers(one) for one in shown.values() if one.sigs and one.type not in APEX_TYPES}
         kinds = kinds or {frozenset()}
         greatest = max(one.ttl for one in shown.values())
         for kind in self._kinds.get(server, frozenset()) - kinds:
-            self.caches.withdraw("data", now, f"{server} {sorted(kind)}")
-            self._told.pop(("data", f"{server} {sorted(kind)}"), None)
+            self.caches.withdraw("data", now, self._of_kind(server, kind))
+            self._told.pop(("data", self._of_kind(server, kind)), None)
         for kind in kinds:
-            self._tell("data", f"{server} {sorted(kind)}", kind, now, greatest)
+            self._tell("data", self._of_kind(server, kind), kind, now, greatest)
         self._kinds[server] = frozenset(kinds)
         windows = [window(sig) for one in shown.values() for sig in one.sigs]
         self._ends[server] = (
@@ -135,7 +164,7 @@ class Held:
             self._told[kind, server] = version, ttl
             self.caches.publish(kind, version, now, ttl, server=server)
 
-    def _all(self, name: Name, rdtype: int, now: int) -> Iterator[SignedRRset]:
+    def cached(self, name: Name, rdtype: int, now: int) -> Iterator[SignedRRset]:
         """Return what caches may hold of an RRset; what none does any more is forgotten."""
         found = self._versions.get((name, int(rdtype)), {})
         for server, versions in found.items():
@@ -148,7 +177,7 @@ class Held:
         """Return the DS RRsets that caches may hold; the empty one where there may be none."""
         if self.parent is None:
             return set()
-        held = {one.rdatas for one in self.parent._all(self.origin, Type.DS, now)}
+        held = {one.rdatas for one in self.parent.cached(self.origin, Type.DS, now)}
         return held | ({()} if frozenset() in self.caches.held("ds", now) else set())
 
     # What is judged
@@ -161,10 +190,10 @@ class Held:
             self._enter(one, now)
             for place in list(self._versions):
                 if place != (self.origin, Type.DNSKEY):
-                    for other in self._all(*place, now):
+                    for other in self.cached(*place, now):
                         self._check(other, one)
         elif one.sigs:
-            for keys in self._all(self.origin, Type.DNSKEY, now):
+            for keys in self.cached(self.origin, Type.DNSKEY, now):
                 self._check(one, keys)
 
     def _enter(self, dnskey: SignedRRset, now: int) -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Iterator
 
-from decade import DAY, Decade, Event
+import departures
+from decade import DAY, SMITH, Decade, Event
 from holding import Held
 from house import REGISTRY
 
+from ddns.zone.hand import State
 from zone_signer.keyring import KeyRing
 from zone_signer.resealing import reseal_all
 from zone_signer.vault import Vault
 from zone_signer.vaults import Vaults
 
 YEAR = 365 * DAY
-HOMES = ("one", "two", "ed", "walk", "plain", "trip")
+HOMES = ("one", "two", "ed", "walk", "plain", "trip", "smith")
+SAVED = "the database is saved"  # which is done only while no home is on its way
 PATIENCE = 1500  # times that people try what needs keys that rest, or roll
 Do = Callable[[Decade], Awaitable[None]]
 Planned = tuple[str, Do]
@@ -37,13 +40,16 @@ async def begin(decade: Decade, years: int) -> None:
         "walk": await decade.zone(_home("walk"), denial="nsec"),
         "plain": await decade.zone(_home("plain"), denial="none"),
         "trip": await decade.zone(_home("trip")),
+        "smith": await decade.zone(SMITH),
     }
+    await departures.settle(decade, homes["smith"])
     long = {"lifetime_jitter": 0.0, "validity": 60 * DAY, "jitter": 8 * DAY, "refresh": 20 * DAY}
     await decade.policy(registry, zsk_lifetime=0, ds_ttl=14400, lifetime_jitter=0.0)
     await decade.policy(homes["one"], csk_lifetime=YEAR, lifetime_jitter=0.0)
     await decade.policy(homes["two"], scheme="ksk+zsk", ksk_lifetime=500 * DAY, zsk_lifetime=120 * DAY, **long)
     await decade.policy(homes["ed"], **long)
     await decade.policy(homes["walk"], csk_lifetime=2 * YEAR, **long)
+    await decade.policy(homes["smith"], csk_lifetime=200 * DAY, **long)
     await decade.policy(homes["trip"], csk_lifetime=2 * YEAR, **long)
     decade.events = sorted(_events(decade, years), key=lambda event: event.at)
     decade.at(5 * DAY, "all is secure from now on", _settled)
@@ -69,6 +75,8 @@ def _events(decade: Decade, years: int) -> Iterator[Event]:
         for place, (what, do) in enumerate(chance.sample(events, len(events)) if place_of_year < LAST else events):
             day = 8 + place * days + chance.randrange(days // 2)
             yield Event(start + year * YEAR + day * DAY + chance.randrange(DAY), what, do)
+    for after, what, do in departures.events(years, YEAR):
+        yield Event(start + after, what, do)
 
 
 # Orders
@@ -287,13 +295,19 @@ def _masters() -> Planned:
 def _restored() -> Planned:
     async def do(decade: Decade) -> None:
         await decade.save()
+        decade.restoring = True
         zone = decade.named(_home("two"))
         decade.at(DAY // 2, "a change that will be lost", _update("two")[1])
         decade.at(DAY, "the database is that of yesterday", Decade.restore)
         decade.at(DAY + 600, "people raise the serials", Decade.raise_serials)
         decade.at(4 * DAY, f"{zone.text} is changed again", _update("two")[1])
+        decade.at(6 * DAY, "the restored database has caught up", _restored_is_over)
 
-    return _when_at_rest("the database is saved", do)
+    return _when_at_rest(SAVED, do)
+
+
+async def _restored_is_over(decade: Decade) -> None:
+    decade.restoring = False
 
 
 # When
@@ -310,7 +324,8 @@ def _while_rolling(what: str, do: Do) -> Planned:
 
 def _when(what: str, do: Do, *, resting: bool) -> Do:
     async def attempt(decade: Decade, left: int) -> None:
-        if await decade.resting() is resting:
+        still = decade.turning is None or decade.turning.state is State.AWAY or what != SAVED
+        if await decade.resting() is resting and still:
             decade.tell(what)
             await do(decade)
         else:

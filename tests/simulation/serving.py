@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import dns.message
 from holding import Held
@@ -33,10 +33,10 @@ Lag = Callable[[Name, int], int]  # how many seconds behind its publication at t
 
 
 class Taken(NamedTuple):
-    """What a server began to show: an edition, or *whole*, all of a zone anew."""
+    """What a server began to show: an edition, or *whole*, all of a zone anew; None: it serves the zone no more."""
 
     origin: Name
-    edition: Edition
+    edition: Edition | None
     whole: bool
 
 
@@ -49,6 +49,7 @@ class Copy:
 
     def __init__(self, name: str, lag: Lag, *, primary: bool = False) -> None:
         self.name = name
+        self.address = ADDRESS
         self.primary = primary
         self.away = False
         self.until = 0
@@ -57,12 +58,13 @@ class Copy:
         self._lag = lag
         self._responder = Responder(self.table)
         self._lookup = hot.answerer(self.table, Rrl(RrlLimits(answers=0, errors=0, every=0))).lookup
-        self._coming: dict[Name, list[tuple[int, Edition, tuple[SignedRRset, ...] | None]]] = {}
+        self._coming: dict[Name, list[tuple[int, Edition | None, tuple[SignedRRset, ...] | None]]] = {}
         self._serials: dict[Name, int] = {}
+        self._zones: dict[Name, int] = {}
 
     @property
     def where(self) -> str:
-        return f"{self.name} {ADDRESS}:{self.port}"
+        return f"{self.name} {self.address}:{self.port}"
 
     def publish(self, origin: Name, edition: Edition, at: int, whole: Iterable[SignedRRset] | None = None) -> None:
         """Hear that *edition* was published at *at*; with *whole* it stands by itself, as after a restored backup."""
@@ -71,6 +73,13 @@ class Copy:
         if whole is not None and self.primary:
             coming.clear()
         coming.append((arrives, edition, None if whole is None else tuple(whole)))
+
+    def withdraw(self, origin: Name, at: int) -> None:
+        """Hear at *at* that the zone is to be served no more."""
+        coming = self._coming.setdefault(origin, [])
+        if self.primary:
+            coming.clear()
+        coming.append((max([at + self._lag(origin, at), *(one[0] for one in coming[-1:])]), None, None))
 
     def next(self) -> int | None:
         """Return when it takes something next."""
@@ -84,7 +93,12 @@ class Copy:
         for origin, coming in self._coming.items():
             while coming and coming[0][0] <= now:
                 _, edition, whole = coming.pop(0)
-                taken += self._show(origin, edition, whole)
+                if edition is None:
+                    self._serials.pop(origin, None)
+                    self.table.forget(self._zones.pop(origin, 0))
+                    taken.append(Taken(origin, None, whole=True))
+                else:
+                    taken += self._show(origin, edition, whole)
         return taken
 
     def _show(self, origin: Name, edition: Edition, whole: tuple[SignedRRset, ...] | None) -> list[Taken]:
@@ -101,7 +115,7 @@ class Copy:
             self.table.install(ZoneImage(edition.zone, origin, edition.number, content))
             edition = Edition(edition.zone, edition.number, edition.from_serial, edition.to_serial, (), content)
             rebuilt = True
-        self._serials[origin] = edition.to_serial
+        self._serials[origin], self._zones[origin] = edition.to_serial, edition.zone
         return [Taken(origin, edition, rebuilt)]
 
     def is_at(self, zone: Held) -> bool:
@@ -111,7 +125,8 @@ class Copy:
 
     def serial(self, origin: Name) -> int:
         """Return the newest serial that it has or will have of a zone."""
-        return max([self._serials.get(origin, 0), *(one[1].to_serial for one in self._coming.get(origin, ()))])
+        coming = [one.to_serial for _, one, _ in self._coming.get(origin, ()) if one is not None]
+        return max([self._serials.get(origin, 0), *coming])
 
     def answer(self, wire: bytes, transport: Transport = Transport.UDP) -> bytes | None:
         """Answer a message; None is silence."""
@@ -131,10 +146,21 @@ class Copy:
         return None if wire is None else dns.message.from_wire(wire)
 
 
+class Answers(Protocol):
+    """Whoever answers messages at an address and a port."""
+
+    address: str
+    port: int
+
+    def answer(self, wire: bytes, transport: Transport = Transport.UDP) -> bytes | None:
+        """Answer a message; None is silence."""
+        ...
+
+
 class Listening:
     """The sockets of *copies*, served by a thread while this context manager is entered."""
 
-    def __init__(self, copies: Iterable[Copy]) -> None:
+    def __init__(self, copies: Iterable[Answers]) -> None:
         self._copies = list(copies)
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
@@ -148,7 +174,7 @@ class Listening:
             streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             for sock in (datagrams, streams):
-                sock.bind((ADDRESS, copy.port))
+                sock.bind((copy.address, copy.port))
                 sock.setblocking(False)
                 self._opened.append(sock)
             streams.listen(8)
@@ -173,19 +199,19 @@ class Listening:
                 serve(key.fileobj, copy)
 
     @staticmethod
-    def _datagram(sock: socket.socket, copy: Copy) -> None:
+    def _datagram(sock: socket.socket, copy: Answers) -> None:
         wire, peer = sock.recvfrom(65535)
         answer = copy.answer(wire)
         if answer is not None:
             sock.sendto(answer, peer)
 
-    def _accept(self, sock: socket.socket, copy: Copy) -> None:
+    def _accept(self, sock: socket.socket, copy: Answers) -> None:
         stream, _ = sock.accept()
         stream.settimeout(5)
         self._opened.append(stream)
         self._selector.register(stream, selectors.EVENT_READ, (self._message, copy))
 
-    def _message(self, stream: socket.socket, copy: Copy) -> None:
+    def _message(self, stream: socket.socket, copy: Answers) -> None:
         try:
             head = _read(stream, 2)
             answer = copy.answer(_read(stream, struct.unpack("!H", head)[0]), Transport.TCP) if head else None

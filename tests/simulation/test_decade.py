@@ -31,7 +31,7 @@ async def running(decade: Decade) -> AsyncIterator[Decade]:
     """Have the servers of *decade* answer, and its database be there."""
     await decade.open()
     try:
-        with Listening(decade.copies):
+        with Listening(decade.listening):
             yield decade
     finally:
         await decade.close()
