@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import departures
 from above import Above
+from denying import Denied, Denier
 from elsewhere import Own
 from examining import Examiner
 from holding import Held
 from house import REGISTRY, TOP, House
 from serving import ADDRESS, Answers, Copy
 from signing import NOW
+from witnessing import looked, sighting
 
 from ddns.delegate.limits import DelegationLimits
 from ddns.delegate.visits import Visits
@@ -41,7 +43,7 @@ DAY = 86400
 HALF = 0.5  # at which part of those moments the home on its way is looked at, and not any zone
 STRIDE = 3 * DAY  # the longest time in which nobody looks
 STEPS = frozenset({Type.DNSKEY, Type.DS, Type.CDS})  # where one of them changes, or is signed anew, keys may have moved
-BOUNDS = Bounds(look=4 * 3600)
+BOUNDS = Bounds(look=6 * 3600)
 SMITH = f"smith.{REGISTRY}"  # the home that has servers of its own, at times
 ABOVE = 1_000_000_000  # what the parent's zone is called in tables
 
@@ -66,20 +68,25 @@ class Decade(House):
         self.chance = random.Random(seed)
         self.folder = folder
         self.above = Above(TOP, REGISTRY, ABOVE, NOW)
+        dsn = postgres.dsn("zone_signer", database)
+        self.denier = Denier(dsn, lambda: self.ring, lambda: self.now, lambda: self.signers and not self.skew)
+        self.denied = Denied(self.denier.signs)
         self.copies = [
-            Copy("ns1", lambda *_: 0, primary=True),
-            Copy("ns2", lambda _, at: 60 + at % 600),
-            Copy("ns3", lambda _, at: 1800 + at % 7200),
+            Copy("ns1", lambda *_: 0, primary=True, denier=self.denier),
+            Copy("ns2", lambda _, at: 60 + at % 600, denier=self.denier),
+            Copy("ns3", lambda _, at: 1800 + at % 7200, denier=self.denier),
         ]
         self.own = Own(SMITH, ADDRESS, random.Random(seed + 1))
         self.delegation = DelegationLimits(
-            private=True, scan_every=DAY, look=2 * 3600, resolver=f"{ADDRESS}:9", port=self.own.port,
+            private=True, scan_every=2 * DAY, look=6 * 3600, resolver=f"{ADDRESS}:9", port=self.own.port,
             witness=self.copies[0].where.split()[1],
         )  # fmt: skip
         self.visits = Visits(postgres.dsn("ddns_server", database), self.delegation, lambda: self.now)
         self.restoring = False  # the database may be one of yesterday
         self.turning: Delegation | None = None  # the home with servers of its own, where it is not simply hosted
-        self.examiner = Examiner(folder, self.above.anchor, self.copies, self.own, self.held, self.chance)
+        self.examiner = Examiner(
+            folder, self.above.anchor, self.copies, self.own, self.held, self.chance, self.denier.signs
+        )
         self.parent_answers = True
         self.adopts: int | None = 3600  # seconds until the parent follows CDS; None: its people must be told
         self.events: list[Event] = []
@@ -147,6 +154,10 @@ class Decade(House):
         """Have *do* happen so many seconds from now."""
         bisect.insort(self.events, Event(self.now + after, what, do), key=lambda event: event.at)
 
+    async def close(self) -> None:
+        await super().close()
+        self.denier.close()
+
     def tell(self, what: str) -> None:
         """Keep what happened for whoever reads of a failure."""
         if what:
@@ -204,11 +215,12 @@ class Decade(House):
             (found,) = await self.rows(
                 """SELECT extract(epoch FROM min(at))::bigint FROM (
                        SELECT resign_at AS at FROM signing UNION ALL
-                       SELECT step_at FROM signing WHERE NOT EXISTS
+                       SELECT step_at FROM signing WHERE zone <> %s AND NOT EXISTS
                            (SELECT FROM key_motions WHERE key_motions.zone = signing.zone AND seen_at IS NULL)
                        UNION ALL SELECT to_timestamp(0) FROM signing JOIN zones ON zones.id = zone
                            WHERE pending AND denial <> 'none'
-                   ) AS due"""
+                   ) AS due""",
+                0 if one is None else one.zone,  # while it is not hosted its keys rest, whatever is due
             )
             times += [at for at in found if at is not None]
         return min(times)
@@ -335,39 +347,30 @@ class Decade(House):
         for held in self.held.values():
             if held.id not in places:
                 continue
-            rows += self._looked(held.id, sightings.SECONDARY)
+            rows += looked(held, sightings.SECONDARY, self.copies[1:], self.now)
             kinds.add((held.id, sightings.SECONDARY))
         if places:
             for copy in self.copies[1:]:
                 answer = copy.ask(registry.origin, "DS") if self.parent_answers else None
                 said = None if answer is None else reading.ds(answer, registry.origin)
-                rows.append(_sighting(registry.id, sightings.PARENT, copy, self.now, said))
+                rows.append(sighting(registry.id, sightings.PARENT, copy, self.now, said))
         turning = () if self.turning is None else await sightings.waiting(self.server)
         told: set[int] = set()
         for one in turning:
             if self.turning is not None and self.turning.zone in one.zones and (one.zone, one.kind) not in kinds:
                 told |= one.zones
-                rows += self._looked(one.zone, one.kind)
+                place = next(held for held in self.held.values() if held.id == one.zone)
+                rows += looked(place, one.kind, self.copies[1:], self.now)
         await sightings.put(self.server, rows, self.now)
         if told:
             await delegations.hint(self.server, told, self.now)
         if waiting:
             await sightings.step_soon(self.server, {zone for zone, _ in waiting}, self.now)
 
-    def _looked(self, zone: int, kind: str) -> list[sightings.Sighting]:
-        """Return what the secondaries say of a zone, behind the row that says when their list was made."""
-        origin = next(one.origin for one in self.held.values() if one.id == zone)
-        read = reading.withdrawn if kind == sightings.WITHDRAWN else reading.serial
-        rows = [sightings.Sighting(zone, kind, sightings.LIST, self.now, self.now)]
-        for copy in self.copies[1:]:
-            answer = copy.ask(origin, "SOA")
-            said = None if answer is None else read(answer, origin)
-            rows.append(_sighting(zone, kind, copy, self.now, said))
-        return rows
-
     # What is judged
 
     def _judge(self) -> None:
+        self.denied.ask(self.held.values(), self.copies, self.now)
         away = [copy.name for copy in self.copies if copy.away]
         for held in self.held.values():
             self._fail(held.judge(self.now, away))
@@ -387,11 +390,3 @@ class Decade(House):
             held = self.own.held
         wrong = self.examiner.examine(held, self.chance.choice(tuple(self.examiner.judges)), self.now)
         self._fail([wrong] if wrong else [])
-
-
-def _sighting(zone: int, kind: str, copy: Copy, now: int, said: reading.Shown | None) -> sightings.Sighting:
-    server = f"{copy.name}. {ADDRESS}:{copy.port}"
-    if said is None or said.problem:
-        problem = "has not answered" if said is None else said.problem
-        return sightings.Sighting(zone, kind, server, now, problem=problem)
-    return sightings.Sighting(zone, kind, server, now, now, said.serial, said.ds, said.ds_ttl)

@@ -135,8 +135,8 @@ EVERY_YEAR = (
         _THERE_AND_BACK | {State.DARK, State.GAP},
     ),
     Trip((_leaves(20, Continuity.NONE), _returns(20.5), _leaves(60, Continuity.NONE), _returns(120)), _THERE_AND_BACK),
-    Trip((_leaves(20, Continuity.COPY), _gone(60, 60), _returns(100)), _HOME_ALONE | {State.DARK}),
-    Trip((_leaves(20, Continuity.NONE), _gone(60, 30), _returns(61)), _HOME_ALONE),
+    Trip((_leaves(20, Continuity.COPY), _gone(60, 45), _returns(95)), _HOME_ALONE | {State.DARK}),
+    Trip((_leaves(20, Continuity.NONE), _gone(60, 12), _returns(61)), _HOME_ALONE),
     Trip(
         (
             _leaves(20, Continuity.STANDBY),

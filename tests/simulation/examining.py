@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from denying import ABSENT, is_compact
 from elsewhere import Own
 from holding import Held, makers
 from serving import Answers, Copy
@@ -21,7 +22,9 @@ from zone_signer import keys as public
 WHOLE = ("ldns-verify-zone", "kzonecheck")  # they know no DS: what is signed must be signed well
 ONLINE = ("unbound-host", "delv", "ddns.verifier")
 # Names in each zone, or not in it: an address, what a wildcard makes, no such type, no such name.
-QUESTIONS = (("www", "A"), ("x.any", "TXT"), ("www", "AAAA"), ("nobody", "A"))
+QUESTIONS = (("www", "A"), ("x.any", "TXT"), ("www", "AAAA"), (ABSENT, "A"))
+ALL_DENIED = ((ABSENT, "A"),) * 6  # so that compact zones are asked most for what they have signed then
+THERE = (QUESTIONS[0], QUESTIONS[2])  # to which nobody need sign anything
 
 
 Shown = Mapping[tuple[Name, int], SignedRRset]
@@ -30,8 +33,9 @@ Shown = Mapping[tuple[Name, int], SignedRRset]
 class Examiner:
     """Asks validators about zones, of which *held* is known, at the servers *copies*; counts `verdicts`.
 
-    *own* are the servers of a home that has its own. *anchor* is the DS record that they trust, of the zone that is
-    above all.
+    `denied` counts those of names that are not in zones with compact denial; *signs* tells whether anybody can sign
+    them. *own* are the servers of a home that has its own. *anchor* is the DS record that they trust, of the zone that
+    is above all.
     """
 
     def __init__(
@@ -42,9 +46,12 @@ class Examiner:
         own: Own,
         held: Mapping[Name, Held],
         chance: random.Random,
+        signs: Callable[[], bool],
     ) -> None:
         self.validators = Validators(folder, anchor.split(maxsplit=1)[0], anchor)
         self.verdicts: Counter[tuple[str, str]] = Counter()
+        self.denied: Counter[tuple[str, str]] = Counter()
+        self._signs, self._compact = signs, False
         self._folder, self._copies, self._own = folder, copies, own
         self._held, self._chance = held, chance
         self.judges: Mapping[str, Callable[[Held, int], str | None]] = {
@@ -57,6 +64,7 @@ class Examiner:
 
     def examine(self, held: Held, judge: str, now: int) -> str:
         """Have one judge look at a zone *now*, in seconds since 1970; return what is wrong with what it says, or ''."""
+        self._compact = False
         verdict = self.judges[judge](held, now)
         if verdict is None:
             return ""  # it has nothing to say about this one
@@ -70,6 +78,8 @@ class Examiner:
                 (self._folder / "zone").rename(kept)
             return f"{judge} of {held.text}, which is {' or '.join(wanted)}: {verdict}\nfiles in {kept.parent}"
         self.verdicts[judge, verdict] += 1
+        if self._compact:
+            self.denied[judge, verdict] += 1
         return ""
 
     def _shown(self, held: Held) -> Shown:
@@ -77,7 +87,8 @@ class Examiner:
         if not held.shown:
             return {}
         shown = held.shown[self._chance.choice(sorted(held.shown))]
-        return shown if (held.origin, Type.DNSKEY) in shown else {}
+        whole = (held.origin, Type.DNSKEY) in shown and not is_compact(held, shown)
+        return shown if whole else {}
 
     def _file(self, shown: Shown) -> Path:
         file = self._folder / "zone"
@@ -103,14 +114,23 @@ class Examiner:
         ]
         return [*found, *(self._own.referred(self._copies) if held is self._own.held else ())]
 
+    def _question(self, held: Held) -> tuple[str, str]:
+        """Return what is asked; where nobody signs, a compact zone cannot deny what it does not have."""
+        compact = any(is_compact(held, shown) for shown in held.shown.values())
+        denies = compact and self._signs()
+        questions = (*QUESTIONS, *ALL_DENIED) if denies else THERE if compact else QUESTIONS
+        name, rdtype = self._chance.choice(questions)
+        self._compact = compact and name == ABSENT
+        return name, rdtype
+
     def _unbound(self, held: Held, now: int) -> str | None:
-        name, rdtype = self._chance.choice(QUESTIONS)
+        name, rdtype = self._question(held)
         zones = [one.text for one in self._held.values()]
         servers = self._answering(held)
         return self.validators.unbound(servers, zones, f"{name}.{held.text}", rdtype, now) if servers else None
 
     def _delv(self, held: Held, now: int) -> str | None:
-        name, rdtype = self._chance.choice(QUESTIONS)
+        name, rdtype = self._question(held)
         found = self._answering(held)
         return self.validators.delv(self._chance.choice(found), f"{name}.{held.text}", rdtype, now) if found else None
 

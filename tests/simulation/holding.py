@@ -56,10 +56,12 @@ class Held:
         self.serial = 0
         self.problems: list[str] = []
         self.validated = 0
+        self._minded = True  # some cache may hold that the zone above is secure
         self._versions: dict[Place, dict[str, list[Version]]] = {}
         self._kinds: dict[str, frozenset] = {}
         self._told: dict[tuple[str, str], object] = {}
         self._ends: dict[str, tuple[int, int]] = {}
+        self._asked: dict[str, SignedRRset] = {}  # what servers had signed because they were asked
         self._times: dict[str, int] = {}  # how often a server has ceased to show it
 
     @property
@@ -98,8 +100,23 @@ class Held:
         elif before:
             self.drop(server, now)
 
+    def answered(self, server: str, one: SignedRRset | None, now: int) -> None:
+        """Have *server* give out, of late and from now on, a record that is signed for whoever asks; None: none."""
+        before = self._asked.get(server)
+        if one == before:
+            return
+        if before is not None:
+            self._end((before.name, before.type), server, now + before.ttl)
+            del self._asked[server]
+        if one is not None:
+            self._asked[server] = one
+            self._versions.setdefault((one.name, one.type), {}).setdefault(server, []).append(Version(one, now, NEVER))
+            self._note(server, now)
+            self._compare(one, now)
+
     def drop(self, server: str, now: int) -> None:
         """Have *server* serve the zone no more; what it showed is in caches as long as its TTLs say."""
+        self.answered(server, None, now)
         for place, one in self.shown.pop(server, {}).items():
             self._end(place, server, now + one.ttl)
         label = self._label(server)
@@ -131,9 +148,12 @@ class Held:
         for version in self.cached(self.origin, Type.DNSKEY, now):
             self._enter(version, now)
         if named:
-            for place in list(self._versions):
-                for one in self.cached(*place, now):
-                    self._compare(one, now)
+            self._compare_all(now)
+
+    def _compare_all(self, now: int) -> None:
+        for place in list(self._versions):
+            for one in self.cached(*place, now):
+                self._compare(one, now)
 
     # What caches may hold
 
@@ -145,6 +165,7 @@ class Held:
         signers = frozenset() if dnskey is None else makers(dnskey)
         self._tell("dnskey", self._label(server), (keys, signers), now, 3600 if dnskey is None else dnskey.ttl)
         kinds: set[frozenset] = {makers(one) for one in shown.values() if one.sigs and one.type not in APEX_TYPES}
+        kinds |= {makers(one) for one in (self._asked.get(server),) if one is not None}
         kinds = kinds or {frozenset()}
         greatest = max(one.ttl for one in shown.values())
         for kind in self._kinds.get(server, frozenset()) - kinds:
@@ -220,12 +241,16 @@ class Held:
 
         The servers *away* answer nobody, so that it is no matter how old their signatures are.
         """
-        found, self.problems = self.problems, []
+        minds = self.parent is None or self.parent.is_secure(now) is not False
+        if minds and not self._minded:
+            self._compare_all(now)  # nobody has minded what there was, and now somebody may
+        self._minded = minds
+        found, self.problems = self.problems if minds else [], []
         self.caches.forget(now)
         for server, (begin, end) in self._ends.items():
             if server not in away and not begin <= now < end and (self.parent is None or any(self.anchors(now))):
                 found.append(f"{self.text} at {server} has a signature that is valid from {begin} to {end} only")
-        found += [f"{self.text} {one}" for one in self.caches.bogus(now)]
+        found += [f"{self.text} {one}" for one in self.caches.bogus(now) if minds]
         if self.parent is not None and self.meant != "moving" and self.is_secure(now) is not (self.meant == "secure"):
             found.append(f"{self.text} is meant to be {self.meant}, and caches hold {self.caches.held('ds', now)}")
         return found

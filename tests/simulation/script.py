@@ -338,13 +338,36 @@ def _when(what: str, do: Do, *, resting: bool) -> Do:
 # What happens in each year; of most years in an order that is by chance.
 EVERY_YEAR: tuple[tuple[Planned, ...], ...] = (
     (_roll(REGISTRY), _roll(_home("ed")), _away(), _update("one"), _policy("walk", "ksk+zsk"), _slow("ns3", 2)),
-    (_algorithm(REGISTRY, 15), _algorithm(_home("ed"), 14), _dead("ns2", 7), _masters(), _clock(7200)),
+    (
+        _algorithm(REGISTRY, 15),
+        _denial("walk", "compact"),
+        _algorithm(_home("ed"), 14),
+        _dead("ns2", 7),
+        _masters(),
+        _clock(7200),
+    ),
     (_scheme(REGISTRY, "ksk+zsk"), _trip("trip"), _denial("walk", "nsec3"), _roll(_home("ed")), _update("ed")),
-    (_roll(REGISTRY, "zsk"), _roll(REGISTRY, "ksk"), _silent(), _away(), _emergency("one"), _cancelled("ed")),
-    (_algorithm(REGISTRY, 14), _scheme(_home("one"), "ksk+zsk"), _algorithm(_home("ed"), 8), _clock(-2 * DAY)),
+    (
+        _roll(REGISTRY, "zsk"),
+        _denial("walk", "compact"),
+        _roll(REGISTRY, "ksk"),
+        _roll(_home("walk"), "zsk"),
+        _silent(),
+        _away(),
+        _emergency("one"),
+        _cancelled("ed"),
+    ),
+    (
+        _algorithm(REGISTRY, 14),
+        _scheme(_home("one"), "ksk+zsk"),
+        _algorithm(_home("walk"), 15),
+        _algorithm(_home("ed"), 8),
+        _clock(-2 * DAY),
+    ),
     (_emergency(None), _restored(), _denial("walk", "nsec"), _masters(), _dead("ns3", 7), _update("two")),
     (
         _algorithm(REGISTRY, 8),
+        _denial("walk", "compact"),
         _trip("trip"),
         _roll(_home("two"), "ksk"),
         _away(),
@@ -352,7 +375,14 @@ EVERY_YEAR: tuple[tuple[Planned, ...], ...] = (
         _clock(10 * YEAR, restarted=True),
     ),
     (_scheme(REGISTRY, "csk"), _algorithm(_home("ed"), 13), _denial(None, "nsec"), _deaf(), _update("one")),
-    (_algorithm(REGISTRY, 13), _policy("walk", "csk"), _away(), _scheme(_home("one"), "csk"), _update("ed")),
+    (
+        _algorithm(REGISTRY, 13),
+        _denial(None, "compact"),
+        _policy("walk", "csk"),
+        _away(),
+        _scheme(_home("one"), "csk"),
+        _update("ed"),
+    ),
     (_roll(REGISTRY), _all_insecure(), _roll(_home("ed")), _denial(None, "nsec3"), _update("trip")),
 )
 LAST = len(EVERY_YEAR) - 1

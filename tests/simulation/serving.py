@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, Self
 
 import dns.message
+from denying import Denier, failed
 from holding import Held
 from ports import free_port
 
 from ddns.answer import hot
 from ddns.answer.image import ZoneImage
+from ddns.answer.online import NeedSigned, Proofs
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
@@ -44,10 +46,10 @@ class Copy:
     """A server by *name* that takes each edition *lag* later. It shows a zone as of some edition, never an older one.
 
     A *primary* takes what it is told, also an older serial. While `away` it answers nobody; `until` is when it takes
-    editions again.
+    editions again. *denier* signs what compact zones say of names that they do not have.
     """
 
-    def __init__(self, name: str, lag: Lag, *, primary: bool = False) -> None:
+    def __init__(self, name: str, lag: Lag, *, primary: bool = False, denier: Denier | None = None) -> None:
         self.name = name
         self.address = ADDRESS
         self.primary = primary
@@ -56,7 +58,9 @@ class Copy:
         self.port = free_port()
         self.table = Table()
         self._lag = lag
-        self._responder = Responder(self.table)
+        self._denier = denier
+        self._proofs = None if denier is None else Proofs(denier.clock)
+        self._responder = Responder(self.table, proofs=self._proofs)
         self._lookup = hot.answerer(self.table, Rrl(RrlLimits(answers=0, errors=0, every=0))).lookup
         self._coming: dict[Name, list[tuple[int, Edition | None, tuple[SignedRRset, ...] | None]]] = {}
         self._serials: dict[Name, int] = {}
@@ -136,6 +140,10 @@ class Copy:
         if known is not None:
             return known
         answer = self._responder.respond(wire, Asker(transport, ADDRESS))
+        while isinstance(answer, NeedSigned):
+            if self._denier is None or self._proofs is None or not self._denier.prove(answer, self._proofs):
+                return failed(wire)
+            answer = self._responder.respond(wire, Asker(transport, ADDRESS))
         assert answer is None or isinstance(answer, bytes), answer
         return answer
 
