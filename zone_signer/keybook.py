@@ -38,7 +38,10 @@ HELD_UP = 2 * DAY  # a home whose records have moved for longer (a dead server, 
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """The registry's zone of a home: what it holds of it is *there*, by type; *ttl* is that of the published DS."""
+    """The registry's zone of a home: what it holds of it is *there*, by type; *ttl* is that of the published DS.
+
+    *bare*: that is published, and nobody has signed it.
+    """
 
     id: int
     signed: bool
@@ -46,6 +49,7 @@ class Registry(msgspec.Struct, frozen=True):
     moving: int  # homes of it whose keys move
     there: Mapping[int, RRset]
     ttl: int | None
+    bare: bool = False
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -329,10 +333,11 @@ async def _registries(conn: Conn, homes: Sequence[Lease], now: int) -> dict[int,
     ):
         there[zone, owner][rdtype] = RRset(names.from_order_key(owner), rdtype, ttl, tuple(rdatas))
     shown = {
-        (zone, owner): ttl
-        for zone, owner, ttl in await rows_of(
+        (zone, owner): (ttl, bare)
+        for zone, owner, ttl, bare in await rows_of(
             conn,
-            """SELECT shown.zone, shown.owner, ttl FROM unnest(%(zones)s, %(owners)s) AS asked(zone, owner)
+            """SELECT shown.zone, shown.owner, ttl, cardinality(sigs) = 0
+               FROM unnest(%(zones)s, %(owners)s) AS asked(zone, owner)
                JOIN published_rrsets AS shown ON shown.zone = asked.zone AND shown.owner = asked.owner
                     AND shown.type = 43""",
             places,
@@ -343,7 +348,8 @@ async def _registries(conn: Conn, homes: Sequence[Lease], now: int) -> dict[int,
         if home.parent is not None and home.parent in found:
             denial, serial, moving = found[home.parent]
             place = home.parent, names.order_key(home.origin)
-            out[home.id] = Registry(home.parent, denial != "none", serial, moving, there[place], shown.get(place))
+            ttl, bare = shown.get(place, (None, False))
+            out[home.id] = Registry(home.parent, denial != "none", serial, moving, there[place], ttl, bare)
     return out
 
 

@@ -19,8 +19,9 @@ from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.records import Rdata, RRset
 from ddns.store.notify import WATCH
+from ddns.zone.changes import RRsetChange
 from ddns.zone.jobs import SealedKey
-from zone_signer import apex, clockkeeper, keybook, keyrows, leases, publishing, renewal, rolls, store
+from zone_signer import apex, clockkeeper, conveyance, keybook, keyrows, leases, publishing, renewal, rolls, store
 from zone_signer import keys as public
 from zone_signer.keybook import Book
 from zone_signer.keyring import Kept, KeyRing, ZoneKeys
@@ -106,12 +107,16 @@ def _is_out_of_place(book: Book) -> bool:
 
 
 def _other_ds(book: Book, keyset: KeySet) -> tuple[RRset | None, RRset | None] | None:
-    """Return which DS RRset the registry has and which it ought to have; None where that is the same, or its own."""
+    """Return which DS RRset the registry has and which it ought to have; None where that is the same, or its own.
+
+    A registry that is not signed gets none; one that it has from before must not be there, with a key that has gone,
+    when it is signed again.
+    """
     registry = book.registry
-    if registry is None or not registry.signed:
+    if registry is None:
         return None
     servers, before = registry.there.get(Type.NS), registry.there.get(Type.DS)
-    if servers is None:
+    if servers is None or not (registry.signed or (before is not None and registry.bare)):
         return None  # not delegated: whoever does that brings the DS along
     after = None
     if keyset.ds:
@@ -382,6 +387,9 @@ class _Course:
         if registry.pending or registry.edition == 0:
             raise Later(f"{names.to_text(registry.origin)} has changes that are not signed yet")
         child = self._start.zone.origin
+        if registry.denial == "none":
+            changes = (RRsetChange(child, int(Type.DS), before, after),)
+            return await conveyance.publish_registry(conn, registry, changes, self._ring, self._now)
         ahead = await publishing.replace_ds(conn, registry, child, before, after)
         made: Publication | None = None
         if registry.resign_at is not None:

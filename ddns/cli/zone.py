@@ -1,4 +1,4 @@
-"""`ddns zone`: add, list, show, remove, import, export, ds, check."""
+"""`ddns zone`: add, list, show, remove, import, export, ds, check, denial."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ddns.cli import Failure, zone_dane
+from ddns.cli import Failure, zone_dane, zone_denial
 from ddns.cli.shell import (
     count,
     database_options,
@@ -54,6 +54,7 @@ def command() -> None:
 
 
 command.add_command(zone_dane.command)
+command.add_command(zone_denial.command)
 
 
 def _state(zone: stored.Zone) -> str:

@@ -115,7 +115,7 @@ async def replacement(
     resigned = (denial, algorithm) != (zone.denial, zone.algorithm)
     await check_denial(conn, zone, denial)
     if zone.denial not in (denial, "none"):
-        await _may_be_denied_otherwise(conn, zone, denial)
+        await check_denied_otherwise(conn, zone, denial)
     zone = msgspec.structs.replace(zone, denial=denial, algorithm=algorithm)
     changes = difference(await rrsets.read_zone(conn, zone.id), text.rrsets)
     if denial != "none":
@@ -128,7 +128,7 @@ async def replacement(
     return Change(zone, changes, digest, resigned, shown)
 
 
-async def _may_be_denied_otherwise(conn: Conn, zone: Zone, denial: str) -> None:
+async def check_denied_otherwise(conn: Conn, zone: Zone, denial: str) -> None:
     """Refuse what would make a signed zone bogus, or change two things at once. Raises `CannotDo`.
 
     Below a secure delegation what has no signatures is bogus (RFC 4033 §5): the DS goes first, and signatures once no
@@ -138,12 +138,12 @@ async def _may_be_denied_otherwise(conn: Conn, zone: Zone, denial: str) -> None:
     known = await signing.trust(conn, zone.id)
     if denial == "none" and known.leaving and (known.signed or known.anchored):
         raise CannotDo(
-            f"{name} is on its way to lose its signatures; `zone-signer plan {name}` says when, import again then."
+            f"{name} is on its way to lose its signatures; `zone-signer plan {name}` says when, say it again then."
         )
     if denial == "none" and known.anchored:
         raise CannotDo(
             f"{name} has a DS at its parent, so without signatures nobody would find it; say `zone-signer insecure "
-            f"{name}`, and import again when it says so."
+            f"{name}`, and say it again when it says so."
         )
     if denial == "none" and known.signed:
         raise CannotDo(
@@ -153,7 +153,7 @@ async def _may_be_denied_otherwise(conn: Conn, zone: Zone, denial: str) -> None:
     if known.moving:
         raise CannotDo(
             f"The keys of {name} are just being changed, and its denial of existence is not changed meanwhile; "
-            f"`zone-signer plan {name}` says when they rest, import again then."
+            f"`zone-signer plan {name}` says when they rest, say it again then."
         )
 
 

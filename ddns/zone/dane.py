@@ -6,6 +6,10 @@ servers were seen with it and twice the TTL has passed since; and the last recor
 before another is safe. Taking all of them away says nothing false to anybody; it is remembered for as long as caches
 may hold what was there, and so is a TTL that was longer.
 
+All this holds for each kind of record by itself, that is, of one usage, selector and matching type: of records that
+have the first two in common a client may believe those with the strongest digest alone (RFC 7671 §9), so one of each
+kind that there is must be of a key that is used.
+
 A record without a `Pin` is established: whoever has the RRset has it. What is *retiring* stands there still, and its
 key is not used any more, by the word of whoever used it. An engine knows digests, not keys: that a server has stopped
 using a key only its owner can say. What plain clients do without saying that they want to be guarded is not followed.
@@ -108,8 +112,12 @@ def judge(
     if not guarded and not known:
         return Verdict((), _dropped(pins, {}))
     taken = frozenset(one for one in was - new if one[HEAD:] not in revoke)
-    if guarded and new and _held(taken, known) and not _held(new & was, known):
+    left = new & was
+    if guarded and new and _held(taken, known) and not _held(left, known):
         return Verdict(tuple(pins), refusal=_too_early(owner, known))
+    for kind in sorted(_kinds(new)) if guarded else ():
+        if _held(_of(kind, taken), known) and not _held(_of(kind, left), known):
+            return Verdict(tuple(pins), refusal=_too_early(owner, known, kind))
     out = _followed(before, after, known, now)
     return Verdict(tuple(out.values()), _dropped(pins, out), note=_note(owner, before, new, known, revoke))
 
@@ -123,21 +131,28 @@ def lapsed(before: RRset | None, after: RRset | None, pins: Sequence[Pin], now: 
 def deployed(owner: Name, rrset: RRset, pins: Sequence[Pin], kept: frozenset[bytes], now: int) -> Verdict:
     """Take the owner's word that from now on only keys are used whose records have their data in *kept*.
 
-    All other records retire: `due` says when they may be taken away. Refused where no record that is kept is safe.
+    All other records retire: `due` says when they may be taken away. Refused where no record that is kept is safe, of
+    any kind that caches hold.
     """
     known = _standing(rrset, pins)
     staying = frozenset(one for one in rrset.rdatas if one[HEAD:] in kept)
     if not any(one not in known or known[one].phase != Phase.PUBLISHED for one in staying):
         return Verdict(tuple(pins), refusal=_too_early(owner, known))
+    everything = frozenset(rrset.rdatas)
+    for kind in sorted(_kinds(everything)):
+        there = _of(kind, everything)
+        early = frozenset(one for one in there if one in known and known[one].phase == Phase.PUBLISHED)
+        if not (there - early or there) & staying:
+            return Verdict(tuple(pins), refusal=_too_early(owner, known, kind))
     out = {b"": known[b""]} if b"" in known else {}
     for rdata in rrset.rdatas:
-        there = known.get(rdata)
+        before = known.get(rdata)
         if rdata not in staying:
-            retires = there is not None and there.phase == Phase.RETIRING
+            retires = before is not None and before.phase == Phase.RETIRING
             pin = Pin(rdata, Phase.RETIRING, now, None, min(rrset.ttl, LONGEST))
-            out[rdata] = there if there is not None and retires else pin
-        elif there is not None and there.phase == Phase.PUBLISHED:
-            out[rdata] = there
+            out[rdata] = before if before is not None and retires else pin
+        elif before is not None and before.phase == Phase.PUBLISHED:
+            out[rdata] = before
     return Verdict(tuple(out.values()), _dropped(pins, out))
 
 
@@ -174,14 +189,18 @@ def safe_at(pin: Pin) -> int | None:
 def due(rrset: RRset | None, pins: Sequence[Pin], now: int) -> frozenset[Rdata]:
     """Return the records whose time to retire is over: twice the TTL after nobody used their keys any more.
 
-    None is, unless what would be left has a record that every cache holds.
+    None is, unless what would be left has a record that every cache holds; nor is one whose kind has others, none of
+    which every cache holds.
     """
     known = _standing(rrset, pins)
-    if rrset is None or not _held(frozenset(rrset.rdatas), known):
+    there = frozenset(() if rrset is None else rrset.rdatas)
+    if not _held(there, known):
         return frozenset()
-    return frozenset(
+    over = frozenset(
         one.rdata for one in known.values() if one.phase == Phase.RETIRING and now >= one.since + 2 * one.ttl
     )
+    held_up = {kind for kind in _kinds(there) if _of(kind, there - over) and not _held(_of(kind, there), known)}
+    return frozenset(one for one in over if one[:HEAD] not in held_up)
 
 
 def numbered(pins: Sequence[Pin], serial: int | None, now: int) -> tuple[Pin, ...]:
@@ -248,6 +267,15 @@ def _held(rdatas: frozenset[Rdata], pins: dict[Rdata, Pin]) -> frozenset[Rdata]:
     return frozenset(one for one in rdatas if one not in pins or pins[one].phase == Phase.SAFE)
 
 
+def _kinds(rdatas: frozenset[Rdata]) -> frozenset[bytes]:
+    """Return usage, selector and matching type of *rdatas*, as three octets each."""
+    return frozenset(one[:HEAD] for one in rdatas)
+
+
+def _of(kind: bytes, rdatas: frozenset[Rdata]) -> frozenset[Rdata]:
+    return frozenset(one for one in rdatas if one[:HEAD] == kind)
+
+
 def _dropped(pins: Sequence[Pin], left: dict[Rdata, Pin]) -> tuple[Rdata, ...]:
     return tuple(pin.rdata for pin in pins if pin.rdata not in left)
 
@@ -265,9 +293,9 @@ def _unwanted(owner: Name, rdata: Rdata, rule: Rule) -> Refusal | None:
     )
 
 
-def _too_early(owner: Name, pins: dict[Rdata, Pin]) -> Refusal:
-    """Refuse to take away, or to do without, what caches need."""
-    times = [safe_at(pin) for pin in pins.values() if pin.phase == Phase.PUBLISHED]
+def _too_early(owner: Name, pins: dict[Rdata, Pin], kind: bytes = b"") -> Refusal:
+    """Refuse to take away, or to do without, what caches need, of one *kind* or of any."""
+    times = [safe_at(pin) for pin in pins.values() if pin.phase == Phase.PUBLISHED and pin.rdata.startswith(kind)]
     known = [at for at in times if at is not None]
     if known and len(known) == len(times):
         cure = f"wait until {datetime.fromtimestamp(min(known), UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -275,10 +303,11 @@ def _too_early(owner: Name, pins: dict[Rdata, Pin]) -> Refusal:
         cure = "wait until every server of the zone has the new one, and twice its TTL"
     else:
         cure = "add the next key's record first"
+    which = " ".join(("TLSA record", *map(str, kind)))
     return Refusal(
         "tlsa-not-safe-yet",
         Rcode.REFUSED,
-        f"Caches may still hold no other TLSA record of {names.to_text(owner)} than the old one; {cure}.",
+        f"Caches may still hold no other {which} of {names.to_text(owner)} than the old one; {cure}.",
         Ede.PROHIBITED,
     )
 

@@ -213,7 +213,7 @@ def _darkened(stage: Stage) -> Hand | Wait:
 def _dark(stage: Stage) -> Hand | Wait:
     hand, theirs = stage.hand, stage.theirs
     until = copy_until(hand, stage.bounds)
-    if until is None or hand.copy is None or stage.now >= until:
+    if until is None or hand.copy is None or stage.now >= until or stage.continuity is not Continuity.COPY:
         return stage.to(State.GAP)
     if stage.lit and theirs is not None and theirs.fault is None:
         # With other keys than those of the copy they cannot be asked beside it.

@@ -180,6 +180,21 @@ def test_an_undisturbed_way_out_and_back_visits_every_state_in_turn():
     assert world.problems == []
 
 
+def test_who_has_lost_the_keys_has_the_copy_taken_away_before_new_servers_come():
+    world = World(ttls=[HOUR] * 8, bounds=SLOW, **(DARK | {"lasting": 14 * DAY}), forgetful=3 * DAY)
+    world.at(HOUR, lambda: world.wishes(Wish.AWAY))
+    world.at(6 * DAY, lambda: world.pull(4 * DAY))
+    world.at(8 * DAY, lambda: setattr(world, "continuity", Continuity.NONE))
+    world.run(9 * DAY)
+    assert [state for _, state in world.states][-3:] == [State.DARK, State.GAP, State.AWAY]
+
+    world.run(5 * DAY)
+
+    assert world.alive()
+    assert world.hand.state is State.AWAY
+    assert world.problems == []
+
+
 def test_a_home_without_power_is_served_from_its_copy_and_with_another_key_comes_back_through_a_gap():
     world = World(ttls=[HOUR] * 8, bounds=SLOW, **(DARK | {"lasting": 14 * DAY}), forgetful=3 * DAY)
     world.at(HOUR, lambda: world.wishes(Wish.AWAY))

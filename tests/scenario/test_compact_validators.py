@@ -263,7 +263,11 @@ def test_another_way_to_deny_and_back_is_secure_at_every_moment(service, unbound
     for denial in (other, "compact"):
         everything_is_secure()
         before = service.serial(ZONE)
-        service.ddns("zone", "import", "zone", "--origin", ZONE, "--denial", denial, "--wait", "0")
+        if denial == "compact":
+            service.ddns("zone", "import", "zone", "--origin", ZONE, "--denial", denial, "--wait", "0")
+        else:
+            said = service.ddns("zone", "denial", ZONE, denial, "--wait", "0")
+            assert said == f"{ZONE} has {denial} denial from now on.\n"
         while service.serial(ZONE) == before:
             everything_is_secure()
         assert service.serial(ZONE) == before + 1  # one edition

@@ -63,13 +63,14 @@ class Above:
             zone, keys=[(self._private, self._dnskey)], inception=begin, expiration=begin + AGES, dnskey_ttl=3600,
             policy=dns.dnssec.allow_all_policy,
         )  # fmt: skip
-        before, self._shown = self._shown, tuple(_rrsets(zone))
+        before, self._shown = self._shown, tuple(rrsets_of(zone))
         gone = tuple(one for one in before if one not in self._shown)
         come = tuple(one for one in self._shown if one not in before)
         return Edition(self.id, self.serial, self.serial - 1 or 1, self.serial, gone, come)
 
 
-def _rrsets(zone: dns.zone.Zone) -> list[SignedRRset]:
+def rrsets_of(zone: dns.zone.Zone) -> list[SignedRRset]:
+    """Return what dnspython has signed."""
     found = []
     for owner, node in zone.items():
         name = owner.to_wire()

@@ -13,27 +13,38 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import departures
 from above import Above
+from denying import Denied, Denier
+from elsewhere import Own
 from examining import Examiner
 from holding import Held
 from house import REGISTRY, TOP, House
-from serving import ADDRESS, Copy
+from serving import ADDRESS, Answers, Copy
 from signing import NOW
+from witnessing import looked, sighting
 
+from ddns.delegate.limits import DelegationLimits
+from ddns.delegate.visits import Visits
 from ddns.dns.codes import Type
 from ddns.dns.names import Name, from_text
 from ddns.postgres import LocalPostgres
-from ddns.store import editions, published, sightings, zones
+from ddns.store import delegations, editions, published, sightings, zones
 from ddns.store import signing as signing_rows
+from ddns.store.delegations import Delegation
 from ddns.watch import reading
 from ddns.zone.edition import Edition
+from ddns.zone.hand import Bounds, State, Wish
 from zone_signer import keys as public
 from zone_signer.keyset import DELETE_CDS
 from zone_signer.worker import Worker
 
 DAY = 86400
+HALF = 0.5  # at which part of those moments the home on its way is looked at, and not any zone
 STRIDE = 3 * DAY  # the longest time in which nobody looks
 STEPS = frozenset({Type.DNSKEY, Type.DS, Type.CDS})  # where one of them changes, or is signed anew, keys may have moved
+BOUNDS = Bounds(look=6 * 3600)
+SMITH = f"smith.{REGISTRY}"  # the home that has servers of its own, at times
 ABOVE = 1_000_000_000  # what the parent's zone is called in tables
 
 
@@ -57,12 +68,25 @@ class Decade(House):
         self.chance = random.Random(seed)
         self.folder = folder
         self.above = Above(TOP, REGISTRY, ABOVE, NOW)
+        dsn = postgres.dsn("zone_signer", database)
+        self.denier = Denier(dsn, lambda: self.ring, lambda: self.now, lambda: self.signers and not self.skew)
+        self.denied = Denied(self.denier.signs)
         self.copies = [
-            Copy("ns1", lambda *_: 0, primary=True),
-            Copy("ns2", lambda _, at: 60 + at % 600),
-            Copy("ns3", lambda _, at: 1800 + at % 7200),
+            Copy("ns1", lambda *_: 0, primary=True, denier=self.denier),
+            Copy("ns2", lambda _, at: 60 + at % 600, denier=self.denier),
+            Copy("ns3", lambda _, at: 1800 + at % 7200, denier=self.denier),
         ]
-        self.examiner = Examiner(folder, self.above.anchor, self.copies, self.held, self.chance)
+        self.own = Own(SMITH, ADDRESS, random.Random(seed + 1))
+        self.delegation = DelegationLimits(
+            private=True, scan_every=2 * DAY, look=6 * 3600, resolver=f"{ADDRESS}:9", port=self.own.port,
+            witness=self.copies[0].where.split()[1],
+        )  # fmt: skip
+        self.visits = Visits(postgres.dsn("ddns_server", database), self.delegation, lambda: self.now)
+        self.restoring = False  # the database may be one of yesterday
+        self.turning: Delegation | None = None  # the home with servers of its own, where it is not simply hosted
+        self.examiner = Examiner(
+            folder, self.above.anchor, self.copies, self.own, self.held, self.chance, self.denier.signs
+        )
         self.parent_answers = True
         self.adopts: int | None = 3600  # seconds until the parent follows CDS; None: its people must be told
         self.events: list[Event] = []
@@ -80,6 +104,11 @@ class Decade(House):
         """Return how often each validator said what, by judge and verdict."""
         return sorted(self.examiner.verdicts.items())
 
+    @property
+    def listening(self) -> list[Answers]:
+        """Return all who answer."""
+        return [*self.copies, *self.own.copies, *self.own.doors]
+
     # What people do
 
     async def save(self) -> None:
@@ -93,6 +122,8 @@ class Decade(House):
             if held.id == ABOVE:
                 continue
             row = (await zones.get(self.admin, [held.id]))[held.id]
+            if row.held:
+                continue
             whole = await published.read_zone(self.admin, held.id)
             self._hear(held, Edition(held.id, row.edition, row.serial, row.serial, (), ()), whole)
             self._broken.add(held.origin)
@@ -101,7 +132,7 @@ class Decade(House):
         """Have people raise each serial above what servers show, as the page on restoring says, and sign all anew."""
         plain = "plain." + REGISTRY  # nobody signs it, and nothing has changed there
         for held in self.held.values():
-            if held.id != ABOVE and held.text != plain:
+            if held.id != ABOVE and held.text != plain and not (held is self.own.held and self.own.withdrawn):
                 newest = max(copy.serial(held.origin) for copy in self.copies)
                 await self.update(held, "raised 60 TXT it", serial=newest + 1)
                 await self.order(held, "resign")
@@ -115,9 +146,17 @@ class Decade(House):
             REGISTRY, *(line for home in homes for line in (f"{home} 3600 NS ns.{home}", f"ns.{home} 300 A 127.0.0.1"))
         )
 
+    def named_registry(self) -> Held:
+        """Return the registry's zone."""
+        return self.named(REGISTRY)
+
     def at(self, after: int, what: str, do: Callable[[Decade], Awaitable[None]]) -> None:
         """Have *do* happen so many seconds from now."""
         bisect.insort(self.events, Event(self.now + after, what, do), key=lambda event: event.at)
+
+    async def close(self) -> None:
+        await super().close()
+        self.denier.close()
 
     def tell(self, what: str) -> None:
         """Keep what happened for whoever reads of a failure."""
@@ -144,6 +183,7 @@ class Decade(House):
             await event.do(self)
         await self._follow()
         await self._witness()
+        await self._visit()
         published = 0
         if self.signers:
             published = await self._sweep()
@@ -157,6 +197,7 @@ class Decade(House):
         if self._stepped or self.chance.random() < self.asking:
             self._validate()
         self._stepped = False
+        await departures.hear(self)
 
     async def _next(self) -> int:
         """Return when something happens next. Keys that wait for a server are woken by the witness."""
@@ -164,15 +205,22 @@ class Decade(House):
         times += [at for copy in self.copies if (at := copy.next()) is not None]
         if self._adopting is not None:
             times.append(self._adopting[0])
-        if self.signers:
+        if self.own.held is not None:
+            times.append(self.own.next())
+        one, signs = self.turning, self.signers and not self.skew
+        if one is not None:
+            rests = (one.state, one.wish, one.waits) == (State.AWAY, Wish.AWAY, "")
+            times += [at for at in (one.ask, one.step if signs and not rests else None) if at is not None]
+        if signs:
             (found,) = await self.rows(
                 """SELECT extract(epoch FROM min(at))::bigint FROM (
                        SELECT resign_at AS at FROM signing UNION ALL
-                       SELECT step_at FROM signing WHERE NOT EXISTS
+                       SELECT step_at FROM signing WHERE zone <> %s AND NOT EXISTS
                            (SELECT FROM key_motions WHERE key_motions.zone = signing.zone AND seen_at IS NULL)
                        UNION ALL SELECT to_timestamp(0) FROM signing JOIN zones ON zones.id = zone
                            WHERE pending AND denial <> 'none'
-                   ) AS due"""
+                   ) AS due""",
+                0 if one is None else one.zone,  # while it is not hosted its keys rest, whatever is due
             )
             times += [at for at in found if at is not None]
         return min(times)
@@ -182,7 +230,8 @@ class Decade(House):
         if await self.keeper.look(self.signer):
             self.refused += 1
             return 0
-        worker = Worker(self.postgres.dsn("zone_signer", self.database), self.ring, self.keeper)
+        dsn = self.postgres.dsn("zone_signer", self.database)
+        worker = Worker(dsn, self.ring, self.keeper, bounds=BOUNDS)
         done = await worker.sweep(self.signer)
         for zone, reason in done.failed:
             self._fail([f"{zone} could not be signed: {reason}"])
@@ -193,9 +242,11 @@ class Decade(House):
     async def _hear_all(self) -> int:
         """Have all servers hear of what was published since."""
         self._broken = {one for one in self._broken if not all(copy.is_at(self.held[one]) for copy in self.copies)}
+        count = await self._hear_of_home()
         known = {held.id: held for held in self.held.values() if held.id != ABOVE}
+        if self.own.held is not None and self.own.withdrawn:
+            del known[self.own.held.id]
         found = await editions.since_all(self.admin, [(held.id, held.edition) for held in known.values()], 1000)
-        count = 0
         for ident, some in found.items():
             for edition in some:
                 count += 1
@@ -206,6 +257,25 @@ class Decade(House):
                 self._hear(held, edition, whole)
         self.publications += count
         return count
+
+    async def _hear_of_home(self) -> int:
+        """Have all servers hear whether they are to serve the home that may have servers of its own."""
+        held = self.own.held
+        if held is None or not held.edition:
+            return 0
+        row = (await zones.get(self.admin, [held.id]))[held.id]
+        if row.held == self.own.withdrawn:
+            return 0
+        self.own.withdrawn = row.held
+        if row.held:
+            for copy in self.copies:
+                copy.withdraw(held.origin, self.now)
+            self._serve()
+        else:
+            whole = await published.read_zone(self.admin, held.id)
+            self._hear(held, Edition(held.id, row.edition, row.serial, row.serial, (), ()), whole)
+        self._stepped = True
+        return 1
 
     def _hear(self, held: Held, edition: Edition, whole: Sequence | None = None) -> None:
         held.edition, held.serial = edition.number, edition.to_serial
@@ -219,12 +289,24 @@ class Decade(House):
         for copy in self.copies:
             for taken in copy.take(self.now):
                 held = self.held[taken.origin]
+                if taken.edition is None:
+                    held.drop(copy.name, self.now)
+                    continue
                 before = list(held.shown.get(copy.name, {}).values()) if taken.whole else taken.edition.removed
                 new = copy.name not in held.shown
                 places = held.take(copy.name, before, taken.edition.added, self.now)
                 for child in self.held.values():
                     if child.parent is held and (new or (child.origin, int(Type.DS)) in places):
                         child.delegated(copy.name, held.shown[copy.name], self.now)
+        if self.own.held is not None:
+            self.own.live(self.now)
+            self.own.shows(self.now)
+
+    async def _visit(self) -> None:
+        """Have the home's own servers be asked, where that is due, as the watcher does."""
+        if self.turning is not None and self.turning.ask is not None and self.turning.ask <= self.now:
+            await self.visits.begin(self.server)
+            await self.visits.settled()
 
     async def _follow(self) -> None:
         """Have the parent's people read CDS, and do what they say in their own time."""
@@ -259,33 +341,39 @@ class Decade(House):
             {place or zone for zone, place in waiting} | {zone for zone, _ in waiting} | {zone for (zone,) in orders}
         )
         rows: list[sightings.Sighting] = []
+        kinds: set[tuple[int, str]] = set()  # that were looked at
         if places:
             places.add(registry.id)
         for held in self.held.values():
             if held.id not in places:
                 continue
-            asked = self.now
-            rows.append(sightings.Sighting(held.id, sightings.SECONDARY, sightings.LIST, asked, asked))
-            for copy in self.copies[1:]:
-                answer = copy.ask(held.origin, "SOA")
-                said = None if answer is None else reading.serial(answer, held.origin)
-                rows.append(_sighting(held.id, sightings.SECONDARY, copy, asked, said))
+            rows += looked(held, sightings.SECONDARY, self.copies[1:], self.now)
+            kinds.add((held.id, sightings.SECONDARY))
         if places:
             for copy in self.copies[1:]:
                 answer = copy.ask(registry.origin, "DS") if self.parent_answers else None
                 said = None if answer is None else reading.ds(answer, registry.origin)
-                rows.append(_sighting(registry.id, sightings.PARENT, copy, self.now, said))
+                rows.append(sighting(registry.id, sightings.PARENT, copy, self.now, said))
+        turning = () if self.turning is None else await sightings.waiting(self.server)
+        told: set[int] = set()
+        for one in turning:
+            if self.turning is not None and self.turning.zone in one.zones and (one.zone, one.kind) not in kinds:
+                told |= one.zones
+                place = next(held for held in self.held.values() if held.id == one.zone)
+                rows += looked(place, one.kind, self.copies[1:], self.now)
         await sightings.put(self.server, rows, self.now)
+        if told:
+            await delegations.hint(self.server, told, self.now)
         if waiting:
             await sightings.step_soon(self.server, {zone for zone, _ in waiting}, self.now)
 
     # What is judged
 
     def _judge(self) -> None:
+        self.denied.ask(self.held.values(), self.copies, self.now)
         away = [copy.name for copy in self.copies if copy.away]
         for held in self.held.values():
-            if held.shown:
-                self._fail(held.judge(self.now, away))
+            self._fail(held.judge(self.now, away))
 
     def _fail(self, problems: Sequence[str]) -> None:
         self.wrong += problems
@@ -296,14 +384,9 @@ class Decade(House):
             raise AssertionError(f"seed {self.seed}, day {day:.3f} ({self.now}):\n{said}\nafter:\n{told}")
 
     def _validate(self) -> None:
-        held = self.chance.choice([one for one in self.held.values() if one.id != ABOVE and one.edition])
+        known = [one for one in self.held.values() if one.id != ABOVE and one.edition]
+        held = self.chance.choice(known)
+        if self.own.held is not None and self.turning is not None and self.chance.random() < HALF:
+            held = self.own.held
         wrong = self.examiner.examine(held, self.chance.choice(tuple(self.examiner.judges)), self.now)
         self._fail([wrong] if wrong else [])
-
-
-def _sighting(zone: int, kind: str, copy: Copy, now: int, said: reading.Shown | None) -> sightings.Sighting:
-    server = f"{copy.name}. {ADDRESS}:{copy.port}"
-    if said is None or said.problem:
-        problem = "has not answered" if said is None else said.problem
-        return sightings.Sighting(zone, kind, server, now, problem=problem)
-    return sightings.Sighting(zone, kind, server, now, now, said.serial, said.ds, said.ds_ttl)

@@ -56,10 +56,13 @@ class Held:
         self.serial = 0
         self.problems: list[str] = []
         self.validated = 0
+        self._minded = True  # some cache may hold that the zone above is secure
         self._versions: dict[Place, dict[str, list[Version]]] = {}
         self._kinds: dict[str, frozenset] = {}
         self._told: dict[tuple[str, str], object] = {}
         self._ends: dict[str, tuple[int, int]] = {}
+        self._asked: dict[str, SignedRRset] = {}  # what servers had signed because they were asked
+        self._times: dict[str, int] = {}  # how often a server has ceased to show it
 
     @property
     def text(self) -> str:
@@ -88,6 +91,49 @@ class Held:
             self._compare(one, now)
         return places
 
+    def show(self, server: str, content: dict[Place, SignedRRset], now: int) -> None:
+        """Have *server* show *content* and nothing else; where that is empty, it serves the zone no more."""
+        before = self.shown.get(server, {})
+        if content:
+            gone = [one for place, one in before.items() if content.get(place) != one]
+            self.take(server, gone, [one for place, one in content.items() if before.get(place) != one], now)
+        elif before:
+            self.drop(server, now)
+
+    def answered(self, server: str, one: SignedRRset | None, now: int) -> None:
+        """Have *server* give out, of late and from now on, a record that is signed for whoever asks; None: none."""
+        before = self._asked.get(server)
+        if one == before:
+            return
+        if before is not None:
+            self._end((before.name, before.type), server, now + before.ttl)
+            del self._asked[server]
+        if one is not None:
+            self._asked[server] = one
+            self._versions.setdefault((one.name, one.type), {}).setdefault(server, []).append(Version(one, now, NEVER))
+            self._note(server, now)
+            self._compare(one, now)
+
+    def drop(self, server: str, now: int) -> None:
+        """Have *server* serve the zone no more; what it showed is in caches as long as its TTLs say."""
+        self.answered(server, None, now)
+        for place, one in self.shown.pop(server, {}).items():
+            self._end(place, server, now + one.ttl)
+        label = self._label(server)
+        kinds = [("data", self._of_kind(server, kind)) for kind in self._kinds.pop(server, ())]
+        for place in [("dnskey", label), *kinds]:
+            if self._told.pop(place, None) is not None:
+                self.caches.withdraw(place[0], now, place[1])
+        self._ends.pop(server, None)
+        self._times[server] = self._times.get(server, 0) + 1
+
+    def _label(self, server: str) -> str:
+        """Return what caches call *server*, which is another one after it has ceased to serve the zone."""
+        return f"{server}/{self._times.get(server, 0)}"
+
+    def _of_kind(self, server: str, kind: frozenset) -> str:
+        return f"{self._label(server)} {sorted(kind)}"
+
     def _end(self, place: Place, server: str, end: int) -> None:
         versions = self._versions[place][server]
         last = versions[-1]
@@ -99,12 +145,15 @@ class Held:
         found = parent_shown.get((self.origin, int(Type.DS)))
         named = frozenset() if found is None else ds_keys(found.rdatas)
         self._tell("ds", server, named, now, NEGATIVE if found is None else found.ttl)
-        for version in self._all(self.origin, Type.DNSKEY, now):
+        for version in self.cached(self.origin, Type.DNSKEY, now):
             self._enter(version, now)
         if named:
-            for place in list(self._versions):
-                for one in self._all(*place, now):
-                    self._compare(one, now)
+            self._compare_all(now)
+
+    def _compare_all(self, now: int) -> None:
+        for place in list(self._versions):
+            for one in self.cached(*place, now):
+                self._compare(one, now)
 
     # What caches may hold
 
@@ -114,15 +163,16 @@ class Held:
         dnskey = shown.get((self.origin, int(Type.DNSKEY)))
         keys = frozenset() if dnskey is None else frozenset((str(public.tag(one)), one[3]) for one in dnskey.rdatas)
         signers = frozenset() if dnskey is None else makers(dnskey)
-        self._tell("dnskey", server, (keys, signers), now, 3600 if dnskey is None else dnskey.ttl)
+        self._tell("dnskey", self._label(server), (keys, signers), now, 3600 if dnskey is None else dnskey.ttl)
         kinds: set[frozenset] = {makers(one) for one in shown.values() if one.sigs and one.type not in APEX_TYPES}
+        kinds |= {makers(one) for one in (self._asked.get(server),) if one is not None}
         kinds = kinds or {frozenset()}
         greatest = max(one.ttl for one in shown.values())
         for kind in self._kinds.get(server, frozenset()) - kinds:
-            self.caches.withdraw("data", now, f"{server} {sorted(kind)}")
-            self._told.pop(("data", f"{server} {sorted(kind)}"), None)
+            self.caches.withdraw("data", now, self._of_kind(server, kind))
+            self._told.pop(("data", self._of_kind(server, kind)), None)
         for kind in kinds:
-            self._tell("data", f"{server} {sorted(kind)}", kind, now, greatest)
+            self._tell("data", self._of_kind(server, kind), kind, now, greatest)
         self._kinds[server] = frozenset(kinds)
         windows = [window(sig) for one in shown.values() for sig in one.sigs]
         self._ends[server] = (
@@ -135,7 +185,7 @@ class Held:
             self._told[kind, server] = version, ttl
             self.caches.publish(kind, version, now, ttl, server=server)
 
-    def _all(self, name: Name, rdtype: int, now: int) -> Iterator[SignedRRset]:
+    def cached(self, name: Name, rdtype: int, now: int) -> Iterator[SignedRRset]:
         """Return what caches may hold of an RRset; what none does any more is forgotten."""
         found = self._versions.get((name, int(rdtype)), {})
         for server, versions in found.items():
@@ -148,7 +198,7 @@ class Held:
         """Return the DS RRsets that caches may hold; the empty one where there may be none."""
         if self.parent is None:
             return set()
-        held = {one.rdatas for one in self.parent._all(self.origin, Type.DS, now)}
+        held = {one.rdatas for one in self.parent.cached(self.origin, Type.DS, now)}
         return held | ({()} if frozenset() in self.caches.held("ds", now) else set())
 
     # What is judged
@@ -161,10 +211,10 @@ class Held:
             self._enter(one, now)
             for place in list(self._versions):
                 if place != (self.origin, Type.DNSKEY):
-                    for other in self._all(*place, now):
+                    for other in self.cached(*place, now):
                         self._check(other, one)
         elif one.sigs:
-            for keys in self._all(self.origin, Type.DNSKEY, now):
+            for keys in self.cached(self.origin, Type.DNSKEY, now):
                 self._check(one, keys)
 
     def _enter(self, dnskey: SignedRRset, now: int) -> None:
@@ -191,12 +241,16 @@ class Held:
 
         The servers *away* answer nobody, so that it is no matter how old their signatures are.
         """
-        found, self.problems = self.problems, []
+        minds = self.parent is None or self.parent.is_secure(now) is not False
+        if minds and not self._minded:
+            self._compare_all(now)  # nobody has minded what there was, and now somebody may
+        self._minded = minds
+        found, self.problems = self.problems if minds else [], []
         self.caches.forget(now)
         for server, (begin, end) in self._ends.items():
             if server not in away and not begin <= now < end and (self.parent is None or any(self.anchors(now))):
                 found.append(f"{self.text} at {server} has a signature that is valid from {begin} to {end} only")
-        found += [f"{self.text} {one}" for one in self.caches.bogus(now)]
+        found += [f"{self.text} {one}" for one in self.caches.bogus(now) if minds]
         if self.parent is not None and self.meant != "moving" and self.is_secure(now) is not (self.meant == "secure"):
             found.append(f"{self.text} is meant to be {self.meant}, and caches hold {self.caches.held('ds', now)}")
         return found

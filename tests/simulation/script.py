@@ -8,17 +8,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Iterator
 
-from decade import DAY, Decade, Event
+import departures
+from decade import DAY, SMITH, Decade, Event
 from holding import Held
 from house import REGISTRY
 
+from ddns.zone.hand import State
 from zone_signer.keyring import KeyRing
 from zone_signer.resealing import reseal_all
 from zone_signer.vault import Vault
 from zone_signer.vaults import Vaults
 
 YEAR = 365 * DAY
-HOMES = ("one", "two", "ed", "walk", "plain", "trip")
+HOMES = ("one", "two", "ed", "walk", "plain", "trip", "smith")
+SAVED = "the database is saved"  # which is done only while no home is on its way
 PATIENCE = 1500  # times that people try what needs keys that rest, or roll
 Do = Callable[[Decade], Awaitable[None]]
 Planned = tuple[str, Do]
@@ -37,13 +40,16 @@ async def begin(decade: Decade, years: int) -> None:
         "walk": await decade.zone(_home("walk"), denial="nsec"),
         "plain": await decade.zone(_home("plain"), denial="none"),
         "trip": await decade.zone(_home("trip")),
+        "smith": await decade.zone(SMITH),
     }
+    await departures.settle(decade, homes["smith"])
     long = {"lifetime_jitter": 0.0, "validity": 60 * DAY, "jitter": 8 * DAY, "refresh": 20 * DAY}
     await decade.policy(registry, zsk_lifetime=0, ds_ttl=14400, lifetime_jitter=0.0)
     await decade.policy(homes["one"], csk_lifetime=YEAR, lifetime_jitter=0.0)
     await decade.policy(homes["two"], scheme="ksk+zsk", ksk_lifetime=500 * DAY, zsk_lifetime=120 * DAY, **long)
     await decade.policy(homes["ed"], **long)
     await decade.policy(homes["walk"], csk_lifetime=2 * YEAR, **long)
+    await decade.policy(homes["smith"], csk_lifetime=200 * DAY, **long)
     await decade.policy(homes["trip"], csk_lifetime=2 * YEAR, **long)
     decade.events = sorted(_events(decade, years), key=lambda event: event.at)
     decade.at(5 * DAY, "all is secure from now on", _settled)
@@ -69,6 +75,8 @@ def _events(decade: Decade, years: int) -> Iterator[Event]:
         for place, (what, do) in enumerate(chance.sample(events, len(events)) if place_of_year < LAST else events):
             day = 8 + place * days + chance.randrange(days // 2)
             yield Event(start + year * YEAR + day * DAY + chance.randrange(DAY), what, do)
+    for after, what, do in departures.events(years, YEAR):
+        yield Event(start + after, what, do)
 
 
 # Orders
@@ -287,13 +295,19 @@ def _masters() -> Planned:
 def _restored() -> Planned:
     async def do(decade: Decade) -> None:
         await decade.save()
+        decade.restoring = True
         zone = decade.named(_home("two"))
         decade.at(DAY // 2, "a change that will be lost", _update("two")[1])
         decade.at(DAY, "the database is that of yesterday", Decade.restore)
         decade.at(DAY + 600, "people raise the serials", Decade.raise_serials)
         decade.at(4 * DAY, f"{zone.text} is changed again", _update("two")[1])
+        decade.at(6 * DAY, "the restored database has caught up", _restored_is_over)
 
-    return _when_at_rest("the database is saved", do)
+    return _when_at_rest(SAVED, do)
+
+
+async def _restored_is_over(decade: Decade) -> None:
+    decade.restoring = False
 
 
 # When
@@ -310,7 +324,8 @@ def _while_rolling(what: str, do: Do) -> Planned:
 
 def _when(what: str, do: Do, *, resting: bool) -> Do:
     async def attempt(decade: Decade, left: int) -> None:
-        if await decade.resting() is resting:
+        still = decade.turning is None or decade.turning.state is State.AWAY or what != SAVED
+        if await decade.resting() is resting and still:
             decade.tell(what)
             await do(decade)
         else:
@@ -323,13 +338,36 @@ def _when(what: str, do: Do, *, resting: bool) -> Do:
 # What happens in each year; of most years in an order that is by chance.
 EVERY_YEAR: tuple[tuple[Planned, ...], ...] = (
     (_roll(REGISTRY), _roll(_home("ed")), _away(), _update("one"), _policy("walk", "ksk+zsk"), _slow("ns3", 2)),
-    (_algorithm(REGISTRY, 15), _algorithm(_home("ed"), 14), _dead("ns2", 7), _masters(), _clock(7200)),
+    (
+        _algorithm(REGISTRY, 15),
+        _denial("walk", "compact"),
+        _algorithm(_home("ed"), 14),
+        _dead("ns2", 7),
+        _masters(),
+        _clock(7200),
+    ),
     (_scheme(REGISTRY, "ksk+zsk"), _trip("trip"), _denial("walk", "nsec3"), _roll(_home("ed")), _update("ed")),
-    (_roll(REGISTRY, "zsk"), _roll(REGISTRY, "ksk"), _silent(), _away(), _emergency("one"), _cancelled("ed")),
-    (_algorithm(REGISTRY, 14), _scheme(_home("one"), "ksk+zsk"), _algorithm(_home("ed"), 8), _clock(-2 * DAY)),
+    (
+        _roll(REGISTRY, "zsk"),
+        _denial("walk", "compact"),
+        _roll(REGISTRY, "ksk"),
+        _roll(_home("walk"), "zsk"),
+        _silent(),
+        _away(),
+        _emergency("one"),
+        _cancelled("ed"),
+    ),
+    (
+        _algorithm(REGISTRY, 14),
+        _scheme(_home("one"), "ksk+zsk"),
+        _algorithm(_home("walk"), 15),
+        _algorithm(_home("ed"), 8),
+        _clock(-2 * DAY),
+    ),
     (_emergency(None), _restored(), _denial("walk", "nsec"), _masters(), _dead("ns3", 7), _update("two")),
     (
         _algorithm(REGISTRY, 8),
+        _denial("walk", "compact"),
         _trip("trip"),
         _roll(_home("two"), "ksk"),
         _away(),
@@ -337,7 +375,14 @@ EVERY_YEAR: tuple[tuple[Planned, ...], ...] = (
         _clock(10 * YEAR, restarted=True),
     ),
     (_scheme(REGISTRY, "csk"), _algorithm(_home("ed"), 13), _denial(None, "nsec"), _deaf(), _update("one")),
-    (_algorithm(REGISTRY, 13), _policy("walk", "csk"), _away(), _scheme(_home("one"), "csk"), _update("ed")),
+    (
+        _algorithm(REGISTRY, 13),
+        _denial(None, "compact"),
+        _policy("walk", "csk"),
+        _away(),
+        _scheme(_home("one"), "csk"),
+        _update("ed"),
+    ),
     (_roll(REGISTRY), _all_insecure(), _roll(_home("ed")), _denial(None, "nsec3"), _update("trip")),
 )
 LAST = len(EVERY_YEAR) - 1

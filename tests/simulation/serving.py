@@ -11,14 +11,16 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import dns.message
+from denying import Denier, failed
 from holding import Held
 from ports import free_port
 
 from ddns.answer import hot
 from ddns.answer.image import ZoneImage
+from ddns.answer.online import NeedSigned, Proofs
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import Table
@@ -33,10 +35,10 @@ Lag = Callable[[Name, int], int]  # how many seconds behind its publication at t
 
 
 class Taken(NamedTuple):
-    """What a server began to show: an edition, or *whole*, all of a zone anew."""
+    """What a server began to show: an edition, or *whole*, all of a zone anew; None: it serves the zone no more."""
 
     origin: Name
-    edition: Edition
+    edition: Edition | None
     whole: bool
 
 
@@ -44,25 +46,29 @@ class Copy:
     """A server by *name* that takes each edition *lag* later. It shows a zone as of some edition, never an older one.
 
     A *primary* takes what it is told, also an older serial. While `away` it answers nobody; `until` is when it takes
-    editions again.
+    editions again. *denier* signs what compact zones say of names that they do not have.
     """
 
-    def __init__(self, name: str, lag: Lag, *, primary: bool = False) -> None:
+    def __init__(self, name: str, lag: Lag, *, primary: bool = False, denier: Denier | None = None) -> None:
         self.name = name
+        self.address = ADDRESS
         self.primary = primary
         self.away = False
         self.until = 0
         self.port = free_port()
         self.table = Table()
         self._lag = lag
-        self._responder = Responder(self.table)
+        self._denier = denier
+        self._proofs = None if denier is None else Proofs(denier.clock)
+        self._responder = Responder(self.table, proofs=self._proofs)
         self._lookup = hot.answerer(self.table, Rrl(RrlLimits(answers=0, errors=0, every=0))).lookup
-        self._coming: dict[Name, list[tuple[int, Edition, tuple[SignedRRset, ...] | None]]] = {}
+        self._coming: dict[Name, list[tuple[int, Edition | None, tuple[SignedRRset, ...] | None]]] = {}
         self._serials: dict[Name, int] = {}
+        self._zones: dict[Name, int] = {}
 
     @property
     def where(self) -> str:
-        return f"{self.name} {ADDRESS}:{self.port}"
+        return f"{self.name} {self.address}:{self.port}"
 
     def publish(self, origin: Name, edition: Edition, at: int, whole: Iterable[SignedRRset] | None = None) -> None:
         """Hear that *edition* was published at *at*; with *whole* it stands by itself, as after a restored backup."""
@@ -71,6 +77,13 @@ class Copy:
         if whole is not None and self.primary:
             coming.clear()
         coming.append((arrives, edition, None if whole is None else tuple(whole)))
+
+    def withdraw(self, origin: Name, at: int) -> None:
+        """Hear at *at* that the zone is to be served no more."""
+        coming = self._coming.setdefault(origin, [])
+        if self.primary:
+            coming.clear()
+        coming.append((max([at + self._lag(origin, at), *(one[0] for one in coming[-1:])]), None, None))
 
     def next(self) -> int | None:
         """Return when it takes something next."""
@@ -84,7 +97,12 @@ class Copy:
         for origin, coming in self._coming.items():
             while coming and coming[0][0] <= now:
                 _, edition, whole = coming.pop(0)
-                taken += self._show(origin, edition, whole)
+                if edition is None:
+                    self._serials.pop(origin, None)
+                    self.table.forget(self._zones.pop(origin, 0))
+                    taken.append(Taken(origin, None, whole=True))
+                else:
+                    taken += self._show(origin, edition, whole)
         return taken
 
     def _show(self, origin: Name, edition: Edition, whole: tuple[SignedRRset, ...] | None) -> list[Taken]:
@@ -101,7 +119,7 @@ class Copy:
             self.table.install(ZoneImage(edition.zone, origin, edition.number, content))
             edition = Edition(edition.zone, edition.number, edition.from_serial, edition.to_serial, (), content)
             rebuilt = True
-        self._serials[origin] = edition.to_serial
+        self._serials[origin], self._zones[origin] = edition.to_serial, edition.zone
         return [Taken(origin, edition, rebuilt)]
 
     def is_at(self, zone: Held) -> bool:
@@ -111,7 +129,8 @@ class Copy:
 
     def serial(self, origin: Name) -> int:
         """Return the newest serial that it has or will have of a zone."""
-        return max([self._serials.get(origin, 0), *(one[1].to_serial for one in self._coming.get(origin, ()))])
+        coming = [one.to_serial for _, one, _ in self._coming.get(origin, ()) if one is not None]
+        return max([self._serials.get(origin, 0), *coming])
 
     def answer(self, wire: bytes, transport: Transport = Transport.UDP) -> bytes | None:
         """Answer a message; None is silence."""
@@ -121,6 +140,10 @@ class Copy:
         if known is not None:
             return known
         answer = self._responder.respond(wire, Asker(transport, ADDRESS))
+        while isinstance(answer, NeedSigned):
+            if self._denier is None or self._proofs is None or not self._denier.prove(answer, self._proofs):
+                return failed(wire)
+            answer = self._responder.respond(wire, Asker(transport, ADDRESS))
         assert answer is None or isinstance(answer, bytes), answer
         return answer
 
@@ -131,10 +154,21 @@ class Copy:
         return None if wire is None else dns.message.from_wire(wire)
 
 
+class Answers(Protocol):
+    """Whoever answers messages at an address and a port."""
+
+    address: str
+    port: int
+
+    def answer(self, wire: bytes, transport: Transport = Transport.UDP) -> bytes | None:
+        """Answer a message; None is silence."""
+        ...
+
+
 class Listening:
     """The sockets of *copies*, served by a thread while this context manager is entered."""
 
-    def __init__(self, copies: Iterable[Copy]) -> None:
+    def __init__(self, copies: Iterable[Answers]) -> None:
         self._copies = list(copies)
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
@@ -148,7 +182,7 @@ class Listening:
             streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             for sock in (datagrams, streams):
-                sock.bind((ADDRESS, copy.port))
+                sock.bind((copy.address, copy.port))
                 sock.setblocking(False)
                 self._opened.append(sock)
             streams.listen(8)
@@ -173,19 +207,19 @@ class Listening:
                 serve(key.fileobj, copy)
 
     @staticmethod
-    def _datagram(sock: socket.socket, copy: Copy) -> None:
+    def _datagram(sock: socket.socket, copy: Answers) -> None:
         wire, peer = sock.recvfrom(65535)
         answer = copy.answer(wire)
         if answer is not None:
             sock.sendto(answer, peer)
 
-    def _accept(self, sock: socket.socket, copy: Copy) -> None:
+    def _accept(self, sock: socket.socket, copy: Answers) -> None:
         stream, _ = sock.accept()
         stream.settimeout(5)
         self._opened.append(stream)
         self._selector.register(stream, selectors.EVENT_READ, (self._message, copy))
 
-    def _message(self, stream: socket.socket, copy: Copy) -> None:
+    def _message(self, stream: socket.socket, copy: Answers) -> None:
         try:
             head = _read(stream, 2)
             answer = copy.answer(_read(stream, struct.unpack("!H", head)[0]), Transport.TCP) if head else None

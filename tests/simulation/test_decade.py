@@ -20,6 +20,7 @@ from serving import Listening
 from waiting import TEMPLATE
 
 from zone_signer import seen, settling
+from zone_signer.proving import Prover
 from zone_signer.seen import Seen
 
 SEED = int(os.environ.get("DECADE_SEED", "6781"))
@@ -31,7 +32,7 @@ async def running(decade: Decade) -> AsyncIterator[Decade]:
     """Have the servers of *decade* answer, and its database be there."""
     await decade.open()
     try:
-        with Listening(decade.copies):
+        with Listening(decade.listening):
             yield decade
     finally:
         await decade.close()
@@ -58,6 +59,7 @@ async def test_nothing_is_ever_bogus_in_a_decade_of_rolls(decade):
     if len(script.EVERY_YEAR) <= YEARS:
         assert algorithms == {8, 13, 14, 15}
         assert {judge for (judge, verdict), _ in decade.verdicts if verdict == "insecure"} == {"delv", "unbound-host"}
+        assert set(decade.examiner.denied) >= {("delv", "secure"), ("unbound-host", "secure")}
 
 
 async def test_the_same_seed_tells_the_same_story(postgres, tmp_path):
@@ -69,7 +71,7 @@ async def test_the_same_seed_tells_the_same_story(postgres, tmp_path):
         decade = Decade(postgres, next(databases), folder, SEED)
         async with running(decade):
             await script.begin(decade, 1)
-            await decade.run(decade.start + 200 * DAY)
+            await decade.run(decade.start + 100 * DAY)
         next(databases, None)
         stories.append((decade.ticks, decade.publications, decade.told, decade.verdicts))
 
@@ -124,3 +126,52 @@ async def test_a_cache_finds_a_roll_that_does_not_wait_for_a_secondary(decade, m
 
     assert any(one.startswith(home.text) and "with the keys" in one for one in decade.wrong)  # dnspython
     assert any(one.startswith(home.text) and "no key of" in one for one in decade.wrong)
+
+
+async def test_denials_by_a_key_that_is_gone_are_found_by_caches_and_by_every_judge_who_asks_for_one(
+    decade, monkeypatch
+):
+    """All that is published is as it ought to be; only who asks for what is not there gets an old key's word."""
+    first = []
+    keys = Prover._keys
+
+    def for_ever(self, job, now):
+        first.append(keys(self, job, now) if not first else first[0])
+        return first[0]
+
+    monkeypatch.setattr(Prover, "_keys", for_ever)
+    async with running(decade):
+        await decade.found("one")
+        home = await decade.zone(f"one.{REGISTRY}", denial="compact")
+        await decade.run(decade.start + 10 * DAY)
+        assert decade.wrong == []
+        decade.lenient, decade.asking = True, 0.0
+        await decade.order(home, "roll")
+        await decade.run(decade.now + 20 * DAY)
+
+        assert any(f"nobody.{home.text}" in one and "with the keys" in one for one in decade.wrong)
+        assert any(home.text in one and "made one of the signatures" in one for one in decade.wrong)
+        asks = ("unbound-host", "delv")
+        found = {judge for judge in asks for _ in range(20) if decade.examiner.examine(home, judge, decade.now)}
+    assert found == set(asks)
+
+
+async def test_a_home_that_rolls_below_an_insecure_registry_is_not_bogus_when_that_is_secure_again(decade):
+    """The DS of the key that has gone must not be there then; another comes when the home's keys are looked at."""
+    async with running(decade):
+        registry = await decade.found("one")
+        home = await decade.zone(f"one.{REGISTRY}")
+        await decade.run(decade.start + 10 * DAY)
+        await decade.order(registry, "insecure")
+        await decade.run(decade.now + 10 * DAY)
+        assert home.is_secure(decade.now) is False
+        await decade.order(home, "roll")
+        await decade.run(decade.now + 10 * DAY)
+        await decade.order(registry, "secure", denial="nsec3")
+        await decade.run(decade.now + 5 * DAY)
+        assert registry.is_secure(decade.now) is True
+        await decade.policy(home, csk_lifetime=0)
+        await decade.run(decade.now + 5 * DAY)
+
+        assert home.is_secure(decade.now) is True
+        assert [decade.examiner.examine(home, judge, decade.now) for judge in (*WHOLE, *ONLINE)] == [""] * 5

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import faked
-from serving import ADDRESS, Copy
+from serving import ADDRESS, Answers
 from tools import need
 
 from ddns.verifier import chain
@@ -78,7 +78,7 @@ class Validators:
 
     # Single questions, from the anchor down
 
-    def unbound(self, copies: Sequence[Copy], zones: Sequence[str], name: str, rdtype: str, now: int) -> str:
+    def unbound(self, copies: Sequence[Answers], zones: Sequence[str], name: str, rdtype: str, now: int) -> str:
         """Have a resolver without any cache find *name*; it asks whichever of *copies* it likes."""
         self._count("unbound-host")
         lines = [UNBOUND.format(folder=self.folder, date=_stamp(now), anchor=self.anchor)]
@@ -93,7 +93,7 @@ class Validators:
             return f"bogus: unbound-host of {name} {rdtype}: {said}"
         return SECURE if "(secure)" in said else INSECURE if "(insecure)" in said else f"bogus: {said}"
 
-    def delv(self, copy: Copy, name: str, rdtype: str, now: int) -> str:
+    def delv(self, copy: Answers, name: str, rdtype: str, now: int) -> str:
         """Have BIND's validator do the same at one server."""
         self._count("delv")
         words = [f"@{ADDRESS}", "-p", copy.port, "-a", self.folder / "anchors", f"+root={self.top}", "-4", name, rdtype]
@@ -102,7 +102,7 @@ class Validators:
             return SECURE
         return INSECURE if "unsigned answer" in said else f"bogus: delv of {name} {rdtype}: {said}"
 
-    def chain(self, copy: Copy, name: str, rdtype: str, now: int) -> str:
+    def chain(self, copy: Answers, name: str, rdtype: str, now: int) -> str:
         """Have the project's own verifier do the same; it cannot tell what is insecure from what lacks a signature."""
         self._count("ddns.verifier")
         found = chain.validate(chain.Server(ADDRESS, copy.port, 20.0), self._trusted, name, rdtype, now=now)

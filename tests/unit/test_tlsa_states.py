@@ -199,6 +199,48 @@ def test_a_record_that_retires_can_be_used_again():
     assert back.pins == (Pin(NEW, Phase.RETIRING, NOW + 1, None, 300),)
 
 
+LONG_OLD, LONG_NEW = (bytes((3, 1, 2)) + bytes([seed]) * 64 for seed in (1, 2))
+
+
+def test_each_kind_of_record_keeps_one_that_caches_hold():
+    """A client that believes the strongest digest alone would find the new key, and the server shows the old one."""
+    both = rrset(OLD, LONG_OLD)
+
+    swapped = judge(both, rrset(OLD, LONG_NEW))
+    early = judge(rrset(OLD, LONG_OLD, LONG_NEW), rrset(OLD, LONG_NEW), [published(LONG_NEW)])
+    late = judge(rrset(OLD, LONG_OLD, LONG_NEW), rrset(OLD, LONG_NEW), [safe(LONG_NEW)])
+
+    assert {swapped.refusal.code, early.refusal.code} == {"tlsa-not-safe-yet"}
+    assert "no other TLSA record 3 1 2 of _443._tcp.cam" in swapped.refusal.text
+    assert "add the next key's record first" in swapped.refusal.text
+    assert "wait until every server" in early.refusal.text
+    assert late.refusal is None
+    assert judge(both, rrset(OLD)).refusal is None  # where none of a kind is left, nobody can be misled by it
+
+
+def test_a_key_is_in_use_only_when_it_is_safe_in_each_kind():
+    kept = frozenset({NEW[3:], LONG_NEW[3:]})
+    lacking = dane.deployed(OWNER, rrset(OLD, NEW, LONG_OLD), [safe()], kept, NOW)
+    early = dane.deployed(OWNER, rrset(OLD, NEW, LONG_OLD, LONG_NEW), [safe(), published(LONG_NEW)], kept, NOW)
+    ready = dane.deployed(OWNER, rrset(OLD, NEW, LONG_OLD, LONG_NEW), [safe(), safe(LONG_NEW)], kept, NOW)
+    first = dane.deployed(OWNER, rrset(OLD, NEW, LONG_NEW), [safe(), published(LONG_NEW)], kept, NOW)
+
+    assert "no other TLSA record 3 1 2" in lacking.refusal.text
+    assert "no other TLSA record 3 1 2" in early.refusal.text
+    assert ready.refusal is None
+    assert {pin.rdata for pin in ready.pins if pin.phase == Phase.RETIRING} == {OLD, LONG_OLD}
+    assert first.refusal is None
+
+
+def test_what_retires_stays_while_its_kind_has_only_what_caches_lack():
+    before = rrset(OLD, NEW, LONG_OLD, LONG_NEW)
+    retiring = [Pin(one, Phase.RETIRING, NOW, 7, 300) for one in (OLD, LONG_OLD)]
+
+    assert dane.due(before, [*retiring, safe(), published(LONG_NEW)], NOW + 600) == {OLD}
+    assert dane.due(before, [*retiring, safe(), safe(LONG_NEW)], NOW + 600) == {OLD, LONG_OLD}
+    assert dane.due(rrset(OLD, NEW, LONG_OLD), [*retiring, safe()], NOW + 600) == {OLD, LONG_OLD}
+
+
 def test_the_last_record_never_retires():
     """Somebody took the others away: it is the one again."""
     retiring = Pin(OLD, Phase.RETIRING, NOW, 7, 300)
