@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
-from ddns.dns.rows.row import Row
+from ddns.dns.codes import Ede
+from ddns.dns.rows.row import Chapter, Turn, rows
 
-ROWS: tuple[Row, ...] = ()
+ROWS = (
+    *rows(
+        Chapter.POLICY,
+        (
+            "label-not-allowed", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the home's label is none of the DNS or of IDNA 2008, or not one that this registry takes",
+            "choose another one; the sentence says what is wrong with it",
+        ),
+        (
+            "label-mixed-scripts", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the home's label mixes letters of several scripts",
+            "write all of it in one",
+        ),
+        (
+            "label-special", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the home would be called like something else that people or programs know, such as `www`, or nearly so",
+            "choose another one",
+        ),
+        (
+            "label-unavailable", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the home's name is taken, kept back, at rest, or too like another one; which of these is not said",
+            "choose another one",
+        ),
+    ),
+)  # fmt: skip
