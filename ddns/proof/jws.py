@@ -124,11 +124,6 @@ def compact(payload: bytes, header: dict[str, Any], key: PrivateKey | bytes) -> 
     return f"{protected}.{b64.encode(payload)}.{b64.encode(octets)}".encode("ascii")
 
 
-def named(key: PrivateKey, typ: str = "nameplate+jws") -> tuple[dict[str, Any], PrivateKey]:
-    """Return the header and the key with which somebody signs who is known already: `kid` names the key."""
-    return {"typ": typ, "kid": jwk.kid(jwk.of(key))}, key
-
-
 def shown(key: PrivateKey, typ: str = "nameplate+jws") -> tuple[dict[str, Any], PrivateKey]:
     """Return the header and the key with which somebody signs who is not known yet: `jwk` holds the key."""
     return {"typ": typ, "jwk": jwk.members(jwk.of(key))}, key

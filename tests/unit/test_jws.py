@@ -94,7 +94,12 @@ def test_the_header_is_signed_too():
 
 
 def test_several_sign_the_same_octets_and_each_is_found_by_its_header():
-    signed = jws.read(jws.sign(PAYLOAD, [jws.shown(ED), jws.named(P256), ({"kid": "smith.homes.example."}, b"secret")]))
+    signed = jws.read(
+        jws.sign(
+            PAYLOAD,
+            [jws.shown(ED), ({"kid": jwk.kid(jwk.of(P256))}, P256), ({"kid": "smith.homes.example."}, b"secret")],
+        )
+    )
 
     assert [one.alg for one in signed.signatures] == ["EdDSA", "ES256", "HS256"]
     assert signed.signatures[0].key == jwk.of(ED)
