@@ -11,6 +11,7 @@ import click
 from ddns.auth.principal import Credential
 from ddns.auth.sealing import Sealer
 from ddns.cli import Failure, home_import
+from ddns.cli import paper as papers
 from ddns.cli.shell import (
     database_options,
     json_option,
@@ -58,6 +59,7 @@ command.add_command(home_import.command)
     "--days", type=click.IntRange(1, 365), default=homes.INVITATION_DAYS, show_default=True, help="How long it holds."
 )
 @click.option("--again", is_flag=True, help="Withdraw the invitation that there is.")
+@papers.paper_options
 @json_option
 @database_options
 def invite(
@@ -67,6 +69,9 @@ def invite(
     tls: int | None,
     days: int,
     again: bool,
+    as_qr: bool,
+    svg_file: Path | None,
+    pdf_file: Path | None,
     as_json: bool,
     dsn: str | None,
     state: Path | None,
@@ -86,12 +91,16 @@ def invite(
         line = Invitation(invited.key, secret, home, host, port, registry=registry.origin, tls=tls or 0)
         return invited, line.to_text()
 
-    invited, line = run(dsn, state, work)
+    with papers.sheets(svg_file, pdf_file, 1) as write:
+        invited, line = run(dsn, state, work)
+        write([papers.slip(shown(invited.home), line, when(invited.expires_at))])
     if as_json:
         print_json({"home": shown(invited.home), "invitation": line, "expires_at": invited.expires_at})
         return
     click.echo(f"{shown(invited.home)} is invited by this line, a secret until it is spent. It is shown only now:\n")
     click.echo(line)
+    if as_qr:
+        papers.show(line)
     click.echo(f"\nIt holds until {when(invited.expires_at)}. At the home: ddns gateway enrol -")
 
 
