@@ -9,14 +9,19 @@ ROWS = (
     *rows(
         Chapter.EVIDENCE,
         (
-            "qr-malformed", "REFUSED", Ede.PROHIBITED, Turn.FORM,
-            "what was scanned is no code of a box, or one that is damaged",
-            "scan the code on the box again",
+            "evidence-malformed", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "a voucher, a certificate, a request or another proof is not in the form that its standard gives it",
+            "as the sentence says; the box or its maker has a bug",
         ),
         (
-            "qr-proof-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
-            "who answered does not have the key that is printed on the box",
-            "stand before the box, scan its code again and be in its network",
+            "idevid-malformed", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "the box's own certificate has no serial number, two, or an extension that cannot be read",
+            "enrol the box by invitation, and tell its maker",
+        ),
+        (
+            "voucher-malformed", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "what a voucher, or the request for one, says is not what RFC 8366 gives it to say",
+            "as the sentence says; the box or its maker has a bug",
         ),
     ),
 )  # fmt: skip
