@@ -73,6 +73,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Enrol(Statement, frozen=True, kw_only=True, tag="enrol"):
     """Make a home for a gateway key and its owner. *label* empty: any that the registry allocates.
 
+    *owner*: the thumbprint of the only key that may sign as the owner's; without it whoever gets hold of a statement
+    that the gateway has signed could put his own name to it.
     *secret* is the secret of a bearer's release, base64url; *proof* a JWS over the registry's nonce by the box's own
     key; *voucher*, *request* and *evidence* are what the method shows.
     """
@@ -81,6 +83,7 @@ class Enrol(Statement, frozen=True, kw_only=True, tag="enrol"):
 
     method: Method
     label: Label = ""
+    owner: Digest | None = None
     kind: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,31}$")] = "gateway"
     secret: Octets = ""
     proof: Octets = ""
@@ -316,6 +319,9 @@ def signers(statement: AnyStatement, signed: Signed) -> tuple[PublicJwk, ...]:
         if not jws.verify(signed, index, key):
             raise BadProof("statement-signature-wrong", f"Signature {index + 1} of the statement is not by its key.")
         found.append(key)
+    if isinstance(statement, Enrol) and statement.owner is not None:
+        if [jwk.kid(key) for key in found[1:2]] != [statement.owner]:
+            raise BadProof("statement-signature-wrong", "The owner whom the gateway names has to sign, and no other.")
     if len(set(found)) != len(found):
         raise BadProof("statement-signature-wrong", "One key signed twice; each signer has to have a key of its own.")
     return tuple(found)

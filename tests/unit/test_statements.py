@@ -181,3 +181,13 @@ def test_a_signature_that_only_names_its_key_is_refused():
 
 def test_a_key_that_is_a_gateways_and_an_owners_is_refused():
     assert code(who, Replace(**HOME), OWNER, OWNER) == "statement-signature-wrong"
+
+
+def test_an_owner_whom_the_gateway_names_is_the_only_one_who_may_sign():
+    """Else whoever gets hold of what a gateway has signed could put his own name to it."""
+    named = Enrol(**COMMON, method="invitation", owner=jwk.kid(jwk.of(OWNER)))
+    secret = ("invite-1.homes.example.", bytes(32))
+
+    assert len(who(named, KEYS[0], OWNER, secret)) == 2
+    for keys in ((KEYS[0], KEYS[1], secret), (KEYS[0], secret), (KEYS[0], KEYS[1], OWNER), (KEYS[0],)):
+        assert code(who, named, *keys) == "statement-signature-wrong"
