@@ -29,10 +29,12 @@ async def insert(conn: AsyncConnection[Any], zone: int) -> None:
     await conn.execute("INSERT INTO homes (zone) VALUES (%(zone)s)", {"zone": zone}, prepare=True)
 
 
-async def set_state(conn: AsyncConnection[Any], zone: int, state: str) -> bool:
-    """Make the home of *zone* `active` or `suspended`; tell whether there is one."""
+async def set_state(conn: AsyncConnection[Any], zone: int, state: str, reason: str = "by the operator") -> bool:
+    """Make the home of *zone* `active`, or `suspended` for a *reason* that is not empty; tell whether there is one."""
     cursor = await conn.execute(
-        "UPDATE homes SET state = %(state)s WHERE zone = %(zone)s", {"zone": zone, "state": state}, prepare=True
+        "UPDATE homes SET state = %(state)s, reason = %(reason)s WHERE zone = %(zone)s",
+        {"zone": zone, "state": state, "reason": "" if state == ACTIVE else reason},
+        prepare=True,
     )
     return cursor.rowcount > 0
 

@@ -84,7 +84,7 @@ def test_a_check_of_what_is_up_to_date_does_without_alembic(dsn):
     assert not {"alembic", "sqlalchemy"} & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("role", ["ddns_server", "zone_signer", "ddns_admin"])
+@pytest.mark.parametrize("role", schema.ROLES)
 def test_every_role_may_check(dsn_for, role):
     schema.check(dsn_for(role))
 
@@ -147,7 +147,7 @@ def test_the_cure_that_a_user_without_the_roles_is_told_works(stranger, empty):
         with pytest.raises(SchemaProblem, match="as a superuser, run") as caught:
             schema.upgrade(stranger)
         cure = str(caught.value).partition("as a superuser, run ")[2]
-        assert "GRANT ddns_server, zone_signer, ddns_admin TO stranger;" in cure
+        assert "GRANT ddns_server, zone_signer, ddns_admin, ddns_web TO stranger;" in cure
         conn.execute(cure)
 
     schema.upgrade(stranger)

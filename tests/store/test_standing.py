@@ -52,7 +52,7 @@ async def a_country(owner):
         ]
         await published.publish(owner, [] if kind == "empty" else rrsets, [])
         await zones.advance(owner, [(zone, 7, 3, 4_000_000_000)])
-    await owner.execute("UPDATE homes SET state = 'suspended' WHERE zone = %s", [made["suspended"]])
+    await owner.execute("UPDATE homes SET state = 'suspended', reason = 'a test' WHERE zone = %s", [made["suspended"]])
     await owner.execute(
         """INSERT INTO leases (zone, owner, type, digest, rdata, seconds, ends_at)
            VALUES (%s, '', 1, sha256(''), '', 60, now())""",
@@ -168,7 +168,7 @@ async def zones_of_all_kinds(owner):
         await owner.execute("UPDATE zones SET keyset = %s, edition = 3, serial = 7 WHERE id = %s", [keyset, zone])
         if home is not None:
             await homes.insert(owner, zone)
-            await owner.execute("UPDATE homes SET state = %s WHERE zone = %s", [home, zone])
+            await owner.execute("UPDATE homes SET state = %s, reason = 'a test' WHERE zone = %s", [home, zone])
         made.append(zone)
     return made
 

@@ -1,0 +1,149 @@
+"""Policies of tenants for their homes, as data: methods, labels, times; and denials of one tenant, or of addresses.
+
+A policy's rules about kinds of devices, types and addresses are denials among the grants, so that there is one judge.
+"""
+
+from ddns.migrations import execute
+from ddns.migrations.walls import OWN, open_again, walled
+
+revision = "0014"
+down_revision = "0013"
+
+UPGRADE = """
+CREATE TABLE home_policies (
+    tenant         bigint NOT NULL,
+    zone           bigint NOT NULL,
+    methods        text[] NOT NULL DEFAULT '{invitation}',
+    least          text NOT NULL DEFAULT 'token' CONSTRAINT home_policy_of_unknown_assurance
+                   CHECK (least IN ('open', 'token', 'manual', 'qr', 'voucher', 'attested')),
+    owner_required boolean NOT NULL DEFAULT false,
+    labels         text NOT NULL DEFAULT 'both'
+                   CONSTRAINT home_policy_of_unknown_labels CHECK (labels IN ('chosen', 'allocated', 'both')),
+    label_least    smallint NOT NULL DEFAULT 1,
+    label_most     smallint NOT NULL DEFAULT 63,
+    label_style    text NOT NULL DEFAULT 'words'
+                   CONSTRAINT home_policy_of_unknown_style CHECK (label_style IN ('words', 'hex')),
+    reserved       text[] NOT NULL DEFAULT '{}',
+    idn            text[] NOT NULL DEFAULT '{}',
+    rest           bigint NOT NULL DEFAULT 7776000 CONSTRAINT home_policy_with_negative_rest CHECK (rest >= 0),
+    lease_most     bigint CONSTRAINT home_policy_with_no_lease CHECK (lease_most > 0),
+    key_lease_most bigint CONSTRAINT home_policy_with_no_key_lease CHECK (key_lease_most > 0),
+    names_most     integer NOT NULL DEFAULT 0 CONSTRAINT home_policy_with_negative_names CHECK (names_most >= 0),
+    records_most   integer NOT NULL DEFAULT 0 CONSTRAINT home_policy_with_negative_records CHECK (records_most >= 0),
+    idle           bigint NOT NULL DEFAULT 31536000 CONSTRAINT home_policy_with_negative_idle CHECK (idle >= 0),
+    claim_wait     bigint NOT NULL DEFAULT 2592000
+                   CONSTRAINT claim_that_waits_less_than_a_week CHECK (claim_wait >= 604800),
+    recovery_wait  bigint NOT NULL DEFAULT 259200
+                   CONSTRAINT recovery_that_waits_less_than_a_day CHECK (recovery_wait >= 86400),
+    registry_wait  bigint NOT NULL DEFAULT 1209600
+                   CONSTRAINT registry_that_waits_less_than_a_week CHECK (registry_wait >= 604800),
+    claim_rest     bigint NOT NULL DEFAULT 31536000
+                   CONSTRAINT home_policy_with_negative_claim_rest CHECK (claim_rest >= 0),
+    CONSTRAINT home_policy_twice PRIMARY KEY (tenant, zone),
+    CONSTRAINT home_policy_for_a_zone_of_others FOREIGN KEY (tenant, zone) REFERENCES tenant_zones (tenant, zone)
+        ON DELETE CASCADE,
+    CONSTRAINT labels_of_no_length CHECK (label_least BETWEEN 1 AND label_most AND label_most <= 63)
+);
+COMMENT ON TABLE home_policies IS 'what a tenant asks of homes in a zone; without a row, what the columns say by default';
+COMMENT ON COLUMN home_policies.rest IS 'seconds, as all times here';
+
+CREATE TABLE idn_tables (
+    name       text NOT NULL,
+    tenant     bigint CONSTRAINT idn_table_of_no_tenant REFERENCES tenants (id),
+    codepoints int4multirange NOT NULL,
+    CONSTRAINT idn_table_twice UNIQUE NULLS NOT DISTINCT (name, tenant)
+);
+COMMENT ON COLUMN idn_tables.tenant IS 'NULL: everybody''s';
+
+ALTER TABLE grants
+    ADD COLUMN tenant    bigint CONSTRAINT grant_for_no_tenant REFERENCES tenants (id),
+    ADD COLUMN addresses cidr[] CONSTRAINT grant_of_no_addresses CHECK (cardinality(addresses) > 0),
+    ADD COLUMN origin    text NOT NULL DEFAULT '',
+    DROP CONSTRAINT grant_by_unknown_rule,
+    ADD CONSTRAINT grant_by_unknown_rule
+        CHECK (rule IN ('zone', 'subdomain', 'name', 'self', 'selfsub', 'wildcard', 'acme', 'within')),
+    ADD CONSTRAINT grant_within_no_homes CHECK (rule <> 'within' OR homes),
+    ADD CONSTRAINT grant_that_is_no_denial CHECK ((tenant IS NULL AND addresses IS NULL) OR denied IS NOT NULL),
+    DROP CONSTRAINT grant_twice,
+    ADD CONSTRAINT grant_twice UNIQUE NULLS NOT DISTINCT
+        (credential, zone, subtree, types, rule, counts, min_assurance, denied, homes, tenant, addresses);
+COMMENT ON COLUMN grants.tenant IS 'a denial in homes of this tenant alone; NULL: in all';
+COMMENT ON COLUMN grants.addresses IS 'a denial of A and AAAA in these networks; NULL: whatever the addresses';
+COMMENT ON COLUMN grants.origin IS 'policy: written by a policy, and changed with it; empty: by hand';
+
+CREATE TABLE abuse (
+    tenant bigint NOT NULL DEFAULT ddns_tenant() CONSTRAINT abuse_at_no_tenant REFERENCES tenants (id),
+    at     timestamptz NOT NULL,
+    zone   bigint,
+    signal text NOT NULL,
+    source cidr,
+    amount integer NOT NULL CONSTRAINT abuse_of_no_amount CHECK (amount > 0),
+    who    text NOT NULL,
+    note   text NOT NULL DEFAULT ''
+);
+CREATE INDEX abuse_by_zone ON abuse (zone, at);
+CREATE INDEX abuse_by_time ON abuse (tenant, at);
+COMMENT ON TABLE abuse IS 'signals of abuse, for people to look at: nothing follows from them by itself';
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON home_policies, idn_tables, abuse TO ddns_admin;
+GRANT SELECT, INSERT, UPDATE ON home_policies TO ddns_web;
+GRANT SELECT ON home_policies, idn_tables TO ddns_server;
+GRANT SELECT, INSERT, DELETE ON idn_tables TO ddns_web;
+GRANT SELECT, INSERT ON abuse TO ddns_web;
+GRANT INSERT ON abuse TO ddns_server;
+GRANT SELECT, INSERT, DELETE ON grants TO ddns_web;
+"""
+
+SHARED = f"tenant IS NULL OR {OWN}"
+# A rule for everybody in a shared zone binds those whose tenant says it; a key's rules are those of its home.
+GRANT = (
+    "(grants.tenant IS NULL OR grants.tenant = ddns_seen())"
+    " AND EXISTS (SELECT FROM zones WHERE zones.id = grants.zone)"
+    " AND (grants.credential IS NULL OR EXISTS (SELECT FROM credentials WHERE credentials.id = grants.credential))"
+)
+MADE_GRANT = (
+    "EXISTS (SELECT FROM zones WHERE zones.id = grants.zone"
+    " AND (zones.tenant = ddns_seen() OR grants.tenant = ddns_seen()))"
+    " AND (grants.credential IS NULL OR EXISTS (SELECT FROM credentials WHERE credentials.id = grants.credential))"
+)
+WALLS = (
+    ("home_policies", OWN),
+    ("idn_tables", SHARED, OWN),
+    ("abuse", OWN),
+    ("grants", GRANT, f"{GRANT} AND {MADE_GRANT}"),
+)
+
+DOWNGRADE = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM grants WHERE tenant IS NOT NULL OR addresses IS NOT NULL OR rule = 'within') THEN
+        RAISE EXCEPTION 'the older program knows no denials of a tenant, of addresses or within homes'
+            USING HINT = 'Take them back first, with ddns grant list and ddns grant remove.';
+    END IF;
+END
+$$;
+REVOKE ALL ON grants FROM ddns_web;
+ALTER TABLE grants
+    DROP CONSTRAINT grant_twice,
+    DROP CONSTRAINT grant_that_is_no_denial,
+    DROP CONSTRAINT grant_within_no_homes,
+    DROP CONSTRAINT grant_by_unknown_rule,
+    ADD CONSTRAINT grant_by_unknown_rule
+        CHECK (rule IN ('zone', 'subdomain', 'name', 'self', 'selfsub', 'wildcard', 'acme')),
+    DROP COLUMN tenant, DROP COLUMN addresses, DROP COLUMN origin,
+    ADD CONSTRAINT grant_twice
+        UNIQUE NULLS NOT DISTINCT (credential, zone, subtree, types, rule, counts, min_assurance, denied, homes);
+DROP TABLE abuse, idn_tables, home_policies;
+"""
+
+
+def upgrade() -> None:
+    execute(UPGRADE)
+    for table, *rows in WALLS:
+        execute(walled(table, *rows))
+
+
+def downgrade() -> None:
+    for table, *_ in WALLS:
+        execute(open_again(table))
+    execute(DOWNGRADE)

@@ -1,0 +1,116 @@
+"""Who vouches for boxes: vendors' bonds, verifiers of evidence, what they said of which key, and vouchers.
+
+None of it gives a right by itself, and none of it can take one away: who is enrolled stays.
+"""
+
+from ddns.migrations import execute
+from ddns.migrations.walls import OWN, walled
+
+revision = "0016"
+down_revision = "0015"
+
+UPGRADE = """
+CREATE TABLE bonds (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant         bigint CONSTRAINT bond_with_no_tenant REFERENCES tenants (id),
+    vendor         text NOT NULL,
+    models         text[] NOT NULL DEFAULT '{}',
+    idevid_anchors bytea[] NOT NULL,
+    masa_keys      bytea[] NOT NULL DEFAULT '{}',
+    masa_url       text NOT NULL DEFAULT '',
+    masa_anchors   bytea[] NOT NULL DEFAULT '{}',
+    assurance      text NOT NULL DEFAULT 'voucher' CONSTRAINT bond_of_unknown_assurance
+                   CHECK (assurance IN ('open', 'token', 'qr', 'voucher')),
+    statement      bytea,
+    since          timestamptz NOT NULL,
+    until          timestamptz,
+    withdrawn_at   timestamptz,
+    why            text NOT NULL DEFAULT '',
+    CONSTRAINT bond_withdrawn_without_reason CHECK (withdrawn_at IS NULL OR why <> '')
+);
+COMMENT ON TABLE bonds IS 'which keys of a vendor may vouch for which models, and no more than that';
+COMMENT ON COLUMN bonds.tenant IS 'NULL: for all';
+
+CREATE TABLE verifiers (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant       bigint CONSTRAINT verifier_with_no_tenant REFERENCES tenants (id),
+    name         text NOT NULL,
+    form         text NOT NULL CONSTRAINT verifier_of_unknown_form CHECK (form IN ('eat', 'csr')),
+    keys         bytea[] NOT NULL,
+    anchors      bytea[] NOT NULL DEFAULT '{}',
+    rules        bytea NOT NULL,
+    valid        bigint NOT NULL DEFAULT 31536000 CONSTRAINT verifier_valid_for_no_time CHECK (valid > 0),
+    withdrawn_at timestamptz
+);
+CREATE UNIQUE INDEX verifier_twice ON verifiers (coalesce(tenant, 0), name) WHERE withdrawn_at IS NULL;
+COMMENT ON COLUMN verifiers.rules IS 'JSON: what a claim must say, and the assurance that it gives';
+COMMENT ON COLUMN verifiers.valid IS 'seconds for which a result holds';
+
+CREATE TABLE expected_devices (
+    tenant bigint NOT NULL DEFAULT ddns_tenant() CONSTRAINT device_expected_by_no_tenant REFERENCES tenants (id),
+    serial bytea NOT NULL,
+    zone   bigint NOT NULL CONSTRAINT device_expected_in_no_zone REFERENCES zones (id) ON DELETE CASCADE,
+    label  bytea,
+    owner  uuid,
+    note   text NOT NULL DEFAULT '',
+    CONSTRAINT device_expected_twice PRIMARY KEY (tenant, serial),
+    CONSTRAINT device_expected_for_another_tenants_owner FOREIGN KEY (owner, tenant) REFERENCES owners (id, tenant)
+);
+COMMENT ON TABLE expected_devices IS 'an inventory; to stand in it gives no right';
+
+CREATE TABLE appraisals (
+    credential bigint CONSTRAINT appraisal_twice PRIMARY KEY
+               CONSTRAINT appraisal_of_no_credential REFERENCES credentials (id) ON DELETE CASCADE,
+    method     text NOT NULL,
+    verifier   bigint CONSTRAINT appraisal_by_no_verifier REFERENCES verifiers (id),
+    bond       bigint CONSTRAINT appraisal_by_no_bond REFERENCES bonds (id),
+    evidence   bytea NOT NULL,
+    assurance  text NOT NULL,
+    at         timestamptz NOT NULL,
+    until      timestamptz
+);
+CREATE INDEX appraisals_that_end ON appraisals (until) WHERE until IS NOT NULL;
+
+CREATE TABLE vouchers (
+    digest  bytea CONSTRAINT voucher_twice PRIMARY KEY,
+    tenant  bigint NOT NULL DEFAULT ddns_tenant(),
+    device  uuid CONSTRAINT voucher_of_no_device REFERENCES devices (id),
+    request bytea NOT NULL,
+    voucher bytea NOT NULL,
+    at      timestamptz NOT NULL,
+    status  text NOT NULL DEFAULT ''
+);
+ALTER TABLE devices ADD CONSTRAINT device_of_no_bond FOREIGN KEY (bond) REFERENCES bonds (id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON bonds, verifiers, expected_devices TO ddns_admin;
+GRANT SELECT ON appraisals, vouchers TO ddns_admin;
+GRANT UPDATE ON appraisals TO ddns_admin;
+GRANT SELECT ON bonds, verifiers TO ddns_web;
+GRANT SELECT, INSERT, UPDATE, DELETE ON expected_devices TO ddns_web;
+GRANT SELECT, INSERT, UPDATE (until, assurance) ON appraisals TO ddns_web;
+GRANT SELECT, INSERT, UPDATE (status) ON vouchers TO ddns_web;
+"""
+
+SHARED = f"tenant IS NULL OR {OWN}"
+WALLS = (
+    ("bonds", SHARED, OWN),
+    ("verifiers", SHARED, OWN),
+    ("expected_devices", OWN),
+    ("appraisals", "EXISTS (SELECT FROM credentials WHERE credentials.id = appraisals.credential)"),
+    ("vouchers", OWN),
+)
+
+DOWNGRADE = """
+ALTER TABLE devices DROP CONSTRAINT device_of_no_bond;
+DROP TABLE vouchers, appraisals, expected_devices, verifiers, bonds;
+"""
+
+
+def upgrade() -> None:
+    execute(UPGRADE)
+    for table, *rows in WALLS:
+        execute(walled(table, *rows))
+
+
+def downgrade() -> None:
+    execute(DOWNGRADE)
