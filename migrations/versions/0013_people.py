@@ -258,7 +258,7 @@ CREATE TABLE releases (
     CONSTRAINT release_to_nobody_or_two CHECK ((bearer IS NULL) <> (receiver IS NULL))
 );
 CREATE UNIQUE INDEX device_released_twice ON releases (device) WHERE spent_at IS NULL;
-COMMENT ON TABLE releases IS 'the seller''s word, once: to who knows a secret (its SHA-256), or to a key (its thumbprint)';
+COMMENT ON TABLE releases IS 'the seller''s word, once: to who knows a secret, or to a key';
 
 CREATE TABLE pending_keys (
     zone      bigint NOT NULL CONSTRAINT pending_key_of_no_home REFERENCES homes (zone) ON DELETE CASCADE,

@@ -44,7 +44,7 @@ CREATE TABLE home_policies (
         ON DELETE CASCADE,
     CONSTRAINT labels_of_no_length CHECK (label_least BETWEEN 1 AND label_most AND label_most <= 63)
 );
-COMMENT ON TABLE home_policies IS 'what a tenant asks of homes in a zone; without a row, what the columns say by default';
+COMMENT ON TABLE home_policies IS 'what a tenant asks of homes in a zone; without a row, the defaults';
 COMMENT ON COLUMN home_policies.rest IS 'seconds, as all times here';
 
 CREATE TABLE idn_tables (

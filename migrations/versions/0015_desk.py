@@ -172,7 +172,7 @@ WALLS = (
 
 DOWNGRADE = """
 DROP TABLE evidence_refused, deliveries, outbox, webhooks, spent_nonces, keyed_requests, statements, tokens;
-DROP FUNCTION deliver_notices;
+DROP FUNCTION due_deliveries, deliver_notices;
 """
 
 
