@@ -78,16 +78,12 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What goes back: *body* is a Struct (or a list of them) as JSON, or octets of the type *media*.
-
-    An answer that holds a *secret* is remembered sealed, and for an hour, by those who repeat the request.
-    """
+    """What goes back: *body* is a Struct (or a list of them) as JSON, or octets of the type *media*."""
 
     body: Any = None
     status: int = 200
     media: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
-    secret: bool = False
 
 
 class Means(Protocol):

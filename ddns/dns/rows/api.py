@@ -109,6 +109,11 @@ ROWS = (
             "choose a fresh one for each wish",
         ),
         (
+            "statement-replayed", "REFUSED", Ede.OTHER, Turn.FORM,
+            "another statement of this key has the same jti, or another key said the same words before",
+            "make a new one with a jti of its own; the very same statement is answered as the first time",
+        ),
+        (
             "our-fault", "SERVFAIL", Ede.OTHER, Turn.LATER,
             "a fault of the service; its log has the rest",
             "tell whoever runs the registry",

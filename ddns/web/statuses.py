@@ -1,0 +1,29 @@
+"""The HTTP status of each refusal; a code without a row here is 403, which is what most refusals of a wish are.
+
+A room that adds a refusal which the API can answer adds its status here; a test compares with the catalogue.
+"""
+
+from __future__ import annotations
+
+_BY_STATUS = {
+    400: ("request-malformed", "body-malformed"),
+    401: ("token-missing", "token-unknown", "token-expired"),
+    404: ("not-found",),
+    405: ("method-unknown",),
+    406: ("not-acceptable",),
+    409: ("cannot-be-done", "home-exists", "invitation-spent", "statement-replayed"),
+    413: ("body-too-large",),
+    415: ("media-type",),
+    422: ("field-unknown", "field-wrong", "idempotency-key-reused", "cursor-wrong", "key-unfit"),
+    429: ("too-many-requests",),
+    500: ("our-fault",),
+    503: ("desk-busy", "too-slow", "database-away"),
+}
+
+STATUSES = {code: status for status, codes in _BY_STATUS.items() for code in codes}
+USUAL = 403
+
+
+def status_of(code: str) -> int:
+    """Return the status of the refusal *code*."""
+    return STATUSES.get(code, USUAL)
