@@ -13,6 +13,7 @@ def rule_in_words(rule: Grant) -> str:
     own = rule.rule in ("self", "selfsub")
     words = ["deny" if rule.denied is not None else "", rule.rule, "" if own else names.to_text(rule.name)]
     words.append("of its homes" if rule.homes else "")
+    words.append(f"of tenant {rule.tenant}" if rule.tenant is not None else "")
     if rule.types is None:
         words.append("all types")
     else:
@@ -20,6 +21,8 @@ def rule_in_words(rule: Grant) -> str:
         words.append(
             ",".join(type_to_text(one) + (f"({bounds[one]})" if one in bounds else "") for one in sorted(rule.types))
         )
+    if rule.addresses:
+        words.append("in " + ",".join(rule.addresses))
     if rule.min_assurance is not None:
         words.append(
             f"from assurance {rule.min_assurance} on" if rule.denied is None else "below " + rule.min_assurance

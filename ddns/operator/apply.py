@@ -85,7 +85,8 @@ async def apply(
         granted: dict[int, list[grants.Listed]] = {}
         if any(zone.origin in there for zone in wanted.zones):
             for one in await grants.listing(conn):
-                granted.setdefault(one.grant.zone, []).append(one)
+                if not (one.by_policy or one.tenant):  # what a policy wrote, or for one tenant, is not the file's
+                    granted.setdefault(one.grant.zone, []).append(one)
         rules = await transfer_rules.Held.read(conn)
         for at in range(0, len(wanted.zones), AT_ONCE):
             part = wanted.zones[at : at + AT_ONCE]

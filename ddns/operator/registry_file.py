@@ -44,6 +44,7 @@ class _Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_assurance: str | None = None
     deny: str | None = None
     homes: bool = False
+    addresses: tuple[str, ...] | None = None
 
 
 class _Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,7 +238,9 @@ def _transfer(table: _Transfer | None) -> transfer_rules.Wanted | None:
 
 def _grant(origin: Name, table: _Grant) -> WantedGrant:
     key = grants.read_key(table.key)
-    terms = grants.Terms(table.rule, table.name, table.types, table.min_assurance, table.deny, table.homes)
+    terms = grants.Terms(
+        table.rule, table.name, table.types, table.min_assurance, table.deny, table.homes, table.addresses
+    )
     try:
         return WantedGrant(key, grants.read(origin, key, terms))
     except CannotDo as error:

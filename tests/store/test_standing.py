@@ -62,6 +62,8 @@ async def a_country(owner):
         Grant(registry, REGISTRY, frozenset({2, 43}), "zone", denied="it is the registry's"),
         Grant(registry, n("x.homes.test."), None, "name", min_assurance="qr", denied="not for you é", homes=True),
         Grant(registry, REGISTRY, frozenset({99}), "subdomain", denied="no", homes=True),
+        Grant(registry, n("lock-*.homes.test."), None, "within", denied="lock", homes=True, tenant=1),
+        Grant(registry, REGISTRY, frozenset({1, 28}), denied="no", homes=True, addresses=("10.0.0.0/8", "fd00::/8")),
         Grant(made["denied"], n("a.denied.homes.test."), frozenset({1, 16, 28}), "wildcard", denied="never"),
     ]
     for rule in rules:
@@ -99,7 +101,7 @@ async def test_one_statement_gives_what_the_readings_of_each_part_give(owner, co
     }
     assert shown == await published.read_names(conn, wanted)
     assert standings.keys() == set(ids) - {made["removed"]}
-    assert {len(one.everybody) for one in standings.values()} == {0, 1, 2, 3}
+    assert {len(one.everybody) for one in standings.values()} == {0, 1, 4, 5}
     assert len(shown) == 3 * (len(KINDS) - 2)
     assert [kind for kind, zone in made.items() if zone in standings and standings[zone].ready] == [
         "home", "suspended", "denied", "empty",

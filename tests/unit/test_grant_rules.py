@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import msgspec
 import pytest
 
@@ -119,6 +121,20 @@ MEANS = [
     ("acme", "x", "_acme-challenge.x", CNAME, False),
     ("acme", "x", "_acme-challenge.x", NS, False),
     ("acme", "x", "_acme-challenge.x", ANY, False),
+    ("within", "x", "x", A, True),
+    ("within", "x", "a.b.x", ANY, True),
+    ("within", "x", "xx", A, False),
+    ("within", "x", "@", A, False),
+    ("within", "x-*", "x-1", A, True),
+    ("within", "x-*", "x-", A, True),
+    ("within", "x-*", "a.b.x-1", A, True),
+    ("within", "x-*", "x", A, False),
+    ("within", "x-*", "x-1.b", A, False),
+    ("within", "x-*.b", "x-1.b", A, True),
+    ("within", "x-*.b", "b", A, False),
+    ("within", "*", "a", A, True),
+    ("within", "*", "a.b", A, True),
+    ("within", "*", "@", A, False),
 ]
 
 
@@ -134,6 +150,72 @@ def test_a_grant_gives_the_names_that_its_rule_means(kind, name, asked, rdtype, 
 
 def test_the_table_has_every_rule():
     assert {row[0] for row in MEANS} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("name", "home", "there"),
+    [
+        ("lock.example.", "smith.example.", "lock.smith.example."),
+        ("a.lock-*.example.", "smith.example.", "a.lock-*.smith.example."),
+        ("x" * 63 + ".example.", "smith.example.", "x" * 63 + ".smith.example."),
+    ],
+)
+def test_a_rule_within_homes_is_about_the_names_of_each(name, home, there):
+    one = Grant(ZONE, names.from_text(name), None, "within", denied="no", homes=True)
+
+    assert one.for_home(names.from_text(home)) == msgspec.structs.replace(one, name=names.from_text(there))
+
+
+def test_a_rule_within_homes_whose_names_a_home_cannot_have_means_none_there():
+    one = Grant(ZONE, n(LONG), None, "within", denied="no", homes=True)
+
+    assert one.for_home(n("smith")) is None
+    other = rule("subdomain", "x")
+    assert other.for_home(n("smith")) is other
+
+
+@pytest.mark.parametrize(
+    ("networks", "rdtype", "address", "taken"),
+    [
+        (("10.0.0.0/8",), A, "10.1.2.3", True),
+        (("10.0.0.0/8",), A, "9.255.255.255", False),
+        (("10.0.0.0/8",), A, "11.0.0.0", False),
+        (("192.0.2.1/32",), A, "192.0.2.1", True),
+        (("10.0.0.0/8",), AAAA, "::ffff:10.1.2.3", True),
+        (("10.0.0.0/8",), AAAA, "0a01::", False),
+        (("fd00::/8", "10.0.0.0/8"), AAAA, "fdff::1", True),
+        (("fd00::/8",), A, "253.0.0.1", False),
+        (("::/0",), A, "192.0.2.1", False),
+        (("0.0.0.0/0",), A, "192.0.2.1", True),
+    ],
+)
+def test_a_denial_of_networks_takes_their_addresses_and_no_others(networks, rdtype, address, taken):
+    denial = rule("zone", types=(A, AAAA), denied="private", id=9, addresses=networks)
+    ours = rules(key(rule("zone")), denial)
+    octets = ipaddress.ip_address(address).packed
+    there = RRset(n("x"), rdtype, 60, (octets,))
+
+    assert ours.refuse([(n("x"), rdtype)]) is None
+    refusal = ours.refuse_outcome([RRsetChange(n("x"), rdtype, None, there)])
+    assert code(refusal) == ("address-not-allowed" if taken else "")
+    assert refusal is None or f"the address {ipaddress.ip_address(octets)} at x.lab.example.: private" in refusal.text
+    assert ours.refuse_outcome([RRsetChange(n("x"), rdtype, there, None)]) is None
+    stays = RRset(n("x"), rdtype, 90, (octets,))
+    assert ours.refuse_outcome([RRsetChange(n("x"), rdtype, there, stays)]) is None
+
+
+def test_a_denial_of_networks_spares_other_names_other_types_and_keys_of_more_assurance():
+    denial = rule("name", "x", types=(A, AAAA), denied="no", id=9, addresses=("10.0.0.0/8",), min_assurance="qr")
+    change_of = {
+        name: RRsetChange(n(name), A, None, RRset(n(name), A, 60, (bytes((10, 0, 0, 1)),))) for name in ("x", "y")
+    }
+    text = RRsetChange(n("x"), TXT, None, RRset(n("x"), TXT, 60, (b"\x03abc",)))
+
+    low, high = rules(key(rule("zone")), denial), rules(key(rule("zone"), assurance="qr"), denial)
+
+    assert "needs the assurance qr" in low.refuse_outcome([change_of["x"]]).text
+    assert low.refuse_outcome([change_of["y"], text]) is None
+    assert high.refuse_outcome([change_of["x"]]) is None
 
 
 def test_a_rule_of_another_zone_means_nothing():

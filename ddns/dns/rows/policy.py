@@ -28,5 +28,28 @@ ROWS = (
             "the home's name is taken, kept back, at rest, or too like another one; which of these is not said",
             "choose another one",
         ),
+        (
+            "zone-not-the-tenants", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the tenant may not have homes in this zone",
+            "`ddns tenant allow NAME ZONE`",
+        ),
+        (
+            "tenant-suspended", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the tenant is suspended: its homes go on, and it takes no new ones",
+            "`ddns tenant release NAME`, once the reason is gone",
+        ),
+        (
+            "quota-reached", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the tenant has as many homes, invitations or new homes a day as it may have",
+            "`ddns tenant quota NAME`, or wait until the day is over",
+        ),
+    ),
+    *rows(
+        Chapter.PERMISSION,
+        (
+            "address-not-allowed", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "a rule denies addresses of this network, however much the key was granted",
+            "publish another address; `ddns grant show NUMBER` says which networks",
+        ),
     ),
 )  # fmt: skip
