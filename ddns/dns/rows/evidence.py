@@ -14,6 +14,16 @@ ROWS = (
             "as the sentence says; the box or its maker has a bug",
         ),
         (
+            "evidence-expired", "REFUSED", Ede.PROHIBITED, Turn.CLOCK,
+            "the time until which an attestation token holds is over",
+            "have the box make a new one",
+        ),
+        (
+            "evidence-not-yet", "REFUSED", Ede.PROHIBITED, Turn.CLOCK,
+            "an attestation token says that it was made, or begins to hold, in the future",
+            "set the clock of the box",
+        ),
+        (
             "idevid-malformed", "REFUSED", Ede.PROHIBITED, Turn.FORM,
             "the box's own certificate has no serial number, two, or an extension that cannot be read",
             "enrol the box by invitation, and tell its maker",
