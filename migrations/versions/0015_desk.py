@@ -4,7 +4,7 @@ A statement is remembered by the SHA-256 of its payload, never of its signature:
 """
 
 from ddns.migrations import execute
-from ddns.migrations.walls import OWN, walled
+from ddns.migrations.walls import OWN, only_for, walled
 
 revision = "0015"
 down_revision = "0014"
@@ -172,12 +172,16 @@ WALLS = (
 
 DOWNGRADE = """
 DROP TABLE evidence_refused, deliveries, outbox, webhooks, spent_nonces, keyed_requests, statements, tokens;
-DROP FUNCTION due_deliveries, deliver_notices;
+DROP FUNCTION due_deliveries, forget_notices, deliver_notices;
 """
+
+
+FUNCTIONS = ("due_deliveries(timestamptz, uuid[], int)", "forget_notices(timestamptz, int)")
 
 
 def upgrade() -> None:
     execute(UPGRADE)
+    execute(only_for("ddns_web", FUNCTIONS))
     for table, *rows in WALLS:
         execute(walled(table, *rows))
 
