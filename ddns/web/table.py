@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
-from ddns.web import general_routes, token_routes
+from ddns.web import general_routes, notice_routes, token_routes
 from ddns.web.routes import BODY, Listener, Route
 
 ROUTES: tuple[Route, ...] = (
     *general_routes.ROUTES,
+    *notice_routes.ROUTES,
     *token_routes.ROUTES,
 )
 
