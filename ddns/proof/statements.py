@@ -75,8 +75,9 @@ class Enrol(Statement, frozen=True, kw_only=True, tag="enrol"):
 
     *owner*: the thumbprint of the only key that may sign as the owner's; without it whoever gets hold of a statement
     that the gateway has signed could put his own name to it.
-    *secret* is the secret of a bearer's release, base64url; *proof* a JWS over the registry's nonce by the box's own
-    key; *voucher*, *request* and *evidence* are what the method shows.
+    *owner* is the thumbprint of the only key that may sign as the owner: without it, whoever carries what a gateway
+    has signed could put his own beside. *secret* is that of a bearer's release, base64url; *proof* a JWS over the
+    registry's nonce by the box's own key; *voucher*, *request* and *evidence* are what the method shows.
     """
 
     LONGEST: ClassVar[int] = CARRIED
@@ -319,9 +320,9 @@ def signers(statement: AnyStatement, signed: Signed) -> tuple[PublicJwk, ...]:
         if not jws.verify(signed, index, key):
             raise BadProof("statement-signature-wrong", f"Signature {index + 1} of the statement is not by its key.")
         found.append(key)
-    if isinstance(statement, Enrol) and statement.owner is not None:
-        if [jwk.kid(key) for key in found[1:2]] != [statement.owner]:
-            raise BadProof("statement-signature-wrong", "The owner whom the gateway names has to sign, and no other.")
+    named = statement.owner if isinstance(statement, Enrol) else None
+    if named is not None and (len(found) < 2 or jwk.kid(found[1]) != named):
+        raise BadProof("statement-signature-wrong", "The gateway named another owner; sign with that owner's key.")
     if len(set(found)) != len(found):
         raise BadProof("statement-signature-wrong", "One key signed twice; each signer has to have a key of its own.")
     return tuple(found)

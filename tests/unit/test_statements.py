@@ -155,6 +155,14 @@ def test_the_secret_of_an_invitation_signs_last_and_is_no_key():
     assert code(who, Object(**HOME), invitation) == "statement-signature-wrong"
 
 
+def test_the_owner_that_the_gateway_named_signs_and_nobody_else():
+    enrol = Enrol(**COMMON, method="qr", owner=jwk.kid(jwk.of(OWNER)))
+
+    assert who(enrol, KEYS[0], OWNER) == (jwk.of(KEYS[0]), jwk.of(OWNER))
+    assert code(who, enrol, KEYS[0], KEYS[1]) == "statement-signature-wrong"
+    assert code(who, enrol, KEYS[0]) == "statement-signature-wrong"
+
+
 @pytest.mark.parametrize("keys", [(), (KEYS[0],), (KEYS[0], OWNER, KEYS[1]), (KEYS[0], KEYS[0])], ids=len)
 def test_too_few_too_many_and_one_key_twice_are_refused(keys):
     if not keys:
