@@ -16,7 +16,9 @@ from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.proof import b64
 from ddns.store import tokens
+from ddns.store.tenancy import REGISTRY
 from ddns.store.tokens import Token
+from ddns.web.rights import EVERY, REGISTRYS
 
 DAYS = 90
 MOST_DAYS = 400
@@ -78,8 +80,7 @@ async def add(
 
     Bound to a *home* or *owner* it reads what is theirs, and nothing else.
     """
-    if not rights:
-        raise CannotDo("A token without rights is of no use; say which with --rights.")
+    _check_rights(tenant, rights)
     if not 0 < seconds <= MOST_DAYS * _DAY:
         raise CannotDo(f"A token lasts {MOST_DAYS} days at most; choose fewer.")
     if len(note) > MOST_NOTE or not note.isprintable():
@@ -107,6 +108,16 @@ def may_be_used(token: Token, source: str) -> bool:
     address = ipaddress.ip_address(source.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None) or address
     return any(mapped in ipaddress.ip_network(one) for one in token.networks)
+
+
+def _check_rights(tenant: int, rights: Sequence[str]) -> None:
+    if not rights:
+        raise CannotDo("A token without rights is of no use; say which with --rights.")
+    for right in rights:
+        if right not in EVERY:
+            raise CannotDo(f"There is no right {right!r}; there are {', '.join(sorted(EVERY))}.")
+        if right in REGISTRYS and tenant != REGISTRY:
+            raise CannotDo(f"The right {right} is for the registry's own tokens; a tenant's cannot have it.")
 
 
 def _networks(given: Sequence[str]) -> tuple[str, ...]:

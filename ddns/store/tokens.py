@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -35,8 +36,11 @@ _COLUMNS = """id, tenant, digest, rights, home, owner, note, networks::text[],
        extract(epoch FROM revoked_at)::bigint, extract(epoch FROM used_at)::bigint, host(used_from)"""
 
 
-def _token(row: Sequence[object]) -> Token:
-    return msgspec.convert(row, Token, builtin_types=(UUID,), from_attributes=False)
+def _token(row: Sequence[Any]) -> Token:
+    ident, tenant, digest, rights, home, owner, note, networks, *times, source = row
+    return Token(
+        ident, tenant, bytes(digest), tuple(rights), home, owner, note, tuple(networks), *times, used_from=source
+    )
 
 
 async def find(conn: Connection, ident: str) -> Token | None:
