@@ -73,8 +73,6 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Enrol(Statement, frozen=True, kw_only=True, tag="enrol"):
     """Make a home for a gateway key and its owner. *label* empty: any that the registry allocates.
 
-    *owner*: the thumbprint of the only key that may sign as the owner's; without it whoever gets hold of a statement
-    that the gateway has signed could put his own name to it.
     *owner* is the thumbprint of the only key that may sign as the owner: without it, whoever carries what a gateway
     has signed could put his own beside. *secret* is that of a bearer's release, base64url; *proof* a JWS over the
     registry's nonce by the box's own key; *voucher*, *request* and *evidence* are what the method shows.
