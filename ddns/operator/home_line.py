@@ -19,7 +19,7 @@ from ddns.dns.names import BadName, Name
 from ddns.dns.records import BadRdata, Rdata, RRset
 from ddns.dns.text import rdata_from_text
 from ddns.dns.zonefile import read_beside
-from ddns.homes.enrol import home_records
+from ddns.homes.delegating import home_records
 from ddns.operator import words
 from ddns.operator.fault import CannotDo
 

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 
 import msgspec
 from psycopg import errors
 
-from ddns.auth import keys as sig0_keys
-from ddns.auth.principal import Grant, Secret
+from ddns.auth.principal import Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
-from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata
-from ddns.homes.enrol import delegate, home_records
+from ddns.homes.delegating import undelegate
+from ddns.homes.making import WHOEVER, Collided, NoRegistry, Unmade, Wanted, Why, make
 from ddns.operator import keys, words
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.zones import locked, the_zone
 from ddns.signing.client import SignerClient
-from ddns.signing.publish import ZoneStep, changes_of, publish
-from ddns.store import credentials, delegations, homes, invitations, journal, leases, notify, published, rrsets, zones
+from ddns.store import credentials, homes, invitations, leases, notify, rrsets, zones
+from ddns.store.tenancy import REGISTRY
 from ddns.store.zones import Zone
-from ddns.zone.child import GLUE_TYPES
-from ddns.zone.jobs import Node
 
 INVITATION_DAYS = 7
 INVITATION_ALGORITHM = "hmac-sha256"
@@ -143,33 +141,45 @@ async def _refuse_taken(conn: Conn, registry: Zone, home: Name) -> None:
         )
 
 
-async def add(conn: Conn, signer: SignerClient, registry: Zone, home: Name, key: Rdata | None, principal: str) -> Made:
+async def add(
+    conn: Conn,
+    signer: SignerClient,
+    registry: Zone,
+    home: Name,
+    key: Rdata | None,
+    principal: str,
+    tenant: int = REGISTRY,
+) -> Made:
     """Make the home at once: its zone with the registry's name servers, its delegation, and its *key* where given.
 
     Raises `CannotDo`.
     """
-    async with conn.transaction():
-        parent = await locked(conn, registry.origin)
-        await _refuse_taken(conn, parent, home)
-        await invitations.withdraw(conn, home)
-        found = await rrsets.read_names(conn, [(parent.id, parent.origin)])
-        apex = {one.type: one for one in found.get((parent.id, parent.origin), ())}
-        records = home_records(home, apex, key)
-        zone_id = await zones.insert(conn, home, parent.denial, parent.algorithm, parent.id)
-        await homes.insert(conn, zone_id)
-        child = (await zones.lock(conn, [zone_id]))[zone_id]
-        nodes = (Node(home, (), records),)
-        if key is not None:
-            await credentials.insert(
-                conn, home, "sig0", str(key[3]), tag=sig0_keys.key_tag(key), public=key, home=zone_id,
-                grants=[Grant(zone_id, home, rule="zone")],
-            )  # fmt: skip
-        await notify.keys(conn, None)
-        outcome = await publish(conn, signer, [ZoneStep(child, nodes, whole=True)])
-        await journal.append(conn, [journal.Entry(zone_id, 1, principal, None, None, changes_of(nodes))])
-        servers = apex[Type.NS].rdatas
-        delegated = await delegate(conn, signer, parent, [(home, servers, outcome.ds.get(zone_id, ()))])
-    return Made(zone_id, home, (*outcome.pending, *delegated.pending))
+    one = Wanted(name=home, key=key or b"", invitation=WHOEVER, who=principal)
+    now = int(time.time())
+    try:
+        async with conn.transaction():
+            parent = await the_zone(conn, registry.origin)
+            await _refuse_taken(conn, parent, home)
+            done = await make(conn, signer, parent, [one], now, tenant)
+            made = done.made[0]
+            if isinstance(made, Unmade):
+                raise CannotDo(_unmade(made))
+    except (errors.UniqueViolation, Collided):
+        raise CannotDo(f"{names.to_text(home)} is being given to somebody else just now; look, and choose.") from None
+    except NoRegistry:
+        raise CannotDo(f"The zone {names.to_text(registry.origin)} has just been removed.") from None
+    return Made(made.zone, home, done.pending)
+
+
+def _unmade(one: Unmade) -> str:
+    """Return why a home cannot be made, for an operator, from whom nothing is kept back."""
+    name = names.to_text(one.name)
+    return {
+        Why.TAKEN: f"{name} is given already; choose another label.",
+        Why.RESTING: f"{name} was somebody's not long ago and rests; choose another label.",
+        Why.INVITED: f"{name} is invited; withdraw the invitation first, or choose another label.",
+        Why.OCCUPIED: f"The registry's zone has records at {name}; choose another label.",
+    }.get(one.why, one.refusal.text)
 
 
 async def remove(conn: Conn, signer: SignerClient, home: Name, principal: str) -> tuple[int, ...]:
@@ -183,46 +193,11 @@ async def remove(conn: Conn, signer: SignerClient, home: Name, principal: str) -
             raise CannotDo(f"{names.to_text(home)} is no home; remove it with `ddns zone remove`.")
         held = await zones.lock(conn, [found.id, found.parent])
         parent = held[found.parent]
-        pending = await _undelegate(conn, signer, parent, found.id, home, principal)
+        pending = await undelegate(conn, signer, parent, found.id, home, principal)
         await zones.remove(conn, found.id)
         await notify.zones(conn, [(found.id, None)])
         await notify.keys(conn, None)
     return pending
-
-
-async def _undelegate(
-    conn: Conn, signer: SignerClient, parent: Zone, zone: int, home: Name, principal: str
-) -> tuple[int, ...]:
-    """Take NS and DS of *home*, and the addresses of servers of its own, out of the locked zone *parent*.
-
-    In one edition.
-    """
-    turning = (await delegations.read(conn, [zone])).get(zone)
-    hosts = [] if turning is None else sorted({one.name for one in (*turning.their.glue, *turning.hand.their.glue)})
-    touched = [home, *(name for name in hosts if name != home)]
-    above = {up for name in touched for up in names.ancestors(name, parent.origin)[:-1]}
-    between = sorted(above - set(touched))
-    where = [(parent.id, name) for name in (*touched, *between, parent.origin)]
-    before = await rrsets.read_names(conn, where)
-    old = await published.read_names(conn, where)
-    nodes = []
-    for name in touched:
-        was = before.get((parent.id, name), ())
-        gone = (Type.NS, Type.DS, *(GLUE_TYPES if hosts else ()))
-        nodes.append(Node(name, was, tuple(one for one in was if one.type not in gone)))
-    changes = changes_of(nodes)
-    if not changes:
-        return ()
-    step = ZoneStep(
-        parent,
-        tuple(nodes),
-        tuple((name, tuple(one.type for one in before.get((parent.id, name), ()))) for name in between),
-        before.get((parent.id, parent.origin), ()),
-        tuple(one for key in where for one in old.get(key, ())),
-    )
-    outcome = await publish(conn, signer, [step])
-    await journal.append(conn, [journal.Entry(parent.id, parent.head + 1, principal, None, None, changes)])
-    return outcome.pending
 
 
 async def set_suspended(conn: Conn, home: Name, *, suspended: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
@@ -13,7 +14,10 @@ from ddns.dns.names import Name
 
 
 class Invitation(msgspec.Struct, frozen=True):
-    """An invitation into the zone *zone* for the home *label*, its full name; times in seconds since 1970."""
+    """An invitation into the zone *zone* for the home *label*, its full name; times in seconds since 1970.
+
+    *tenant* is whose it is, and *owner* who will own the home (None: who binds it to himself first).
+    """
 
     id: int
     zone: int
@@ -22,11 +26,13 @@ class Invitation(msgspec.Struct, frozen=True):
     expires_at: int
     spent_at: int | None = None
     home: int | None = None
+    tenant: int = 1
+    owner: UUID | None = None
 
 
 _SELECT = """
 SELECT id, zone, label, extract(epoch FROM created_at)::bigint, extract(epoch FROM expires_at)::bigint,
-       extract(epoch FROM spent_at)::bigint, home
+       extract(epoch FROM spent_at)::bigint, home, tenant, owner
 FROM invitations
 """
 

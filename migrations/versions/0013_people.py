@@ -329,6 +329,24 @@ CREATE FUNCTION invitation_secret(wanted bytea) RETURNS TABLE (tenant bigint, se
     WHERE credentials.name = wanted AND credentials.revoked_at IS NULL AND invitations.spent_at IS NULL
           AND (ddns_seen() IS NULL OR invitations.tenant = ddns_seen())
 $$;
+CREATE FUNCTION labels_unfit(registry bigint, labels bytea[], owners uuid[], invited bigint[], now timestamptz)
+    RETURNS TABLE (place bigint, why text) LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT wanted.place, 'taken'
+    FROM unnest(labels) WITH ORDINALITY AS wanted (label, place) JOIN zones ON zones.origin = wanted.label
+    UNION ALL
+    SELECT wanted.place, 'resting'
+    FROM unnest(labels, owners) WITH ORDINALITY AS wanted (label, owner, place)
+    JOIN resting_labels AS resting ON resting.zone = registry AND resting.label = wanted.label
+    WHERE resting.free_at > now AND (wanted.owner IS NULL OR resting.owner IS DISTINCT FROM wanted.owner)
+    UNION ALL
+    SELECT wanted.place, 'invited'
+    FROM unnest(labels, invited) WITH ORDINALITY AS wanted (label, invitation, place)
+    JOIN invitations ON invitations.label = wanted.label AND invitations.spent_at IS NULL
+    WHERE invitations.expires_at > now AND wanted.invitation IS DISTINCT FROM 0
+          AND invitations.id IS DISTINCT FROM wanted.invitation
+$$;
+COMMENT ON FUNCTION labels_unfit IS
+    'which names cannot be homes now; an owner gets back what rests, an invitation what it is for, 0 stands for any';
 CREATE FUNCTION sweep_closed_homes(now timestamptz, most integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
     SET search_path FROM CURRENT AS $$
 DECLARE
@@ -356,6 +374,8 @@ NAMED = (
     "sweep_closed_homes(timestamptz, integer)",
 )
 
+UNFIT = ("labels_unfit(bigint, bytea[], uuid[], bigint[], timestamptz)",)
+
 OF_CREDENTIAL = (
     "EXISTS (SELECT FROM homes WHERE homes.zone = credentials.home)"
     " OR EXISTS (SELECT FROM invitations WHERE invitations.id = credentials.invitation)"
@@ -365,7 +385,7 @@ SHARED = f"{OWN} OR EXISTS (SELECT FROM tenant_zones WHERE tenant_zones.zone = z
 BELOW_SHARED = f"{OWN} AND EXISTS (SELECT FROM tenant_zones WHERE tenant_zones.zone = zones.parent)"
 WALLS = (
     ("zones", SHARED, BELOW_SHARED),
-    ("tenants", "id = ddns_seen()"),
+    ("tenants", "id = ddns_seen() OR ddns_seen() = 1"),
     ("tenant_zones", OWN),
     ("homes", OWN),
     ("owners", OWN),
@@ -409,7 +429,8 @@ GRANT SELECT, INSERT, UPDATE (state, why, first_operator, second_operator) ON re
 GRANT SELECT ON credential_uses TO ddns_web;
 GRANT SELECT, INSERT, UPDATE ON credential_uses TO ddns_server;
 GRANT SELECT, INSERT, DELETE ON resting_labels TO ddns_web;
-GRANT SELECT ON resting_labels, owners TO ddns_server;
+GRANT SELECT, DELETE ON resting_labels TO ddns_server;
+GRANT SELECT ON owners TO ddns_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pending_keys TO ddns_web, ddns_server;
 """
 
@@ -430,7 +451,7 @@ BEGIN
     END IF;
 END
 $$;
-DROP FUNCTION sweep_closed_homes, invitation_secret, every_tenant, tenant_at, tenant_of, home_of_device, device_history;
+DROP FUNCTION sweep_closed_homes, labels_unfit, invitation_secret, every_tenant, tenant_at, tenant_of, home_of_device, device_history;
 DROP TABLE recoveries, pending_keys, releases, claims, home_events, resting_labels, credential_uses;
 ALTER TABLE invitations
     DROP CONSTRAINT invitation_into_a_zone_of_others,
@@ -469,6 +490,7 @@ def upgrade() -> None:
     execute(PEOPLE)
     execute(FUNCTIONS)
     execute(only_for("ddns_web", NAMED))
+    execute(only_for("ddns_web, ddns_server, ddns_admin", UNFIT))
     for table, *rows in WALLS:
         execute(walled(table, *rows))
     execute(RIGHTS)
