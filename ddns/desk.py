@@ -39,6 +39,8 @@ from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Inherited
 from ddns.signing.client import SignerClient
 from ddns.store.pool import Connection, Pool
+from ddns.web.chores import Chores
+from ddns.web.courier import Courier
 from ddns.web.listening import Listening
 from ddns.web.rations import RationLimits, Rations
 from ddns.web.serving import Bounds, Serving
@@ -56,7 +58,10 @@ Clock = Callable[[], float]
 
 
 class DeskConfig(msgspec.Struct, frozen=True):
-    """All that one desk is told. *sockets* are inherited descriptors, *secrets* is the path of `secrets.key`."""
+    """All that one desk is told. *sockets* are inherited descriptors, *secrets* is the path of `secrets.key`.
+
+    *private*: webhooks may lie at loopback and private addresses.
+    """
 
     dsn: str
     sockets: list[Inherited]
@@ -67,6 +72,7 @@ class DeskConfig(msgspec.Struct, frozen=True):
     connections: ConnectionLimits = ConnectionLimits()
     rations: RationLimits = RationLimits()
     bounds: Bounds = Bounds()
+    private: bool = False
 
 
 class Desk:
@@ -82,6 +88,9 @@ class Desk:
         rations = Rations(config.rations, time.monotonic, secrets.token_bytes)
         self._serving = Serving(Table(ROUTES), self, rations, config.bounds)
         self._connections = Connections(config.connections, reactor())
+        self._chores = Chores(self)
+        self._courier = Courier(self.transaction, self.sealer, self.now, private=config.private)
+        self._tasks: list[asyncio.Task[None]] = []
         self._listening = Listening(config.certificate, self._serving, self._connections, self.secret, reactor())
 
     def now(self) -> int:
@@ -110,6 +119,8 @@ class Desk:
             sock.setblocking(False)
             self._listening.listen(inherited.kind, sock)
         self._listening.start()
+        self._chores.start()
+        self._tasks.append(asyncio.ensure_future(self._courier.run()))
         os.write(1, b"ready\n")
         log.info("desk.ready")
 
@@ -122,6 +133,10 @@ class Desk:
         except TimeoutError:
             log.warn("desk.cut: requests were under way for longer than {seconds} s", seconds=LAST)
         self._connections.close()
+        await self._chores.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.signer.close()
         await self._pool.close()
 

@@ -203,6 +203,7 @@ class Service:
             connections=self._connections(),
             rations=RationLimits(chosen.source_burst, chosen.source_rate, chosen.token_burst, chosen.token_rate),
             bounds=Bounds(chosen.waiting, chosen.seconds),
+            private=chosen.private,
         )
 
     def _connections(self) -> ConnectionLimits:

@@ -240,6 +240,9 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[
         int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
     ] = 0
+    private: Annotated[
+        bool, Meta(description="Let webhooks lie at loopback and private addresses too, for networks of one's own.")
+    ] = False
     waiting: Annotated[int, Meta(ge=1, description="Requests under way; more are told to come again.")] = 512
     seconds: Annotated[float, Meta(ge=1, le=600, description="Seconds for one request, before it is given up.")] = 20.0
     source_burst: Annotated[

@@ -37,10 +37,8 @@ _COLUMNS = """id, tenant, digest, rights, home, owner, note, networks::text[],
 
 
 def _token(row: Sequence[Any]) -> Token:
-    ident, tenant, digest, rights, home, owner, note, networks, *times, source = row
-    return Token(
-        ident, tenant, bytes(digest), tuple(rights), home, owner, note, tuple(networks), *times, used_from=source
-    )
+    ident, tenant, digest, rights, home, owner, note, networks, *times_and_source = row
+    return Token(ident, tenant, bytes(digest), tuple(rights), home, owner, note, tuple(networks), *times_and_source)
 
 
 async def find(conn: Connection, ident: str) -> Token | None:

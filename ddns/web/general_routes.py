@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ddns.proof import nonce
+from ddns.store import desks
 from ddns.web import openapi
 from ddns.web.routes import Answer, Asked, Means, Route
 
@@ -39,7 +40,7 @@ class Nonce(msgspec.Struct, frozen=True):
 async def health(means: Means, asked: Asked) -> Answer:
     """Say that the desk works: it can ask its database."""
     async with means.transaction(asked.tenant) as conn:
-        await conn.execute("SELECT 1")
+        await desks.works(conn)
     return Answer(Healthy("ok"))
 
 

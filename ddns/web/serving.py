@@ -19,7 +19,7 @@ from ddns.dns.refusal import Refusal
 from ddns.operator import tokens as token_words
 from ddns.operator.fault import CannotDo
 from ddns.proof.bad import BadProof, refusal_of
-from ddns.store import tokens
+from ddns.store import desks, tokens
 from ddns.store.pool import Connection
 from ddns.store.tenancy import REGISTRY
 from ddns.web import answering, problem, refusing, typed
@@ -28,7 +28,7 @@ from ddns.web.rations import Rations
 from ddns.web.rights import ACT
 from ddns.web.routes import Answer, Asked, Holder, Listener, Means, Refused, Route
 from ddns.web.table import Table
-from ddns.web.transacting import NOBODY, tenant_at, tenant_called
+from ddns.web.transacting import NOBODY
 
 log = Logger(namespace="ddns.web")
 
@@ -145,7 +145,7 @@ class Serving:
         if not heard.server_name:
             return REGISTRY
         async with self._means.transaction(NOBODY) as conn:
-            return await tenant_at(conn, heard.server_name) or REGISTRY
+            return await desks.tenant_at(conn, heard.server_name) or REGISTRY
 
     async def _holder(self, conn: Connection, heard: Heard, shown: token_words.Shown) -> Holder:
         token = await tokens.find(conn, shown.id)
@@ -175,7 +175,7 @@ class Serving:
             return holder.tenant
         if holder.tenant != REGISTRY or ACT not in holder.rights:
             raise Refused(refusing.right_missing(ACT))
-        tenant = await tenant_called(conn, named)
+        tenant = await desks.tenant_called(conn, named)
         if tenant is None:
             raise Refused(refusing.not_found())
         return tenant
