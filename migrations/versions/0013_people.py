@@ -286,6 +286,7 @@ CREATE TABLE recoveries (
                     CONSTRAINT recovery_by_unknown_way CHECK (way IN ('recovery', 'admin', 'registry')),
     started_at      timestamptz NOT NULL,
     due_at          timestamptz NOT NULL,
+    begun_by        bytea NOT NULL DEFAULT '',
     state           text NOT NULL DEFAULT 'open' CONSTRAINT recovery_in_unknown_state
                     CHECK (state IN ('open', 'done', 'objected', 'settled', 'void')),
     why             text NOT NULL DEFAULT '',
