@@ -235,6 +235,7 @@ CREATE TABLE claims (
     tenant    bigint NOT NULL DEFAULT ddns_tenant(),
     device    uuid NOT NULL CONSTRAINT claim_of_no_device REFERENCES devices (id),
     claimant  uuid NOT NULL,
+    claimant_key bytea NOT NULL CONSTRAINT claim_by_odd_key CHECK (length(claimant_key) = 32),
     statement bytea NOT NULL,
     filed_at  timestamptz NOT NULL,
     due_at    timestamptz NOT NULL,
@@ -429,7 +430,7 @@ GRANT SELECT, INSERT, UPDATE (state, closed_at) ON claims TO ddns_web;
 GRANT SELECT, INSERT, UPDATE (state, why, first_operator, second_operator) ON recoveries TO ddns_web;
 GRANT SELECT ON credential_uses TO ddns_web;
 GRANT SELECT, INSERT, UPDATE ON credential_uses TO ddns_server;
-GRANT SELECT, INSERT, DELETE ON resting_labels TO ddns_web;
+GRANT SELECT, INSERT, UPDATE (owner, free_at), DELETE ON resting_labels TO ddns_web;
 GRANT SELECT, DELETE ON resting_labels TO ddns_server;
 GRANT SELECT ON owners TO ddns_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pending_keys TO ddns_web, ddns_server;
