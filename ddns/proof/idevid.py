@@ -26,11 +26,13 @@ class IDevID(msgspec.Struct, frozen=True):
     """What a box's own certificate says.
 
     *issuer* is the key identifier of who issued it, None where the certificate does not say; *masa* is the authority
-    in its MASA URL, empty where there is none; *digest* is SHA-256 of the whole certificate.
+    in its MASA URL, empty where there is none; *model* is the subject's common name, empty where there is none;
+    *digest* is SHA-256 of the whole certificate.
     """
 
     certificate: x509.Certificate
     serial: str
+    model: str
     issuer: bytes | None
     masa: str
     digest: bytes
@@ -51,7 +53,8 @@ def read(certificate: x509.Certificate) -> IDevID:
     except (ValueError, x509.DuplicateExtension):
         raise BadProof("idevid-malformed", "The certificate of the box has an extension that cannot be read.") from None
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
-    return IDevID(certificate, serial, issuer, masa, digest)
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return IDevID(certificate, serial, str(names[0].value) if names else "", issuer, masa, digest)
 
 
 def issuer_of(found: IDevID, anchor: x509.Certificate) -> bytes:
@@ -66,8 +69,13 @@ def issuer_of(found: IDevID, anchor: x509.Certificate) -> bytes:
 
 def key_identifier(certificate: x509.Certificate) -> bytes:
     """Return method 1 of RFC 5280 §4.2.1.2: SHA-1 of the bits of the key. It names, it does not secure."""
-    spki = der.read(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    spki = der.read(public_octets(certificate))
     return hashlib.sha1(spki.children()[1].body[1:], usedforsecurity=False).digest()
+
+
+def public_octets(certificate: x509.Certificate) -> bytes:
+    """Return the key of *certificate* as SubjectPublicKeyInfo in DER."""
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def reduce_issuer(octets: bytes) -> bytes:

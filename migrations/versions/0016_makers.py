@@ -21,7 +21,6 @@ CREATE TABLE bonds (
     masa_anchors   bytea[] NOT NULL DEFAULT '{}',
     assurance      text NOT NULL DEFAULT 'voucher' CONSTRAINT bond_of_unknown_assurance
                    CHECK (assurance IN ('open', 'token', 'qr', 'voucher')),
-    statement      bytea,
     since          timestamptz NOT NULL,
     until          timestamptz,
     withdrawn_at   timestamptz,
@@ -35,12 +34,13 @@ CREATE TABLE verifiers (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant       bigint CONSTRAINT verifier_with_no_tenant REFERENCES tenants (id),
     name         text NOT NULL,
-    form         text NOT NULL CONSTRAINT verifier_of_unknown_form CHECK (form IN ('eat', 'csr')),
     keys         bytea[] NOT NULL,
     anchors      bytea[] NOT NULL DEFAULT '{}',
     rules        bytea NOT NULL,
     valid        bigint NOT NULL DEFAULT 31536000 CONSTRAINT verifier_valid_for_no_time CHECK (valid > 0),
-    withdrawn_at timestamptz
+    withdrawn_at timestamptz,
+    why          text NOT NULL DEFAULT '',
+    CONSTRAINT verifier_withdrawn_without_reason CHECK (withdrawn_at IS NULL OR why <> '')
 );
 CREATE UNIQUE INDEX verifier_twice ON verifiers (coalesce(tenant, 0), name) WHERE withdrawn_at IS NULL;
 COMMENT ON COLUMN verifiers.rules IS 'JSON: what a claim must say, and the assurance that it gives';
@@ -82,7 +82,8 @@ CREATE TABLE vouchers (
 );
 ALTER TABLE devices ADD CONSTRAINT device_of_no_bond FOREIGN KEY (bond) REFERENCES bonds (id);
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON bonds, verifiers, expected_devices TO ddns_admin;
+GRANT SELECT, INSERT, UPDATE ON bonds, verifiers TO ddns_admin;
+GRANT SELECT, INSERT, UPDATE, DELETE ON expected_devices TO ddns_admin;
 GRANT SELECT ON appraisals, vouchers TO ddns_admin;
 GRANT UPDATE ON appraisals TO ddns_admin;
 GRANT SELECT ON bonds, verifiers TO ddns_web;

@@ -1,12 +1,12 @@
 """Certification requests: keys that can be SIG(0) keys, and attestations as the lamps working group puts them in."""
 
 import pytest
+from attesting import BOX, SIGNER, as_cwt, as_jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from makers import name
-from test_eat import BOX, SIGNER, as_cwt, as_jwt
 
 from ddns.proof import csr, der, jwk
 from ddns.proof.bad import BadProof

@@ -33,5 +33,70 @@ ROWS = (
             "what a voucher, or the request for one, says is not what RFC 8366 gives it to say",
             "as the sentence says; the box or its maker has a bug",
         ),
+        (
+            "evidence-nonce-wrong", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "an attestation token holds no nonce that this registry gave out, or one that is over",
+            "ask for a nonce (`POST /v1/nonces`) and have the box make a new token",
+        ),
+        (
+            "evidence-key-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "the key in `cnf` of an attestation token is not the one that enrols",
+            "have the box attest its SIG(0) key",
+        ),
+        (
+            "evidence-not-enough", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the rules of the verifier that signed want claims that the token does not have so",
+            "look at the claims that the sentence names; `ddns verifier test` shows the rest to the operator",
+        ),
+        (
+            "verifier-unknown", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "nobody whose word counts here signed the attestation token",
+            "ask the registry which verifiers it takes: `ddns verifier add`",
+        ),
+        (
+            "bond-missing", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the bond of the box's maker does not cover this model",
+            "enrol by invitation, or ask the registry",
+        ),
+        (
+            "bond-withdrawn", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the bond of the box's maker is withdrawn or over: no new boxes enrol by its word",
+            "enrol by invitation, or ask the registry",
+        ),
+        (
+            "idevid-unknown-issuer", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the box's certificate leads to no maker that has a bond",
+            "enrol by invitation, or have the registry bond the maker: `ddns vendor bond`",
+        ),
+        (
+            "voucher-signature-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "the voucher, or the request for one, is not signed by whom it has to be",
+            "the maker signs with a key that its bond names, the box with the key of its own certificate",
+        ),
+        (
+            "voucher-other-serial", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the voucher, or the request for one, names another box than the one that asks",
+            "ask the maker for a voucher for this box",
+        ),
+        (
+            "voucher-other-domain", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the voucher has the box trust somebody else than this registry",
+            "ask the maker for a voucher for this registry",
+        ),
+        (
+            "voucher-nonce-wrong", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "the voucher holds another nonce than the box asked with, or none and no end",
+            "ask again with a fresh nonce",
+        ),
+        (
+            "voucher-expired", "REFUSED", Ede.PROHIBITED, Turn.CLOCK,
+            "the time until which the voucher holds is over",
+            "ask the maker for a new one",
+        ),
+        (
+            "voucher-not-yet", "REFUSED", Ede.PROHIBITED, Turn.CLOCK,
+            "the voucher, or the request for one, was made in the future",
+            "have the one who made it set the clock",
+        ),
     ),
 )  # fmt: skip
