@@ -176,6 +176,13 @@ def _shown(label: bytes) -> str:
         return ""
 
 
+def looks(home: Name) -> tuple[str, str]:
+    """Return how people read the label of the name *home*, and what stands for all that look like it."""
+    label = home[1 : 1 + home[0]]
+    shown = _shown(label) or label.decode("latin-1")
+    return shown, skeleton(shown)
+
+
 def unavailable() -> Refusal:
     """Return the one refusal of a label that is taken, kept, resting, invited or too like another one.
 

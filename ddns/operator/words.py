@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ddns.auth.principal import Grant
 from ddns.dns import names
 from ddns.dns.codes import META_TYPES, SIGNER_TYPES
 from ddns.dns.names import BadName, Name
@@ -72,6 +73,12 @@ def read_counted_types(texts: Iterable[str], most: int) -> tuple[frozenset[int],
             if not 1 <= counts[number] <= most:
                 raise CannotDo(f"{text.strip()}: a type's number of records is 1 to {most}.")
     return frozenset(types), tuple(sorted(counts.items()))
+
+
+def types_as_written(rule: Grant) -> tuple[str, ...]:
+    """Return the types of a rule as `read_counted_types` takes them; none where it is for all."""
+    bounds = dict(rule.most)
+    return tuple(type_to_text(one) + (f"({bounds[one]})" if one in bounds else "") for one in sorted(rule.types or ()))
 
 
 def read_label(text: str, rules: LabelRules | None = None) -> bytes:

@@ -22,7 +22,6 @@ from ddns.store.pool import rows
 COLUMNS = """grants.zone, grants.subtree, grants.types, grants.rule, grants.counts, grants.min_assurance, grants.denied,
        grants.homes, grants.id, grants.tenant, grants.addresses::text[]"""
 KINDS = b"qnItIttzqqB"  # what they are to `ddns.store.unpacking`
-BY_POLICY = "policy"  # in the column origin: written by a policy
 _ID = 8
 
 
@@ -90,7 +89,7 @@ async def insert(conn: AsyncConnection[Any], credential: int | None, grant: Gran
 async def insert_all(conn: AsyncConnection[Any], granted: Sequence[tuple[int | None, Grant]], origin: str = "") -> int:
     """Give grants, as (credential's id, grant), whatever numbers they have; return how many were new.
 
-    *origin* is `BY_POLICY` or nothing.
+    *origin* says what of a policy they are, empty: none.
     """
     if not granted:
         return 0
@@ -136,7 +135,7 @@ def _array(numbers: Iterable[int]) -> str:
 
 _LISTED = f"""
 SELECT {COLUMNS}, grants.credential, credentials.name, zones.origin, coalesce(tenants.name, ''),
-       grants.origin = '{BY_POLICY}'
+       grants.origin <> ''
 FROM grants
 LEFT JOIN credentials ON credentials.id = grants.credential
 LEFT JOIN tenants ON tenants.id = grants.tenant
@@ -157,6 +156,20 @@ async def listing(conn: AsyncConnection[Any], zone: int | None = None) -> list[L
         binary=True,
     )
     return [_listed(row) for row in await cursor.fetchall()]
+
+
+async def of_policy(conn: AsyncConnection[Any], tenant: int, zone: int) -> list[tuple[str, Grant]]:
+    """Return the denials that the policy of *tenant* for *zone* is of, each with what of it, by name and number."""
+    cursor = await conn.execute(
+        f"""
+        SELECT {COLUMNS}, grants.origin FROM grants
+        WHERE zone = %(zone)s AND credential IS NULL AND tenant = %(tenant)s AND origin <> ''
+        ORDER BY subtree, id
+        """,  # noqa: S608 - a constant
+        {"zone": zone, "tenant": tenant},
+        binary=True,
+    )
+    return [(row[-1], from_row(row[:-1])) for row in await rows(cursor)]
 
 
 async def get(conn: AsyncConnection[Any], number: int) -> Listed | None:

@@ -6,7 +6,14 @@ A room that adds a refusal which the API can answer adds its status here; a test
 from __future__ import annotations
 
 _BY_STATUS = {
-    400: ("request-malformed", "body-malformed", "statement-malformed", "reason-needed"),
+    400: (
+        "act-elsewhere",
+        "invitation-missing",
+        "request-malformed",
+        "body-malformed",
+        "statement-malformed",
+        "reason-needed",
+    ),
     401: (
         "token-missing",
         "token-unknown",
@@ -23,6 +30,7 @@ _BY_STATUS = {
         "cannot-be-done",
         "home-exists",
         "invitation-spent",
+        "label-unavailable",
         "statement-replayed",
         "not-in-this-state",
         "home-held",
@@ -41,8 +49,17 @@ _BY_STATUS = {
     ),
     413: ("body-too-large",),
     415: ("media-type",),
-    422: ("field-unknown", "field-wrong", "idempotency-key-reused", "cursor-wrong", "key-unfit"),
-    429: ("too-many-requests",),
+    422: (
+        "label-not-allowed",
+        "label-mixed-scripts",
+        "label-special",
+        "field-unknown",
+        "field-wrong",
+        "idempotency-key-reused",
+        "cursor-wrong",
+        "key-unfit",
+    ),
+    429: ("too-many-requests", "quota-reached"),
     500: ("our-fault",),
     503: ("desk-busy", "too-slow", "database-away"),
 }

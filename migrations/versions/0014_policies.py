@@ -4,7 +4,7 @@ A policy's rules about kinds of devices, types and addresses are denials among t
 """
 
 from ddns.migrations import execute
-from ddns.migrations.walls import OWN, open_again, walled
+from ddns.migrations.walls import OWN, only_for, open_again, walled
 
 revision = "0014"
 down_revision = "0013"
@@ -24,13 +24,10 @@ CREATE TABLE home_policies (
     label_style    text NOT NULL DEFAULT 'words'
                    CONSTRAINT home_policy_of_unknown_style CHECK (label_style IN ('words', 'hex')),
     reserved       text[] NOT NULL DEFAULT '{}',
-    idn            text[] NOT NULL DEFAULT '{}',
+    idn            text[] NOT NULL DEFAULT '{latin}',
     rest           bigint NOT NULL DEFAULT 7776000 CONSTRAINT home_policy_with_negative_rest CHECK (rest >= 0),
     lease_most     bigint CONSTRAINT home_policy_with_no_lease CHECK (lease_most > 0),
     key_lease_most bigint CONSTRAINT home_policy_with_no_key_lease CHECK (key_lease_most > 0),
-    names_most     integer NOT NULL DEFAULT 0 CONSTRAINT home_policy_with_negative_names CHECK (names_most >= 0),
-    records_most   integer NOT NULL DEFAULT 0 CONSTRAINT home_policy_with_negative_records CHECK (records_most >= 0),
-    idle           bigint NOT NULL DEFAULT 31536000 CONSTRAINT home_policy_with_negative_idle CHECK (idle >= 0),
     claim_wait     bigint NOT NULL DEFAULT 2592000
                    CONSTRAINT claim_that_waits_less_than_a_week CHECK (claim_wait >= 604800),
     recovery_wait  bigint NOT NULL DEFAULT 259200
@@ -69,7 +66,28 @@ ALTER TABLE grants
         (credential, zone, subtree, types, rule, counts, min_assurance, denied, homes, tenant, addresses);
 COMMENT ON COLUMN grants.tenant IS 'a denial in homes of this tenant alone; NULL: in all';
 COMMENT ON COLUMN grants.addresses IS 'a denial of A and AAAA in these networks; NULL: whatever the addresses';
-COMMENT ON COLUMN grants.origin IS 'policy: written by a policy, and changed with it; empty: by hand';
+COMMENT ON COLUMN grants.origin IS 'what of a policy wrote it, and writes it anew, such as kind:lock; empty: by hand';
+
+-- How people read the labels of homes that were there before, and what stands for all that look like them: see
+-- ddns.homes.skeletons, where of the letters in ASCII only these two look like others.
+UPDATE homes SET label_shown = made.label, skeleton = replace(replace(made.label, 'm', 'rn'), '1', 'l')
+FROM (
+    SELECT zones.id, convert_from(substr(zones.origin, length(registries.origin) + 1,
+                                         length(zones.origin) - length(registries.origin) - 2), 'LATIN1') AS label
+    FROM zones JOIN zones AS registries ON registries.id = zones.parent
+) AS made
+WHERE made.id = homes.zone;
+CREATE INDEX homes_by_label ON homes (tenant, label_shown COLLATE "C", zone);
+CREATE INDEX homes_by_age ON homes (tenant, created_at);
+
+-- Whether some home's name looks like another, whoever has it: over the wall, so it says no more than yes or no.
+CREATE FUNCTION label_alike(registry bigint, name bytea, looks text, plain boolean) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT EXISTS (
+        SELECT FROM homes JOIN zones ON zones.id = homes.zone
+        WHERE homes.skeleton = looks AND looks <> '' AND zones.parent = registry AND zones.origin <> name
+              AND NOT (plain AND homes.label_shown ~ '^[ -~]*$'))
+$$;
 
 CREATE TABLE abuse (
     tenant bigint NOT NULL DEFAULT ddns_tenant() CONSTRAINT abuse_at_no_tenant REFERENCES tenants (id),
@@ -93,6 +111,7 @@ GRANT SELECT, INSERT ON abuse TO ddns_web;
 GRANT INSERT ON abuse TO ddns_server;
 GRANT SELECT, INSERT, DELETE ON grants TO ddns_web;
 """
+ALIKE = ("label_alike(bigint, bytea, text, boolean)",)
 
 SHARED = f"tenant IS NULL OR {OWN}"
 # A rule for everybody in a shared zone binds those whose tenant says it; a key's rules are those of its home.
@@ -134,11 +153,14 @@ ALTER TABLE grants
     ADD CONSTRAINT grant_twice
         UNIQUE NULLS NOT DISTINCT (credential, zone, subtree, types, rule, counts, min_assurance, denied, homes);
 DROP TABLE abuse, idn_tables, home_policies;
+DROP FUNCTION label_alike;
+DROP INDEX homes_by_label, homes_by_age;
 """
 
 
 def upgrade() -> None:
     execute(UPGRADE)
+    execute(only_for("ddns_web, ddns_admin, ddns_server", ALIKE))
     for table, *rows in WALLS:
         execute(walled(table, *rows))
 

@@ -29,6 +29,16 @@ ROWS = (
             "choose another one",
         ),
         (
+            "method-not-allowed-here", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "homes of this tenant in this zone do not enrol in that way",
+            "enrol in a way that they do; `ddns policy show ZONE` has them",
+        ),
+        (
+            "owner-key-needed", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "homes of this tenant in this zone have an owner from the beginning",
+            "have the owner's key sign beside the gateway's",
+        ),
+        (
             "zone-not-the-tenants", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
             "the tenant may not have homes in this zone",
             "`ddns tenant allow NAME ZONE`",
