@@ -15,10 +15,12 @@ from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, soa_with_serial
 from ddns.signing.publish import Outcome, Signs, ZoneStep, changes_of, publish
-from ddns.store import delegations, journal, published, rrsets
+from ddns.store import delegations, journal, published, rrsets, signing
 from ddns.store.zones import Zone
 from ddns.zone.changes import ChangeSet
 from ddns.zone.child import GLUE_TYPES
+from ddns.zone.ds import ds_rdata
+from ddns.zone.hand import State
 from ddns.zone.jobs import Node
 
 KEY_TTL = 3600  # seconds
@@ -106,3 +108,21 @@ async def undelegate(
     outcome = await publish(conn, signer, [step])
     await journal.append(conn, [journal.Entry(parent.id, parent.head + 1, principal, None, None, changes)])
     return outcome.pending
+
+
+async def delegate_again(conn: AsyncConnection[Any], signer: Signs, parent: Zone, zone: Zone) -> tuple[int, ...]:
+    """Delegate to the home with the hosted *zone* as it is now, in the locked zone *parent*.
+
+    Its DS are those of the keys that the signer wants named. Return the zones that wait for the signer.
+    """
+    found = await rrsets.read_names(conn, [(zone.id, zone.origin)])
+    servers = next(one.rdatas for one in found[zone.id, zone.origin] if one.type == Type.NS)
+    named = await signing.named_by_the_parent(conn, zone.id)
+    ds = tuple(ds_rdata(zone.origin, key) for key in named) if zone.denial != "none" else ()
+    return (await delegate(conn, signer, parent, [(zone.origin, servers, ds)])).pending
+
+
+async def is_elsewhere(conn: AsyncConnection[Any], zone: Zone) -> bool:
+    """Tell whether the home with *zone* has servers of its own, or is on its way there or back."""
+    turning = (await delegations.read(conn, [zone.id])).get(zone.id)
+    return zone.presigned or (turning is not None and turning.state is not State.HOSTED)

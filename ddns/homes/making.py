@@ -32,7 +32,7 @@ from ddns.homes import labels, quotas
 from ddns.homes.delegating import delegate, home_records
 from ddns.signing.client import SignerAway
 from ddns.signing.publish import Signs
-from ddns.store import home_events, journal, new_homes, notify, published, rrsets, signing, zones
+from ddns.store import home_events, journal, new_homes, notify, published, resting, rrsets, signing, zones
 from ddns.store.home_events import Event
 from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.zones import Zone
@@ -183,11 +183,11 @@ async def make(
 
 async def _unfit(conn: AsyncConnection[Any], registry: Zone, wanted: Sequence[Wanted], now: int) -> dict[Name, Unmade]:
     why = {name: Why(word) for name, word in (await new_homes.unfit(conn, registry.id, wanted, now)).items()}
-    why |= dict.fromkeys(await _occupied(conn, registry.id, wanted), Why.OCCUPIED)
+    why |= dict.fromkeys(await occupied(conn, registry.id, wanted), Why.OCCUPIED)
     return {name: Unmade(name, reason, labels.unavailable()) for name, reason in why.items()}
 
 
-async def _occupied(conn: AsyncConnection[Any], registry: int, wanted: Iterable[Wanted | Draft]) -> set[Name]:
+async def occupied(conn: AsyncConnection[Any], registry: int, wanted: Iterable[Wanted | Draft]) -> set[Name]:
     """Return the names of homes at or below which the registry's zone has records."""
     places = [(registry, one.name) for one in wanted]
     found = {name for _, name in await rrsets.read_names(conn, places)}
@@ -237,9 +237,9 @@ async def write(conn: AsyncConnection[Any], signer: Signs, registry: Zone, draft
     parent = (await zones.lock(conn, [registry.id])).get(registry.id)
     if parent is None:
         raise NoRegistry
-    occupied = await _occupied(conn, registry.id, drafts)
-    if occupied:
-        raise Collided(occupied, Why.OCCUPIED)
+    below = await occupied(conn, registry.id, drafts)
+    if below:
+        raise Collided(below, Why.OCCUPIED)
     children = [
         (one.name, _servers(one), () if answer is None else answer.ds)
         for one, answer in zip(drafts, answers, strict=True)
@@ -266,7 +266,7 @@ async def _take_labels(
     if not await new_homes.spend_invitations(conn, invited, now):
         raise Collided((one.name for one in drafts if one.wanted.invitation), Why.SPENT)
     await new_homes.withdraw_invitations(conn, [one.name for one in drafts if one.wanted.invitation == WHOEVER])
-    await new_homes.wake_labels(conn, registry.id, [one.name for one in drafts if one.wanted.owner is not None])
+    await resting.wake(conn, registry.id, [one.name for one in drafts if one.wanted.owner is not None])
 
 
 def _good(draft: Draft) -> SignedJob | None:
@@ -281,7 +281,8 @@ def _good(draft: Draft) -> SignedJob | None:
 def _row(draft: Draft, answer: SignedJob | None) -> new_homes.Row:
     one = draft.wanted
     serial, due = (0, 0) if answer is None else (1, answer.resign_at)
-    return new_homes.Row(one.name, serial, due, one.owner, one.device, one.kind, one.shown, one.skeleton)
+    shown, skeleton = (one.shown, one.skeleton) if one.shown else labels.looks(one.name)
+    return new_homes.Row(one.name, serial, due, one.owner, one.device, one.kind, shown, skeleton)
 
 
 def _key(zone: int, draft: Draft) -> new_homes.Key:

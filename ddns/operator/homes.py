@@ -98,7 +98,7 @@ async def invite(conn: Conn, sealer: Sealer, registry: Zone, home: Name, expires
     try:
         async with conn.transaction():
             await _refuse_taken(conn, registry, home)
-            await _drop_expired(conn, home, now)
+            await invitations.withdraw_expired(conn, home, now)
             invitation = await invitations.insert(conn, registry.id, home, expires_at)
             await credentials.insert(
                 conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation,
@@ -118,16 +118,6 @@ async def withdraw(conn: Conn, home: Name) -> int:
         count = await invitations.withdraw(conn, home)
         await notify.keys(conn, None)
     return count
-
-
-async def _drop_expired(conn: Conn, home: Name, now: int) -> None:
-    expired = [
-        one
-        for one in await invitations.listing(conn)
-        if one.label == home and one.spent_at is None and one.expires_at <= now
-    ]
-    if expired:
-        await invitations.withdraw(conn, home)
 
 
 async def _refuse_taken(conn: Conn, registry: Zone, home: Name) -> None:
@@ -211,7 +201,11 @@ async def set_suspended(conn: Conn, home: Name, *, suspended: bool) -> bool:
             raise CannotDo(f"{names.to_text(home)} is no home; `ddns home list` shows those there are.")
         if zone.suspended == suspended:
             return False
-        await homes.set_state(conn, zone.id, homes.SUSPENDED if suspended else homes.ACTIVE)
+        stands = await homes.standing(conn, zone.id)
+        if stands is not None and stands.state not in (homes.ACTIVE, homes.SUSPENDED):
+            raise CannotDo(f"{names.to_text(home)} is {stands.state}; `ddns home show` says why.")
+        state, reason = (homes.SUSPENDED, "by the operator") if suspended else (homes.ACTIVE, "")
+        await homes.set_state(conn, zone.id, state, reason, int(time.time()))
         if not suspended:
             await leases.begin_anew(conn, zone.id)  # nobody could renew
         await notify.keys(conn, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
@@ -234,16 +235,22 @@ async def insert(
     invitation: int | None = None,
     grants: Iterable[Grant] = (),
     assurance: str = DEFAULT_ASSURANCE,
+    device: UUID | None = None,
+    expires_at: int | None = None,
+    note: str = "",
 ) -> int:
     """Store a credential with its *grants*, a TSIG *secret* sealed, and return its id.
+
+    *device* is the box that holds it, *expires_at* (seconds since 1970) when it ends; None: nobody knows, and never.
 
     Raises `psycopg.errors.UniqueViolation` (tsig_key_twice, sig0_key_twice).
     """
     cursor = await conn.execute(
         """
-        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, invitation, assurance)
+        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, invitation, assurance, device,
+                                 expires_at, note)
         VALUES (%(name)s, %(kind)s, %(algorithm)s, %(tag)s, %(public)s, %(secret)s, %(home)s, %(invitation)s,
-                %(assurance)s)
+                %(assurance)s, %(device)s, to_timestamp(%(expires_at)s), %(note)s)
         RETURNING id
         """,
         {
@@ -256,6 +263,9 @@ async def insert(
             "home": home,
             "invitation": invitation,
             "assurance": assurance,
+            "device": device,
+            "expires_at": expires_at,
+            "note": note,
         },
         prepare=True,
     )

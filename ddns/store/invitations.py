@@ -99,3 +99,28 @@ async def listing(conn: AsyncConnection[Any]) -> list[Invitation]:
     """Return all invitations by home, the oldest first."""
     cursor = await conn.execute(_SELECT + "ORDER BY label, id", binary=True)
     return [_invitation(row) for row in await cursor.fetchall()]
+
+
+async def withdraw_expired(conn: AsyncConnection[Any], label: Name, now: int) -> int:
+    """Remove the invitations of the home *label* that were never spent and are over; return how many they were."""
+    cursor = await conn.execute(
+        """DELETE FROM invitations
+           WHERE label = %(label)s AND spent_at IS NULL AND expires_at <= to_timestamp(%(now)s)""",
+        {"label": names.order_key(label), "now": now},
+        prepare=True,
+    )
+    return cursor.rowcount
+
+
+async def page(conn: AsyncConnection[Any], tenant: int, after: bytes, limit: int) -> list[Invitation]:
+    """Return the tenant's invitations that are not spent, by home, behind the order key *after*."""
+    cursor = await conn.execute(
+        _SELECT
+        + """
+        WHERE spent_at IS NULL AND tenant = %(tenant)s AND label > %(after)s ORDER BY label LIMIT %(limit)s
+        """,
+        {"tenant": tenant, "after": after, "limit": limit},
+        prepare=True,
+        binary=True,
+    )
+    return [_invitation(row) for row in await cursor.fetchall()]

@@ -385,10 +385,11 @@ OF_CREDENTIAL = (
 SHARED = f"{OWN} OR EXISTS (SELECT FROM tenant_zones WHERE tenant_zones.zone = zones.id)"
 # What is above a home is a zone where its tenant may have homes.
 BELOW_SHARED = f"{OWN} AND EXISTS (SELECT FROM tenant_zones WHERE tenant_zones.zone = zones.parent)"
+REGISTRYS = "ddns_seen() = 1"  # in transactions of the registry itself
 WALLS = (
     ("zones", SHARED, BELOW_SHARED),
-    ("tenants", "id = ddns_seen() OR ddns_seen() = 1"),
-    ("tenant_zones", OWN),
+    ("tenants", "id = ddns_seen() OR ddns_seen() = 1", REGISTRYS),
+    ("tenant_zones", f"{OWN} OR {REGISTRYS}", REGISTRYS),
     ("homes", OWN),
     ("owners", OWN),
     ("owner_keys", OWN),
@@ -421,6 +422,8 @@ GRANT SELECT, INSERT,
     UPDATE (state, owner, device, kind, label_shown, skeleton, reason, closed_at, changed_at) ON homes TO ddns_web;
 
 GRANT SELECT ON tenants, tenant_zones TO ddns_web, ddns_server;
+GRANT INSERT, UPDATE (name, state, host, homes_most, invitations_most, enrolments_a_day) ON tenants TO ddns_web;
+GRANT INSERT, DELETE ON tenant_zones TO ddns_web;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, tenant_zones, owners, owner_keys, devices, device_identities,
     credential_uses, resting_labels, claims, releases, pending_keys, recoveries TO ddns_admin;
 GRANT SELECT, INSERT ON home_events TO ddns_admin, ddns_web;
@@ -495,6 +498,8 @@ def upgrade() -> None:
     execute(only_for("ddns_web, ddns_server, ddns_admin", UNFIT))
     for table, *rows in WALLS:
         execute(walled(table, *rows))
+    # A tenant sees its own row, with its bounds, and does not change them.
+    execute(f"ALTER POLICY changed_by_its_tenant ON tenants USING ({REGISTRYS}) WITH CHECK ({REGISTRYS})")
     execute(RIGHTS)
 
 
