@@ -15,7 +15,7 @@ from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.zones import the_zone
 from ddns.store import tenants
-from ddns.store.tenancy import REGISTRY
+from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.tenants import Counts, Tenant
 
 BOUNDS = {"homes": "homes_most", "invitations": "invitations_most", "enrolments-a-day": "enrolments_a_day"}
@@ -71,13 +71,12 @@ async def listing(conn: Conn) -> list[Tenant]:
 async def show(conn: Conn, name: str, now: int) -> Shown:
     """Return what there is to say about a tenant at *now*, in seconds since 1970. Raises `CannotDo`."""
     found = await the_tenant(conn, name)
-    places = await tenants.zones(conn, found.id)
-    there = await tenants.homes_by_zone(conn, found.id, [zone for zone, _ in places])
-    return Shown(
-        found,
-        tuple((origin, there.get(zone, 0)) for zone, origin in places),
-        await tenants.counts(conn, found.id, now),
-    )
+    async with conn.transaction(force_rollback=True):  # then the transaction is the tenant's again that it was
+        places = await tenants.zones(conn, found.id)
+        await entered(conn, found.id)  # where there are walls, what it has is behind its own
+        there = await tenants.homes_by_zone(conn, found.id, [zone for zone, _ in places])
+        counts = await tenants.counts(conn, found.id, now)
+    return Shown(found, tuple((origin, there.get(zone, 0)) for zone, origin in places), counts)
 
 
 async def set_suspended(conn: Conn, name: str, *, suspended: bool) -> bool:

@@ -48,8 +48,8 @@ _COLUMNS = ", ".join(FIELDS)
 
 
 def _policy(row: Sequence[Any]) -> HomePolicy:
-    values = (tuple(one) if isinstance(one, list) else one for one in row)
-    return HomePolicy(**dict(zip(FIELDS, values, strict=True)))
+    values: list[Any] = [tuple(one) if isinstance(one, list) else one for one in row]
+    return HomePolicy(*values)
 
 
 async def of(conn: AsyncConnection[Any], tenant: int, zone: int) -> HomePolicy:
