@@ -43,6 +43,7 @@ from ddns.web.chores import Chores
 from ddns.web.courier import Courier
 from ddns.web.listening import Listening
 from ddns.web.rations import RationLimits, Rations
+from ddns.web.routes import Place
 from ddns.web.serving import Bounds, Serving
 from ddns.web.table import ROUTES, Table
 from ddns.web.transacting import transaction
@@ -73,6 +74,7 @@ class DeskConfig(msgspec.Struct, frozen=True):
     rations: RationLimits = RationLimits()
     bounds: Bounds = Bounds()
     private: bool = False
+    place: Place = Place()
 
 
 class Desk:
@@ -83,6 +85,7 @@ class Desk:
         self._clock = clock
         self._pool = Pool(config.dsn, ROLE, POOL)
         self.secret = Path(config.secrets).read_bytes()
+        self.place = config.place
         self.sealer = Sealer.from_file(Path(config.secrets))
         self.signer = SignerClient(Path(config.signer), config.signer_wait)
         rations = Rations(config.rations, time.monotonic, secrets.token_bytes)
@@ -100,6 +103,10 @@ class Desk:
     def dice(self, octets: int) -> bytes:
         """Return so many random octets."""
         return secrets.token_bytes(octets)
+
+    def below(self, bound: int) -> int:
+        """Return a whole number by chance, from 0 to below *bound*."""
+        return secrets.randbelow(bound)
 
     def transaction(self, tenant: int) -> AbstractAsyncContextManager[Connection]:
         """Return a connection in a transaction of *tenant*."""

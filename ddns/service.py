@@ -25,6 +25,7 @@ from ddns.settings import DNS_PORT, Settings
 from ddns.transfers.limits import TransferLimits
 from ddns.watch.limits import WatchLimits
 from ddns.web.rations import RationLimits
+from ddns.web.routes import Place
 from ddns.web.serving import Bounds
 from ddns.worker import WorkerConfig
 from ddns.zone.dane import Rule
@@ -204,6 +205,17 @@ class Service:
             rations=RationLimits(chosen.source_burst, chosen.source_rate, chosen.token_burst, chosen.token_rate),
             bounds=Bounds(chosen.waiting, chosen.seconds),
             private=chosen.private,
+            place=self._place(),
+        )
+
+    def _place(self) -> Place:
+        chosen = self._settings
+        port = {kind: next((port for _host, port in self._listen.get(kind, ())), 0) for kind in ("dns", "tls", "web")}
+        return Place(
+            name=self.tls_name.rstrip("."),
+            dns=port["dns"],
+            tls=port["tls"] and (chosen.tls.port or port["tls"]),
+            web=port["web"] and (chosen.web.port or port["web"]),
         )
 
     def _connections(self) -> ConnectionLimits:

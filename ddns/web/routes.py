@@ -86,18 +86,31 @@ class Answer(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where clients find this server: its *name* (without the final dot) and its ports; 0 or empty: it has none."""
+
+    name: str = ""
+    dns: int = 0
+    tls: int = 0
+    web: int = 0
+
+
 class Means(Protocol):
     """What handlers work with; `ddns.desk` has it."""
 
     signer: SignerClient
     sealer: Sealer
     secret: bytes  # of secrets.key: derive from it, never show it
+    place: Place
 
     def now(self) -> int:
         """Return the seconds since 1970."""
 
     def dice(self, octets: int) -> bytes:
         """Return so many random octets."""
+
+    def below(self, bound: int) -> int:
+        """Return a whole number by chance, from 0 to below *bound*."""
 
     def transaction(self, tenant: int) -> Any:
         """Return an async context: a connection in a transaction of *tenant*, which sees that tenant's rows alone."""
