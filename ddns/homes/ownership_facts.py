@@ -62,7 +62,10 @@ class OwnerKey(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """An open claim on a box; *key* is the claimant's key. *noticed_at*: when the owner was told, None: never."""
+    """An open claim on a box; *key* is the claimant's key, *tenant* whose owner he is.
+
+    *noticed_at*: when the box's owner was told, None: never.
+    """
 
     id: UUID
     claimant: UUID
@@ -70,6 +73,7 @@ class Claim(msgspec.Struct, frozen=True):
     filed_at: int
     due_at: int
     noticed_at: int | None = None
+    tenant: int = 1
 
 
 class Release(msgspec.Struct, frozen=True):

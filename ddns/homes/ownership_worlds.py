@@ -71,9 +71,8 @@ def worlds() -> Iterator[tuple[Rule, Facts, Asked]]:
             yield rule, _with(there, recovery=recovery, disputed=disputed), asked
 
 
-WITH_BOX = frozenset(
-    {"enrol", "take", "replace", "claim", "stolen", "found"}
-)  # events in which another box than the home's own may be spoken of
+# Events in which another box than the home's own may be spoken of.
+WITH_BOX = frozenset({"enrol", "take", "replace", "claim", "stolen", "found"})
 
 
 def asking(event: str, who: Who) -> Asked:
