@@ -10,7 +10,7 @@ import click
 
 from ddns.auth.principal import Credential
 from ddns.auth.sealing import Sealer
-from ddns.cli import Failure, home_import
+from ddns.cli import Failure, home_export, home_import
 from ddns.cli import paper as papers
 from ddns.cli.shell import (
     database_options,
@@ -47,6 +47,7 @@ def command() -> None:
     """Invite homes and look after them."""
 
 
+command.add_command(home_export.command)
 command.add_command(home_import.command)
 
 
@@ -55,6 +56,7 @@ command.add_command(home_import.command)
 @_ZONE
 @click.option("--server", metavar="HOST[:PORT]", help="Where the gateway finds the registry. [its first name server]")
 @click.option("--tls", type=click.IntRange(1, 65535), help="The port at which it is to be spoken to over TLS, as 853.")
+@click.option("--web", metavar="[NAME:]PORT", help="Where it takes statements by HTTPS; owners' phones need that.")
 @click.option(
     "--days", type=click.IntRange(1, 365), default=homes.INVITATION_DAYS, show_default=True, help="How long it holds."
 )
@@ -67,6 +69,7 @@ def invite(
     zone: str | None,
     server: str | None,
     tls: int | None,
+    web: str | None,
     days: int,
     again: bool,
     as_qr: bool,
@@ -78,6 +81,7 @@ def invite(
 ) -> None:
     """Make a one-time invitation for the home LABEL. Its gateway spends it with `ddns gateway enrol`."""
     where = None if server is None else _server(server)
+    desk = None if web is None else _web(web)
     now = int(time.time())
 
     async def work(conn: Connection, database: Database) -> tuple[homes.Invited, str]:
@@ -88,7 +92,10 @@ def invite(
         invited = await homes.invite(conn, sealer, registry, home, now + days * _DAY, now)
         host, port = where or (await _first_server(conn, registry), PORT)
         secret = invited.secret.reveal()
-        line = Invitation(invited.key, secret, home, host, port, registry=registry.origin, tls=tls or 0)
+        line = Invitation(
+            invited.key, secret, home, host, port, registry=registry.origin, tls=tls or 0,
+            web=None if desk is None else (desk[0] or host, desk[1]),
+        )  # fmt: skip
         return invited, line.to_text()
 
     with papers.sheets(svg_file, pdf_file, 1) as write:
@@ -114,6 +121,14 @@ def _server(text: str) -> tuple[str, int]:
         if mark and not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
             raise click.UsageError(f"--server {text!r}: write HOST:PORT or [ADDRESS]:PORT") from None
         return host.rstrip("."), int(port) if mark else PORT
+
+
+def _web(text: str) -> tuple[str, int]:
+    """Read PORT or NAME:PORT; the name is empty where it is the server's."""
+    name, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
+        raise click.UsageError(f"--web {text!r}: write PORT or NAME:PORT")
+    return (shown(words.read_name(name, "server")).rstrip(".") if name else ""), int(port)
 
 
 async def _first_server(conn: Connection, registry: Zone) -> str:

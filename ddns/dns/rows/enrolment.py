@@ -24,6 +24,21 @@ ROWS = (
             "ask for a new invitation: `ddns home invite LABEL --again`",
         ),
         (
+            "invitation-missing", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "an enrolment by invitation that the invitation's secret has not signed, or has not signed last",
+            "sign with the secret as HS256, as the last signature, and name the invitation in `kid`",
+        ),
+        (
+            "statement-not-for-us", "NOTAUTH", Ede.NOT_AUTHORITATIVE, Turn.FORM,
+            "the statement's `aud` is another registry's zone, or not the one that the invitation is for",
+            "sign a statement for this registry",
+        ),
+        (
+            "act-elsewhere", "REFUSED", Ede.OTHER, Turn.FORM,
+            "a statement of another act was sent to `/v1/enrol`",
+            "send it to `/v1/statements`",
+        ),
+        (
             "invitation-other-zone", "NOTAUTH", Ede.NOT_AUTHORITATIVE, Turn.FORM,
             "the update was sent for another zone than the registry's",
             "name the registry's zone",
@@ -32,6 +47,12 @@ ROWS = (
             "key-unfit", "REFUSED", Ede.PROHIBITED, Turn.KEY,
             "the KEY's algorithm, flags or length cannot be used",
             "P-256 (13) or Ed25519 (15), flags 512",
+        ),
+        (
+            "key-not-trusted-yet", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "a home's gateway has shown a new key, signed with itself; the registry keeps it for 7 days, and the key "
+            "before it goes on",
+            "have the home's owner approve it (`ddns phone approve`), or an operator",
         ),
         (
             "home-exists", "YXDOMAIN", Ede.PROHIBITED, Turn.POLICY,

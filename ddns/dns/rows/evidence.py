@@ -9,6 +9,16 @@ ROWS = (
     *rows(
         Chapter.EVIDENCE,
         (
+            "qr-malformed", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "what was scanned is no code of a box, or one that is damaged",
+            "scan the code on the box again",
+        ),
+        (
+            "qr-proof-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "who answered does not have the key that is printed on the box",
+            "stand before the box, scan its code again and be in its network",
+        ),
+        (
             "evidence-malformed", "REFUSED", Ede.PROHIBITED, Turn.FORM,
             "a voucher, a certificate, a request or another proof is not in the form that its standard gives it",
             "as the sentence says; the box or its maker has a bug",

@@ -77,7 +77,7 @@ class Method(Protocol):
     def name(self) -> str:
         """Return what policies and statements call it."""
 
-    def cheap(self, wish: Wish, now: int) -> Refusal | None:
+    def cheap(self, wish: Wish, now: int, /) -> Refusal | None:
         """Refuse what can be refused without a look at anything that is kept."""
 
     async def prove(self, conn: AsyncConnection[Any], wish: Wish, now: int) -> Proved | Refusal:
