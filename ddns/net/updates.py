@@ -31,6 +31,7 @@ from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
+from ddns.net.announcing import Announcements
 from ddns.net.answers import Answer, answered, sig0_refused
 from ddns.net.batches import AWAY, Afterwards, Batches, Request, UpdateLimits
 from ddns.net.judging import Verified
@@ -116,6 +117,7 @@ class Updates:
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
+        self._announcements = Announcements(pool, Budget(bounds.budget), self._sig0_policy, clock)
         self._heard = heard
         self._go_on = go_on
         self._reading = Line(pool.dsn, pool.role)
@@ -158,6 +160,7 @@ class Updates:
         """Finish what was taken."""
         if self._delegations is not None:
             await self._delegations.close()
+        await self._announcements.close()
         await self._batches.close()
         self._reading.close()
 
@@ -253,7 +256,11 @@ class Updates:
                 self._note(Answer.of(checked), asker, signature, update, tried[0] if tried else None)
 
             if isinstance(update, Refusal) or not (
-                proved and self._services.take(asker, signature, known, update, judged)
+                proved
+                and (
+                    self._services.take(asker, signature, known, update, judged)
+                    or self._announcements.take(asker, signature, known, update, partial(judged, registration=None))
+                )
             ):
                 judged(self._verify_sig0(signature, tried, update, asker, now, hopeless=hopeless), None)
             return

@@ -50,9 +50,8 @@ ROWS = (
         ),
         (
             "key-not-trusted-yet", "REFUSED", Ede.PROHIBITED, Turn.KEY,
-            "a home's gateway has shown a new key, signed with itself; the registry keeps it for 7 days, and the key "
-            "before it goes on",
-            "have the home's owner approve it (`ddns phone approve`), or an operator",
+            "a home's gateway has shown a new key; the registry keeps it for 7 days, and the key before it goes on",
+            "have the home's owner approve it (`ddns phone say approve-key`), or an operator",
         ),
         (
             "home-exists", "YXDOMAIN", Ede.PROHIBITED, Turn.POLICY,
