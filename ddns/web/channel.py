@@ -49,6 +49,10 @@ class Channel(http.HTTPChannel):
 
     maxHeaders = MOST_HEADERS  # noqa: N815 - Twisted's name
 
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802, ARG002 - Twisted's name
+        """Refuse a line that is longer than all headers may be."""
+        self._respondToBadRequestAndDisconnect()
+
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - Twisted's name
         said = problem.response(refusing.request_malformed())
         transport: Any = self.transport

@@ -5,6 +5,7 @@ Who is over its ration is told 429 and when to come again, with chance in it, so
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 import msgspec
@@ -34,12 +35,30 @@ class Rations:
         self._dice = dice
         self._sources = Buckets(limits.source_burst, limits.source_rate, limits.purses)
         self._proved = Buckets(limits.proved_burst, limits.proved_rate, limits.purses)
+        self._good: OrderedDict[str, bytes] = OrderedDict()
 
     def source(self, host: str) -> int:
         """Let the address *host* pay for one request without a proof; return 0, or after how many seconds it can."""
         if self._sources.take(client_of(host.partition("%")[0]), self._clock()):
             return 0
         return self.later(1 / self._limits.source_rate)
+
+    def before(self, host: str, token: str, digest: bytes) -> int:
+        """Say whether a token may be looked up for the address *host*: 0, or after how many seconds it may.
+
+        One that was good lately may be, for others of the same address must not shut it out; a guess may not be where
+        the address has used up its ration.
+        """
+        if self._good.get(token) == digest or self._sources.has(client_of(host.partition("%")[0]), self._clock()):
+            return 0
+        return self.later(1 / self._limits.source_rate)
+
+    def good(self, token: str, digest: bytes) -> None:
+        """Remember that the *token* whose secret has this *digest* was good."""
+        self._good[token] = digest
+        self._good.move_to_end(token)
+        if len(self._good) > self._limits.purses:
+            self._good.popitem(last=False)
 
     def proved(self, who: Hashable) -> int:
         """Let the token or key *who* pay for one request; return 0, or after how many seconds it can."""

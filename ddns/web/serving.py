@@ -128,6 +128,7 @@ class Serving:
         if shown is None:
             self._pay(self._rations.source(heard.source) if credentials else 0)
             raise Refused(refusing.token_unknown() if credentials else refusing.token_missing())
+        self._pay(self._rations.before(heard.source, shown.id, shown.digest))
         async with means.transaction(shown.tenant) as conn:
             holder = await self._holder(conn, heard, shown)
             self._may(route, holder)
@@ -157,6 +158,7 @@ class Serving:
             raise Refused(refusing.token_expired())
         if not token_words.may_be_used(token, heard.source):
             raise Refused(refusing.token_elsewhere())
+        self._rations.good(token.id, shown.digest)
         self._pay(self._rations.proved(token.id))
         await tokens.used(conn, token.id, heard.source.partition("%")[0], now)
         return Holder(token.tenant, frozenset(token.rights), token.id, token.home, token.owner)

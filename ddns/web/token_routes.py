@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 
@@ -12,6 +13,8 @@ from ddns.store.pool import Connection
 from ddns.web import paging, refusing, rights
 from ddns.web.paging import Next, Page
 from ddns.web.routes import Answer, Asked, Means, Refused, Route
+
+OWN = 900  # seconds that a token lasts which was asked for by a statement
 
 Right = Annotated[str, msgspec.Meta(max_length=32, description="One of the rights that docs/reference/api.md lists.")]
 Moment = Annotated[int, msgspec.Meta(description="Seconds since 1970.")]
@@ -93,6 +96,14 @@ async def revoke(conn: Connection, _means: Means, asked: Asked) -> Answer:
     if not await tokens.revoke(conn, asked.tenant, asked.path["id"], asked.now):
         raise Refused(refusing.not_found())
     return Answer(status=204)
+
+
+async def own(conn: Connection, means: Means, asked: Asked, owner: UUID | None, home: int | None) -> Answer:
+    """Make a token with which a person, or a gateway, reads what is theirs for a quarter of an hour."""
+    fresh = await work.add(
+        conn, asked.tenant, [rights.HOMES_READ], asked.now, means.dice, seconds=OWN, owner=owner, home=home
+    )
+    return Answer(TokenMade(fresh.text.reveal().decode(), shown(fresh.token)), 201)
 
 
 ROUTES: tuple[Route, ...] = (
