@@ -58,6 +58,20 @@ async def test_the_answer_says_what_was_granted_in_the_form_of_the_request(make,
     assert granted(reply) == got
 
 
+async def test_a_policy_for_homes_bounds_their_leases(make, owner):
+    home = await make()
+    registry = await zones.insert(owner, b"\x08registry\0", "none", 13)
+    await owner.execute("UPDATE zones SET parent = %s WHERE id <> %s", [registry, registry])
+    await owner.execute(
+        "INSERT INTO home_policies (tenant, zone, lease_most, key_lease_most) VALUES (1, %s, 600, 900)", [registry]
+    )
+
+    assert granted(await home.update(CAM, leased=(3600, 86400))) == (600, 900)
+    assert granted(await home.update(CAM, leased=(5, 5))) == (30, 30)
+    await owner.execute("UPDATE home_policies SET lease_most = 30, key_lease_most = NULL")
+    assert granted(await home.update(CAM, leased=(3600, 86400))) == (30, 86400)
+
+
 async def test_who_asks_for_no_lease_is_told_of_none(make):
     home = await make()
 
