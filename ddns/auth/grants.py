@@ -47,13 +47,15 @@ class Decision(msgspec.Struct, frozen=True):
     bounded_by: Grant | None = None
 
 
-def owns(credential: Credential, zone: int, *, is_home: bool) -> bool:
-    """Tell whether *credential* speaks for the home whose zone has the id *zone*.
+def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
+    """Tell whether *credential* speaks for the home *origin* whose zone has the id *zone*.
 
-    Its name means nothing here: a key is bound to the home for which it was enrolled. So it does not come back with
-    the next home of that name, and one that was there before owns no home that is later called like it.
+    Its name alone means nothing: a key is bound to the home for which it was enrolled. So it does not come back with
+    the next home of that name, and one that was there before owns no home that is later called like it. A home's key
+    that is called otherwise, a device's or one that was minted, has the rights that it was given and no more.
     """
-    return is_home and credential.invitation is None and credential.home == zone
+    bound = credential.home == zone and credential.name == origin
+    return is_home and credential.invitation is None and bound
 
 
 def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
@@ -92,7 +94,7 @@ class Rules:
         self._credential = credential
         self._zone = zone
         self._origin = origin
-        self._owner = owns(credential, zone, is_home=is_home)
+        self._owner = owns(credential, zone, origin, is_home=is_home)
         self._grants: list[Grant] = []
         self._denials = list(everybody)
         if credential.invitation is None:

@@ -6,6 +6,8 @@ from ddns.auth.principal import Credential, Grant
 from ddns.dns import names
 from ddns.dns.spelling import type_to_text
 
+_NARROW = frozenset({"self", "acme"})  # rules of a home's keys that do not speak for it
+
 
 def rule_in_words(rule: Grant) -> str:
     """Return *rule* as a phrase, such as `rule 7: subdomain cam.homes.example. A,AAAA(2)`."""
@@ -38,7 +40,7 @@ def rules_in_words(credential: Credential, zone: int, most: int) -> tuple[str, .
     out = [rule_in_words(one) for one in found[:most]]
     if len(found) > most:
         out.append(f"and {len(found) - most} more")
-    if credential.home == zone:
+    if credential.home == zone and not any(one.rule in _NARROW for one in found):
         out.insert(0, "the home's own key: all of it")
     if credential.invitation is not None:
         out.insert(0, f"invitation {credential.invitation}: one enrolment")

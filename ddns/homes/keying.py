@@ -39,7 +39,6 @@ class NewKey(msgspec.Struct, frozen=True):
     assurance: str
     device: UUID | None = None
     name: Name = b""
-    expires_at: int | None = None
     note: str = ""
 
 
@@ -79,7 +78,7 @@ async def _insert(conn: AsyncConnection[Any], zone: Zone, one: NewKey) -> int:
     grant = Grant(zone.id, name, rule="zone" if name == zone.origin else "self")
     return await credentials.insert(
         conn, name, "sig0", str(one.key[3]), tag=sig0_keys.key_tag(one.key), public=one.key, home=zone.id,
-        grants=[grant], assurance=one.assurance, device=one.device, expires_at=one.expires_at, note=one.note,
+        grants=[grant], assurance=one.assurance, device=one.device, note=one.note,
     )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ from ddns.net.refusals import RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.services import Services
 from ddns.net.subscriber import Subscriber
+from ddns.net.uses import Uses
 from ddns.signing.client import SignerClient
 from ddns.store.line import Line
 from ddns.store.lines import Lines
@@ -96,13 +97,14 @@ class Updates:
         go_on: Callable[[Asker, Callable[[], None]], None] = lambda _asker, call: call(),
         scanner: Scanner | None = None,
         hold: float = 0.0,
+        uses: Uses | None = None,
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
 
         With *lines* batches go the short way where they can; *follower* is this worker's number among those who
         follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more;
         *go_on* when it is the asker's turn: what had to wait for a key. With a *scanner* homes may change their own
-        delegations, once in *hold* seconds.
+        delegations, once in *hold* seconds. *uses* hears which key signed, and from where.
         """
         self._table = table
         self._limits = limits
@@ -118,6 +120,7 @@ class Updates:
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._announcements = Announcements(pool, Budget(bounds.budget), self._sig0_policy, clock)
+        self._uses = uses
         self._heard = heard
         self._go_on = go_on
         self._reading = Line(pool.dsn, pool.role)
@@ -402,6 +405,8 @@ class Updates:
         if answer.code and answer.rcode in _TOLD:
             self._log_refused(answer.code, request.credential.name, request.asker.source)
         self._note(answer, request.asker, request.signature, request.update, request.credential, verified=True)
+        if self._uses is not None:
+            self._uses.note(request.credential.id, request.asker.source)
         request.reply(octets)
 
     def _note(

@@ -273,14 +273,15 @@ async def add_acme(
     secret: Secret,
     hosts: Sequence[Name],
     assurance: str = DEFAULT_ASSURANCE,
+    ends: int | None = None,
 ) -> list[tuple[Name, Grant]]:
     """Make a TSIG key that may write `_acme-challenge` TXT of *hosts* and what is below them, and nothing else.
 
-    Return the zones and the rules. Raises `CannotDo`.
+    It is revoked by itself at *ends*, in seconds since 1970. Return the zones and the rules. Raises `CannotDo`.
     """
     made = []
     async with conn.transaction():
-        if await keys.add_tsig(conn, sealer, key, algorithm, secret, assurance):
+        if await keys.add_tsig(conn, sealer, key, algorithm, secret, assurance, ends):
             raise CannotDo(
                 f"{names.to_text(key)} is the name of a home, and its keys may write all of it; "
                 f"call this one acme.{names.to_text(key)} or the like."

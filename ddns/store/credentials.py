@@ -29,6 +29,8 @@ class Listed(msgspec.Struct, frozen=True):
     credential: Credential
     created_at: int
     revoked_at: int | None
+    expires_at: int | None = None
+    note: str = ""
 
 
 class Stamped:
@@ -338,6 +340,21 @@ async def revoke_ids(conn: AsyncConnection[Any], ids: Iterable[int]) -> int:
     return cursor.rowcount
 
 
+async def end(conn: AsyncConnection[Any], now: int, most: int) -> list[Name]:
+    """Revoke at most *most* keys that end by *now* (seconds since 1970), and return their names."""
+    cursor = await conn.execute(
+        """
+        UPDATE credentials SET revoked_at = expires_at WHERE revoked_at IS NULL AND id IN (
+            SELECT id FROM credentials WHERE expires_at <= to_timestamp(%(now)s) AND revoked_at IS NULL
+            ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+        RETURNING name
+        """,
+        {"now": now, "most": most},
+        prepare=True,
+    )
+    return [names.from_order_key(row[0]) for row in await cursor.fetchall()]
+
+
 async def revoked_at(conn: AsyncConnection[Any], credential: int) -> int | None:
     """Return when the credential of this id was revoked, in seconds since 1970; None: it was not, or is no more."""
     cursor = await conn.execute(
@@ -361,11 +378,12 @@ async def listing(conn: AsyncConnection[Any], *, revoked: bool = False) -> list[
     credentials = _credentials(await cursor.fetchall(), None)
     cursor = await conn.execute(
         """
-        SELECT id, extract(epoch FROM created_at)::bigint, extract(epoch FROM revoked_at)::bigint FROM credentials
-        WHERE id = ANY (%(ids)s)
+        SELECT id, extract(epoch FROM created_at)::bigint, extract(epoch FROM revoked_at)::bigint,
+               extract(epoch FROM expires_at)::bigint, note
+        FROM credentials WHERE id = ANY (%(ids)s)
         """,
         {"ids": bigints([credential.id for credential in credentials])},
         binary=True,
     )
-    times = {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}
+    times = {row[0]: row[1:] for row in await cursor.fetchall()}
     return [Listed(credential, *times[credential.id]) for credential in credentials]
