@@ -33,7 +33,8 @@ Text = Annotated[str, msgspec.Meta(max_length=255)]
 Sentence = Annotated[str, msgspec.Meta(max_length=400)]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # seconds since 1970
 Once = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{16,64}$")]
-Digest = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{43}$")]  # SHA-256, base64url
+# SHA-256, base64url: the last character holds four bits of it, and two that are 0.
+Digest = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
 Octets = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]*$", max_length=49_152)]
 Label = Annotated[str, msgspec.Meta(max_length=252)]
 

@@ -36,20 +36,22 @@ async def keep(
     One that waits already goes on waiting, until *until* at least. *source* is the network that it was said from. The
     caller holds the home's zone locked, so nobody else takes the same place.
     """
+    # A statement of its own: what one statement deletes still has its place for what the same one inserts.
+    await conn.execute(
+        "DELETE FROM pending_keys WHERE zone = %(zone)s AND until <= to_timestamp(%(now)s)",
+        {"zone": zone, "now": now},
+        prepare=True,
+    )
     cursor = await conn.execute(
         """
         WITH again AS (
             UPDATE pending_keys SET until = greatest(until, to_timestamp(%(until)s))
             WHERE zone = %(zone)s AND sha256(key) = sha256(%(key)s) RETURNING 1
-        ), over AS (
-            DELETE FROM pending_keys
-            WHERE zone = %(zone)s AND until <= to_timestamp(%(now)s) AND sha256(key) <> sha256(%(key)s)
-            RETURNING place
         ), free AS (
             SELECT min(place) AS place FROM generate_series(1, %(most)s) AS place
             WHERE NOT EXISTS (
                 SELECT FROM pending_keys AS other
-                WHERE other.zone = %(zone)s AND other.place = place.place AND other.until > to_timestamp(%(now)s))
+                WHERE other.zone = %(zone)s AND other.place = place.place)
         ), kept AS (
             INSERT INTO pending_keys (zone, place, key, tag, algorithm, seen_at, until, source, proof)
             SELECT %(zone)s, free.place, %(key)s, %(tag)s, %(algorithm)s, to_timestamp(%(now)s),
