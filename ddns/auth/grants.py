@@ -51,11 +51,12 @@ def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> b
     """Tell whether *credential* speaks for the home *origin* whose zone has the id *zone*.
 
     Its name alone means nothing: a key is bound to the home for which it was enrolled. So it does not come back with
-    the next home of that name, and one that was there before owns no home that is later called like it. A home's key
-    that is called otherwise, a device's or one that was minted, has the rights that it was given and no more.
+    the next home of that name, and one that was there before owns no home that is later called like it. A key that is
+    called like something below the home, a device's or one that was minted, has the rights that it was given, no more.
     """
-    bound = credential.home == zone and credential.name == origin
-    return is_home and credential.invitation is None and bound
+    if not is_home or credential.invitation is not None or credential.home != zone:
+        return False
+    return credential.name == origin or not names.is_subdomain(credential.name, origin)
 
 
 def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
