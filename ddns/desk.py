@@ -35,6 +35,7 @@ from twisted.logger import (
 
 from ddns.aio import loop, on_loop
 from ddns.auth.sealing import Sealer
+from ddns.homes import registrar
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Inherited
 from ddns.signing.client import SignerClient
@@ -42,17 +43,19 @@ from ddns.store.pool import Connection, Pool
 from ddns.web.chores import Chores
 from ddns.web.courier import Courier
 from ddns.web.listening import Listening
+from ddns.web.masa_client import MasaClient
 from ddns.web.rations import RationLimits, Rations
 from ddns.web.routes import Place
 from ddns.web.serving import Bounds, Serving
 from ddns.web.table import ROUTES, Table
-from ddns.web.transacting import transaction
+from ddns.web.transacting import connection, transaction
 
 log = Logger(namespace="ddns.desk")
 
 ROLE = "ddns_web"
 POOL = 4  # connections to the database
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
+BULK_WAIT = 120.0  # seconds for the signatures of some hundred homes
 LAST = 10.0  # seconds that requests under way get when the desk ends
 
 Clock = Callable[[], float]
@@ -86,6 +89,7 @@ class Desk:
         self._pool = Pool(config.dsn, ROLE, POOL)
         self.secret = Path(config.secrets).read_bytes()
         self.place = config.place
+        self.masa = MasaClient(private=config.private)
         self.sealer = Sealer.from_file(Path(config.secrets))
         self.signer = SignerClient(Path(config.signer), config.signer_wait)
         rations = Rations(config.rations, time.monotonic, secrets.token_bytes)
@@ -94,11 +98,16 @@ class Desk:
         self._chores = Chores(self)
         self._courier = Courier(self.transaction, self.sealer, self.now, private=config.private)
         self._tasks: list[asyncio.Task[None]] = []
-        self._listening = Listening(config.certificate, self._serving, self._connections, self.secret, reactor())
+        mine = registrar.of(self.secret, self.place.name)
+        self._listening = Listening(config.certificate, self._serving, self._connections, mine, reactor())
 
     def now(self) -> int:
         """Return the seconds since 1970."""
         return int(self._clock())
+
+    def bulk(self) -> SignerClient:
+        """Return a line to the signer for work that waits behind everything else; its user closes it."""
+        return SignerClient(Path(self._config.signer), BULK_WAIT, bulk=True)
 
     def dice(self, octets: int) -> bytes:
         """Return so many random octets."""
@@ -111,6 +120,10 @@ class Desk:
     def transaction(self, tenant: int) -> AbstractAsyncContextManager[Connection]:
         """Return a connection in a transaction of *tenant*."""
         return transaction(self._pool, tenant)
+
+    async def connection(self, tenant: int) -> Connection:
+        """Return a connection of *tenant* for work of many transactions; its user closes it."""
+        return await connection(self._config.dsn, ROLE, tenant)
 
     async def start(self) -> None:
         """Reach the database, then listen."""

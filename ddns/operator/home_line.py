@@ -88,7 +88,7 @@ def name_of(line: bytes, number: int, registry: Name) -> Named:
 def read(named: Named, apex: Mapping[int, RRset]) -> NewHome:
     """Return the home of a line, in the registry's zone whose apex has the RRsets *apex*. Raises `BadLine`."""
     home, said = named.name, named.said
-    key, algorithm, tag = _key(said.key, home)
+    key, algorithm, tag = read_key(said.key, home)
     given = home_records(home, dict(apex), key or None)
     try:
         records = read_beside(io.BytesIO(said.records.encode()), "records", home, given, MOST_RECORDS)
@@ -97,7 +97,7 @@ def read(named: Named, apex: Mapping[int, RRset]) -> NewHome:
     return NewHome(named.line, home, records, key, algorithm, tag)
 
 
-def _key(text: str, home: Name) -> tuple[Rdata, int, int]:
+def read_key(text: str, home: Name) -> tuple[Rdata, int, int]:
     """Return RDATA, algorithm and tag of a KEY record's data. Raises `BadLine`."""
     if not text:
         return b"", 0, 0

@@ -16,3 +16,8 @@ REGISTRY = 1  # the tenant that the registry itself is
 async def entered(conn: AsyncConnection[Any], tenant: int) -> None:
     """Have the rest of the open transaction be that of *tenant*."""
     await conn.execute("SELECT set_config('ddns.tenant', %(tenant)s, true)", {"tenant": str(tenant)}, prepare=True)
+
+
+async def kept(conn: AsyncConnection[Any], tenant: int) -> None:
+    """Have everything on this connection be that of *tenant*, for as long as it is open."""
+    await conn.execute("SELECT set_config('ddns.tenant', %(tenant)s, false)", {"tenant": str(tenant)})

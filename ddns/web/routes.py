@@ -18,6 +18,7 @@ from ddns.auth.sealing import Sealer
 from ddns.dns.refusal import Refusal
 from ddns.signing.client import SignerClient
 from ddns.store.pool import Connection
+from ddns.web.masa_client import MasaClient
 
 JSON = "application/json"
 JOSE = "application/jose+json"
@@ -102,9 +103,13 @@ class Means(Protocol):
     sealer: Sealer
     secret: bytes  # of secrets.key: derive from it, never show it
     place: Place
+    masa: MasaClient
 
     def now(self) -> int:
         """Return the seconds since 1970."""
+
+    def bulk(self) -> SignerClient:
+        """Return a line to the signer for work that waits behind everything else; its user closes it."""
 
     def dice(self, octets: int) -> bytes:
         """Return so many random octets."""
@@ -114,6 +119,9 @@ class Means(Protocol):
 
     def transaction(self, tenant: int) -> Any:
         """Return an async context: a connection in a transaction of *tenant*, which sees that tenant's rows alone."""
+
+    async def connection(self, tenant: int) -> Connection:
+        """Return a connection of *tenant* for work of many transactions; its user closes it."""
 
 
 Within = Callable[[Connection, Means, Asked], Awaitable[Answer]]
@@ -142,6 +150,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     media: tuple[str, ...] = (JSON,)  # the types of body that are taken
     gives: tuple[str, ...] = (JSON,)  # the types of body that are answered
     most: int = BODY  # octets of the body
+    seconds: float = 0  # that it may take, where that is more than `[web] seconds`
     own: bool = False  # a home's or an owner's own token may ask too; the handler then looks at *who*
     listener: Listener = Listener.PEOPLE
     api: bool = True  # False: not part of the described API (pages, what other standards describe)

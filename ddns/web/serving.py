@@ -70,8 +70,10 @@ class Serving:
         self._under_way += 1
         self._idle.clear()
         try:
-            async with asyncio.timeout(self._bounds.seconds):
-                return await self._answered(heard)
+            found = self._table.find(heard.listener, "GET" if heard.method == "HEAD" else heard.method, heard.path)
+            seconds = self._bounds.seconds if found is None else max(found[0].seconds, self._bounds.seconds)
+            async with asyncio.timeout(seconds):
+                return await self._answered(heard, found)
         except Refused as error:
             return self._problem(error.refusal, error.retry_after)
         except BadProof as error:
@@ -95,10 +97,9 @@ class Serving:
         log.debug("request.refused code={code}", code=refusal.code)
         return problem.response(refusal, retry_after)
 
-    async def _answered(self, heard: Heard) -> Response:
-        found = self._table.find(heard.listener, "GET" if heard.method == "HEAD" else heard.method, heard.path)
+    async def _answered(self, heard: Heard, found: tuple[Route, Mapping[str, str]] | None) -> Response:
         credentials = heard.headers.get("authorization", "")
-        if not credentials or found is None:
+        if found is None or found[0].right is None or not credentials:
             self._pay(self._rations.source(heard.source))
         if found is None:
             methods = self._table.methods(heard.listener, heard.path)

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
-from ddns.web import enrol_routes, export_routes, general_routes, invitation_routes, notice_routes, token_routes
+from ddns.web import (
+    brski_routes,
+    enrol_routes,
+    est_routes,
+    export_routes,
+    general_routes,
+    invitation_routes,
+    making_routes,
+    notice_routes,
+    token_routes,
+)
 from ddns.web.routes import BODY, Listener, Route
 
 ROUTES: tuple[Route, ...] = (
+    *brski_routes.ROUTES,
     *enrol_routes.ROUTES,
+    *est_routes.ROUTES,
     *export_routes.ROUTES,
     *general_routes.ROUTES,
     *invitation_routes.ROUTES,
+    *making_routes.ROUTES,
     *notice_routes.ROUTES,
     *token_routes.ROUTES,
 )

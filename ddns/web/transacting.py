@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ddns.store.pool import Connection, Pool
-from ddns.store.tenancy import entered
+from ddns.store.pool import Connection, Pool, connect
+from ddns.store.tenancy import entered, kept
 
 NOBODY = 0
 
@@ -22,3 +22,10 @@ async def transaction(pool: Pool, tenant: int) -> AsyncIterator[Connection]:
         if tenant != NOBODY:
             await entered(conn, tenant)
         yield conn
+
+
+async def connection(dsn: str, role: str, tenant: int) -> Connection:
+    """Return a connection all of whose transactions are those of *tenant*; it goes into no pool."""
+    conn = await connect(dsn, role)
+    await kept(conn, tenant)
+    return conn
