@@ -7,6 +7,7 @@ nothing else. The home, its key, its owner and what is spent for it commit toget
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +19,14 @@ from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.text import rdata_to_text
-from ddns.homes import making, naming, ownership, ownership_facts, policies
+from ddns.homes import boxes, knowing, making, naming, ownership, ownership_facts, policies
 from ddns.homes.labels import Label
 from ddns.homes.making import Evidence, Unmade, Wanted
 from ddns.homes.methods import Method, Proved, Wish
-from ddns.proof import jwk, statements
+from ddns.proof import jwk, nonce, statements
 from ddns.signing.publish import Signs
-from ddns.store import home_policies, new_owners, outbox, rrsets, zones
+from ddns.store import home_policies, outbox, owners, rrsets, zones
+from ddns.store import statements as stored
 from ddns.store.zones import Zone
 
 UUID_OCTETS = 16
@@ -66,14 +68,18 @@ async def enrol(
     label = await _label(conn, proved, wish, registry, tenant, now, dice)
     if isinstance(label, Refusal):
         return label
-    owner = await _owner(conn, proved, wish, now, dice)
+    owner = await _owner(conn, proved, wish, tenant, now, dice)
     if isinstance(owner, Refusal):
         return owner
+    box = await _box(conn, proved, now, dice)
+    if isinstance(box, Refusal):
+        return box
     asked = ownership_facts.Asked(
         event="enrol", who=ownership_facts.Who.GATEWAY, by=jwk.thumbprint(wish.gateway),
         key=jwk.thumbprint(wish.gateway), owner=owner, assurance=proved.assurance,
     )  # fmt: skip
-    decision = ownership.decide(ownership_facts.Facts(least=policy.least), asked, now)
+    facts = ownership_facts.Facts() if box is None else await knowing.about_box(conn, box)
+    decision = ownership.decide(msgspec.structs.replace(facts, least=policy.least), asked, now)
     if isinstance(decision, Refusal):
         return decision
     home = names.prepend(label.wire, registry.origin)
@@ -82,6 +88,7 @@ async def enrol(
         key=jwk.to_key_rdata(wish.gateway),
         assurance=proved.assurance,
         owner=owner,
+        device=box,
         invitation=proved.spend.invitation,
         kind=wish.said.kind,
         shown=label.shown,
@@ -142,12 +149,14 @@ async def _label(
     return await naming.chosen(conn, tenant, registry, text.removesuffix(f".{origin}"), now)
 
 
-async def _owner(conn: AsyncConnection[Any], proved: Proved, wish: Wish, now: int, dice: Dice) -> UUID | Refusal | None:
+async def _owner(
+    conn: AsyncConnection[Any], proved: Proved, wish: Wish, tenant: int, now: int, dice: Dice
+) -> UUID | Refusal | None:
     """Return the owner of the home that is to be, who is made where the key that signs is nobody's yet."""
     if wish.owner is None:
         return proved.owner
     thumbprint = jwk.thumbprint(wish.owner)
-    found = await new_owners.of_key(conn, thumbprint)
+    found = await owners.by_thumbprint(conn, tenant, thumbprint)
     if (found is not None and found.role != "owner") or (
         proved.owner is not None and (found is None or found.owner != proved.owner)
     ):
@@ -160,8 +169,26 @@ async def _owner(conn: AsyncConnection[Any], proved: Proved, wish: Wish, now: in
     if found is not None:
         return found.owner
     owner = UUID(bytes=dice(UUID_OCTETS), version=4)
-    await new_owners.add(conn, owner, thumbprint, jwk.to_json(wish.owner), now)
+    await owners.insert(conn, owner, now)
+    await owners.add_key(conn, owner, "owner", thumbprint, jwk.to_json(wish.owner), "", now)
     return owner
+
+
+async def _box(conn: AsyncConnection[Any], proved: Proved, now: int, dice: Dice) -> UUID | Refusal | None:
+    """Return the box that was proved, which is known from now on, and spend the nonce that it answered."""
+    octets = proved.spend.nonce
+    if octets is not None and not await stored.spend_nonce(conn, sha256(octets).digest(), nonce.ends(octets)):
+        return Refusal(
+            "nonce-wrong",
+            Rcode.REFUSED,
+            "The nonce is not ours, over or used; ask for another one and have the box sign that.",
+            Ede.PROHIBITED,
+        )
+    if proved.device is None:
+        return None
+    return await boxes.known_or_new(
+        conn, proved.device, now, lambda: UUID(bytes=dice(UUID_OCTETS), version=4), proved.bond
+    )
 
 
 async def _servers(conn: AsyncConnection[Any], registry: Zone) -> tuple[str, ...]:
