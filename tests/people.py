@@ -8,6 +8,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from rows import n
 
+from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.refusal import Refusal
@@ -132,7 +133,13 @@ class Village:
                 if not await stored.begin(desk, tenant, kept):
                     return "again"
                 asking = stating.Asking(
-                    tenant=tenant, now=self.now, secret=SECRET, new_id=self.new_id, source="192.0.2.7"
+                    tenant=tenant,
+                    now=self.now,
+                    secret=SECRET,
+                    new_id=self.new_id,
+                    source="192.0.2.7",
+                    sealer=Sealer(SECRET),
+                    dice=lambda count: next(_numbers).to_bytes(count, "big"),
                 )
                 done = await stating.answer(desk, NO_SIGNER, said, signed, keys, asking)
                 if isinstance(done, Refusal):

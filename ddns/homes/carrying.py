@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.records import Rdata
@@ -21,6 +22,7 @@ from ddns.homes import crossing, holding, keying
 from ddns.homes import ownership_effects as do
 from ddns.homes.keying import NewKey
 from ddns.homes.knowing import Known
+from ddns.homes.minting import Minted, mint_acme
 from ddns.homes.ownership import owner_after, owner_before
 from ddns.homes.ownership_effects import Decision
 from ddns.homes.ownership_facts import Asked, Box, Home, Who
@@ -47,6 +49,9 @@ class Bearing(msgspec.Struct, frozen=True, kw_only=True):
     new_owner_key: PublicJwk | None = None
     note: str = ""
     source: str = ""
+    sealer: Sealer | None = None  # with *dice* (random octets) and *days*: to mint a key
+    dice: Callable[[int], bytes] | None = None
+    days: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -57,6 +62,7 @@ class Outcome(msgspec.Struct, frozen=True):
     box: Box
     pending: tuple[int, ...] = ()
     until: int | None = None
+    minted: Minted | None = None
 
 
 async def carry_out(
@@ -84,9 +90,10 @@ async def carry_out(
         )
     await _boxes(conn, known, decision, bearing, now)
     await _owner(conn, known, asked, decision, bearing, now)
+    minted = await _mint(conn, known, decision, bearing, now)
     await note(conn, known, asked, decision, bearing.digest, now)
     await _tell_claimant(conn, known, decision, bearing, now)
-    return Outcome(decision.event, decision.home, decision.box, pending, decision.until)
+    return Outcome(decision.event, decision.home, decision.box, pending, decision.until, minted)
 
 
 def who_of(asked: Asked) -> str:
@@ -144,6 +151,19 @@ async def _home(
             case _:
                 pass
     return pending
+
+
+async def _mint(
+    conn: AsyncConnection[Any], known: Known, decision: Decision, bearing: Bearing, now: int
+) -> Minted | None:
+    """Make the shared secret that the decision asks for, if it does."""
+    for one in decision.effects:
+        if isinstance(one, do.MintKey):
+            assert known.zone is not None, "the home is locked"
+            assert bearing.sealer is not None, "the desk has one"
+            assert bearing.dice is not None, "the desk has some"
+            return await mint_acme(conn, bearing.sealer, known.zone, one.name, bearing.days, now, bearing.dice)
+    return None
 
 
 async def _make_owner(conn: AsyncConnection[Any], owner: UUID, bearing: Bearing, now: int) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import BadName
@@ -23,6 +24,7 @@ from ddns.homes import ownership_guards as guard
 from ddns.homes.carrying import Bearing, Outcome
 from ddns.homes.ownership_facts import Asked, Box, Facts, Home, Who
 from ddns.proof import jwk, nonce, statements
+from ddns.proof.bad import BadProof, refusal_of
 from ddns.proof.jwk import PublicJwk
 from ddns.proof.jws import Signed
 from ddns.proof.statements import AnyStatement
@@ -38,7 +40,7 @@ _OF_OWNERS = frozenset({"add-owner-key", "remove-owner-key", "recover", "object-
 _OF_HOMES = frozenset(
     {
         "bind-owner", "replace", "announce-key", "approve-key", "revoke-key", "roll-key", "release", "object", "stolen",
-        "found", "leave", "return", "device-key",
+        "found", "leave", "return", "device-key", "mint-key",
     }
 )  # fmt: skip
 ACTS = _OF_OWNERS | _OF_HOMES | {"claim"}
@@ -55,6 +57,15 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     secret: bytes
     new_id: Callable[[], UUID]
     source: str
+    sealer: Sealer
+    dice: Callable[[int], bytes]
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """What somebody may read: one home (its zone), or all that an owner has."""
+
+    home: int | None = None
+    owner: UUID | None = None
 
 
 async def answer(
@@ -112,13 +123,14 @@ async def _of_home(
     try:
         asked = _asked(said, who, by, gateway, owner)
     except BadName as error:
-        return _field_wrong(f"the name in the statement is none: {error}")
+        return refusal_of(BadProof("field-wrong", f"The name in the statement is none: {error}."))
     decision = ownership.decide(known.facts, asked, asking.now)
     if isinstance(decision, Refusal):
         return decision
     bearing = Bearing(
         digest=signed.digest, new_id=asking.new_id, tenant=asking.tenant, source=asking.source,
-        rdata=b"" if gateway is None else jwk.to_key_rdata(gateway), new_owner_key=new_owner,
+        rdata=b"" if gateway is None else jwk.to_key_rdata(gateway), new_owner_key=new_owner, sealer=asking.sealer,
+        dice=asking.dice, days=said.days if isinstance(said, statements.MintKey) else 0,
     )  # fmt: skip
     return await carrying.carry_out(conn, signer, known, asked, decision, bearing, asking.now)
 
@@ -151,6 +163,8 @@ def _asked(said: AnyStatement, who: Who, by: bytes, gateway: PublicJwk | None, o
         case statements.DeviceKey(name=name):
             assert gateway is not None, "a device signed"
             return change(asked, key=jwk.thumbprint(gateway), name=names.from_text(name))
+        case statements.MintKey(name=name):
+            return change(asked, name=names.from_text(name))
         case _:
             return asked if gateway is None else change(asked, key=jwk.thumbprint(gateway))
 
@@ -200,6 +214,23 @@ async def _of_owner(
         note=note,
     )  # fmt: skip
     return await carrying.carry_out(conn, signer, known, asked, decision, bearing, asking.now)
+
+
+async def reader(
+    conn: AsyncConnection[Any], said: AnyStatement, keys: tuple[PublicJwk, ...], asking: Asking
+) -> Reader | Refusal:
+    """Return what the key that signed *said* may read: the home that it names, or all that its owner has."""
+    by = jwk.thumbprint(keys[0])
+    home = statements.home_of(said)
+    if home is None:
+        mine = await owners.by_thumbprint(conn, asking.tenant, by)
+        if mine is None or mine.role == "recovery":
+            return guard.not_yours()
+        return Reader(owner=mine.owner)
+    known = await knowing.about_home(conn, home, asking.now)
+    if known is None or role_of(known.facts, by) not in (Who.OWNER, Who.ADMIN, Who.GATEWAY):
+        return guard.not_yours()
+    return Reader(home=known.facts.zone)
 
 
 async def _claim(
@@ -261,7 +292,3 @@ async def _claimant(conn: AsyncConnection[Any], key: PublicJwk, asking: Asking) 
     await owners.insert(conn, owner, asking.now)
     await owners.add_key(conn, owner, "owner", jwk.thumbprint(key), jwk.to_json(key), "", asking.now)
     return owner
-
-
-def _field_wrong(text: str) -> Refusal:
-    return Refusal("field-wrong", Rcode.REFUSED, f"A field of the statement is wrong: {text}.", Ede.PROHIBITED)

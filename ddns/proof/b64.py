@@ -20,6 +20,11 @@ def encode(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
 
 
+def plain(octets: bytes) -> str:
+    """Return *octets* as the base64 of key files and certificates, with padding (RFC 4648 §4)."""
+    return base64.b64encode(octets).decode("ascii")
+
+
 def decode(text: str) -> bytes:
     """Return the octets of *text*. Raises `BadProof` for padding, other characters and bits that are left over."""
     if _ALPHABET.fullmatch(text) is None:

@@ -14,6 +14,7 @@ from ddns.web import (
     invitation_routes,
     making_routes,
     notice_routes,
+    statement_routes,
     token_routes,
 )
 from ddns.web.routes import BODY, Listener, Route
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *invitation_routes.ROUTES,
     *making_routes.ROUTES,
     *notice_routes.ROUTES,
+    *statement_routes.ROUTES,
     *token_routes.ROUTES,
 )
 

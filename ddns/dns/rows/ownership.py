@@ -123,5 +123,10 @@ ROWS = (
             "two keys of one owner contradict one another",
             "the registry finds out whose they are: `ddns owner recover`",
         ),
+        (
+            "nonce-wrong", "REFUSED", Ede.PROHIBITED, Turn.STATE,
+            "the nonce that a claim bears is not the registry's, or over or used",
+            "ask for another one, `POST /v1/nonces`, and have the box sign that",
+        ),
     ),
 )  # fmt: skip
