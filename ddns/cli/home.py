@@ -10,7 +10,7 @@ import click
 
 from ddns.auth.principal import Credential
 from ddns.auth.sealing import Sealer
-from ddns.cli import Failure, home_export, home_import
+from ddns.cli import Failure, home_export, home_hold, home_import, home_search
 from ddns.cli import paper as papers
 from ddns.cli.shell import (
     database_options,
@@ -49,6 +49,9 @@ def command() -> None:
 
 command.add_command(home_export.command)
 command.add_command(home_import.command)
+command.add_command(home_search.command)
+for _verb in (home_hold.hold, home_hold.suspend, home_hold.release, home_hold.history):
+    command.add_command(_verb)
 
 
 @command.command()
@@ -226,14 +229,14 @@ def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Pa
     found = run(dsn, state, work)
     held = [one for one in found.keys if one.credential.kind != srp.POLICY]
     sources = [one.credential.public.decode() for one in found.keys if one.credential.kind == srp.POLICY]
-    keys = [f"{_key(one.credential)}, since {when(one.created_at)}" for one in held]
+    keys = [f"{_key(one.credential)}, {one.credential.assurance}, since {when(one.created_at)}" for one in held]
     if as_json:
         print_json(
             {
                 "home": shown(found.home.origin), "state": found.home.state, "since": found.home.created_at,
                 "serial": found.zone.serial, "edition": found.zone.edition, "pending": found.zone.signed_pending,
                 "keys": [
-                    {"kind": key.kind, "algorithm": key.algorithm, "tag": key.tag or None}
+                    {"kind": key.kind, "algorithm": key.algorithm, "tag": key.tag or None, "assurance": key.assurance}
                     for key in (one.credential for one in held)
                 ],
                 "services_from": " ".join(sources).split(),
@@ -297,38 +300,3 @@ def services_(
         click.echo(f"Hosts in {', '.join(wanted)} may register in {shown(name)}{already}.")
     else:
         click.echo(f"Nobody may register in {shown(name)}{already}.")
-
-
-@command.command()
-@click.argument("label")
-@_ZONE
-@json_option
-@database_options
-def suspend(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Refuse the updates of the home LABEL until it is released; its names go on being answered."""
-    _set_suspended(label, zone, True, as_json, dsn, state)
-
-
-@command.command()
-@click.argument("label")
-@_ZONE
-@json_option
-@database_options
-def release(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Let the suspended home LABEL update again."""
-    _set_suspended(label, zone, False, as_json, dsn, state)
-
-
-def _set_suspended(
-    label: str, zone: str | None, suspended: bool, as_json: bool, dsn: str | None, state: Path | None
-) -> None:
-    async def work(conn: Connection, _database: Database) -> tuple[bytes, bool]:
-        name = await _home(conn, label, zone)
-        return name, await homes.set_suspended(conn, name, suspended=suspended)
-
-    name, changed = run(dsn, state, work)
-    word = "suspended" if suspended else "active"
-    if as_json:
-        print_json({"home": shown(name), "state": word, "changed": changed})
-    else:
-        click.echo(f"{shown(name)} is {word}{'' if changed else ' already'}.")

@@ -77,7 +77,9 @@ def form(text: str) -> Label | Refusal:
     """
     written = text[:_MOST_WRITTEN]
     if not text or len(text) > _MOST_WRITTEN or "." in text:
-        return _wrong(written, "is no label: write one word without dots")
+        return _wrong(
+            written, f"is no label for a home: write 1 to {MOST} letters, digits and inner hyphens, without dots"
+        )
     if text.startswith("_"):
         return _wrong(written, "begins with _, which is kept for services (RFC 8552); choose another")
     try:

@@ -19,9 +19,9 @@ from ddns.homes.making import WHOEVER, Collided, NoRegistry, Unmade, Wanted, Why
 from ddns.operator import keys, words
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
-from ddns.operator.zones import locked, the_zone
+from ddns.operator.zones import the_zone
 from ddns.signing.client import SignerClient
-from ddns.store import credentials, homes, invitations, leases, notify, rrsets, zones
+from ddns.store import credentials, homes, invitations, notify, rrsets, zones
 from ddns.store.tenancy import REGISTRY
 from ddns.store.zones import Zone
 
@@ -188,28 +188,6 @@ async def remove(conn: Conn, signer: SignerClient, home: Name, principal: str) -
         await notify.zones(conn, [(found.id, None)])
         await notify.keys(conn, None)
     return pending
-
-
-async def set_suspended(conn: Conn, home: Name, *, suspended: bool) -> bool:
-    """Suspend a home, whose updates are then refused, or release it again; tell whether that changed anything.
-
-    Raises `CannotDo`.
-    """
-    async with conn.transaction():
-        zone = await locked(conn, home)
-        if not zone.home:
-            raise CannotDo(f"{names.to_text(home)} is no home; `ddns home list` shows those there are.")
-        if zone.suspended == suspended:
-            return False
-        stands = await homes.standing(conn, zone.id)
-        if stands is not None and stands.state not in (homes.ACTIVE, homes.SUSPENDED):
-            raise CannotDo(f"{names.to_text(home)} is {stands.state}; `ddns home show` says why.")
-        state, reason = (homes.SUSPENDED, "by the operator") if suspended else (homes.ACTIVE, "")
-        await homes.set_state(conn, zone.id, state, reason, int(time.time()))
-        if not suspended:
-            await leases.begin_anew(conn, zone.id)  # nobody could renew
-        await notify.keys(conn, None)
-    return True
 
 
 async def listing(conn: Conn) -> tuple[list[homes.Home], list[invitations.Invitation]]:

@@ -12,7 +12,7 @@ from ddns.auth.principal import Grant, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns.codes import Type
 from ddns.dns.zonefile import read_zone
-from ddns.operator import grants, homes, keys, words, zones
+from ddns.operator import grants, holding, homes, keys, words, zones
 from ddns.operator.fault import CannotDo
 from ddns.operator.grants import Terms
 from ddns.signing.client import SignerClient
@@ -299,13 +299,41 @@ async def test_a_removed_home_leaves_nothing_but_its_journal(admin, registry, si
 async def test_a_suspended_home_is_released_again(admin, registry, signer):
     await homes.add(admin, signer, await registry(), SMITH, None, WHO)
 
-    assert await homes.set_suspended(admin, SMITH, suspended=True)
-    assert not await homes.set_suspended(admin, SMITH, suspended=True)
+    async def hold(name, state, reason="a reason"):
+        return await holding.hold(admin, signer, name, state, reason, WHO, NOW)
+
+    assert (await hold(SMITH, holding.SUSPENDED)).home == "suspended"
+    assert await hold(SMITH, holding.SUSPENDED) is None
     assert (await stored.find(admin, SMITH)).suspended
-    assert await homes.set_suspended(admin, SMITH, suspended=False)
+    assert (await hold(SMITH, holding.RELEASED)).home in ("active", "keyless")
+    assert await hold(SMITH, holding.RELEASED) is None
     assert not (await stored.find(admin, SMITH)).suspended
+    for reason in ("", " ", "x" * 401, "two\nlines"):
+        with pytest.raises(CannotDo, match="reason"):
+            await hold(SMITH, holding.SUSPENDED, reason)
     with pytest.raises(CannotDo, match="is no home"):
-        await homes.set_suspended(admin, REGISTRY, suspended=True)
+        await hold(REGISTRY, holding.SUSPENDED)
+    events = await holding.history(admin, SMITH)
+    assert [(one.event, one.who, one.why) for one in events if one.event != "enrol"] == [
+        ("suspend", WHO, "a reason"),
+        ("release-hold", WHO, "a reason"),
+    ]
+    assert await holding.history(admin, SMITH, events[-1].id) == []
+
+
+async def test_a_home_in_quarantine_is_not_delegated_and_comes_back(admin, registry, signer):
+    zone = await registry()
+    await homes.add(admin, signer, zone, SMITH, None, WHO)
+    before = await rrsets.read_names(admin, [(zone.id, SMITH)])
+
+    await holding.hold(admin, signer, SMITH, holding.QUARANTINED, "it sends spam", WHO, NOW)
+
+    assert await rrsets.read_names(admin, [(zone.id, SMITH)]) == {}
+    (told,) = await (await admin.execute("SELECT kind, convert_from(body, 'UTF8') FROM outbox")).fetchall()
+    assert told[0] == "home.held"
+    assert "it sends spam" in told[1]
+    await holding.hold(admin, signer, SMITH, holding.RELEASED, "it does so no more", WHO, NOW + 1)
+    assert await rrsets.read_names(admin, [(zone.id, SMITH)]) == before
 
 
 async def test_a_key_called_like_a_home_belongs_to_it_and_goes_when_it_goes(admin, registry, signer, public):
