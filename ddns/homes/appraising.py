@@ -1,7 +1,6 @@
 """What evidence of hardware is worth: the first verifier whose key signed it decides, by its own rules.
 
-Law: freshness (our nonce), the key that it speaks for, its times, its signer and its claims are looked at in this
-order, and each has a refusal of its own; none of them says what would have been right.
+Law: a refusal says what is missed, and never what would have been right. No vendor and no verifier has a name in code.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from ddns.proof import appraisal, chain, cms, eat, jwk
+from ddns.proof import appraisal, chain, cms, jwk
 from ddns.proof.bad import BadProof
 from ddns.proof.eat import Evidence
-from ddns.proof.jwk import PublicJwk
 from ddns.store.verifiers import Verifier
 
 
@@ -27,19 +25,11 @@ class Appraised(msgspec.Struct, frozen=True):
     until: int
 
 
-def appraise(
-    evidence: Evidence, key: PublicJwk, nonces: Sequence[str], verifiers: Sequence[Verifier], now: int
-) -> Appraised:
-    """Return what *evidence* shows of *key* at *now*; it has to hold one of *nonces*, which are ours and good.
+def appraise(evidence: Evidence, verifiers: Sequence[Verifier], now: int) -> Appraised:
+    """Return what *evidence* is worth at *now*, by the first of *verifiers* that signed it.
 
-    Raises `BadProof`: `evidence-nonce-wrong`, `evidence-key-wrong`, `evidence-expired`, `evidence-not-yet`,
-    `verifier-unknown`, `evidence-not-enough`.
+    Raises `BadProof`: `verifier-unknown`, `evidence-not-enough`. Whether it is fresh and for the right key, others see.
     """
-    if not set(nonces) & set(evidence.nonces):
-        raise BadProof("evidence-nonce-wrong", "The evidence does not answer a nonce of this registry; ask for one.")
-    if evidence.key != key:
-        raise BadProof("evidence-key-wrong", "The evidence speaks for another key than the one that is enrolled.")
-    eat.check_times(evidence, now)
     found = signer(evidence, verifiers, now)
     if found is None:
         raise BadProof("verifier-unknown", "Nobody whose word counts here signed the evidence; ask the registry.")

@@ -71,7 +71,7 @@ def check_voucher(
         raise BadProof("voucher-not-yet", "The voucher comes from the future; have its maker set the clock.")
     if said.expires_on is not None and said.expires_on <= now:
         raise BadProof("voucher-expired", "The voucher has expired; ask its maker for a new one.")
-    if said.nonce != nonce and not (said.nonce is None and said.expires_on is not None):
+    if said.nonce != nonce if said.nonce is not None else said.expires_on is None:
         raise BadProof("voucher-nonce-wrong", "The voucher answers another request of the box; ask with a fresh nonce.")
     if not said.pinned_domain_cert or idevid.public_octets(cms.certificate(said.pinned_domain_cert)) not in pinned:
         raise BadProof("voucher-other-domain", "The voucher sends the box to somebody else; ask its maker for another.")

@@ -93,7 +93,8 @@ async def bond(
         _check_key(one)
     if masa_url and not signers:
         raise CannotDo("Vouchers of a MASA are worth nothing without its certificate; give --masa-keys too.")
-    if set(issuers) & set(signers):
+    signers = tuple(one for one in signers if one not in issuers)  # a chain's CA may stand in the file too
+    if masa_keys and not signers:
         raise CannotDo("What issues boxes' certificates must not sign vouchers too: else each box could make its own.")
     made = await bonds.insert(
         conn,

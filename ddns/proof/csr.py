@@ -24,12 +24,12 @@ ATTESTATION = "1.2.840.113549.1.9.16.2.59"  # id-aa-attestation
 class Csr(msgspec.Struct, frozen=True):
     """What is asked: a certificate for *key*, which signed the request.
 
-    *serial* is the subject's serialNumber, or empty; *evidence* are the tokens that came along, not verified yet.
+    *serial* is the subject's serialNumber, or empty; *hosts* are the names that it asks for; *evidence* are the tokens
+    that came along, not verified yet.
     """
 
-    subject: x509.Name
-    alternatives: x509.SubjectAlternativeName | None
     serial: str
+    hosts: tuple[str, ...]
     key: PublicJwk
     evidence: tuple[eat.Evidence, ...]
 
@@ -43,7 +43,7 @@ def read(octets: bytes) -> Csr:
         public = found.public_key()
         good = found.is_signature_valid
         serials = found.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-        alternatives = _alternatives(found)
+        hosts = _hosts(found)
         statements = _statements(found.tbs_certrequest_bytes)
     except der.BadDer as error:
         raise _malformed(str(error)) from None
@@ -61,14 +61,16 @@ def read(octets: bytes) -> Csr:
     if key.crv not in jwk.ENROLLED:
         raise BadProof("key-unfit", "The key of the certification request must be P-256 or Ed25519; make one of these.")
     serial = str(serials[0].value) if serials else ""
-    return Csr(found.subject, alternatives, serial, key, tuple(_token(one) for one in statements))
+    return Csr(serial, hosts, key, tuple(_token(one) for one in statements))
 
 
-def _alternatives(found: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
+def _hosts(found: x509.CertificateSigningRequest) -> tuple[str, ...]:
+    """Return the names of hosts that are asked for. Raises `ValueError` where an extension cannot be read."""
     try:
-        return found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        held = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return None
+        return ()
+    return tuple(held.get_values_for_type(x509.DNSName))
 
 
 def _statements(info: bytes) -> list[bytes]:

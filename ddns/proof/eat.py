@@ -52,6 +52,11 @@ class Evidence(msgspec.Struct, frozen=True):
     certificates: tuple[bytes, ...]
     structure: jws.Signed | cose.Sign1
 
+    @property
+    def payload(self) -> bytes:
+        """Return the octets that were signed."""
+        return self.structure.payload
+
     def verify(self, key: PublicJwk) -> bool:
         """Tell whether *key* signed the token."""
         if isinstance(self.structure, jws.Signed):

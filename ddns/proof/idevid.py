@@ -10,6 +10,7 @@ import hashlib
 
 import msgspec
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -75,7 +76,12 @@ def key_identifier(certificate: x509.Certificate) -> bytes:
 
 def public_octets(certificate: x509.Certificate) -> bytes:
     """Return the key of *certificate* as SubjectPublicKeyInfo in DER."""
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return spki(certificate.public_key())
+
+
+def spki(key: CertificatePublicKeyTypes) -> bytes:
+    """Return *key* as SubjectPublicKeyInfo in DER."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def reduce_issuer(octets: bytes) -> bytes:

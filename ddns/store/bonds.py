@@ -72,6 +72,15 @@ async def listing(conn: Conn, tenant: int) -> list[Bond]:
     return [_bond(row) for row in await rows(cursor)]
 
 
+async def counting(conn: Conn) -> list[Bond]:
+    """Return the bonds for the tenant of the open transaction, those that hold no more included."""
+    cursor = await conn.execute(
+        f"SELECT {_COLUMNS} FROM bonds WHERE tenant IS NULL OR tenant = ddns_tenant() ORDER BY id",  # noqa: S608 - constants
+        binary=True,
+    )
+    return [_bond(row) for row in await rows(cursor)]
+
+
 async def get(conn: Conn, ident: int) -> Bond | None:
     """Return the bond with that id."""
     cursor = await conn.execute(

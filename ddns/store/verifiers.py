@@ -55,6 +55,16 @@ async def listing(conn: Conn, tenant: int) -> list[Verifier]:
     return [_verifier(row) for row in await rows(cursor)]
 
 
+async def counting(conn: Conn) -> list[Verifier]:
+    """Return the verifiers whose word counts for the tenant of the open transaction."""
+    cursor = await conn.execute(
+        f"""SELECT {_COLUMNS} FROM verifiers
+            WHERE withdrawn_at IS NULL AND (tenant IS NULL OR tenant = ddns_tenant()) ORDER BY id""",  # noqa: S608 - constants
+        binary=True,
+    )
+    return [_verifier(row) for row in await rows(cursor)]
+
+
 async def withdraw(conn: Conn, ident: int, why: str, now: int) -> None:
     """Have the verifier count no more; what it said before stays."""
     await conn.execute(

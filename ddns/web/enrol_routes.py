@@ -45,7 +45,7 @@ async def enrol(means: Means, asked: Asked) -> Answer:
         )
     keys = statements.signers(said, signed)
     statements.timely(said, asked.now)
-    method = table.by_name(means.sealer).get(said.method)
+    method = table.by_name(means.sealer, means.secret, means.place.name).get(said.method)
     if method is None:
         raise Refused(
             Refusal(

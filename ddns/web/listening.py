@@ -3,7 +3,8 @@
 They are apart because a browser that is asked for a certificate opens a dialog. What a device shows is taken at the
 handshake whoever issued it, for TLS 1.3 proves that it has the key; whether it counts is judged by handlers. Sessions
 are not resumed there: a resumed one would not show the certificate again (RFC 8446 §4.6.1 allows it to be asked for
-later, which clients do not do).
+later, which clients do not do). Devices are shown the registrar's own certificate, whose key follows from the
+service's secret: they know it from the voucher of their maker, not from those whom browsers trust.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from OpenSSL import SSL
 
+from ddns.homes.registrar import Registrar
 from ddns.net.certificate import Certificate
 from ddns.net.connections import Connections
 from ddns.net.encrypted import CertificateFiles
@@ -43,11 +45,11 @@ class Listening:
     """All listeners of one desk."""
 
     def __init__(
-        self, files: CertificateFiles, serving: Serving, connections: Connections, secret: bytes, reactor: Any
+        self, files: CertificateFiles, serving: Serving, connections: Connections, mine: Registrar, reactor: Any
     ) -> None:
         self._serving = serving
         self._connections = connections
-        self._secret = secret
+        self._registrar = Certificate((mine.certificate, mine.ca), mine.key)
         self._reactor = reactor
         self._certificate = Reloading(Path(files.certificate), Path(files.key), files.roll, reactor)
         self._closers: list[Callable[[], Any]] = []
@@ -60,10 +62,10 @@ class Listening:
         """Serve on the bound, non-blocking *sock*: `web` for people and programs, `devices` for devices."""
         listener = KINDS[kind]
         if listener is Listener.DEVICES:
-            handshakes: Handshakes = DeviceHandshakes(PROTOCOLS, self._certificate.current)
+            handshakes: Handshakes = DeviceHandshakes(PROTOCOLS, self._registrar)
         else:
             handshakes = Handshakes(PROTOCOLS, self._certificate.current)
-        self._certificate.tell(handshakes.use)
+            self._certificate.tell(handshakes.use)
         inside = ApiFactory(self._serving.serve, self._serving.most, listener, self._connections, self._reactor)
         around = TlsFactory(handshakes, inside, self._connections, self._reactor)
         port = self._reactor.adoptStreamPort(sock.fileno(), sock.family, around)

@@ -22,8 +22,10 @@ _BY_STATUS = {
         "statement-stale",
         "statement-too-long",
         "statement-not-for-us",
+        "client-certificate-missing",
+        "registrar-not-named",
     ),
-    404: ("not-found",),
+    404: ("not-found", "idevid-unknown-issuer", "voucher-denied", "voucher-unknown"),
     405: ("method-unknown",),
     406: ("not-acceptable",),
     409: (

@@ -72,14 +72,22 @@ CREATE TABLE appraisals (
 CREATE INDEX appraisals_that_end ON appraisals (until) WHERE until IS NOT NULL;
 
 CREATE TABLE vouchers (
-    digest  bytea CONSTRAINT voucher_twice PRIMARY KEY,
-    tenant  bigint NOT NULL DEFAULT ddns_tenant(),
-    device  uuid CONSTRAINT voucher_of_no_device REFERENCES devices (id),
+    tenant  bigint NOT NULL DEFAULT ddns_tenant() CONSTRAINT voucher_for_no_tenant REFERENCES tenants (id),
+    idevid  bytea NOT NULL,
+    bond    bigint NOT NULL CONSTRAINT voucher_without_bond REFERENCES bonds (id),
+    digest  bytea NOT NULL,
     request bytea NOT NULL,
     voucher bytea NOT NULL,
+    media   text NOT NULL,
+    audit   bytea NOT NULL DEFAULT '',
     at      timestamptz NOT NULL,
-    status  text NOT NULL DEFAULT ''
+    status  text NOT NULL DEFAULT '',
+    CONSTRAINT voucher_twice PRIMARY KEY (tenant, idevid)
 );
+COMMENT ON TABLE vouchers IS 'the last voucher of each box that asked for one';
+COMMENT ON COLUMN vouchers.idevid IS 'SHA-256 of the certificate of the box';
+COMMENT ON COLUMN vouchers.digest IS 'SHA-256 of the request, which is answered the same when it comes again';
+COMMENT ON COLUMN vouchers.audit IS 'the log that the maker keeps of the box, JSON, as it was answered';
 ALTER TABLE devices ADD CONSTRAINT device_of_no_bond FOREIGN KEY (bond) REFERENCES bonds (id);
 
 GRANT SELECT, INSERT, UPDATE ON bonds, verifiers TO ddns_admin;
@@ -89,7 +97,7 @@ GRANT UPDATE ON appraisals TO ddns_admin;
 GRANT SELECT ON bonds, verifiers TO ddns_web;
 GRANT SELECT, INSERT, UPDATE, DELETE ON expected_devices TO ddns_web;
 GRANT SELECT, INSERT, UPDATE (until, assurance) ON appraisals TO ddns_web;
-GRANT SELECT, INSERT, UPDATE (status) ON vouchers TO ddns_web;
+GRANT SELECT, INSERT, UPDATE (bond, digest, request, voucher, media, audit, at, status) ON vouchers TO ddns_web;
 """
 
 SHARED = f"tenant IS NULL OR {OWN}"

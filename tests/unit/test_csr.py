@@ -34,7 +34,7 @@ def request(key=BOX, *statements, subject=None, bundle=None, twice=False):
 def test_a_request_names_a_key_and_a_serial_number(key):
     found = csr.read(request(key))
 
-    assert (found.key, found.serial, found.evidence, found.alternatives) == (jwk.of(key), "SN-1", (), None)
+    assert (found.key, found.serial, found.evidence, found.hosts) == (jwk.of(key), "SN-1", (), ())
 
 
 def test_a_request_without_a_serial_number_is_read():

@@ -125,6 +125,8 @@ def test_each_thing_that_may_be_wrong_has_its_own_code(changed, code):
 
 def test_a_voucher_without_a_nonce_for_a_box_that_asked_for_none():
     assert check(MAKER.voucher(ASKED, PINNED, nonce=None, expires_on=NOW + 60), nonce=None)
+    refused("voucher-nonce-wrong", check, MAKER.voucher(ASKED, PINNED, nonce=None), nonce=None)
+    refused("voucher-nonce-wrong", check, MAKER.voucher(ASKED, PINNED), nonce=None)
 
 
 def test_another_vendors_masa_has_no_say():

@@ -14,6 +14,11 @@ ROWS = (
             "scan the code on the box again",
         ),
         (
+            "qr-proof-missing", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "an enrolment by the code on a box without what the key on it has signed",
+            "have the box sign the registry's nonce, and put that into `proof`",
+        ),
+        (
             "qr-proof-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
             "who answered does not have the key that is printed on the box",
             "stand before the box, scan its code again and be in its network",
@@ -107,6 +112,41 @@ ROWS = (
             "voucher-not-yet", "REFUSED", Ede.PROHIBITED, Turn.CLOCK,
             "the voucher, or the request for one, was made in the future",
             "have the one who made it set the clock",
+        ),
+        (
+            "client-certificate-missing", "NOTAUTH", Ede.PROHIBITED, Turn.KEY,
+            "a box came to the listener for devices without its certificate",
+            "show it in the TLS handshake: `curl --cert --key`",
+        ),
+        (
+            "registrar-not-named", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the request for a voucher names another registrar than the one that it reached",
+            "have the box ask again with the certificate that it sees; if that differs, somebody is in between",
+        ),
+        (
+            "voucher-missing", "REFUSED", Ede.PROHIBITED, Turn.STATE,
+            "the box's maker signs vouchers, and none was brought for this box",
+            "ask for one first (`/.well-known/brski/requestvoucher`), or put it into the statement",
+        ),
+        (
+            "voucher-denied", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the maker of the box answered that it gives no voucher",
+            "ask the maker, or enrol by invitation",
+        ),
+        (
+            "voucher-unknown", "NXDOMAIN", Ede.OTHER, Turn.STATE,
+            "a box speaks of a voucher, and none was brought to it here",
+            "ask for one first",
+        ),
+        (
+            "box-proof-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "what the box signed does not show that it is the one of the voucher, now and for this key",
+            "have the box sign `nonce` and `key` with the key of its certificate, and put that into `x5c`",
+        ),
+        (
+            "evidence-missing", "REFUSED", Ede.PROHIBITED, Turn.FORM,
+            "the enrolment is to be by evidence, and holds none",
+            "put an attestation token, or a certification request with one, into `evidence`",
         ),
     ),
 )  # fmt: skip
