@@ -55,7 +55,7 @@ for _verb in (home_hold.hold, home_hold.suspend, home_hold.release, home_hold.hi
 
 
 @command.command()
-@click.argument("label")
+@click.argument("label", default="")
 @_ZONE
 @click.option("--server", metavar="HOST[:PORT]", help="Where the gateway finds the registry. [its first name server]")
 @click.option("--tls", type=click.IntRange(1, 65535), help="The port at which it is to be spoken to over TLS, as 853.")
