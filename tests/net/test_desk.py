@@ -17,6 +17,7 @@ import pytest
 from twisted.internet import reactor
 
 from ddns.auth.sealing import Sealer
+from ddns.homes.registrar import Registrar
 from ddns.net import certificate as certificates
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles
@@ -72,7 +73,9 @@ class World:
         ]  # fmt: skip
         self.serving = Serving(Table(routes), self, self.rations, bounds)
         files = CertificateFiles(*map(str, certificates.make(folder / "tls", "ns1.example.")))
-        self.listening = Listening(files, self.serving, self.connections, self.secret, reactor)
+        self.listening = Listening(
+            files, self.serving, self.connections, Registrar(self.secret, "ns1.example"), reactor
+        )
         self.ports = {}
         for kind in ("web", "devices"):
             sock = socket.create_server(("127.0.0.1", 0))
