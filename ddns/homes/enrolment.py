@@ -19,13 +19,13 @@ from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.text import rdata_to_text
-from ddns.homes import boxes, knowing, making, naming, ownership, ownership_facts, policies
+from ddns.homes import boxes, knowing, labels, making, naming, ownership, ownership_facts, policies
 from ddns.homes.labels import Label
 from ddns.homes.making import Evidence, Unmade, Wanted
 from ddns.homes.methods import Method, Proved, Wish
 from ddns.proof import jwk, nonce, statements
 from ddns.signing.publish import Signs
-from ddns.store import home_policies, outbox, owners, rrsets, zones
+from ddns.store import home_policies, owners, rrsets, zones
 from ddns.store import statements as stored
 from ddns.store.zones import Zone
 
@@ -103,9 +103,6 @@ async def enrol(
     one = made.made[0]
     if isinstance(one, Unmade):
         return one.refusal
-    shown = names.to_text(home)
-    for notice in decision.notices:
-        await outbox.put(conn, notice.kind, owner, msgspec.json.encode({"home": shown}), now)
     servers = await _servers(conn, registry)
     return Enrolled(home, label.shown, registry.origin, servers, proved.assurance, not one.pending)
 
@@ -142,7 +139,7 @@ async def _label(
                 f"This invitation is for {whole}; leave the label out, or ask for another invitation.",
                 Ede.PROHIBITED,
             )
-        return Label(first, first.decode(), "")
+        return Label(first, *labels.looks(proved.label))
     if not text:
         return await naming.allocated(conn, tenant, registry, now, lambda sides: int.from_bytes(dice(8)) % sides)
     origin = names.to_text(registry.origin)

@@ -32,7 +32,7 @@ from ddns.homes import labels, quotas
 from ddns.homes.delegating import delegate, home_records
 from ddns.signing.client import SignerAway
 from ddns.signing.publish import Signs
-from ddns.store import home_events, journal, new_homes, notify, published, resting, rrsets, signing, zones
+from ddns.store import home_events, journal, new_homes, notify, outbox, published, resting, rrsets, signing, zones
 from ddns.store.home_events import Event
 from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.zones import Zone
@@ -40,6 +40,7 @@ from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
 from ddns.zone.jobs import Node, SignedJob, SignJob
 
+EVENT, NOTICE = "enrol", "home.enrolled"  # in a home's history, and to its owner and its tenant
 WHOEVER = 0  # in place of an invitation: the home is made whoever is invited to it, and that invitation is withdrawn
 
 log = Logger(namespace="ddns.homes")
@@ -196,7 +197,7 @@ async def occupied(conn: AsyncConnection[Any], registry: int, wanted: Iterable[W
 
 async def sign(signer: Signs, registry: Zone, wanted: Sequence[Wanted], apex: dict[int, RRset]) -> tuple[Draft, ...]:
     """Return homes as they are to be written, their zones signed in one go; nothing is touched."""
-    records = [one.records or home_records(one.name, apex, one.key or None) for one in wanted]
+    records = [one.records or _first(one, apex) for one in wanted]
     if registry.denial == "none":
         answers: Sequence[SignedJob | None] = [SignedJob(0, tuple(map(_bare, one))) for one in records]
     else:
@@ -232,6 +233,7 @@ async def write(conn: AsyncConnection[Any], signer: Signs, registry: Zone, draft
     await published.fill_all(conn, ((zone, rrset) for zone, answer in shown for rrset in answer.added))
     await journal.append(conn, [_entry(zone, one) for zone, one in zip(ids, drafts, strict=True)])
     await home_events.append(conn, [_event(zone, one.wanted, now) for zone, one in zip(ids, drafts, strict=True)])
+    await outbox.put_all(conn, NOTICE, [_notice(one.wanted, now) for one in drafts], now)
     await _take_labels(conn, registry, ids, drafts, now)
 
     parent = (await zones.lock(conn, [registry.id])).get(registry.id)
@@ -281,7 +283,7 @@ def _good(draft: Draft) -> SignedJob | None:
 def _row(draft: Draft, answer: SignedJob | None) -> new_homes.Row:
     one = draft.wanted
     serial, due = (0, 0) if answer is None else (1, answer.resign_at)
-    shown, skeleton = (one.shown, one.skeleton) if one.shown else labels.looks(one.name)
+    shown, skeleton = (one.shown, one.skeleton) if one.skeleton else labels.looks(one.name)
     return new_homes.Row(one.name, serial, due, one.owner, one.device, one.kind, shown, skeleton)
 
 
@@ -310,13 +312,22 @@ def _entry(zone: int, draft: Draft) -> journal.Entry:
 
 def _event(zone: int, one: Wanted, now: int) -> Event:
     return Event(
-        at=now, event="enrol", who=one.who, before="none", after="active" if one.key else "keyless", zone=zone,
+        at=now, event=EVENT, who=one.who, before="none", after="active" if one.key else "keyless", zone=zone,
         name=one.name, device=one.device, owner=one.owner, statement=one.statement,
     )  # fmt: skip
 
 
+def _notice(one: Wanted, now: int) -> tuple[UUID | None, bytes]:
+    said = {"event": EVENT, "at": now, "home": names.to_text(one.name)}
+    return one.owner, msgspec.json.encode(said)
+
+
 def _servers(draft: Draft) -> tuple[Rdata, ...]:
     return next(one.rdatas for one in draft.records if one.type == Type.NS and one.name == draft.name)
+
+
+def _first(one: Wanted, apex: dict[int, RRset]) -> tuple[RRset, ...]:
+    return tuple(sorted(home_records(one.name, apex, one.key or None), key=lambda rrset: rrset.type))
 
 
 def _bare(one: RRset) -> SignedRRset:

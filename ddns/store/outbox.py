@@ -6,11 +6,14 @@ transaction, by a trigger: whoever puts a notice knows nothing of webhooks. A no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
+
+from ddns.store.packing import octets, texts
 
 TEST = "webhook.test"  # the kind of notice that is sent to try a webhook, and to no other
 MOST_BODY = 16 * 1024  # octets
@@ -41,6 +44,22 @@ async def put(conn: Conn, kind: str, owner: UUID | None, body: bytes, now: int) 
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def put_all(conn: Conn, kind: str, told: Sequence[tuple[UUID | None, bytes]], now: int) -> None:
+    """Keep notices of one *kind*, given as (owner, body), for their owners and for the transaction's tenant."""
+    await conn.execute(
+        """INSERT INTO outbox (owner, kind, body, at)
+           SELECT nullif(told.owner, '')::uuid, %(kind)s, told.body, to_timestamp(%(now)s)
+           FROM unnest(%(owners)s, %(bodies)s) WITH ORDINALITY AS told (owner, body, place) ORDER BY place""",
+        {
+            "kind": kind,
+            "owners": texts("" if owner is None else str(owner) for owner, _ in told),
+            "bodies": octets([body for _, body in told]),
+            "now": now,
+        },
+        prepare=True,
+    )
 
 
 async def read(conn: Conn, tenant: int, owner: UUID | None, after: int, most: int) -> list[Notice]:
