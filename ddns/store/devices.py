@@ -77,3 +77,9 @@ async def set_state(conn: Conn, device: UUID, state: str) -> None:
     await conn.execute(
         "UPDATE devices SET state = %(state)s WHERE id = %(id)s", {"id": device, "state": state}, prepare=True
     )
+
+
+async def history(conn: Conn, certificate: bytes) -> list[tuple[str, str]]:
+    """Return kinds and days of what happened to the box whose *certificate* has this SHA-256, whosever it was."""
+    cursor = await conn.execute("SELECT event, day::text FROM device_history(%s)", [certificate])
+    return [(row[0], row[1]) for row in await cursor.fetchall()]

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from ddns.web import (
     brski_routes,
+    device_routes,
     enrol_routes,
     est_routes,
     export_routes,
@@ -21,6 +22,7 @@ from ddns.web.routes import BODY, Listener, Route
 
 ROUTES: tuple[Route, ...] = (
     *brski_routes.ROUTES,
+    *device_routes.ROUTES,
     *enrol_routes.ROUTES,
     *est_routes.ROUTES,
     *export_routes.ROUTES,
