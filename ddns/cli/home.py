@@ -9,9 +9,7 @@ from typing import Any
 import click
 
 from ddns.auth.principal import Credential
-from ddns.auth.sealing import Sealer
-from ddns.cli import Failure, home_export, home_hold, home_import, home_search
-from ddns.cli import paper as papers
+from ddns.cli import Failure, home_export, home_hold, home_import, home_inviting, home_search
 from ddns.cli.shell import (
     database_options,
     json_option,
@@ -25,15 +23,10 @@ from ddns.cli.shell import (
     wait_option,
     when,
 )
-from ddns.database import Database, secrets_key
-from ddns.dns.codes import Type
-from ddns.gateway.invitation import PORT, Invitation
+from ddns.database import Database
 from ddns.operator import files, homes, services, words
-from ddns.settings import address
 from ddns.signing.client import SignerClient
-from ddns.store import rrsets
 from ddns.store.pool import Connection
-from ddns.store.zones import Zone
 from ddns.zone import srp
 
 SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change waits for the signer's own loop
@@ -49,98 +42,10 @@ def command() -> None:
 
 command.add_command(home_export.command)
 command.add_command(home_import.command)
+command.add_command(home_inviting.command)
 command.add_command(home_search.command)
 for _verb in (home_hold.hold, home_hold.suspend, home_hold.release, home_hold.history):
     command.add_command(_verb)
-
-
-@command.command()
-@click.argument("label", default="")
-@_ZONE
-@click.option("--server", metavar="HOST[:PORT]", help="Where the gateway finds the registry. [its first name server]")
-@click.option("--tls", type=click.IntRange(1, 65535), help="The port at which it is to be spoken to over TLS, as 853.")
-@click.option("--web", metavar="[NAME:]PORT", help="Where it takes statements by HTTPS; owners' phones need that.")
-@click.option(
-    "--days", type=click.IntRange(1, 365), default=homes.INVITATION_DAYS, show_default=True, help="How long it holds."
-)
-@click.option("--again", is_flag=True, help="Withdraw the invitation that there is.")
-@papers.paper_options
-@json_option
-@database_options
-def invite(
-    label: str,
-    zone: str | None,
-    server: str | None,
-    tls: int | None,
-    web: str | None,
-    days: int,
-    again: bool,
-    as_qr: bool,
-    svg_file: Path | None,
-    pdf_file: Path | None,
-    as_json: bool,
-    dsn: str | None,
-    state: Path | None,
-) -> None:
-    """Make a one-time invitation for the home LABEL. Its gateway spends it with `ddns gateway enrol`."""
-    where = None if server is None else _server(server)
-    desk = None if web is None else _web(web)
-    now = int(time.time())
-
-    async def work(conn: Connection, database: Database) -> tuple[homes.Invited, str]:
-        sealer = Sealer(secrets_key(database.state))
-        registry, home = await homes.find_registry(conn, label, zone)
-        if again:
-            await homes.withdraw(conn, home)
-        invited = await homes.invite(conn, sealer, registry, home, now + days * _DAY, now)
-        host, port = where or (await _first_server(conn, registry), PORT)
-        secret = invited.secret.reveal()
-        line = Invitation(
-            invited.key, secret, home, host, port, registry=registry.origin, tls=tls or 0,
-            web=None if desk is None else (desk[0] or host, desk[1]),
-        )  # fmt: skip
-        return invited, line.to_text()
-
-    with papers.sheets(svg_file, pdf_file, 1) as write:
-        invited, line = run(dsn, state, work)
-        write([papers.slip(shown(invited.home), line, when(invited.expires_at))])
-    if as_json:
-        print_json({"home": shown(invited.home), "invitation": line, "expires_at": invited.expires_at})
-        return
-    click.echo(f"{shown(invited.home)} is invited by this line, a secret until it is spent. It is shown only now:\n")
-    click.echo(line)
-    if as_qr:
-        papers.show(line)
-    click.echo(f"\nIt holds until {when(invited.expires_at)}. At the home: ddns gateway enrol -")
-
-
-def _server(text: str) -> tuple[str, int]:
-    """Read HOST, HOST:PORT, [ADDRESS]:PORT or an address."""
-    try:
-        return address(text)
-    except ValueError:
-        host, mark, port = text.partition(":")
-        words.read_name(host, "server")
-        if mark and not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
-            raise click.UsageError(f"--server {text!r}: write HOST:PORT or [ADDRESS]:PORT") from None
-        return host.rstrip("."), int(port) if mark else PORT
-
-
-def _web(text: str) -> tuple[str, int]:
-    """Read PORT or NAME:PORT; the name is empty where it is the server's."""
-    name, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
-        raise click.UsageError(f"--web {text!r}: write PORT or NAME:PORT")
-    return (shown(words.read_name(name, "server")).rstrip(".") if name else ""), int(port)
-
-
-async def _first_server(conn: Connection, registry: Zone) -> str:
-    """Return the first name server of the registry's zone."""
-    found = (await rrsets.read_names(conn, [(registry.id, registry.origin)])).get((registry.id, registry.origin), ())
-    servers = next((one.rdatas for one in found if one.type == Type.NS), ())
-    if not servers:
-        raise Failure(f"{shown(registry.origin)} has no name server; say where the registry is with --server")
-    return shown(servers[0]).rstrip(".")
 
 
 @command.command()

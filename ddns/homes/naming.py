@@ -12,12 +12,12 @@ from psycopg import AsyncConnection
 
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
-from ddns.dns.names import BadName
+from ddns.dns.names import BadName, Name
 from ddns.dns.refusal import Refusal
 from ddns.homes import labels
 from ddns.homes.allocation import Dice, offers
 from ddns.homes.labels import Label
-from ddns.homes.making import Wanted, occupied
+from ddns.homes.making import WHOEVER, Wanted, occupied
 from ddns.homes.policies import label_rules
 from ddns.store import home_policies, naming, new_homes
 from ddns.store.zones import Zone
@@ -58,6 +58,20 @@ async def allocated(conn: AsyncConnection[Any], tenant: int, registry: Zone, now
     return labels.unavailable()
 
 
+async def refuse(conn: AsyncConnection[Any], tenant: int, registry: Zone, home: Name) -> Refusal | None:
+    """Refuse the name *home* where the policy does not give it, or where people may take it for another home's.
+
+    Whether somebody has it is not asked.
+    """
+    policy = await home_policies.of(conn, tenant, registry.id)
+    text = home[1 : 1 + home[0]].decode("latin-1")
+    label = labels.read(text, await label_rules(conn, tenant, policy), registry.origin)
+    if isinstance(label, Refusal):
+        return label
+    alike = await naming.alike(conn, registry.id, home, label.skeleton, plain=label.plain)
+    return labels.unavailable() if alike else None
+
+
 async def _free(conn: AsyncConnection[Any], registry: Zone, label: Label, now: int) -> bool:
     try:
         name = names.prepend(label.wire, registry.origin)
@@ -67,3 +81,10 @@ async def _free(conn: AsyncConnection[Any], registry: Zone, label: Label, now: i
     if await new_homes.unfit(conn, registry.id, [wanted], now) or await occupied(conn, registry.id, [wanted]):
         return False
     return not await naming.alike(conn, registry.id, name, label.skeleton, plain=label.plain)
+
+
+async def rests(conn: AsyncConnection[Any], registry: Zone, home: Name, now: int) -> bool:
+    """Tell whether the name *home* was somebody's and rests."""
+    return (await new_homes.unfit(conn, registry.id, [Wanted(name=home, invitation=WHOEVER)], now)).get(
+        home
+    ) == "resting"

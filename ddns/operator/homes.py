@@ -14,6 +14,7 @@ from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata
+from ddns.homes import naming, policies, quotas
 from ddns.homes.delegating import undelegate
 from ddns.homes.making import WHOEVER, Collided, NoRegistry, Unmade, Wanted, Why, make
 from ddns.operator import keys, words
@@ -21,8 +22,8 @@ from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.zones import the_zone
 from ddns.signing.client import SignerClient
-from ddns.store import credentials, homes, invitations, notify, rrsets, zones
-from ddns.store.tenancy import REGISTRY
+from ddns.store import credentials, home_policies, homes, invitations, notify, rrsets, zones
+from ddns.store.tenancy import current
 from ddns.store.zones import Zone
 
 INVITATION_DAYS = 7
@@ -91,24 +92,36 @@ async def find_registry(conn: Conn, label: str, zone: str | None) -> tuple[Zone,
 
 
 async def invite(conn: Conn, sealer: Sealer, registry: Zone, home: Name, expires_at: int, now: int) -> Invited:
-    """Make an invitation for *home*; one that has expired gives way. Raises `CannotDo`."""
-    label = b"invite-" + secrets.token_hex(_NAME_OCTETS).encode()
-    key = names.prepend(label, registry.origin)
-    secret = keys.made_secret(INVITATION_ALGORITHM)
+    """Make an invitation for *home*, of the tenant whose connection it is; one that has expired gives way.
+
+    Raises `CannotDo`.
+    """
     try:
         async with conn.transaction():
+            tenant = await current(conn)
             await _refuse_taken(conn, registry, home)
-            await invitations.withdraw_expired(conn, home, now)
-            invitation = await invitations.insert(conn, registry.id, home, expires_at)
-            await credentials.insert(
-                conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation,
-                assurance="token",
-            )  # fmt: skip
-            await notify.keys(conn, key)
+            await _refuse_by_policy(conn, registry, home, tenant, now, by="invitation")
+            return await put_invitation(conn, sealer, registry, home, expires_at, now)
     except errors.UniqueViolation:
         raise CannotDo(
             f"{names.to_text(home)} is invited already; `ddns home invite --again` withdraws that invitation."
         ) from None
+
+
+async def put_invitation(conn: Conn, sealer: Sealer, registry: Zone, home: Name, expires_at: int, now: int) -> Invited:
+    """Write an invitation for *home*, which may be invited; one that has expired gives way.
+
+    Raises `psycopg.errors.UniqueViolation` (home_invited_twice).
+    """
+    key = names.prepend(b"invite-" + secrets.token_hex(_NAME_OCTETS).encode(), registry.origin)
+    secret = keys.made_secret(INVITATION_ALGORITHM)
+    await invitations.withdraw_expired(conn, home, now)
+    invitation = await invitations.insert(conn, registry.id, home, expires_at)
+    await credentials.insert(
+        conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation,
+        assurance="token",
+    )  # fmt: skip
+    await notify.keys(conn, key)
     return Invited(home, registry.origin, key, secret, expires_at)
 
 
@@ -131,6 +144,30 @@ async def _refuse_taken(conn: Conn, registry: Zone, home: Name) -> None:
         )
 
 
+async def _refuse_by_policy(
+    conn: Conn, registry: Zone, home: Name, tenant: int, now: int, by: str | None = None
+) -> None:
+    """Refuse a name that the tenant's policy does not give, and an invitation that it does not take, or that is full.
+
+    *by* is how the home will enrol, None: an operator makes it at once.
+    """
+    refusal = None
+    if by is not None:
+        policy = await home_policies.of(conn, tenant, registry.id)
+        refusal = policies.admits(policy, by, "token", has_owner=True) or await quotas.room(
+            conn, tenant, registry.id, now, invitations=1
+        )
+    if refusal is None:
+        refusal = await naming.refuse(conn, tenant, registry, home)
+    if refusal is not None:
+        name = names.to_text(home)
+        raise CannotDo(
+            f"{name} is kept back by the policy, or looks like another home's name; choose another label."
+            if refusal.code == "label-unavailable"
+            else refusal.text
+        )
+
+
 async def add(
     conn: Conn,
     signer: SignerClient,
@@ -138,18 +175,20 @@ async def add(
     home: Name,
     key: Rdata | None,
     principal: str,
-    tenant: int = REGISTRY,
+    tenant: int | None = None,
 ) -> Made:
     """Make the home at once: its zone with the registry's name servers, its delegation, and its *key* where given.
 
-    Raises `CannotDo`.
+    It is of *tenant*, None: of whose connection it is. Raises `CannotDo`.
     """
     one = Wanted(name=home, key=key or b"", invitation=WHOEVER, who=principal)
     now = int(time.time())
     try:
         async with conn.transaction():
             parent = await the_zone(conn, registry.origin)
+            tenant = tenant or await current(conn)
             await _refuse_taken(conn, parent, home)
+            await _refuse_by_policy(conn, parent, home, tenant, now)
             done = await make(conn, signer, parent, [one], now, tenant)
             made = done.made[0]
             if isinstance(made, Unmade):

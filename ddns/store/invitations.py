@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
 
+from ddns.auth.principal import Secret
 from ddns.dns import names
 from ddns.dns.names import Name
+from ddns.store.packing import bigints, octets
 
 
 class Invitation(msgspec.Struct, frozen=True):
@@ -110,6 +112,37 @@ async def withdraw_expired(conn: AsyncConnection[Any], label: Name, now: int) ->
         prepare=True,
     )
     return cursor.rowcount
+
+
+async def open_for(conn: AsyncConnection[Any], homes: Iterable[Name], now: int) -> list[Invitation]:
+    """Return the invitations of *homes* that are neither spent nor over at *now*."""
+    cursor = await conn.execute(
+        _SELECT + "WHERE label = ANY (%(labels)s) AND spent_at IS NULL AND expires_at > to_timestamp(%(now)s)",
+        {"labels": octets([names.order_key(home) for home in homes]), "now": now},
+        prepare=True,
+        binary=True,
+    )
+    return [_invitation(row) for row in await cursor.fetchall()]
+
+
+async def keys_of(
+    conn: AsyncConnection[Any], invitations: Iterable[int], open_secret: Callable[[Name, bytes], Secret]
+) -> dict[int, tuple[Name, Secret]]:
+    """Return name and secret of the keys that spend *invitations*, by the ids of these."""
+    cursor = await conn.execute(
+        """
+        SELECT invitation, name, secret FROM credentials
+        WHERE invitation = ANY (%(invitations)s) AND revoked_at IS NULL AND secret IS NOT NULL
+        """,
+        {"invitations": bigints(list(invitations))},
+        prepare=True,
+        binary=True,
+    )
+    found = {}
+    for invitation, key, sealed in await cursor.fetchall():
+        name = names.from_order_key(key)
+        found[invitation] = name, open_secret(name, sealed)
+    return found
 
 
 async def page(conn: AsyncConnection[Any], tenant: int, after: bytes, limit: int) -> list[Invitation]:

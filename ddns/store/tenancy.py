@@ -21,3 +21,10 @@ async def entered(conn: AsyncConnection[Any], tenant: int) -> None:
 async def kept(conn: AsyncConnection[Any], tenant: int) -> None:
     """Have everything on this connection be that of *tenant*, for as long as it is open."""
     await conn.execute("SELECT set_config('ddns.tenant', %(tenant)s, false)", {"tenant": str(tenant)})
+
+
+async def current(conn: AsyncConnection[Any]) -> int:
+    """Return whose the rows are that are made now: the tenant that was entered, or the registry itself."""
+    cursor = await conn.execute("SELECT ddns_tenant()", prepare=True)
+    row = await cursor.fetchone()
+    return REGISTRY if row is None else int(row[0])

@@ -329,9 +329,9 @@ async def test_a_home_in_quarantine_is_not_delegated_and_comes_back(admin, regis
     await holding.hold(admin, signer, SMITH, holding.QUARANTINED, "it sends spam", WHO, NOW)
 
     assert await rrsets.read_names(admin, [(zone.id, SMITH)]) == {}
-    (told,) = await (await admin.execute("SELECT kind, convert_from(body, 'UTF8') FROM outbox")).fetchall()
-    assert told[0] == "home.held"
-    assert "it sends spam" in told[1]
+    cursor = await admin.execute("SELECT convert_from(body, 'UTF8') FROM outbox WHERE kind = 'home.held'")
+    ((told,),) = await cursor.fetchall()
+    assert "it sends spam" in told
     await holding.hold(admin, signer, SMITH, holding.RELEASED, "it does so no more", WHO, NOW + 1)
     assert await rrsets.read_names(admin, [(zone.id, SMITH)]) == before
 
