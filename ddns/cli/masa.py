@@ -21,7 +21,7 @@ from ddns.masa.server import Masa, Server
 from ddns.masa.store import FILE, Store
 from ddns.proof import dpp, idevid
 
-_SERIAL = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SERIAL = re.compile(r"[A-Za-z0-9.-]{1,64}")  # of a PrintableString (X.520 serialNumber)
 _MOST_SHOWN = 1000  # lines of a log
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 
@@ -99,7 +99,7 @@ def device() -> None:
 def add(folder: Path, serial: str, to: Path | None, as_json: bool) -> None:
     """Make the box SERIAL: its certificate and key (IDevID), and the text of the QR code that is printed on it."""
     if not _SERIAL.fullmatch(serial):
-        raise Failure("A serial number has 1 to 64 letters, digits, dots, underscores and hyphens.")
+        raise Failure("A serial number has 1 to 64 letters, digits, dots and hyphens.")
     masa = _masa(folder)
     authority = (folder / "authority").read_text().strip()
     target = to or folder / "boxes"

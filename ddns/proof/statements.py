@@ -319,6 +319,8 @@ def signers(statement: AnyStatement, signed: Signed) -> tuple[PublicJwk, ...]:
         if not jws.verify(signed, index, key):
             raise BadProof("statement-signature-wrong", f"Signature {index + 1} of the statement is not by its key.")
         found.append(key)
+    if not found:
+        raise BadProof("statement-signature-wrong", "The gateway has to sign too, with the key that it is to have.")
     named = statement.owner if isinstance(statement, Enrol) else None
     if named is not None and (len(found) < 2 or jwk.kid(found[1]) != named):
         raise BadProof("statement-signature-wrong", "The gateway named another owner; sign with that owner's key.")
