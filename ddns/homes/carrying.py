@@ -148,6 +148,8 @@ async def _home(
                 await holding.rest(conn, home.zone, until)
             case do.WakeLabel():
                 await holding.wake(conn, home.parent, home.name)
+            case do.RemoveHome():
+                await home_people.remove_closed(conn, home.zone, now)
             case _:
                 pass
     return pending

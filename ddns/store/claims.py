@@ -90,15 +90,24 @@ async def objected_since(conn: Conn, claimant: UUID, device: UUID, since: int) -
     return await cursor.fetchone() is not None
 
 
-async def due(conn: Conn, now: int, most: int) -> list[Claim]:
-    """Return at most *most* open claims, of the transaction's tenant, that are due at *now*, the oldest first."""
+async def to_decide(conn: Conn, now: int, most: int) -> list[UUID]:
+    """Return boxes of the tenant's homes, none of them held, on which a claim is due at *now*, or that were used since.
+
+    At most *most*, the longest due first.
+    """
     cursor = await conn.execute(
-        f"""SELECT {_COLUMNS} FROM claims WHERE state = 'open' AND due_at <= to_timestamp(%(now)s)
-            ORDER BY due_at LIMIT %(most)s""",  # noqa: S608 - constants
+        """SELECT claims.device FROM claims
+           JOIN homes ON homes.device = claims.device AND homes.tenant = ddns_tenant() AND homes.state = 'active'
+           WHERE claims.state = 'open' AND (claims.due_at <= to_timestamp(%(now)s) OR EXISTS (
+               SELECT FROM credentials JOIN credential_uses ON credential_uses.credential = credentials.id
+               WHERE credentials.home = homes.zone
+                     AND (credentials.device = claims.device OR credentials.device IS NULL)
+                     AND credential_uses.used_at > claims.filed_at))
+           ORDER BY claims.due_at LIMIT %(most)s""",
         {"now": now, "most": most},
         prepare=True,
     )
-    return [_claim(row) for row in await cursor.fetchall()]
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def told_at(conn: Conn, owner: UUID | None, since: int) -> int | None:

@@ -113,3 +113,36 @@ async def released_box(conn: Conn, zone: int) -> UUID | None:
     )
     row = await cursor.fetchone()
     return None if row is None else row[0]
+
+
+async def left_before(conn: Conn, then: int, most: int) -> list[Name]:
+    """Return the tenant's homes that left before *then*, in seconds since 1970; at most *most*, the oldest first."""
+    cursor = await conn.execute(
+        """SELECT zones.origin FROM homes JOIN zones ON zones.id = homes.zone
+           WHERE homes.state = 'closed' AND homes.tenant = ddns_tenant() AND homes.closed_at <= to_timestamp(%(then)s)
+           ORDER BY homes.closed_at LIMIT %(most)s""",
+        {"then": then, "most": most},
+        prepare=True,
+    )
+    return [names.from_order_key(row[0]) for row in await cursor.fetchall()]
+
+
+async def remove_closed(conn: Conn, zone: int, now: int) -> bool:
+    """Remove the zone of a home that closed 30 days before *now*, and what it holds; False: it is not that old."""
+    cursor = await conn.execute(
+        "SELECT remove_closed_home(%(zone)s, to_timestamp(%(now)s))", {"zone": zone, "now": now}, prepare=True
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def free_labels(conn: Conn, now: int, most: int) -> int:
+    """Have at most *most* labels of the tenant rest no more whose time is over; return how many."""
+    cursor = await conn.execute(
+        """DELETE FROM resting_labels WHERE (zone, label) IN (
+             SELECT zone, label FROM resting_labels
+             WHERE tenant = ddns_tenant() AND free_at <= to_timestamp(%(now)s) LIMIT %(most)s)""",
+        {"now": now, "most": most},
+        prepare=True,
+    )
+    return cursor.rowcount

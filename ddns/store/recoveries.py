@@ -86,7 +86,7 @@ async def settle(conn: Conn, owner: UUID) -> None:
 async def due(conn: Conn, now: int, most: int) -> list[UUID]:
     """Return owners, of the transaction's tenant, who have a recovery that is due at *now* and may be carried out."""
     cursor = await conn.execute(
-        """SELECT owner FROM recoveries WHERE due_at <= to_timestamp(%(now)s)
+        """SELECT owner FROM recoveries WHERE tenant = ddns_tenant() AND due_at <= to_timestamp(%(now)s)
            AND (state = 'open' OR (state = 'objected' AND way = 'registry' AND second_operator <> ''))
            ORDER BY due_at LIMIT %(most)s""",
         {"now": now, "most": most},

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import msgspec
 from twisted.logger import Logger
 
-from ddns.store import desks, keyed_requests, statements, tokens
+from ddns.homes import due
+from ddns.signing.client import SignerClient
+from ddns.store import desks, home_people, keyed_requests, pending_keys, statements, tenancy, tokens
 from ddns.store.pool import Connection
 from ddns.web.routes import Means
 from ddns.web.transacting import NOBODY
@@ -27,10 +30,11 @@ Work = Callable[[Connection, Means, int], Awaitable[int]]  # returns how many ro
 
 
 class Chore(msgspec.Struct, frozen=True):
-    """One kind of thing that falls due. *work* deals with `AT_ONCE` of them at most, in the tenant's transaction."""
+    """One kind of thing that falls due. *work* deals with *most* of them at most, in the tenant's transaction."""
 
     name: str
     work: Work
+    most: int = AT_ONCE
 
 
 async def _forget_requests(conn: Connection, _means: Means, now: int) -> int:
@@ -45,10 +49,36 @@ async def _forget_tokens(conn: Connection, _means: Means, now: int) -> int:
     return await tokens.forget(conn, now, AT_ONCE)
 
 
+async def _forget_pending(conn: Connection, _means: Means, now: int) -> int:
+    return await pending_keys.forget(conn, now, AT_ONCE)
+
+
+async def _free_labels(conn: Connection, _means: Means, now: int) -> int:
+    return await home_people.free_labels(conn, now, AT_ONCE)
+
+
+Happening = Callable[[Connection, SignerClient, int, int, Callable[[], UUID]], Awaitable[int]]
+
+
+def _event(happening: Happening) -> Work:
+    """Return the chore of one event of the machine of ownership, which is one transaction each."""
+
+    async def work(conn: Connection, means: Means, now: int) -> int:
+        tenant = await tenancy.current(conn)
+        return await happening(conn, means.signer, tenant, now, lambda: UUID(bytes=means.dice(16), version=4))
+
+    return work
+
+
 CHORES: tuple[Chore, ...] = (
     Chore("requests", _forget_requests),
     Chore("nonces", _forget_nonces),
     Chore("tokens", _forget_tokens),
+    Chore("pending-keys", _forget_pending),
+    Chore("labels", _free_labels),
+    Chore("claims", _event(due.decide_claim), most=1),
+    Chore("recoveries", _event(due.finish_recovery), most=1),
+    Chore("homes", _event(due.sweep_home), most=1),
 )
 
 
@@ -91,7 +121,7 @@ class Chores:
         for _piece in range(PIECES):
             some = await self._piece(number, chore, tenant)
             done += some
-            if some < AT_ONCE:
+            if some < chore.most:
                 break
         if done:
             log.info("chores.done what={what} tenant={tenant} rows={rows}", what=chore.name, tenant=tenant, rows=done)

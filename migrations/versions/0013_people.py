@@ -349,20 +349,13 @@ CREATE FUNCTION labels_unfit(registry bigint, labels bytea[], owners uuid[], inv
 $$;
 COMMENT ON FUNCTION labels_unfit IS
     'which names cannot be homes now; an owner gets back what rests, an invitation what it is for, 0 stands for any';
-CREATE FUNCTION sweep_closed_homes(now timestamptz, most integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION remove_closed_home(wanted bigint, now timestamptz) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
     SET search_path FROM CURRENT AS $$
-DECLARE
-    gone integer;
-    free integer;
 BEGIN
-    DELETE FROM zones WHERE id IN (
-        SELECT homes.zone FROM homes WHERE homes.state = 'closed' AND homes.closed_at < now - interval '30 days'
-        ORDER BY homes.closed_at LIMIT most FOR UPDATE SKIP LOCKED);
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    DELETE FROM resting_labels WHERE (zone, label) IN (
-        SELECT resting.zone, resting.label FROM resting_labels AS resting WHERE resting.free_at <= now LIMIT most);
-    GET DIAGNOSTICS free = ROW_COUNT;
-    RETURN gone + free;
+    DELETE FROM zones USING homes
+    WHERE zones.id = wanted AND homes.zone = zones.id AND homes.state = 'closed' AND homes.tenant = ddns_seen()
+          AND homes.closed_at <= now - interval '30 days';
+    RETURN FOUND;
 END
 $$;
 """
@@ -373,7 +366,7 @@ NAMED = (
     "tenant_at(text)",
     "every_tenant()",
     "invitation_secret(bytea)",
-    "sweep_closed_homes(timestamptz, integer)",
+    "remove_closed_home(bigint, timestamptz)",
 )
 
 UNFIT = ("labels_unfit(bigint, bytea[], uuid[], bigint[], timestamptz)",)
@@ -456,7 +449,7 @@ BEGIN
     END IF;
 END
 $$;
-DROP FUNCTION sweep_closed_homes, labels_unfit, invitation_secret, every_tenant, tenant_at, tenant_of, home_of_device, device_history;
+DROP FUNCTION remove_closed_home, labels_unfit, invitation_secret, every_tenant, tenant_at, tenant_of, home_of_device, device_history;
 DROP TABLE recoveries, pending_keys, releases, claims, home_events, resting_labels, credential_uses;
 ALTER TABLE invitations
     DROP CONSTRAINT invitation_into_a_zone_of_others,

@@ -58,7 +58,7 @@ OVER = {
     "labels_unfit": "whether names can be had",
     "due_deliveries": "ids, for the courier",
     "forget_notices": "a number",
-    "sweep_closed_homes": "a number",
+    "remove_closed_home": "whether it went",
 }
 
 
