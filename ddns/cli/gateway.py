@@ -284,6 +284,7 @@ def _when(at: int) -> str:
 
 for _verb in (
     gateway_enrol.enrol, gateway_enrol.reset_, gateway_enrol.replace, gateway_enrol.bind, gateway_enrol.key,
+    gateway_enrol.qr_, gateway_enrol.pair,
 ):  # fmt: skip
     command.add_command(_verb)
 command.add_command(gateway_device.device)

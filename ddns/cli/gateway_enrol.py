@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +15,14 @@ from ddns.cli.gateway_options import EPILOG, Server, cafile, here, home, read_ca
 from ddns.cli.gateway_options import wait as wait_option
 from ddns.dns import names
 from ddns.dns.names import BadName, Name
-from ddns.gateway import agent, enrolling, rekey, reset
+from ddns.gateway import agent, enrolling, pairing, rekey, reset
 from ddns.gateway.enrolling import CannotEnrol
 from ddns.gateway.invitation import BadInvitation, Invitation
 from ddns.gateway.key import BadKey
 from ddns.gateway.outcome import Status
+from ddns.gateway.pair_server import Door
 from ddns.gateway.state import BadState, Outcome
+from ddns.proof.bad import BadProof
 
 _Result = TypeVar("_Result")
 
@@ -91,6 +94,8 @@ def _publish_again(folder: Path, wait: float) -> None:
 def _tried(work: Callable[[], _Result]) -> _Result:
     try:
         return work()
+    except BadProof as error:
+        raise Failure(error.sentence, Status.USAGE) from None
     except (agent.NotEnrolled, BadName) as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
     except (BadState, BadKey, CannotEnrol, OSError) as error:
@@ -136,6 +141,46 @@ def bind(folder: Path) -> None:
     """Write the statement that gives this home, which has no owner yet, the one whose phone accepts it first."""
     path = _tried(lambda: rekey.bind(folder))
     click.echo(f"Within 15 minutes, for the owner's phone: ddns phone accept {path}")
+
+
+@click.command("qr", epilog=EPILOG)
+@click.option("--maker", default="", metavar="HOST", help="The host of the maker's service, for the code.")
+@click.option("--information", default="", help="What the code says about the box, such as its serial number.")
+@click.option("--show", is_flag=True, help="Show it as a QR code, too.")
+@home
+def qr_(maker: str, information: str, show: bool, folder: Path) -> None:
+    """Print the text of the code on the box (DPP); its key is made the first time, and stays."""
+
+    def work() -> str:
+        return pairing.printed(folder, maker=maker, information=information)
+
+    text = _tried(work)
+    click.echo(text)
+    if show:
+        import_module("ddns.cli.paper").show(text)  # it needs what a small box may lack
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--listen", default="127.0.0.1:8080", show_default=True, metavar="ADDR:PORT", help="In the home's own network."
+)
+@click.option(
+    "--wait", type=click.FloatRange(1, LONGEST_WAIT), default=600.0, show_default=True, help="Seconds without a phone."
+)
+@home
+def pair(listen: str, wait: float, folder: Path) -> None:
+    """Wait for a phone that scans the code on the box; what its owner accepts is this gateway's home."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise click.UsageError(f"--listen {listen!r}: write ADDR:PORT")
+    _tried(lambda: pairing.printed_key(folder))
+    with _tried(lambda: Door((host.strip("[]"), int(port)), folder)) as door:
+        click.echo(f"Waiting at {host} port {door.server_port} for a phone.")
+        outcome = door.pair(wait)
+    if outcome is None:
+        raise Failure("No phone came; run this again when somebody stands before the box.", Status.LATER)
+    say(outcome)
+    _publish_again(folder, wait)
 
 
 @click.group(epilog=EPILOG)

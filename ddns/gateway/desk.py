@@ -122,6 +122,28 @@ def read_cafile(path: Path) -> str:
     return text
 
 
+def believing(host: str, port: int, name: str, cafile: str) -> Desk:
+    """Return the desk that is known by the certificates *cafile*: those of authorities, or its very own.
+
+    A certificate that is no authority's stands for its key, whatever it is called and until when it is.
+    """
+    found = x509.load_pem_x509_certificates(cafile.encode()) if cafile else []
+    own = tuple(sorted({_digest(one) for one in found if not _is_authority(one)}))
+    return Desk(host, port, name, own, "" if own else cafile)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _digest(certificate: x509.Certificate) -> str:
+    key = certificate.public_key()
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
 def _context(desk: Desk) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -141,10 +163,9 @@ def _is_pinned(sock: ssl.SSLSocket, pins: tuple[str, ...]) -> bool:
     if octets is None:
         return False
     try:
-        key = x509.load_der_x509_certificate(octets).public_key()
+        return _digest(x509.load_der_x509_certificate(octets)) in pins
     except (ValueError, UnsupportedAlgorithm):
         return False
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest() in pins
 
 
 class _Deadline:
@@ -198,12 +219,12 @@ def _exchange(
     if len(octets) > MOST:
         return Unreachable(f"its answer is longer than {MOST} octets")
     media = response.headers.get_content_type()
-    code, sentence = _problem(octets) if media == _PROBLEM else ("", "")
+    code, sentence = problem(octets) if media == _PROBLEM else ("", "")
     after, at = response.headers.get("Retry-After", ""), response.headers.get("Date", "")
     return Said(response.status, media, octets, _pause(after), _moment(at), code, sentence)
 
 
-def _problem(octets: bytes) -> tuple[str, str]:
+def problem(octets: bytes) -> tuple[str, str]:
     """Return code and sentence of a problem (RFC 9457 §3)."""
     try:
         members = msgspec.json.decode(octets, type=dict[str, Any])

@@ -215,13 +215,14 @@ def place(invitation: Invitation, cafile: str, ticking: Clock) -> Desk | client.
     """
     if invitation.web is None:
         raise CannotEnrol(WITHOUT_WEB)
+    name, port = invitation.web
+    if cafile:
+        return desk.believing(invitation.host, port, name, cafile)
     credential = proving.credential_of(invitation)
-    found = (
-        () if cafile else proving.pins(invitation, credential, invitation.zone, invitation.web, agent.LEARNING, ticking)
-    )
+    found = proving.pins(invitation, credential, invitation.zone, invitation.web, agent.LEARNING, ticking)
     if found is None:
         return client.Unreachable("it did not say by DNS which key its HTTPS server has")
-    return Desk(invitation.host, invitation.web[1], invitation.web[0], found, cafile)
+    return Desk(invitation.host, port, name, found)
 
 
 def keep(folder: Path, there: Waiting) -> None:

@@ -219,7 +219,7 @@ def _desk(folder: Path, known: State, ticking: Clock) -> Desk:
         raise CannotEnrol("nobody has said where the registry takes statements; give its address with --desk")
     name, port = known.web
     if known.cafile:
-        return Desk(known.host, port, name, cafile=known.cafile)
+        return desk.believing(known.host, port, name, known.cafile)
     kept = clock.kept(folder)
     found = None if kept is None else proving.pins(known, *kept, known.web, agent.LEARNING, ticking)
     return Desk(known.host, port, name, known.pins if found is None else found)

@@ -19,9 +19,18 @@ from ddns.proof.statements import Enrol
 from ddns.store import invitation_secrets
 from ddns.store.statements import Statement
 from ddns.web import answering
-from ddns.web.routes import JOSE, Answer, Asked, Listener, Means, Refused, Route
+from ddns.web.routes import JOSE, Answer, Asked, Listener, Means, Place, Refused, Route
 
 AGAIN = 4  # times that an enrolment is begun anew where somebody was quicker with a name that was made here
+
+
+class Update(msgspec.Struct, frozen=True):
+    """Where this server takes what a gateway sends; a port 0 is none."""
+
+    name: Annotated[str, msgspec.Meta(description="The server's name.")]
+    dns: Annotated[int, msgspec.Meta(description="The port for DNS over UDP and TCP.")]
+    tls: Annotated[int, msgspec.Meta(description="The port for DNS over TLS.")]
+    web: Annotated[int, msgspec.Meta(description="The port for HTTPS.")]
 
 
 class Enrolled(msgspec.Struct, frozen=True):
@@ -33,6 +42,7 @@ class Enrolled(msgspec.Struct, frozen=True):
     servers: Annotated[list[str], msgspec.Meta(description="The registry's name servers, which take its updates.")]
     assurance: Annotated[str, msgspec.Meta(description="How sure the registry is of who holds the key.")]
     published: Annotated[bool, msgspec.Meta(description="False: it is made, and is published in a moment.")]
+    update: Annotated[Update, msgspec.Meta(description="Where it goes on.")]
 
 
 async def enrol(means: Means, asked: Asked) -> Answer:
@@ -70,7 +80,7 @@ async def enrol(means: Means, asked: Asked) -> Answer:
                     done = await enrolment.enrol(conn, means.signer, method, wish, tenant, asked.now, means.dice)
                     if isinstance(done, Refusal):
                         raise Refused(done)
-                    return Answer(_shown(done), 201)
+                    return Answer(_shown(done, means.place), 201)
 
                 return await answering.once(conn, means, asked, signed, kept, work)
         except (Collided, NoRegistry, errors.UniqueViolation):
@@ -88,10 +98,10 @@ async def _tenant(means: Means, asked: Asked, wish: Wish) -> int:
     return asked.tenant if found is None else found.tenant
 
 
-def _shown(done: enrolment.Enrolled) -> Enrolled:
+def _shown(done: enrolment.Enrolled, place: Place) -> Enrolled:
     return Enrolled(
         names.to_text(done.home), done.shown, names.to_text(done.registry), list(done.servers), done.assurance,
-        done.published,
+        done.published, Update(place.name, place.dns, place.tls, place.web),
     )  # fmt: skip
 
 

@@ -80,5 +80,5 @@ class Method(Protocol):
     def cheap(self, wish: Wish, now: int, /) -> Refusal | None:
         """Refuse what can be refused without a look at anything that is kept."""
 
-    async def prove(self, conn: AsyncConnection[Any], wish: Wish, now: int) -> Proved | Refusal:
+    async def prove(self, conn: AsyncConnection[Any], wish: Wish, now: int, /) -> Proved | Refusal:
         """Return what has been proved, or the refusal; *now* in seconds since 1970. It reads, and writes nothing."""
