@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from makers import NOW, Maker, certificate, name
 
 from ddns.homes import vendors
+from ddns.operator.vendors import domains
 from ddns.proof import idevid, voucher
 from ddns.proof.bad import BadProof
 from ddns.store.bonds import Bond
@@ -113,7 +114,7 @@ def test_a_good_voucher_is_taken(media):
         ({"pinned_domain_cert": b""}, "voucher-other-domain"),
         ({"pinned_domain_cert": b"x"}, "evidence-malformed"),
     ],
-    ids=str,
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else str(given),
 )
 def test_each_thing_that_may_be_wrong_has_its_own_code(changed, code):
     made = MAKER.voucher(ASKED, PINNED, **changed)
@@ -165,3 +166,21 @@ def test_a_box_is_no_masa():
 
 def test_the_bonds_certificates_can_be_read_again():
     assert x509.load_der_x509_certificate(bond_of(MAKER).anchors[0]) == MAKER.anchor
+
+
+@pytest.mark.parametrize(
+    ("audit", "count"),
+    [
+        (b"", None),
+        (b"[]", None),
+        (b"{}", None),
+        (b'{"events": 7}', None),
+        (b'{"events": [{}]}', None),
+        (b"[" * 10_000, None),
+        (b'{"version": "1", "events": []}', 0),
+        (b'{"version": 1, "events": [{"domainID": "a"}, {"domainID": "a"}]}', 1),
+        (b'{"version": "1", "events": [{"domainID": "a"}, {"domainID": "b", "x": 1}], "truncation": {}}', 2),
+    ],
+)
+def test_a_makers_log_says_how_many_had_the_box(audit, count):
+    assert domains(audit) == count
