@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
@@ -155,6 +156,35 @@ def withdraw(ident: int, reason: str, tenant: str, dsn: str | None, state: Path 
 
     found = run(dsn, state, run_it)
     click.echo(f"The bond {ident} with {found.vendor} is withdrawn. No home changes by that.")
+
+
+@command.command()
+@click.option("--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many, the newest.")
+@tenant_option
+@json_option
+@database_options
+def vouchers(most: int, tenant: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
+    """List the vouchers that were brought to boxes, and whether their makers' logs know other owners before."""
+
+    async def run_it(conn: Connection, _database: Database) -> list[work.Brought]:
+        whose = await tenant_words.the_tenant(conn, tenant)
+        return await work.brought(conn, whose.id, most)
+
+    found = run(dsn, state, run_it)
+    if as_json:
+        print_json([msgspec.structs.asdict(one) for one in found])
+        return
+    print_table(
+        ("SERIAL", "BOND", "AT", "DOMAINS", "STATUS"),
+        [(one.serial, str(one.bond), when(one.at), _domains(one.domains), one.status or "not told") for one in found],
+        "No voucher was brought to a box yet.",
+    )
+
+
+def _domains(count: int | None) -> str:
+    if count is None:
+        return "its maker keeps no log"
+    return f"{count}, it was somebody's before" if count > 1 else str(count)
 
 
 def _scope(tenant: int) -> int | None:

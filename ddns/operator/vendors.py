@@ -5,8 +5,11 @@ A bond lets a vendor's word count when a box enrols for the first time. It gives
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -16,7 +19,8 @@ from ddns.auth.principal import ASSURANCES
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.webhooks import read_url as read_place
-from ddns.store import bonds, home_events
+from ddns.proof import voucher
+from ddns.store import bonds, home_events, vouchers
 from ddns.store.bonds import Bond
 from ddns.store.home_events import Event
 
@@ -25,6 +29,7 @@ MOST_ANCHORS = 16
 MOST_MODELS = 64
 MOST_TEXT = 100  # characters of a vendor's name or a model's
 MOST_REASON = 400  # characters
+MOST_EVENTS = 500  # of a maker's log that are looked at
 
 
 def read_certificates(pem: bytes, what: str) -> tuple[bytes, ...]:
@@ -108,6 +113,37 @@ async def bond(
         conn, [Event(at=now, event="vendor-bonded", who=who, before="none", after="bonded", why=f"bond {made.id}")]
     )
     return made
+
+
+class Brought(msgspec.Struct, frozen=True):
+    """A voucher that was brought to a box: *domains* is how many its maker has sent the box to; None: it did not say.
+
+    More than one: the box was somebody else's before. *status* is what the box said of it, or of its enrolment.
+    """
+
+    serial: str
+    bond: int
+    at: int
+    domains: int | None
+    status: str
+
+
+async def brought(conn: Conn, tenant: int, most: int) -> list[Brought]:
+    """Return the last *most* vouchers that were brought to boxes of *tenant*, the newest first."""
+    found = []
+    for one in await vouchers.listing(conn, tenant, most):
+        said, _ = voucher.read_voucher(one.voucher, one.media)
+        found.append(Brought(said.serial_number, one.bond, one.at, domains(one.audit), one.status))
+    return found
+
+
+def domains(audit: bytes) -> int | None:
+    """Return to how many domains a maker's log says that it gave vouchers for a box (RFC 8995 §5.8.1); None: no log."""
+    try:
+        found: Any = json.loads(audit)
+        return len({str(one["domainID"]) for one in found["events"][:MOST_EVENTS]})
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 async def the_bond(conn: Conn, tenant: int | None, ident: int) -> Bond:

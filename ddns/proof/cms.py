@@ -239,7 +239,7 @@ def certificate(octets: bytes) -> x509.Certificate:
         found = x509.load_der_x509_certificate(octets)
         found.public_key()  # a point that is not on its curve shows itself here
         _ = found.subject, found.issuer, found.extensions
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):  # TypeError: bits in a name
         raise BadProof("evidence-malformed", "A certificate that came along cannot be read.") from None
     return found
 

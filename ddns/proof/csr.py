@@ -49,7 +49,7 @@ def read(octets: bytes) -> Csr:
         raise _malformed(str(error)) from None
     except BadProof:
         raise
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):  # TypeError: bits in a name
         raise _malformed("it is no request that can be read") from None
     if not good:
         raise _malformed("its signature is not by the key that it asks for")

@@ -49,10 +49,11 @@ def read(certificate: x509.Certificate) -> IDevID:
         except x509.ExtensionNotFound:
             issuer = None
         masa = _masa(extensions)
+        _ = certificate.issuer
     except BadProof:
         raise
-    except (ValueError, x509.DuplicateExtension):
-        raise BadProof("idevid-malformed", "The certificate of the box has an extension that cannot be read.") from None
+    except (ValueError, TypeError, x509.DuplicateExtension):  # TypeError: bits in a name
+        raise BadProof("idevid-malformed", "The certificate of the box has a part that cannot be read.") from None
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return IDevID(certificate, serial, str(names[0].value) if names else "", issuer, masa, digest)

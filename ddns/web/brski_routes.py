@@ -7,7 +7,6 @@ bond, nor at an address that only the box names; what it answers is judged befor
 from __future__ import annotations
 
 import hashlib
-import json
 import ssl
 from typing import Any
 
@@ -22,6 +21,7 @@ from ddns.dns.refusal import Refusal
 from ddns.homes import registrar, vendors
 from ddns.homes.registrar import Registrar
 from ddns.homes.vendors import Known
+from ddns.operator import vendors as vendor_words
 from ddns.operator import webhooks
 from ddns.proof import cms, idevid, voucher
 from ddns.proof.bad import BadProof
@@ -34,7 +34,6 @@ from ddns.web.masa_client import Said
 from ddns.web.routes import Answer, Asked, Listener, Means, Refused, Route
 
 LATER = "60"  # seconds after which a box asks again for a voucher that its maker has not given yet (RFC 8995 §5.6)
-MOST_EVENTS = 500  # of a maker's log that are looked at
 
 log = Logger(namespace="ddns.web")
 
@@ -77,7 +76,7 @@ async def requestvoucher(means: Means, asked: Asked) -> Answer:
             conn,
             Kept(
                 known.idevid.digest, known.bond.id, digest, asked.octets, said.body, vouchers_media,
-                audit.body if audit.status == 200 and owners_before(audit.body) is not None else b"", asked.now,
+                audit.body if audit.status == 200 and vendor_words.domains(audit.body) is not None else b"", asked.now,
             ),
         )  # fmt: skip
     log.info("voucher.passed vendor={vendor} bond={bond}", vendor=known.bond.vendor, bond=known.bond.id)
@@ -112,19 +111,6 @@ async def enrollstatus(means: Means, asked: Asked) -> Answer:
             await vouchers.report(conn, asked.tenant, idevid.read(shown).digest, _status("enrolment", told))
     log.info("enrolment.reported good={good}", good=told.status)
     return Answer(b"", media="application/octet-stream")
-
-
-def owners_before(audit: bytes) -> int | None:
-    """Return to how many domains a maker's log says that it gave vouchers for a box (RFC 8995 §5.8.1); None: no log.
-
-    More than one: the box was somebody else's before. Who they are is not told, and not kept apart from the log.
-    """
-    try:
-        found: Any = json.loads(audit)
-        events = found["events"]
-        return len({str(one["domainID"]) for one in events[:MOST_EVENTS]})
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 def _check_request(

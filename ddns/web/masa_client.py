@@ -62,10 +62,10 @@ class MasaClient:
             return Said(0, problem=f"its certificate is not good: {error.verify_message}")
         except ssl.SSLError as error:
             return Said(0, problem=f"it does not speak TLS as we do: {error.reason or 'the handshake failed'}")
-        except (OSError, EOFError, ValueError) as error:
-            return Said(
-                0, problem=f"it cannot be reached: {getattr(error, 'strerror', None) or 'its answer broke off'}"
-            )
+        except OSError as error:
+            return Said(0, problem=f"it cannot be reached: {error.strerror or 'the connection ended'}")
+        except (EOFError, ValueError, asyncio.LimitOverrunError):
+            return Said(0, problem="its answer broke off, or is too long")
 
     async def _asked(self, place: Place, octets: bytes, context: ssl.SSLContext) -> Said:
         loop = asyncio.get_running_loop()

@@ -95,8 +95,9 @@ def test_a_box_becomes_a_home_with_a_certificate_and_its_key_in_the_dns(desk, ac
     assert box.enrol(octets).body == answer.body  # the same request again is the same home
     told = json.dumps({"version": 1, "status": True}).encode()
     assert box.ask("/.well-known/brski/enrollstatus", told, "application/json", box.given).status == 200
-    shown = desk.ddns("home", "show", home)
-    assert "voucher" in shown
+    assert "voucher" in desk.ddns("home", "show", home)
+    brought = {one["serial"]: one for one in json.loads(desk.ddns("vendor", "vouchers", "--json"))}
+    assert (brought["E-1"]["domains"], brought["E-1"]["status"]) == (1, "enrolment good")
 
 
 def test_a_box_rolls_its_key_and_renews_its_certificate(desk, acme):
