@@ -8,13 +8,11 @@ from typing import Any
 
 import click
 
-from ddns.auth.principal import Credential
-from ddns.cli import Failure, home_export, home_hold, home_import, home_inviting, home_search
+from ddns.cli import Failure, home_approve, home_export, home_hold, home_import, home_inviting, home_search, home_show
 from ddns.cli.shell import (
     database_options,
     json_option,
     principal,
-    print_facts,
     print_json,
     print_table,
     run,
@@ -27,7 +25,6 @@ from ddns.database import Database
 from ddns.operator import files, homes, services, words
 from ddns.signing.client import SignerClient
 from ddns.store.pool import Connection
-from ddns.zone import srp
 
 SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change waits for the signer's own loop
 _DAY = 86400
@@ -40,10 +37,12 @@ def command() -> None:
     """Invite homes and look after them."""
 
 
+command.add_command(home_approve.command)
 command.add_command(home_export.command)
 command.add_command(home_import.command)
 command.add_command(home_inviting.command)
 command.add_command(home_search.command)
+command.add_command(home_show.command)
 for _verb in (home_hold.hold, home_hold.suspend, home_hold.release, home_hold.history):
     command.add_command(_verb)
 
@@ -118,50 +117,6 @@ def list_(as_json: bool, dsn: str | None, state: Path | None) -> None:
         [(name, word, when(since)) for name, word, since in rows],
         "There are no homes yet; invite one with `ddns home invite LABEL`.",
     )
-
-
-@command.command()
-@click.argument("label")
-@_ZONE
-@json_option
-@database_options
-def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Show the home LABEL (or its full name): its zone, its state and its keys."""
-
-    async def work(conn: Connection, _database: Database) -> homes.Shown:
-        return await homes.show(conn, await _home(conn, label, zone))
-
-    found = run(dsn, state, work)
-    held = [one for one in found.keys if one.credential.kind != srp.POLICY]
-    sources = [one.credential.public.decode() for one in found.keys if one.credential.kind == srp.POLICY]
-    keys = [f"{_key(one.credential)}, {one.credential.assurance}, since {when(one.created_at)}" for one in held]
-    if as_json:
-        print_json(
-            {
-                "home": shown(found.home.origin), "state": found.home.state, "since": found.home.created_at,
-                "serial": found.zone.serial, "edition": found.zone.edition, "pending": found.zone.signed_pending,
-                "keys": [
-                    {"kind": key.kind, "algorithm": key.algorithm, "tag": key.tag or None, "assurance": key.assurance}
-                    for key in (one.credential for one in held)
-                ],
-                "services_from": " ".join(sources).split(),
-            }
-        )  # fmt: skip
-        return
-    print_facts(
-        [
-            ("Home", shown(found.home.origin)),
-            ("State", "suspended, its updates are refused" if found.zone.suspended else found.home.state),
-            ("Since", when(found.home.created_at)),
-            ("Serial", str(found.zone.serial)),
-            *[("Key", key) for key in keys],
-            *[("Services", f"hosts in {', '.join(source.split())} may register") for source in sources],
-        ]
-    )
-
-
-def _key(one: Credential) -> str:
-    return one.algorithm if one.kind == "tsig" else f"{files.algorithm_name(int(one.algorithm))}, tag {one.tag}"
 
 
 async def _home(conn: Connection, label: str, zone: str | None) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
 
 import msgspec
 from psycopg import errors
@@ -47,14 +46,6 @@ class Invited(msgspec.Struct, frozen=True):
     key: Name
     secret: Secret
     expires_at: int
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """A home as people look at it: its zone, its state, its keys, and the invitation it came by or waits for."""
-
-    home: homes.Home
-    zone: Zone
-    keys: tuple[credentials.Listed, ...]
 
 
 async def find_registry(conn: Conn, label: str, zone: str | None) -> tuple[Zone, Name]:
@@ -233,13 +224,3 @@ async def listing(conn: Conn) -> tuple[list[homes.Home], list[invitations.Invita
     """Return all homes, and the invitations that are not spent."""
     invited = [one for one in await invitations.listing(conn) if one.spent_at is None]
     return await homes.listing(conn), invited
-
-
-async def show(conn: Conn, home: Name) -> Shown:
-    """Return what there is to say about a home. Raises `CannotDo`."""
-    zone = await the_zone(conn, home)
-    found = next((one for one in await homes.listing(conn) if one.zone == zone.id), None)
-    if found is None:
-        raise CannotDo(f"{names.to_text(home)} is no home; `ddns home list` shows those there are.")
-    held: Sequence[credentials.Listed] = await credentials.listing(conn)
-    return Shown(found, zone, tuple(one for one in held if one.credential.home == zone.id))

@@ -12,10 +12,13 @@ from ddns.web import (
     est_routes,
     export_routes,
     general_routes,
+    homes_routes,
     invitation_routes,
     making_routes,
     notice_routes,
+    policy_routes,
     statement_routes,
+    tenant_routes,
     token_routes,
 )
 from ddns.web.routes import BODY, Listener, Route
@@ -27,10 +30,13 @@ ROUTES: tuple[Route, ...] = (
     *est_routes.ROUTES,
     *export_routes.ROUTES,
     *general_routes.ROUTES,
+    *homes_routes.ROUTES,
     *invitation_routes.ROUTES,
     *making_routes.ROUTES,
     *notice_routes.ROUTES,
+    *policy_routes.ROUTES,
     *statement_routes.ROUTES,
+    *tenant_routes.ROUTES,
     *token_routes.ROUTES,
 )
 

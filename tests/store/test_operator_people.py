@@ -12,7 +12,7 @@ from ddns.auth.principal import Grant, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns.codes import Type
 from ddns.dns.zonefile import read_zone
-from ddns.operator import grants, holding, homes, keys, words, zones
+from ddns.operator import grants, holding, homes, keys, looking, words, zones
 from ddns.operator.fault import CannotDo
 from ddns.operator.grants import Terms
 from ddns.signing.client import SignerClient
@@ -239,7 +239,7 @@ async def test_a_home_has_a_zone_a_key_and_a_delegation(admin, registry, signer,
 
     made = await homes.add(admin, signer, zone, SMITH, public, WHO)
 
-    home = (await homes.show(admin, SMITH)).zone
+    home = (await looking.look(admin, SMITH, NOW)).zone
     assert (home.parent, home.home, home.denial, home.edition) == (zone.id, True, "none", 1)
     assert made.pending == ()
     shown = {one.type: one.rdatas for one in await published.read_zone(admin, home.id)}
@@ -344,6 +344,6 @@ async def test_a_key_called_like_a_home_belongs_to_it_and_goes_when_it_goes(admi
     assert await keys.add_tsig(admin, SEALER, SMITH, "hmac-sha256", Secret(b"s" * 32))
 
     assert [key.home for key in await live(admin, SMITH)] == [made.zone, made.zone]
-    assert len((await homes.show(admin, SMITH)).keys) == 2
+    assert len((await looking.look(admin, SMITH, NOW)).keys) == 2
     await homes.remove(admin, signer, SMITH, WHO)
     assert await live(admin, SMITH) == ()
