@@ -33,6 +33,7 @@ NOUNS = {
     "tenant": ("ddns.cli.tenant", "Say who runs homes here, in which zones, and how many."),
     "policy": ("ddns.cli.policy", "Say what homes may be called, how they enrol, and what they may write."),
     "home": ("ddns.cli.home", "Invite homes and look after them."),
+    "owner": ("ddns.cli.owner", "See who homes belong to, and help who has lost every key."),
     "webhook": ("ddns.cli.webhook", "Have programs told of what happens to homes."),
     "vendor": ("ddns.cli.vendor", "Say which makers of boxes may vouch for which of them."),
     "verifier": ("ddns.cli.verifier", "Say whose word about a box's hardware counts."),

@@ -97,7 +97,7 @@ def _set(
     state: Path | None,
 ) -> None:
     async def work(conn: Connection, database: Database) -> tuple[bytes, Outcome | None]:
-        name = await _home(conn, label, zone)
+        name = await home_called(conn, label, zone)
         signer = SignerClient(database.state / "run" / "signer.sock", SIGNER_WAIT)
         try:
             done = await holding.hold(conn, signer, name, wanted, reason, principal(), int(time.time()))
@@ -124,7 +124,7 @@ def history(label: str, zone: str | None, after: int, as_json: bool, dsn: str | 
     """Say what happened to the home LABEL, whoever did it, from its beginning."""
 
     async def work(conn: Connection, _database: Database) -> tuple[bytes, list[Happened]]:
-        name = await _home(conn, label, zone)
+        name = await home_called(conn, label, zone)
         return name, await holding.history(conn, name, after)
 
     name, found = run(dsn, state, work)
@@ -147,7 +147,7 @@ def history(label: str, zone: str | None, after: int, as_json: bool, dsn: str | 
     )
 
 
-async def _home(conn: Connection, label: str, zone: str | None) -> bytes:
+async def home_called(conn: Connection, label: str, zone: str | None) -> bytes:
     """Return the full name of a home that a person named by its label or in full."""
     if zone is None and "." in label.rstrip("."):
         return words.read_name(label, "home")

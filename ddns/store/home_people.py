@@ -58,6 +58,15 @@ def _standing(row: Any) -> Standing | None:
     return None if row is None else Standing(row[0], names.from_order_key(row[1]), *row[2:])
 
 
+async def owned_by(conn: Conn, owner: UUID) -> list[Name]:
+    """Return the names of the homes of *owner* in canonical order, closed ones too."""
+    cursor = await conn.execute(
+        "SELECT origin FROM homes JOIN zones ON zones.id = homes.zone WHERE owner = %(owner)s ORDER BY origin",
+        {"owner": owner},
+    )
+    return [names.from_order_key(row[0]) for row in await cursor.fetchall()]
+
+
 async def bind_owner(conn: Conn, zone: int, owner: UUID, now: int) -> None:
     """Give the home of *zone* to *owner*."""
     await conn.execute(

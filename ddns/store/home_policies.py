@@ -52,6 +52,17 @@ def _policy(row: Sequence[Any]) -> HomePolicy:
     return HomePolicy(*values)
 
 
+async def longest_registry_wait(conn: AsyncConnection[Any], tenant: int) -> int:
+    """Return the longest time, in seconds, that one of a tenant's policies has recoveries by the registry wait."""
+    cursor = await conn.execute(
+        "SELECT coalesce(max(registry_wait), %(usual)s) FROM home_policies WHERE tenant = %(tenant)s",
+        {"tenant": tenant, "usual": HomePolicy().registry_wait},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def of(conn: AsyncConnection[Any], tenant: int, zone: int) -> HomePolicy:
     """Return the policy of a tenant for its homes in the registry's *zone*."""
     cursor = await conn.execute(

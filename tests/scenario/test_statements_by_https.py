@@ -1,6 +1,7 @@
 """What an owner signs reaches the DNS: gateways replaced, homes that leave and return, keys for one thing."""
 
 import base64
+import json
 import secrets
 import time
 
@@ -29,6 +30,7 @@ from ddns.proof.statements import (
     Enrol,
     Leave,
     MintKey,
+    ObjectRecovery,
     Replace,
     Return,
     RevokeKey,
@@ -172,6 +174,60 @@ def test_owners_are_bound_by_their_gateway_and_keys_sign_beside_one_another(desk
     assert code(home.post(AddOwnerKey, home.owner, sub="", role="admin"))[1] == "statement-signature-wrong"
     assert code(home.post(BindOwner, home.gateway, key())) == (409, "not-in-this-state")
     assert code(home.post(Leave, second)) == (403, "not-yours")
+
+
+def owner_of(desk, home):
+    """Return the id of a home's owner."""
+    listed = json.loads(desk.ddns("owner", "list", "--json"))
+    shown = [json.loads(desk.ddns("owner", "show", one["owner"], "--json")) for one in listed]
+    (found,) = [one["owner"] for one in shown if home.home.name in one["names"]]
+    return found
+
+
+def test_an_operator_sees_an_owners_keys_and_begins_a_recovery_that_any_key_may_stop(desk, tmp_path):
+    home = Owned(desk, "lostall")
+    ident, new, file = owner_of(desk, home), key(), tmp_path / "new.jwk"
+    file.write_bytes(jwk.to_json(jwk.of(new)))
+    recover = ("owner", "recover", ident, "--reason", "he came to our office with his contract")
+
+    assert json.loads(desk.ddns("owner", "keys", ident, "--json"))[0]["key"] == jwk.kid(jwk.of(home.owner))
+    assert "14" not in desk.ddns(*recover, "--drop", status=1)
+    due = json.loads(desk.ddns(*recover, "--key", str(file), "--json"))["due"]
+    assert due - time.time() > 13 * 86_400
+    assert "open, by the registry, 1 operator" in desk.ddns("owner", "show", ident)
+    assert code(home.post(Leave, home.owner)) == (409, "recovery-open")
+
+    assert home.post(ObjectRecovery, home.owner, sub="").status == 200
+    assert "another operator" in desk.ddns(*recover, "--confirm", status=1).lower()
+    assert "objected" in desk.ddns("owner", "show", ident)
+    assert "stay as they are" in desk.ddns(*recover, "--drop")
+    assert home.post(Leave, home.owner).status == 200
+
+
+def test_an_operator_says_one_thing_at_a_time_about_an_owner_who_is_there(desk, tmp_path):
+    nobody = "00000000-0000-4000-8000-000000000000"
+    file = tmp_path / "bad.jwk"
+    file.write_text("{}")
+
+    assert "Say one of" in desk.ddns("owner", "recover", nobody, "--reason", "x", status=2)
+    assert "no owner" in desk.ddns("owner", "show", nobody, status=1)
+    assert "no owner's id" in desk.ddns("owner", "keys", "smith", status=1)
+    assert "no key" in desk.ddns("owner", "recover", nobody, "--key", str(file), "--reason", "x", status=1)
+
+
+def test_an_operator_approves_an_announced_key_by_its_tag(desk):
+    home = Owned(desk, "orphan")
+    new = key()
+    assert home.post(AnnounceKey, new, path="/v1/keys/announce").status == 200
+    tag = keys.key_tag(keys.key_rdata(new))
+
+    assert "announce its key" in desk.ddns(
+        "home", "approve", "orphan", "--tag", str(tag ^ 1), "--reason", "x", status=1
+    )
+    desk.ddns("home", "approve", "orphan", "--tag", str(tag), "--reason", "the owner telephoned")
+
+    eventually(lambda: shown(desk, home.home.name, new))
+    assert "the owner telephoned" in desk.ddns("home", "history", "orphan")
 
 
 def test_a_claim_on_a_box_that_nobody_enrolled_is_refused_after_its_nonce(desk):
