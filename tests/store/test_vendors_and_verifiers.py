@@ -75,7 +75,7 @@ async def test_a_bond_is_withdrawn_once_and_with_a_reason(admin):
         ({"masa_url": "https://masa.example/brski"}, "path"),
         ({"masa_anchors": pem(*[MAKER.anchor] * 17)}, "more than 16"),
     ],
-    ids=str,
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else str(given),
 )
 async def test_a_bond_that_makes_no_sense_is_refused(admin, changed, why):
     with pytest.raises(CannotDo, match=why):
@@ -159,7 +159,7 @@ async def test_evidence_of_another_or_that_says_too_little_gives_nothing(admin):
         ({"keys": b'{"keys": [{"kty": "oct", "k": "AAAA"}]}'}, "private"),
         ({"seconds": 0}, "days"),
     ],
-    ids=str,
+    ids=lambda given: "-".join(given) if isinstance(given, dict) else str(given),
 )
 async def test_a_verifier_that_makes_no_sense_is_refused(admin, changed, why):
     words = {"name": "lab", "rules": RULES, "keys": jwks()} | changed
