@@ -10,20 +10,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import BinaryIO, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from psycopg import Error, OperationalError, errors
 
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.homes import making, quotas
+from ddns.homes import labels, making, quotas
+from ddns.homes.labels import LabelRules
 from ddns.homes.making import Collided, Draft, Made, Wanted
+from ddns.homes.policies import label_rules
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.home_line import MOST_OCTETS, BadLine, Named, NewHome, name_of, read
 from ddns.signing.client import SignerClient
-from ddns.store import new_homes
+from ddns.store import home_policies, naming, new_homes
 from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.zones import Zone
 
@@ -75,11 +77,18 @@ class _Portion(msgspec.Struct, frozen=True):
     octets: int
 
 
+class Source(Protocol):
+    """What lines are read from: a binary file, or what reads like one."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Return the next line, or *size* octets of it; nothing at the end."""
+
+
 _One = TypeVar("_One", Named, NewHome)
 _New = tuple[NewHome, Draft]
 
 
-def portions(stream: BinaryIO) -> Iterator[_Portion]:
+def portions(stream: Source) -> Iterator[_Portion]:
     """Yield the lines of *stream*, some at a time; of one that is too long only the beginning."""
     lines: list[tuple[int, bytes]] = []
     octets = held = number = 0
@@ -116,8 +125,9 @@ class Import:
         self._principal = principal
         self._tell = tell
         self._tenant = tenant
+        self._rules: LabelRules | None = None
 
-    async def run(self, stream: BinaryIO, jobs: int, lane: Callable[[], Awaitable[Lane]]) -> Report:
+    async def run(self, stream: Source, jobs: int, lane: Callable[[], Awaitable[Lane]]) -> Report:
         """Bring in the homes of *stream*, *jobs* batches at a time, each through a *lane* of its own.
 
         Outages raise: then all that was counted is in, and the rest is not.
@@ -127,6 +137,9 @@ class Import:
         async def work() -> None:
             own = await lane()
             try:
+                if self._rules is None:
+                    policy = await home_policies.of(own.conn, self._tenant, self._registry.id)
+                    self._rules = await label_rules(own.conn, self._tenant, policy)
                 while (portion := await ready.get()) is not None:
                     await self._bring_in(own, portion)
                 await ready.put(None)  # the others end as well
@@ -152,7 +165,7 @@ class Import:
         named: dict[Name, Named] = {}
         for number, line in portion.lines:
             try:
-                one = name_of(line, number, self._registry.origin)
+                one = name_of(line, number, self._registry.origin, self._rules)
             except BadLine as error:
                 self.report.refuse(number, str(error))
                 continue
@@ -188,6 +201,11 @@ class Import:
             self.report.refuse(
                 one.line, f"{names.to_text(one.name)} was somebody's not long ago and rests; choose another label"
             )
+        for one in await self._alike(lane.conn, homes):
+            homes.remove(one)
+            self.report.refuse(
+                one.line, f"{names.to_text(one.name)} looks like another home's name; choose another label"
+            )
         drafts = await making.sign(lane.signer, self._registry, list(map(self._wanted, homes)), apex)
         new: list[_New] = []
         for one, draft in zip(homes, drafts, strict=True):
@@ -196,6 +214,13 @@ class Import:
             else:
                 new.append((one, draft))
         await self._commit(lane, new)
+
+    async def _alike(self, conn: Conn, homes: Sequence[NewHome]) -> list[NewHome]:
+        """Return those of *homes* that people may take for others that are there."""
+        looks = [labels.looks(one.name) for one in homes]
+        wanted = [(one.name, skeleton, shown.isascii()) for one, (shown, skeleton) in zip(homes, looks, strict=True)]
+        found = await naming.alike_among(conn, self._registry.id, wanted)
+        return [one for one in homes if one.name in found]
 
     def _wanted(self, one: NewHome) -> Wanted:
         return Wanted(name=one.name, key=one.key, records=one.records, invitation=making.WHOEVER, who=self._principal)

@@ -20,6 +20,7 @@ from ddns.dns.records import BadRdata, Rdata, RRset
 from ddns.dns.text import rdata_from_text
 from ddns.dns.zonefile import read_beside
 from ddns.homes.delegating import home_records
+from ddns.homes.labels import LabelRules
 from ddns.operator import words
 from ddns.operator.fault import CannotDo
 
@@ -62,8 +63,8 @@ class Named(msgspec.Struct, frozen=True):
     said: _Line
 
 
-def name_of(line: bytes, number: int, registry: Name) -> Named:
-    """Return whose home *line* is in the zone *registry*. Raises `BadLine`."""
+def name_of(line: bytes, number: int, registry: Name, rules: LabelRules | None = None) -> Named:
+    """Return whose home *line* is in the zone *registry*, which has these *rules* for labels. Raises `BadLine`."""
     if len(line) > MOST_OCTETS:
         raise BadLine(f"it is longer than {MOST_OCTETS} octets; a home is one line")
     try:
@@ -76,7 +77,7 @@ def name_of(line: bytes, number: int, registry: Name) -> Named:
     except UnicodeDecodeError:
         raise BadLine("it is not UTF-8; write the file anew in that encoding") from None
     try:
-        home = names.prepend(words.read_label(said.label), registry)
+        home = names.prepend(words.read_label(said.label, rules), registry)
         words.refuse_special(home)
     except BadName as error:
         raise BadLine(f"the home {said.label!r} cannot be named: {error}; choose a shorter label") from None

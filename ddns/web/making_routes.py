@@ -11,7 +11,7 @@ import msgspec
 from ddns.dns import names
 from ddns.dns.refusal import Refusal
 from ddns.homes import naming
-from ddns.operator import home_import, home_line, homes
+from ddns.operator import home_csv, home_import, home_line, homes
 from ddns.operator.home_import import Import, Lane
 from ddns.store.pool import Connection
 from ddns.web import refusing
@@ -103,7 +103,8 @@ async def bring_in(means: Means, asked: Asked) -> Answer:
             return Lane(await means.connection(asked.tenant), means.bulk())
 
         work = Import(registry, asked.who.principal, tenant=asked.tenant)
-        report = await work.run(io.BytesIO(asked.octets), 1, lane)
+        octets = io.BytesIO(asked.octets)
+        report = await work.run(home_csv.Lines(octets) if asked.media == home_csv.MEDIA else octets, 1, lane)
     reasons = [LineRefused(one.line, one.reason) for one in report.reasons[: home_import.MOST_KEPT]]
     return Answer(ImportReport(report.made, report.there, report.refused, report.unsigned, reasons))
 
@@ -114,8 +115,9 @@ ROUTES: tuple[Route, ...] = (
         right=HOMES_WRITE, body=HomeWish, answers={201: HomeMade}, within=make,
     ),
     Route(
-        method="POST", path="/v1/imports", summary="Bring in homes, one JSON object a line; again makes none twice.",
-        tag="homes", right=HOMES_WRITE, query=ImportQuery, answers={200: ImportReport}, alone=bring_in,
-        media=(LINES,), most=MOST, seconds=SECONDS,
+        method="POST", path="/v1/imports",
+        summary="Bring in homes, one JSON object a line or as CSV; again makes none twice.", tag="homes",
+        right=HOMES_WRITE, query=ImportQuery, answers={200: ImportReport}, alone=bring_in,
+        media=(LINES, home_csv.MEDIA), most=MOST, seconds=SECONDS,
     ),
 )  # fmt: skip
