@@ -19,13 +19,15 @@ from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.text import rdata_to_text
-from ddns.homes import boxes, knowing, labels, making, naming, ownership, ownership_facts, policies
+from ddns.homes import boxes, knowing, labels, making, naming, ownership, policies
 from ddns.homes.labels import Label
 from ddns.homes.making import Evidence, Unmade, Wanted
 from ddns.homes.methods import Method, Proved, Wish
-from ddns.proof import jwk, nonce, statements
+from ddns.homes.ownership_effects import SpendRelease
+from ddns.homes.ownership_facts import Asked, Facts, Who
+from ddns.proof import b64, jwk, nonce, statements
 from ddns.signing.publish import Signs
-from ddns.store import home_policies, owners, rrsets, zones
+from ddns.store import home_policies, owners, releases, rrsets, zones
 from ddns.store import statements as stored
 from ddns.store.zones import Zone
 
@@ -74,12 +76,9 @@ async def enrol(
     box = await _box(conn, proved, now, dice)
     if isinstance(box, Refusal):
         return box
-    asked = ownership_facts.Asked(
-        event="enrol", who=ownership_facts.Who.GATEWAY, by=jwk.thumbprint(wish.gateway),
-        key=jwk.thumbprint(wish.gateway), owner=owner, assurance=proved.assurance,
-    )  # fmt: skip
-    facts = ownership_facts.Facts() if box is None else await knowing.about_box(conn, box)
-    decision = ownership.decide(msgspec.structs.replace(facts, least=policy.least), asked, now)
+    facts = Facts() if box is None else await knowing.about_box(conn, box)
+    facts = msgspec.structs.replace(facts, least=policy.least)
+    decision = ownership.decide(facts, _asked(facts, proved, wish, owner, now), now)
     if isinstance(decision, Refusal):
         return decision
     home = names.prepend(label.wire, registry.origin)
@@ -103,8 +102,22 @@ async def enrol(
     one = made.made[0]
     if isinstance(one, Unmade):
         return one.refusal
+    for effect in decision.effects:
+        if isinstance(effect, SpendRelease):
+            await releases.spend(conn, effect.id, now)
     servers = await _servers(conn, registry)
     return Enrolled(home, label.shown, registry.origin, servers, proved.assurance, not one.pending)
+
+
+def _asked(facts: Facts, proved: Proved, wish: Wish, owner: UUID | None, now: int) -> Asked:
+    """Return what is asked of the machine: a box that its seller has let go is taken, all others are enrolled."""
+    gateway = jwk.thumbprint(wish.gateway)
+    secret = sha256(b64.decode(wish.said.secret)).digest() if wish.said.secret else None
+    event, who = "enrol", Who.GATEWAY
+    if facts.release is not None and now < facts.release.until:
+        event, who = "take", Who.BEARER if facts.release.bearer is not None else Who.OWNER
+    by = gateway if wish.owner is None else jwk.thumbprint(wish.owner)
+    return Asked(event=event, who=who, by=by, key=gateway, owner=owner, assurance=proved.assurance, secret=secret)
 
 
 async def _registry(conn: AsyncConnection[Any], proved: Proved, wish: Wish) -> Zone | Refusal:

@@ -192,7 +192,7 @@ RULES: tuple[Rule, ...] = (
         proof="the bearer shows the secret, or the receiver's key signs; and the box's own proof",
         homes=(Home.NONE,), boxes=(Box.FREE,), guards=(guard.RELEASE_FITS, guard.SURE_ENOUGH),
         does=(do.MakeHome, do.PutKey, do.BindOwner, do.BindDevice, do.SpendRelease), effects=move.enrol,
-        notices=(Notice("home.enrolled"), Notice("box.taken", "seller")),
+        notices=(Notice("home.enrolled"),),
     ),
     Rule(
         number=10, event="claim", says="somebody who has a box claims it from a silent seller", who=(Who.CLAIMANT,),

@@ -187,7 +187,7 @@ class MintKey(Effect, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Somebody must be told: *to* is owner, claimant, seller or operator."""
+    """Somebody must be told: *to* is owner, claimant or operator."""
 
     kind: str
     to: str = "owner"

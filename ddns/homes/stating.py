@@ -19,7 +19,7 @@ from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import BadName
 from ddns.dns.refusal import Refusal
-from ddns.homes import boxes, carrying, crossing, knowing, ownership
+from ddns.homes import boxes, carrying, crossing, knowing, ownership, vendor_keys
 from ddns.homes import ownership_guards as guard
 from ddns.homes.carrying import Bearing, Outcome
 from ddns.homes.ownership_facts import Asked, Box, Facts, Home, Who
@@ -109,10 +109,12 @@ async def _of_home(
     """Carry out what is about one home."""
     home = statements.home_of(said)
     known = None if home is None else await knowing.about_home(conn, home, asking.now, said.act)
+    by = jwk.thumbprint(keys[1] if said.act in _GATEWAY_FIRST else keys[0])
+    who = Who.STRANGER if known is None else role_of(known.facts, by)
+    if who is Who.STRANGER and await vendor_keys.speaks(conn, keys):
+        return guard.vendor_has_no_say()
     if known is None or known.home is None or known.home.parent != registry.id:
         return guard.not_yours()
-    by = jwk.thumbprint(keys[1] if said.act in _GATEWAY_FIRST else keys[0])
-    who = role_of(known.facts, by)
     owner, new_owner = known.facts.owner, None
     if said.act == "bind-owner":
         theirs = await owners.by_thumbprint(conn, asking.tenant, jwk.thumbprint(keys[1]))
@@ -190,7 +192,7 @@ async def _of_owner(
     by = jwk.thumbprint(keys[0])
     mine = await owners.by_thumbprint(conn, asking.tenant, by)
     if mine is None:
-        return guard.not_yours()
+        return guard.vendor_has_no_say() if await vendor_keys.speaks(conn, keys) else guard.not_yours()
     waits = knowing.waits_of(await home_policies.of(conn, asking.tenant, registry.id))
     known = await knowing.about_owner(conn, mine.owner, waits)
     if known is None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import people
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from people import DAY, NOW, Village, kid, p256, thumb
 from waiting import wait_for
 
@@ -331,3 +336,40 @@ async def test_two_who_want_different_things_at_once_leave_one_whole_home(villag
     assert [one.event for one in done] == ["replace", "replace"]
     assert len(await village.live(smith)) == 1
     await village.check()
+
+
+async def bond_of(village, key):
+    """Bond a vendor whose CA has this key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a vendor's CA")])
+    begin = datetime(2020, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin + timedelta(days=36_500))
+    octets = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    await village.admin.execute(
+        "INSERT INTO bonds (vendor, idevid_anchors, masa_keys, since) VALUES ('acme', %s, %s, now())",
+        [[octets], [octets]],
+    )
+
+
+async def test_a_vendor_is_told_that_he_has_no_say_and_changes_nothing(village, smith):
+    """Row 24 of the machine: his own keys, for a home that is there, for one that is not, and about an owner."""
+    vendor = p256()
+    await bond_of(village, vendor)
+
+    for kind, signers, fields in (
+        (RevokeKey, (vendor,), {"sub": SMITH, "key": kid(GATEWAY)}),
+        (Replace, (vendor, p256()), {"sub": SMITH}),
+        (AnnounceKey, (vendor,), {"sub": SMITH}),
+        (Leave, (vendor,), {"sub": "nobody.homes.example."}),
+        (AddOwnerKey, (vendor, p256()), {"role": "owner"}),
+    ):
+        assert await village.say(kind, *signers, **fields) == "vendor-has-no-say"
+    assert await village.live(smith) == {thumb(GATEWAY)}
+    assert "revoke-key" not in await village.events(smith)
+
+
+async def test_an_owner_whose_key_happens_to_be_a_vendors_is_an_owner(village):
+    vendor = p256()
+    await bond_of(village, vendor)
+    await village.home("smith", GATEWAY, vendor)
+
+    assert (await village.say(RevokeKey, vendor, sub=SMITH, key=kid(GATEWAY))).home == "keyless"
