@@ -59,6 +59,7 @@ def make(role: str, curve: str, folder: Path) -> None:
 @click.option("--box", metavar="HOST:PORT", help="Where the box waits whose code it is (`ddns gateway pair`).")
 @click.option("--registry", metavar="ZONE", help="With --box: the registry's zone, if the phone has no home there yet.")
 @click.option("--label", default="", help="With --box: the name that the home is to have; without it one is made.")
+@click.option("--secret", default="", help="With --box: what the seller gave who lets the box go to its bearer.")
 @desk_option
 @cafile
 @folder_option
@@ -67,6 +68,7 @@ def scan(
     box: str | None,
     registry: str | None,
     label: str,
+    secret: str,
     url: str | None,
     trust: Path | None,
     folder: Path,
@@ -77,7 +79,7 @@ def scan(
     has the printed key; then `accept` is all that is left.
     """
     if box is not None:
-        _scan_box(code, box, registry, label, url, trust, folder)
+        _scan_box(code, box, registry, label, secret, url, trust, folder)
         return
     invitation = tried(lambda: Invitation.from_text(code))
     where = tried(lambda: enrolling.place(invitation, "" if trust is None else read_cafile(trust), Clock()))
@@ -91,7 +93,14 @@ def scan(
 
 
 def _scan_box(
-    code: str, box: str, registry: str | None, label: str, url: str | None, trust: Path | None, folder: Path
+    code: str,
+    box: str,
+    registry: str | None,
+    label: str,
+    secret: str,
+    url: str | None,
+    trust: Path | None,
+    folder: Path,
 ) -> None:
     """Challenge the box whose printed CODE was scanned, and keep its wish until the owner accepts."""
     uri = tried(lambda: scanning.read(code))
@@ -107,11 +116,9 @@ def _scan_box(
     host, _, port = box.rpartition(":")
     if not host or not port.isdecimal():
         raise click.UsageError(f"--box {box!r}: write HOST:PORT")
-    nonce = got
+    offer = scanning.Offer(zone, got, label, secret)
     found = tried(
-        lambda: scanning.challenge(
-            uri, (host.strip("[]"), int(port)), owner, zone, label, nonce, ticking.now, secrets.token_bytes
-        )
+        lambda: scanning.challenge(uri, (host.strip("[]"), int(port)), owner, offer, ticking.now, secrets.token_bytes)
     )
     write_private(folder / scanning.FILE, msgspec.json.encode(found) + b"\n")
     tried(lambda: phone.write(folder, msgspec.structs.replace(phone.read(folder), registry=zone, desk=where)))

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ddns.gateway import pairing
+from ddns.gateway.key import BadKey
 from ddns.gateway.outcome import Status
 from ddns.gateway.state import BadState, Outcome
 from ddns.proof import statements
@@ -82,7 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._refuse(404, "not-found", "There is no such thing here.")
         except BadProof as error:
             self._refuse(403, error.code, error.sentence)
-        except (BadState, OSError):
+        except (BadState, BadKey, OSError):
             self._refuse(500, "our-fault", "This box cannot do that just now; restart it and scan its code again.")
 
     def _body(self) -> bytes | None:

@@ -46,7 +46,8 @@ _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 class Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the phone asks, sealed: whose the box is to be (*owner*, a JWK in base64url), where, and when it is now.
 
-    *registry* is the zone, *nonce* the registry's, *label* the name that is wished for, empty: any.
+    *registry* is the zone, *nonce* the registry's, *label* the name that is wished for, empty: any. *secret* is that
+    of a seller who let the box go to its bearer.
     """
 
     owner: Annotated[str, msgspec.Meta(max_length=1024)]
@@ -54,6 +55,7 @@ class Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nonce: Annotated[str, msgspec.Meta(max_length=64)]
     now: Annotated[int, msgspec.Meta(ge=0, le=2**32)]
     label: _Text = ""
+    secret: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 class Enrolled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +132,7 @@ def answer(folder: Path, sealed: str) -> bytes:
             method="qr",
             label=asked.label,
             owner=owner,
+            secret=asked.secret,
             proof=b64.encode(proof),
         )
         return statements.sign(wish, key.private)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ddns.gateway import agent, clock, enrolling, state
+from ddns.gateway import agent, clock, enrolling, pairing, rekey, state
 from ddns.gateway.outcome import Status
 from ddns.gateway.state import BadState, Entry, Kept, Outcome, State
 
@@ -34,7 +34,8 @@ def wipe(folder: Path, *, forget: bool = False) -> State | None:
         try:
             for path in [*folder.glob("K*.private"), *folder.glob("K*.key"), *folder.glob("*.new")]:
                 path.unlink()
-            (folder / clock.FILE).unlink(missing_ok=True)
+            for name in (clock.FILE, pairing.FILE, rekey.ROLLING, rekey.BINDING):
+                (folder / name).unlink(missing_ok=True)
             enrolling.done(folder)
             if forget:
                 (folder / state.FILE).unlink(missing_ok=True)

@@ -34,6 +34,21 @@ class Scanned(msgspec.Struct, frozen=True):
     box: tuple[str, int]
 
 
+class Offer(msgspec.Struct, frozen=True):
+    """What a box is offered: a home below *registry* called *label* (empty: any), with the registry's *nonce*.
+
+    *secret* is that of a seller who let the box go to its bearer, empty: nobody's.
+    """
+
+    registry: str
+    nonce: str
+    label: str = ""
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"Offer({self.registry!r})"
+
+
 class BoxAway(Exception):
     """The box could not be spoken to; the message says why."""
 
@@ -48,31 +63,29 @@ def fresh_nonce(where: Desk, ticking: Clock) -> str | Said | Unproved | Unreacha
     return str(said.members.get("nonce", ""))
 
 
-def challenge(
-    uri: DppUri, box: tuple[str, int], owner: PrivateKey, registry: str, label: str, nonce: str, now: int, dice: Dice
-) -> Scanned:
+def challenge(uri: DppUri, box: tuple[str, int], owner: PrivateKey, offer: Offer, now: int, dice: Dice) -> Scanned:
     """Ask *box* for the printed key that the code *uri* names, and for a wish that *owner* may accept.
 
     Raises `BadProof` where somebody else answers, and `BoxAway`.
     """
     mine = jwk.of(owner)
-    asked = Challenge(b64.encode(jwk.to_json(mine)), registry, nonce, now, label)
+    asked = Challenge(b64.encode(jwk.to_json(mine)), offer.registry, offer.nonce, now, offer.label, offer.secret)
     once = ec.generate_private_key(ec.SECP256R1())
     sealed = jwe.seal(msgspec.json.encode(asked), uri.public_key, once, dice(jwe.NONCE))
     octets = _post(box, pairing.CHALLENGE_PATH, sealed.encode(), "application/jose")
     signed = jws.read(octets)
     wish = statements.read(signed)
-    if not isinstance(wish, Enrol) or (wish.method, wish.owner, wish.label) != ("qr", jwk.kid(mine), label):
+    if not isinstance(wish, Enrol) or (wish.method, wish.owner, wish.label) != ("qr", jwk.kid(mine), offer.label):
         raise _not_the_box("it asks for something else than was offered")
     key = signed.signatures[0].key
-    if wish.aud != registry or len(signed.signatures) != 1 or key is None or not jws.verify(signed, 0, key):
+    if wish.aud != offer.registry or len(signed.signatures) != 1 or key is None or not jws.verify(signed, 0, key):
         raise _not_the_box("its own signature is wrong")
     proof = jws.read(b64.decode(wish.proof))
     printed = jwk.of(uri.public_key)
     if proof.signatures[0].key != printed or not jws.verify(proof, 0, printed):
         raise _not_the_box("it does not have the printed key")
     members = strict_json.members(proof.payload)
-    if members != {"nonce": nonce, "key": jwk.kid(key), "owner": jwk.kid(mine)}:
+    if members != {"nonce": offer.nonce, "key": jwk.kid(key), "owner": jwk.kid(mine)}:
         raise _not_the_box("what it signed is about something else")
     return Scanned(octets.decode("ascii"), box)
 

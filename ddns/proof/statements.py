@@ -38,7 +38,7 @@ Digest = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw04
 Octets = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]*$", max_length=49_152)]
 Label = Annotated[str, msgspec.Meta(max_length=252)]
 
-Method = Literal["invitation", "qr", "voucher", "attested", "release"]
+Method = Literal["invitation", "qr", "voucher", "attested"]
 Role = Literal["owner", "admin", "recovery"]
 
 

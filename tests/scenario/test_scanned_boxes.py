@@ -111,3 +111,45 @@ def test_a_code_alone_gives_no_rights(desk):
 
     assert asked("") == "qr-proof-missing"
     assert asked(b64.encode(json.dumps(members).encode())) == "qr-proof-wrong"
+
+
+def test_a_box_is_sold_and_only_its_bearer_enrols_it_in_a_home_of_his_own(desk):
+    """Row 35, the polite way: the name stays the seller's, the secret works once and for this box."""
+    seller = Box(desk, "sold").open()
+    seller.scan(None, "--label", "seller")
+    seller.at_phone("accept")
+    assert seller.close()[0] == 0
+    buyer = Home(desk, "buyer")
+    buyer.at_phone("make")
+
+    def take(label, *words):
+        """Have the buyer scan the box and accept; return how the registry answered."""
+        seller.at_gateway("reset", "--forget")
+        seller.port = free_port()
+        seller.open()
+        mine, seller.phone = seller.phone, buyer.phone
+        try:
+            seller.scan(None, "--label", label, *words)
+            done = subprocess.run(
+                [sys.executable, "-m", "ddns.cli", "phone", "accept", "--phone", str(buyer.phone)],
+                env=desk.environment(), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        finally:
+            seller.phone = mine
+        if done.returncode:
+            seller.door.terminate()
+        seller.close()
+        return done.returncode, done.stdout + done.stderr
+
+    assert "is somebody's" in take("thief")[1]
+    secret = seller.at_phone("say", "release", "seller.homes.example", "--bearer").split()[-1]
+    assert "no release of this box for you" in take("thief")[1]
+    assert "no release of this box for you" in take("thief", "--secret", "A" * 43)[1]
+
+    status, said = take("bought", "--secret", secret)
+
+    assert (status, "bought.homes.example. is yours" in said) == (0, True), said
+    eventually(lambda: desk.values("bought.homes.example.", "KEY"))
+    eventually(lambda: desk.values("seller.homes.example.", "KEY") == [])
+    assert desk.values("seller.homes.example.", "SOA"), "the name is the seller's"
+    assert "is somebody's" in take("again", "--secret", secret)[1]
