@@ -154,7 +154,7 @@ def _plain(answer, path, body):
             words = words.replace(part, "*")
     for value in (body or {}).values() if isinstance(body, dict) else ():
         if isinstance(value, str) and len(value) > 3:
-            words = words.replace(value, "*")
+            words = words.replace(value, "*").replace(value.partition(".")[0], "*")  # a sentence may repeat a part
     return answer[0], words
 
 
