@@ -11,16 +11,20 @@ from psycopg import errors
 from rows import n
 
 from ddns.auth import keys as sig0_keys
+from ddns.delegate import changing
+from ddns.delegate.scanning import Scanner
 from ddns.dns.codes import Type
 from ddns.homes import holding, keying
 from ddns.homes.keying import NewKey
-from ddns.operator import homes
+from ddns.operator import delegation, homes
 from ddns.operator.fault import CannotDo
 from ddns.signing.publish import NO_SIGNER
 from ddns.store import homes as stored
 from ddns.store import keys_of_homes, published, rrsets, zones
 from ddns.store.home_events import Event, append
+from ddns.zone.child import Child
 from ddns.zone.ds import ds_rdata
+from ddns.zone.wanted import Verb, Wanted
 
 WHO = "operator:test"
 HOME = n("berg.smith.example.")
@@ -29,6 +33,10 @@ NOW = 1_900_000_000
 
 def some_key() -> bytes:
     return sig0_keys.key_rdata(ec.generate_private_key(ec.SECP256R1()))
+
+
+async def found_nowhere(_name: bytes) -> tuple[str, ...]:
+    return ()
 
 
 async def made(house: House, key: bytes | None = None) -> int:
@@ -88,6 +96,29 @@ async def test_a_suspended_home_stays_in_the_dns_and_a_stricter_hold_takes_it_ou
             shown.append(bool(await at_the_cut(house)))
 
         assert shown == [True, False, True]
+
+
+async def test_a_home_that_is_held_cannot_leave_for_servers_of_its_own(dsn_for, tmp_path):
+    """Not even where it was asked for before, and its servers were being looked at when it was held."""
+    async with House(dsn_for, tmp_path / "house") as house:
+        zone = await made(house)
+        conn, signer = house.admin, house.running.client
+        before = await changing.find(conn, HOME)
+        assert before is not None
+        async with conn.transaction():
+            await holding.hold(conn, signer, zone, stored.QUARANTINED, "it floods", WHO, NOW)
+        leaves = Wanted(Verb.LEAVE, Child((n("ns1.example.net."),)))
+
+        async with conn.transaction():
+            fault = await changing.write(conn, before, leaves, (), WHO, NOW)
+        held = await changing.find(conn, HOME)
+
+        assert fault is not None
+        assert held is not None
+        assert (fault.rule, held.suspended, held.found) == ("changed", True, None)
+        nobody = Scanner(found_nowhere, lambda: NOW)
+        with pytest.raises(CannotDo, match="is held"):
+            await delegation.leave(conn, nobody, held, leaves.child, None, WHO, NOW, insecure=True)
 
 
 async def test_a_closed_home_has_no_key_and_is_nowhere_but_its_records_are_kept(dsn_for, tmp_path):
