@@ -26,6 +26,7 @@ _IDEMPOTENCY = {
     "first answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
 }  # fmt: skip
+_PATTERNS = {"digest": {"pattern": "^[0-9A-Fa-f]{64}$"}}  # of parts of paths that no free text stands in
 _TENANT = {
     "name": "tenant", "in": "query", "required": False,
     "description": "For which tenant this is done; the registry's own tokens with `tenants:act` alone.",
@@ -100,9 +101,12 @@ def _identifier(route: Route) -> str:
 
 def _parameters(route: Route, components: Mapping[str, Any]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 1024}}
+        {
+            "name": name, "in": "path", "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 1024, **_PATTERNS.get(name, {})},
+        }
         for name in re.findall(r"{([a-z_]+)}", route.path)
-    ]
+    ]  # fmt: skip
     if route.query is not None:
         schema = components[route.query.__name__]
         for name, one in schema["properties"].items():

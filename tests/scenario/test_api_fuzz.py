@@ -36,7 +36,9 @@ def test_every_answer_is_as_the_document_says(desk, who, tmp_path):
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{desk.url}/v1/openapi.json", "--tls-verify", "false",
         "--phases", "examples,coverage,fuzzing,stateful", "--checks", "all", "--exclude-checks", ",".join(without),
-        "--max-examples", "15", "--seed", "1", "--no-color", "--continue-on-failure", *headers,
+        "--max-examples", "15", "--seed", "1", "--no-color", "--continue-on-failure",
+        "--exclude-path", "/v1/imports",  # it cannot write lines of JSON; tests of its own do
+        *headers,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=800)
 

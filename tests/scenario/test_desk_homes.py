@@ -119,3 +119,70 @@ def test_another_tenants_zone_takes_no_homes_and_homes_of_a_shared_zone_are_thei
     assert desk.ask_web("GET", "/v1/homes/adams.homes.example/export", token=theirs).status == 404
     there = bring_in(desk, theirs, lines({"label": "adams"})).json
     assert there["made"] == 0
+
+
+def test_homes_are_found_by_label_and_state_page_by_page(desk, token):
+    for label in ("find-a", "find-b", "find-c"):
+        desk.ask_web("POST", "/v1/homes", {"zone": "homes.example", "label": label}, token=token)
+    seen, after = [], ""
+    while True:
+        page = desk.ask_web("GET", f"/v1/homes?text=find-&limit=2&after={after}", token=token).json
+        seen += [one["home"] for one in page["homes"]]
+        if not (after := page["next"]):
+            break
+
+    assert seen == [f"find-{one}.homes.example." for one in "abc"]
+    assert desk.ask_web("GET", "/v1/homes?text=find-&state=suspended", token=token).json["homes"] == []
+    assert desk.ask_web("GET", "/v1/homes?state=odd", token=token).json["code"] == "field-wrong"
+    assert desk.ask_web("GET", "/v1/homes?owner=odd", token=token).json["code"] == "field-wrong"
+    assert desk.ask_web("GET", "/v1/homes?zone=elsewhere.example", token=token).status == 404
+
+
+def test_a_home_is_shown_with_its_keys_and_not_to_other_tenants(desk, token):
+    key = key_text()
+    desk.ask_web("POST", "/v1/homes", {"zone": "homes.example", "label": "shown", "key": key}, token=token)
+    answer = desk.ask_web("GET", "/v1/homes/shown.homes.example", token=token)
+
+    assert answer.status == 200, answer
+    assert (answer.json["home"], answer.json["state"]) == ("shown.homes.example.", "active")
+    assert [(one["name"], one["kind"]) for one in answer.json["keys"]] == [("shown.homes.example.", "sig0")]
+    theirs = desk.token("homes:read", "homes:hold", tenant="acme")
+    for method, path, body in (
+        ("GET", "", None),
+        ("GET", "/history", None),
+        ("PATCH", "", {"hold": "suspended", "reason": "x"}),
+    ):
+        refused = desk.ask_web(method, f"/v1/homes/shown.homes.example{path}", body, token=theirs)
+        nobody = desk.ask_web(method, f"/v1/homes/nobody.homes.example{path}", body, token=theirs)
+        assert (refused.status, refused.body) == (404, nobody.body)
+
+
+def test_a_home_is_held_with_a_reason_leaves_the_dns_in_quarantine_and_comes_back(desk, token):
+    hold = desk.token("homes:hold", "homes:read")
+    wish = {"zone": "homes.example", "label": "held", "key": key_text()}
+    assert desk.ask_web("POST", "/v1/homes", wish, token=token).status == 201
+    eventually(lambda: desk.values("held.homes.example.", "KEY"))
+    home = "/v1/homes/held.homes.example"
+    refused = desk.ask_web("PATCH", home, {"hold": "quarantined", "reason": "x"}, token=token)
+    assert refused.json["code"] == "right-missing"
+    assert desk.ask_web("PATCH", home, {"hold": "quarantined"}, token=hold).json["code"] == "field-wrong"
+    assert desk.ask_web("PATCH", home, {"hold": "quarantined", "reason": ""}, token=hold).json["code"] == "field-wrong"
+
+    held = desk.ask_web("PATCH", home, {"hold": "quarantined", "reason": "sends spam"}, token=hold)
+    again = desk.ask_web("PATCH", home, {"hold": "quarantined", "reason": "sends spam"}, token=hold)
+    assert (held.status, held.json["changed"], again.json["changed"]) == (200, True, False), held
+    eventually(lambda: not desk.values("held.homes.example.", "KEY"))
+    shown = desk.ask_web("GET", home, token=hold).json
+    assert (shown["state"], shown["reason"]) == ("quarantined", "sends spam")
+
+    assert desk.ask_web("PATCH", home, {"hold": "none", "reason": "mended"}, token=hold).json["changed"] is True
+    eventually(lambda: desk.values("held.homes.example.", "KEY"))
+    events = desk.ask_web("GET", f"{home}/history", token=hold).json["events"]
+    assert [one["event"] for one in events] == ["enrol", "quarantine", "release-hold"]
+    assert events[1]["why"] == "sends spam"
+    assert "token:" in events[1]["who"]
+    first = desk.ask_web("GET", f"{home}/history?limit=1", token=hold).json
+    rest = desk.ask_web("GET", f"{home}/history?after={first['next']}", token=hold).json
+    assert first["events"] + rest["events"] == events
+    other = desk.ask_web("GET", f"/v1/homes/shown.homes.example/history?after={first['next']}", token=hold)
+    assert other.json["code"] == "cursor-wrong"
