@@ -52,11 +52,12 @@ def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> b
 
     Its name alone means nothing: a key is bound to the home for which it was enrolled. So it does not come back with
     the next home of that name, and one that was there before owns no home that is later called like it. A key that is
-    called like something below the home, a device's or one that was minted, has the rights that it was given, no more.
+    called like something below the home, a device's or one that was minted, has the rights that it was given, no more;
+    by what lets a home's hosts register themselves nobody signs (`ddns.net.services`).
     """
     if not is_home or credential.invitation is not None or credential.home != zone:
         return False
-    return credential.name == origin or not names.is_subdomain(credential.name, origin)
+    return credential.name == origin or credential.kind == "srp" or not names.is_subdomain(credential.name, origin)
 
 
 def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
