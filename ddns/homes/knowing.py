@@ -122,6 +122,7 @@ async def _locked(
         box=_box(there, concerned, claim),
         box_zone=None if at is None else at.zone,
         claim=None if claim is None else await _claim(conn, claim, standing.owner),
+        home_claim=None if own_claim is None else await _claim(conn, own_claim, standing.owner),
         release=await _release(conn, concerned),
         recovery=people.recovery,
         disputed=people.disputed,

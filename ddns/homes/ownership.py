@@ -163,7 +163,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         number=5, event="approve-key", says="the new key takes the place of all others",
         who=(_OWNER, _ADMIN, _OPERATOR), proof="the owner's key or an administrator's signs, or an operator says so",
-        homes=_LIVE, guards=(guard.REASON_IS_WRITTEN, guard.KEY_IS_PENDING),
+        homes=_LIVE, guards=(guard.REASON_IS_WRITTEN, guard.KEY_IS_PENDING, guard.KEY_IS_NEW),
         does=(do.PutKey, do.RevokeKeys, do.DropPending), effects=move.approve, notices=(Notice("key.approved"),),
     ),
     Rule(

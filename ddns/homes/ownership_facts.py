@@ -115,6 +115,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     *device* is the home's own box, in the state *home_box*; *shown* is one that shows itself, or is spoken of. *box* is
     the state of the box that is concerned, which is *shown* where there is one; *box_zone* is the home that has it.
+    *claim* and *release* are on that box, *home_claim* is the open claim on the home's own.
     *owner* and *owner_keys* are the home's, or those of the key that asks where no home is concerned. *key_known*: the
     new key is some owner's already. *used*: a key of the box was used since the claim was filed. *barred*: this
     claimant's claim on this box was objected to not long ago. *was_ours*: this home released the box, or reported it
@@ -133,6 +134,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     box: Box = Box.UNKNOWN
     box_zone: int | None = None
     claim: Claim | None = None
+    home_claim: Claim | None = None
     release: Release | None = None
     recovery: Recovery | None = None
     disputed: bool = False

@@ -8,7 +8,7 @@ from uuid import UUID
 from ddns.homes import ownership_effects as do
 from ddns.homes import ownership_guards as guard
 from ddns.homes.ownership_effects import Effect
-from ddns.homes.ownership_facts import Asked, Box, Facts, Who
+from ddns.homes.ownership_facts import Asked, Box, Claim, Facts, Who
 
 GRANTED = 30 * 86_400  # seconds in which a claimant enrols the box that he was granted
 
@@ -27,8 +27,12 @@ def _keys_in_the_box(facts: Facts) -> tuple[bytes, ...]:
 
 
 def close_claim(facts: Facts, state: str) -> tuple[Effect, ...]:
-    """Close the claim that is open, if one is."""
-    return (do.CloseClaim(facts.claim.id, state),) if facts.claim is not None else ()
+    """Close the claim that is open on the box that is concerned, if one is."""
+    return _close(facts.claim, state)
+
+
+def _close(claim: Claim | None, state: str) -> tuple[Effect, ...]:
+    return (do.CloseClaim(claim.id, state),) if claim is not None else ()
 
 
 def _spend(facts: Facts) -> tuple[Effect, ...]:
@@ -63,10 +67,10 @@ def replace(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:
     put: tuple[Effect, ...] = (do.PutKey(asked.key, asked.assurance, device),)
     out = (*put, *_revoke(_all_keys(facts, but=asked.key)), *((do.DropPending(),) if facts.pending else ()))
     if stays:
-        return (*out, *close_claim(facts, "used"))
+        return (*out, *_close(facts.home_claim, "used"))
     if facts.device is not None:
         stolen = facts.home_box is Box.STOLEN
-        out += (do.LetGoDevice(facts.device, Box.STOLEN if stolen else Box.FREE), *close_claim(facts, "void"))
+        out += (do.LetGoDevice(facts.device, Box.STOLEN if stolen else Box.FREE), *_close(facts.home_claim, "void"))
     if facts.shown is not None:
         out += (do.BindDevice(facts.shown), *_spend(facts))
     return out
@@ -74,7 +78,8 @@ def replace(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:
 
 def approve(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:
     """Put the pending key in the place of all others."""
-    put = do.PutKey(asked.key, asked.assurance, facts.device)
+    device = None if facts.home_box is Box.STOLEN else facts.device  # a key that is approved is in no stolen box
+    put = do.PutKey(asked.key, asked.assurance, device)
     return (put, *_revoke(_all_keys(facts, but=asked.key)), do.DropPending())
 
 

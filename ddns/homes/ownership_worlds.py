@@ -110,6 +110,7 @@ def _homes() -> Iterator[Facts]:
             keys=(KeyFact(GATEWAY_KEY, None if own is None else OURS),) if home in _WITH_KEYS else (),
             device=None if own is None else OURS,
             home_box=Box.UNKNOWN if own is None else own,
+            home_claim=_claim() if own is Box.CLAIMED else None,
             owner=None if home is Home.NONE else OWNER,
             owner_keys=OWNER_KEYS,
             closed_at=NOW - DAY if home is Home.CLOSED else None,

@@ -101,6 +101,16 @@ async def test_a_lost_key_is_announced_and_the_old_one_goes_on_until_the_new_one
     await village.check()
 
 
+async def test_a_pending_key_that_the_gateway_rolled_to_by_itself_is_not_put_twice(village, smith):
+    new = p256()
+    assert (await village.say(AnnounceKey, new, sub=SMITH)).event == "announce-key"
+    assert (await village.say(RollKey, GATEWAY, new, sub=SMITH)).event == "roll-key"
+
+    assert await village.say(ApproveKey, OWNER, sub=SMITH, key=kid(new)) == "not-in-this-state"
+    assert await village.live(smith) == {thumb(new)}
+    await village.check()
+
+
 async def test_three_keys_may_be_pending_for_a_week(village, smith):
     for _ in range(3):
         assert (await village.say(AnnounceKey, p256(), sub=SMITH)).event == "announce-key"
