@@ -35,7 +35,8 @@ curl -H "Authorization: Bearer $token" https://ns1.example:8443/v1/tokens
 - `Authorization: Bearer np1.…` is a token. It is shown once, has narrow rights, lasts 400 days at most, and is bound to
   networks if you like; revoked, it is refused with the next request. Owners and gateways have no tokens: they sign.
 - `Idempotency-Key` with any word of your own makes a request with a token safe to repeat for a day: the second one gets
-  the first one's answer. A signed statement is its own key: sent again it is answered again, and done once.
+  the first one's answer. The document says which requests take it; an import needs none, for it makes nothing twice. A
+  signed statement is its own key: sent again it is answered again, and done once.
 - Lists come in pages: `limit` (at most 500) and `after`, which is `next` of the page before, until that is empty.
 - Who asks too often gets 429 and `Retry-After`; so does, with 503, who comes while the desk is full or the database
   away. Wait so long, and a bit more.

@@ -108,8 +108,7 @@ class Serving:
             return problem.response(refusing.method_unknown(methods), headers=(("Allow", methods),))
         route, path = found
         answer = await self._of_token(heard, route, path, credentials)
-        body = answering.octets_of(answer)
-        return Response(answer.status, b"" if heard.method == "HEAD" else body, answer.media, answer.headers)
+        return Response(answer.status, answering.octets_of(answer), answer.media, answer.headers)
 
     def _pay(self, wait: int) -> None:
         if wait:

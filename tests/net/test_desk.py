@@ -349,6 +349,7 @@ async def test_a_head_has_no_body_and_says_how_long_it_would_be(world):
     writer.close()
 
     assert b"200" in head.split(b"\r\n")[0]
+    assert b"content-length: 3\r\n" in head.lower()
     assert (status, body) == (200, b"now")
 
 
