@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from twisted.logger import Logger
 
-from ddns.homes import due
+from ddns.homes import due, lapsing
 from ddns.signing.client import SignerClient
 from ddns.store import desks, home_people, keyed_requests, pending_keys, statements, tenancy, tokens
 from ddns.store.pool import Connection
@@ -57,6 +57,10 @@ async def _free_labels(conn: Connection, _means: Means, now: int) -> int:
     return await home_people.free_labels(conn, now, AT_ONCE)
 
 
+async def _let_evidence_lapse(conn: Connection, _means: Means, now: int) -> int:
+    return await lapsing.lapse(conn, now, AT_ONCE)
+
+
 Happening = Callable[[Connection, SignerClient, int, int, Callable[[], UUID]], Awaitable[int]]
 
 
@@ -76,6 +80,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("tokens", _forget_tokens),
     Chore("pending-keys", _forget_pending),
     Chore("labels", _free_labels),
+    Chore("evidence", _let_evidence_lapse),
     Chore("claims", _event(due.decide_claim), most=1),
     Chore("recoveries", _event(due.finish_recovery), most=1),
     Chore("homes", _event(due.sweep_home), most=1),
