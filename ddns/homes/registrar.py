@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.proof import idevid, jwk
+from ddns.proof import cms, idevid, jwk
 from ddns.proof.jwk import PublicJwk
 
 CMC_RA = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.28")  # id-kp-cmcRA, RFC 6402 §2.10: MASAs look for it
@@ -82,7 +82,7 @@ class Registrar:
             return False
         try:
             certificate.verify_directly_issued_by(self.ca)
-        except (ValueError, TypeError, InvalidSignature):
+        except (*cms.UNREADABLE, InvalidSignature):
             return False
         return True
 
@@ -116,7 +116,7 @@ class Registrar:
         try:
             certificate.verify_directly_issued_by(self.ca)
             held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
+        except (*cms.UNREADABLE, InvalidSignature, x509.ExtensionNotFound):
             return None
         hosts = held.get_values_for_type(x509.DNSName)
         when = dt.datetime.fromtimestamp(now, dt.UTC)

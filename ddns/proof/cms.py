@@ -50,6 +50,12 @@ _SIGNATURES: dict[str, tuple[type, str | None]] = {
     _RSA_SHA512: (rsa.RSAPublicKey, _SHA512),
 }
 
+# What is raised for certificates and requests that cannot be read; a TypeError is one of bits in a name.
+UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -239,7 +245,7 @@ def certificate(octets: bytes) -> x509.Certificate:
         found = x509.load_der_x509_certificate(octets)
         found.public_key()  # a point that is not on its curve shows itself here
         _ = found.subject, found.issuer, found.extensions
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):  # TypeError: bits in a name
+    except UNREADABLE:
         raise BadProof("evidence-malformed", "A certificate that came along cannot be read.") from None
     return found
 

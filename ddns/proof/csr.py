@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from ddns.proof import der, eat, jwk
+from ddns.proof import cms, der, eat, jwk
 from ddns.proof.bad import BadProof
 from ddns.proof.jwk import PublicJwk
 
@@ -49,7 +48,7 @@ def read(octets: bytes) -> Csr:
         raise _malformed(str(error)) from None
     except BadProof:
         raise
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):  # TypeError: bits in a name
+    except cms.UNREADABLE:
         raise _malformed("it is no request that can be read") from None
     if not good:
         raise _malformed("its signature is not by the key that it asks for")

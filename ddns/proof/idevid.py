@@ -52,7 +52,7 @@ def read(certificate: x509.Certificate) -> IDevID:
         _ = certificate.issuer
     except BadProof:
         raise
-    except (ValueError, TypeError, x509.DuplicateExtension):  # TypeError: bits in a name
+    except cms.UNREADABLE:
         raise BadProof("idevid-malformed", "The certificate of the box has a part that cannot be read.") from None
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ddns.dns import names
 from ddns.dns.names import BadName, Name
-from ddns.proof import b64, jwk, jws
+from ddns.proof import b64, cms, jwk, jws
 from ddns.proof.bad import BadProof
 from ddns.proof.jwk import PrivateKey, PublicJwk
 from ddns.proof.jws import Signed
@@ -372,7 +372,7 @@ def _shown(signed: Signed, index: int) -> PublicJwk:
     if one.x5c and one.key is None:
         try:
             public = x509.load_der_x509_certificate(one.x5c[0]).public_key()
-        except ValueError:
+        except cms.UNREADABLE:
             raise BadProof("statement-malformed", "A certificate in x5c does not parse; mend the program.") from None
         if isinstance(public, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
             return jwk.of(public)

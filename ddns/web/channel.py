@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -23,6 +24,7 @@ from twisted.web import http
 from ddns.aio import on_loop
 from ddns.net.connections import Connections
 from ddns.net.https import WebConnection, WebFactory
+from ddns.proof import cms
 from ddns.web import problem, refusing
 from ddns.web.heard import Heard, Response
 from ddns.web.routes import Listener
@@ -175,9 +177,9 @@ def _text(octets: bytes) -> str:
 
 
 def _tls(connection: WebConnection) -> tuple[x509.Certificate | None, str]:
-    """Return the certificate that the client has shown, and the server name that it asked for."""
+    """Return the certificate that the client has shown, if it can be read, and the server name that it asked for."""
     handle: Any = connection.transport.getHandle()  # type: ignore[union-attr]
-    return (
-        handle.get_peer_certificate(as_cryptography=True),
-        _text(handle.get_servername() or b"").lower().rstrip("."),
-    )
+    certificate: x509.Certificate | None = None
+    with suppress(*cms.UNREADABLE):
+        certificate = handle.get_peer_certificate(as_cryptography=True)
+    return certificate, _text(handle.get_servername() or b"").lower().rstrip(".")
