@@ -60,7 +60,7 @@ def sheets(svg_file: Path | None, pdf_file: Path | None, number: int) -> Iterato
     def write(slips: Sequence[Slip]) -> None:
         pages = sheet.pages(slips)
         drawn = dict(zip(svgs, (svg.draw(page).encode() for page in pages), strict=False))
-        drawn.update((path, pdf.draw(pages)) for path in pdfs)
+        drawn.update((path, pdf.draw(pages)) for path in pdfs if pages)
         for path, file in made:
             try:
                 file.write(drawn.get(path, b""))
@@ -71,8 +71,11 @@ def sheets(svg_file: Path | None, pdf_file: Path | None, number: int) -> Iterato
     try:
         made.extend((path, _new(path)) for path in (*svgs, *pdfs))
         yield write
-        for _, file in made:
+        for path, file in made:
+            empty = file.tell() == 0  # fewer were invited than were asked for
             file.close()
+            if empty:
+                path.unlink()
     except BaseException as error:
         for path, file in made:
             file.close()
