@@ -8,7 +8,17 @@ from typing import Any
 
 import click
 
-from ddns.cli import Failure, home_approve, home_export, home_hold, home_import, home_inviting, home_search, home_show
+from ddns.cli import (
+    Failure,
+    home_abuse,
+    home_approve,
+    home_export,
+    home_hold,
+    home_import,
+    home_inviting,
+    home_search,
+    home_show,
+)
 from ddns.cli.shell import (
     database_options,
     json_option,
@@ -18,13 +28,16 @@ from ddns.cli.shell import (
     run,
     settle,
     shown,
+    tenant_option,
     wait_option,
     when,
 )
 from ddns.database import Database
 from ddns.operator import files, homes, services, words
+from ddns.operator.tenants import the_tenant
 from ddns.signing.client import SignerClient
 from ddns.store.pool import Connection
+from ddns.store.tenancy import kept
 
 SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change waits for the signer's own loop
 _DAY = 86400
@@ -43,7 +56,14 @@ command.add_command(home_import.command)
 command.add_command(home_inviting.command)
 command.add_command(home_search.command)
 command.add_command(home_show.command)
-for _verb in (home_hold.hold, home_hold.suspend, home_hold.release, home_hold.history):
+for _verb in (
+    home_hold.hold,
+    home_hold.suspend,
+    home_hold.release,
+    home_hold.history,
+    home_abuse.complain,
+    home_abuse.signals,
+):
     command.add_command(_verb)
 
 
@@ -53,6 +73,7 @@ for _verb in (home_hold.hold, home_hold.suspend, home_hold.release, home_hold.hi
 @click.option(
     "--sig0", metavar="FILE.key", type=click.Path(path_type=Path), help="The home's public key, to begin with."
 )
+@tenant_option
 @wait_option
 @json_option
 @database_options
@@ -60,6 +81,7 @@ def add(
     label: str,
     zone: str | None,
     sig0: Path | None,
+    tenant: str,
     wait: float,
     as_json: bool,
     dsn: str | None,
@@ -69,6 +91,7 @@ def add(
     held = None if sig0 is None else files.public_key(sig0)
 
     async def work(conn: Connection, database: Database) -> tuple[homes.Made, bool]:
+        await kept(conn, (await the_tenant(conn, tenant)).id)
         registry, home = await homes.find_registry(conn, label, zone)
         if held is not None and held[0] != home:
             raise Failure(

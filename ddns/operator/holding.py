@@ -7,10 +7,8 @@ import uuid
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
-from ddns.homes import knowing
-from ddns.homes.carrying import Bearing, Outcome, carry_out
-from ddns.homes.ownership import decide
-from ddns.homes.ownership_facts import Asked, Home, Who
+from ddns.homes.carrying import Outcome
+from ddns.homes.operating import Operator, with_home
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.signing.client import SignerClient
@@ -20,7 +18,6 @@ from ddns.store.tenancy import entered
 
 SUSPENDED, QUARANTINED, RELEASED = "suspended", "quarantined", "active"
 _EVENTS = {SUSPENDED: "suspend", QUARANTINED: "quarantine", RELEASED: "release-hold"}
-_HELD = {SUSPENDED: Home.SUSPENDED, QUARANTINED: Home.QUARANTINED}
 
 
 async def hold(
@@ -36,20 +33,13 @@ async def hold(
         if there is None:
             raise _no_home(home)
         await entered(conn, there.tenant)
-        known = await knowing.about_home(conn, home, now)
-        if known is None:
-            raise _no_home(home)
-        held = known.facts.home
-        if held is _HELD.get(state) or (state == RELEASED and held not in (Home.CLOSED, *_HELD.values())):
+        if there.state == state or (state == RELEASED and there.state not in (SUSPENDED, QUARANTINED)):
             return None
-        asked = Asked(
-            event=_EVENTS[state], who=Who.OPERATOR, operator=principal.removeprefix("operator:"), reason=reason.strip()
-        )
-        decision = decide(known.facts, asked, now)
-        if isinstance(decision, Refusal):
-            raise CannotDo(decision.text)
-        bearing = Bearing(digest=None, new_id=uuid.uuid4, tenant=there.tenant)
-        done = await carry_out(conn, signer, known, asked, decision, bearing, now)
+        operator = Operator(
+            name=principal.removeprefix("operator:"), reason=reason.strip(), tenant=there.tenant, now=now,
+            new_id=uuid.uuid4,
+        )  # fmt: skip
+        done = await with_home(conn, signer, home, _EVENTS[state], operator)
         if isinstance(done, Refusal):
             raise CannotDo(done.text)
     return done

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
 from ddns.web import (
+    abuse_routes,
     brski_routes,
     device_routes,
     enrol_routes,
@@ -24,6 +25,7 @@ from ddns.web import (
 from ddns.web.routes import BODY, Listener, Route
 
 ROUTES: tuple[Route, ...] = (
+    *abuse_routes.ROUTES,
     *brski_routes.ROUTES,
     *device_routes.ROUTES,
     *enrol_routes.ROUTES,

@@ -89,26 +89,26 @@ CREATE FUNCTION label_alike(registry bigint, name bytea, looks text, plain boole
               AND NOT (plain AND homes.label_shown ~ '^[ -~]*$'))
 $$;
 
-CREATE TABLE abuse (
-    tenant bigint NOT NULL DEFAULT ddns_tenant() CONSTRAINT abuse_at_no_tenant REFERENCES tenants (id),
-    at     timestamptz NOT NULL,
-    zone   bigint,
-    signal text NOT NULL,
-    source cidr,
-    amount integer NOT NULL CONSTRAINT abuse_of_no_amount CHECK (amount > 0),
-    who    text NOT NULL,
-    note   text NOT NULL DEFAULT ''
+CREATE TABLE complaints (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant   bigint NOT NULL DEFAULT ddns_tenant() CONSTRAINT complaint_at_no_tenant REFERENCES tenants (id),
+    zone     bigint NOT NULL CONSTRAINT complaint_about_no_home REFERENCES homes (zone) ON DELETE CASCADE,
+    at       timestamptz NOT NULL,
+    what     text NOT NULL CONSTRAINT complaint_of_unknown_kind
+             CHECK (what IN ('spam', 'phishing', 'malware', 'attack', 'impersonation', 'other')),
+    evidence text NOT NULL CONSTRAINT complaint_without_evidence CHECK (evidence <> ''),
+    who      text NOT NULL
 );
-CREATE INDEX abuse_by_zone ON abuse (zone, at);
-CREATE INDEX abuse_by_time ON abuse (tenant, at);
-COMMENT ON TABLE abuse IS 'signals of abuse, for people to look at: nothing follows from them by itself';
+CREATE INDEX complaints_by_zone ON complaints (zone, at);
+CREATE INDEX complaints_by_time ON complaints (tenant, at);
+COMMENT ON TABLE complaints IS 'what somebody said about a home, for people to look at: nothing follows from it by itself';
+COMMENT ON COLUMN complaints.who IS 'the operator who wrote it down';
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON home_policies, idn_tables, abuse TO ddns_admin;
+GRANT SELECT, INSERT, UPDATE, DELETE ON home_policies, idn_tables TO ddns_admin;
 GRANT SELECT, INSERT, UPDATE ON home_policies TO ddns_web;
 GRANT SELECT ON home_policies, idn_tables TO ddns_server;
 GRANT SELECT, INSERT, DELETE ON idn_tables TO ddns_web;
-GRANT SELECT, INSERT ON abuse TO ddns_web;
-GRANT INSERT ON abuse TO ddns_server;
+GRANT SELECT, INSERT ON complaints TO ddns_web, ddns_admin;
 GRANT SELECT, INSERT, DELETE ON grants TO ddns_web;
 """
 ALIKE = ("label_alike(bigint, bytea, text, boolean)",)
@@ -128,7 +128,7 @@ MADE_GRANT = (
 WALLS = (
     ("home_policies", OWN),
     ("idn_tables", SHARED, OWN),
-    ("abuse", OWN),
+    ("complaints", OWN),
     ("grants", GRANT, f"{GRANT} AND {MADE_GRANT}"),
 )
 
@@ -152,7 +152,7 @@ ALTER TABLE grants
     DROP COLUMN tenant, DROP COLUMN addresses, DROP COLUMN origin,
     ADD CONSTRAINT grant_twice
         UNIQUE NULLS NOT DISTINCT (credential, zone, subtree, types, rule, counts, min_assurance, denied, homes);
-DROP TABLE abuse, idn_tables, home_policies;
+DROP TABLE complaints, idn_tables, home_policies;
 DROP FUNCTION label_alike;
 DROP INDEX homes_by_label, homes_by_age;
 """

@@ -126,3 +126,18 @@ def test_a_tenant_sees_and_changes_its_own_alone(desk, token, theirs):
     cursor = desk.ask_web("GET", "/v1/homes?limit=1", token=token).json["next"]
     assert desk.ask_web("GET", f"/v1/homes?after={cursor}", token=theirs).status == 422
     assert "active" in desk.ddns("home", "show", "smith")
+
+
+def test_a_complaint_is_written_down_and_listed(desk, token, theirs):
+    address = "/v1/homes/smith.homes.example/complaints"
+
+    made = desk.ask_web("POST", address, {"what": "spam", "evidence": "see https://x.example"}, token=token)
+
+    assert (made.status, made.json["what"]) == (201, "spam"), made
+    assert desk.ask_web("GET", address, token=token).json["complaints"][0]["evidence"] == "see https://x.example"
+    signals = desk.ask_web("GET", "/v1/abuse", token=token).json["homes"]
+    assert [(one["home"], one["complaints"]) for one in signals] == [("smith.homes.example.", 1)]
+    assert "spam" in desk.ddns("home", "signals", "smith")
+    assert desk.ask_web("POST", address, {"what": "noise", "evidence": "x"}, token=token).status == 422
+    assert desk.ask_web("POST", address, {"what": "spam", "evidence": "x"}, token=theirs).status == 404
+    assert desk.ask_web("GET", "/v1/abuse", token=theirs).json["homes"] == []
