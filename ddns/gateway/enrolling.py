@@ -29,7 +29,7 @@ from ddns.proof.jwk import PublicJwk
 from ddns.proof.statements import Enrol
 
 FILE = "enrolment.json"
-REQUEST = "request.jws"  # what the owner's phone is handed
+REQUEST = "request.jws"  # what a phone is handed, to accept or to carry
 PATH = "/v1/enrol"
 LOOK = 5.0  # seconds for one question whether the key is known
 FIRST_LOOK = 2.0  # seconds; an owner who stands before the box accepts soon
@@ -226,10 +226,10 @@ def place(invitation: Invitation, cafile: str, ticking: Clock) -> Desk | client.
 
 
 def keep(folder: Path, there: Waiting) -> None:
-    """Write down what waits, and beside it what the owner's phone is handed. Raises `BadState`."""
+    """Write down what waits, and beside it what a phone may be handed. Raises `BadState`."""
     try:
         write_private(folder / FILE, msgspec.json.encode(there) + b"\n")
-        if there.phone and there.statement:
+        if there.statement:
             write_private(folder / REQUEST, there.statement.encode() + b"\n")
     except OSError as error:
         raise BadState(f"{folder / FILE} cannot be written: {error.strerror}") from None

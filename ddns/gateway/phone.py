@@ -63,6 +63,7 @@ def read(folder: Path) -> Phone:
 def write(folder: Path, phone: Phone) -> None:
     """Replace what the phone in *folder* remembers. Raises `BadState`."""
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(folder / FILE, msgspec.json.format(msgspec.json.encode(phone), indent=2) + b"\n")
     except OSError as error:
         raise BadState(f"{folder / FILE} cannot be written: {error.strerror}") from None
