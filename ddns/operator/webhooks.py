@@ -17,6 +17,7 @@ from ddns.auth.principal import Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
+from ddns.homes import ownership
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.store import outbox, webhooks
@@ -32,7 +33,10 @@ _URL = re.compile(
     r"https://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>[/?][!-~]*)?"
 )
-_EVENT = re.compile(r"[a-z]{1,20}\.[a-z-]{1,40}")
+# Every kind of notice that there is: those of the machine of ownership, and what else somebody must be told.
+KINDS = frozenset(
+    {one.kind for rule in ownership.RULES for one in rule.notices} | {"home.complaint", "evidence.over", outbox.TEST}
+)
 
 Dice = Callable[[int], bytes]
 
@@ -78,7 +82,7 @@ def read_events(given: Sequence[str]) -> tuple[str, ...]:
     if len(events) > MOST_EVENTS:
         raise CannotDo(f"A webhook names {MOST_EVENTS} kinds of notices at most, or * for all.")
     for event in events:
-        if event != EVERYTHING and not _EVENT.fullmatch(event):
+        if event != EVERYTHING and event not in KINDS:
             raise CannotDo(f"{event[:60]!r} is no kind of notice; write one like home.enrolled, or * for all.")
     return events
 

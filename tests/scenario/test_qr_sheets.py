@@ -1,7 +1,10 @@
 """Invitations on paper: what is drawn, in the terminal, as SVG and as PDF, other people's programs read back equal."""
 
+import csv
+import re
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 from service import Service
@@ -161,3 +164,23 @@ def test_a_file_that_is_there_is_kept_and_nobody_is_invited(service, tmp_path):
     assert there.read_text() == "mine"
     assert not (tmp_path / "new.svg").exists()
     assert "jones" not in service.ddns("home", "list")
+
+
+def test_the_page_on_many_invitations_does_what_it_says(service, tmp_path):
+    """The list and the command of docs/howto/invite-many.md: each label's code is the line in the CSV."""
+    page = (Path(__file__).parents[2] / "docs/howto/invite-many.md").read_text()
+    labels = re.search(r"```csv\n(.*?)```", page, re.DOTALL).group(1)
+    (command,) = re.findall(r"^ddns (home invite --file .*)$", page, re.MULTILINE)
+    (tmp_path / "homes.csv").write_text(labels)
+    words = [str(tmp_path / word) if "." in word else word for word in command.split()]
+
+    service.ddns(*words)
+    rows = list(csv.DictReader((tmp_path / "lines.csv").read_text().splitlines()))
+    (picture,) = rasterized(tmp_path, (tmp_path / "sheets.pdf").read_bytes(), "again.pdf")
+
+    assert [one["home"].split(".")[0] for one in rows] == labels.split()[1:]
+    assert read_back(picture) == sorted(one["invitation"] for one in rows)
+    assert stat.S_IMODE((tmp_path / "sheets.pdf").stat().st_mode) == 0o600
+    again = [word.replace("sheets.pdf", "anew.pdf").replace("lines.csv", "anew.csv") for word in words]
+    service.ddns(*again)
+    assert (tmp_path / "anew.csv").read_text() == (tmp_path / "lines.csv").read_text()

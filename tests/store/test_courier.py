@@ -7,10 +7,12 @@ import hmac
 import ipaddress
 import json
 import os
+import re
 import signal
 import ssl
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -308,6 +310,24 @@ async def test_there_is_a_bound_of_webhooks_and_kinds_are_kinds(admin):
         await hooks.remove(admin, 1, UUID(int=1))
     with pytest.raises(CannotDo, match="no webhook"):
         await hooks.test(admin, 1, UUID(int=1), NOW)
+
+
+def test_the_page_names_every_kind_of_notice():
+    page = (Path(__file__).parents[2] / "docs/howto/webhooks.md").read_text()
+    part = page.split("The kinds of notices are", 1)[1].split("\n\n", 1)[0]
+
+    assert set(re.findall(r"`([a-z]+\.[a-z-]+)`", part)) == hooks.KINDS
+
+
+def test_every_kind_that_is_put_is_known():
+    """A notice of a kind that nobody can name would reach only who asks for all."""
+    root = Path(__file__).parents[2] / "ddns"
+    put = {
+        kind for path in root.rglob("*.py") for kind in re.findall(r"outbox\.put\(\w+, \"([^\"]+)\"", path.read_text())
+    }
+
+    assert put
+    assert put <= hooks.KINDS
 
 
 async def test_a_secret_that_another_key_sealed_is_a_problem_that_is_shown(house):
