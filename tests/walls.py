@@ -178,9 +178,6 @@ async def _rows(conn, registry_zone, tenant, called, number):
         f"INSERT INTO outbox (owner, kind, body, at) VALUES (%s, 'home.enrolled', '{{}}', {AT}) RETURNING id",
         owner,
     )
-    await conn.execute(
-        f"INSERT INTO evidence_refused VALUES ({AT}, %s, 'evidence-expired', 'attested', '192.0.2.1/32', 1)", [tenant]
-    )
     bond = await one(
         conn,
         f"INSERT INTO bonds (tenant, vendor, idevid_anchors, since) VALUES (%s, 'x', '{{}}', {AT}) RETURNING id",
@@ -188,9 +185,6 @@ async def _rows(conn, registry_zone, tenant, called, number):
     )
     verifier = await one(
         conn, "INSERT INTO verifiers (tenant, name, keys, rules) VALUES (%s, 'x', '{}', '{}') RETURNING id", tenant
-    )
-    await conn.execute(
-        "INSERT INTO expected_devices (tenant, serial, zone) VALUES (%s, %s, %s)", [tenant, digest("sn"), registry_zone]
     )
     await conn.execute(
         f"""INSERT INTO appraisals (credential, method, evidence, assurance, at)

@@ -193,11 +193,9 @@ COMMENT ON TABLE credential_uses IS
 ALTER TABLE invitations
     ADD COLUMN tenant bigint NOT NULL DEFAULT ddns_tenant(),
     ADD COLUMN owner  uuid,
-    ADD COLUMN batch  uuid,
     ADD CONSTRAINT invitation_into_a_zone_of_others FOREIGN KEY (tenant, zone) REFERENCES tenant_zones (tenant, zone)
         ON DELETE CASCADE,
     ADD CONSTRAINT invitation_for_another_tenants_owner FOREIGN KEY (owner, tenant) REFERENCES owners (id, tenant);
-CREATE INDEX invitations_by_batch ON invitations (batch) WHERE batch IS NOT NULL;
 
 CREATE TABLE resting_labels (
     zone    bigint NOT NULL CONSTRAINT label_resting_in_no_zone REFERENCES zones (id) ON DELETE CASCADE,
@@ -449,12 +447,13 @@ BEGIN
     END IF;
 END
 $$;
-DROP FUNCTION remove_closed_home, labels_unfit, invitation_secret, every_tenant, tenant_at, tenant_of, home_of_device, device_history;
+DROP FUNCTION remove_closed_home, labels_unfit, invitation_secret, every_tenant, tenant_at, tenant_of, home_of_device,
+    device_history;
 DROP TABLE recoveries, pending_keys, releases, claims, home_events, resting_labels, credential_uses;
 ALTER TABLE invitations
     DROP CONSTRAINT invitation_into_a_zone_of_others,
     DROP CONSTRAINT invitation_for_another_tenants_owner,
-    DROP COLUMN tenant, DROP COLUMN owner, DROP COLUMN batch;
+    DROP COLUMN tenant, DROP COLUMN owner;
 ALTER TABLE credentials DROP COLUMN expires_at, DROP COLUMN device, DROP COLUMN note;
 DROP TRIGGER home_keeps_its_tenant ON homes;
 DROP TRIGGER home_of_another_tenants_zone ON homes;

@@ -101,7 +101,7 @@ CREATE TABLE complaints (
 );
 CREATE INDEX complaints_by_zone ON complaints (zone, at);
 CREATE INDEX complaints_by_time ON complaints (tenant, at);
-COMMENT ON TABLE complaints IS 'what somebody said about a home, for people to look at: nothing follows from it by itself';
+COMMENT ON TABLE complaints IS 'what somebody said about a home, for people to look at; nothing follows by itself';
 COMMENT ON COLUMN complaints.who IS 'the operator who wrote it down';
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON home_policies, idn_tables TO ddns_admin;

@@ -132,17 +132,6 @@ CREATE FUNCTION forget_notices(older timestamptz, most int) RETURNS bigint
     SELECT count(*) FROM gone
 $$;
 
-CREATE TABLE evidence_refused (
-    at     timestamptz NOT NULL,
-    tenant bigint,
-    code   text NOT NULL,
-    method text NOT NULL,
-    source cidr NOT NULL,
-    amount integer NOT NULL
-);
-CREATE INDEX evidence_refused_by_time ON evidence_refused (at);
-COMMENT ON TABLE evidence_refused IS 'refusals of evidence, counted per minute and network';
-
 GRANT SELECT, INSERT, UPDATE, DELETE ON tokens, webhooks TO ddns_admin;
 GRANT SELECT, INSERT, UPDATE (revoked_at, used_at, used_from), DELETE ON tokens TO ddns_web;
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhooks TO ddns_web;
@@ -156,8 +145,6 @@ GRANT INSERT ON outbox TO ddns_server;
 GRANT SELECT (id) ON outbox TO ddns_server;
 GRANT SELECT, INSERT, UPDATE, DELETE ON deliveries TO ddns_web;
 GRANT SELECT, INSERT ON deliveries TO ddns_admin;
-GRANT SELECT, INSERT, DELETE ON evidence_refused TO ddns_web;
-GRANT SELECT ON evidence_refused TO ddns_admin;
 """
 
 WALLS = (
@@ -167,11 +154,10 @@ WALLS = (
     ("webhooks", OWN),
     ("outbox", OWN),
     ("deliveries", "EXISTS (SELECT FROM outbox WHERE outbox.id = deliveries.notice)"),
-    ("evidence_refused", f"tenant IS NULL OR {OWN}"),
 )
 
 DOWNGRADE = """
-DROP TABLE evidence_refused, deliveries, outbox, webhooks, spent_nonces, keyed_requests, statements, tokens;
+DROP TABLE deliveries, outbox, webhooks, spent_nonces, keyed_requests, statements, tokens;
 DROP FUNCTION due_deliveries, forget_notices, deliver_notices;
 """
 

@@ -46,18 +46,6 @@ CREATE UNIQUE INDEX verifier_twice ON verifiers (coalesce(tenant, 0), name) WHER
 COMMENT ON COLUMN verifiers.rules IS 'JSON: what a claim must say, and the assurance that it gives';
 COMMENT ON COLUMN verifiers.valid IS 'seconds for which a result holds';
 
-CREATE TABLE expected_devices (
-    tenant bigint NOT NULL DEFAULT ddns_tenant() CONSTRAINT device_expected_by_no_tenant REFERENCES tenants (id),
-    serial bytea NOT NULL,
-    zone   bigint NOT NULL CONSTRAINT device_expected_in_no_zone REFERENCES zones (id) ON DELETE CASCADE,
-    label  bytea,
-    owner  uuid,
-    note   text NOT NULL DEFAULT '',
-    CONSTRAINT device_expected_twice PRIMARY KEY (tenant, serial),
-    CONSTRAINT device_expected_for_another_tenants_owner FOREIGN KEY (owner, tenant) REFERENCES owners (id, tenant)
-);
-COMMENT ON TABLE expected_devices IS 'an inventory; to stand in it gives no right';
-
 CREATE TABLE appraisals (
     credential bigint CONSTRAINT appraisal_twice PRIMARY KEY
                CONSTRAINT appraisal_of_no_credential REFERENCES credentials (id) ON DELETE CASCADE,
@@ -91,11 +79,9 @@ COMMENT ON COLUMN vouchers.audit IS 'the log that the maker keeps of the box, JS
 ALTER TABLE devices ADD CONSTRAINT device_of_no_bond FOREIGN KEY (bond) REFERENCES bonds (id);
 
 GRANT SELECT, INSERT, UPDATE ON bonds, verifiers TO ddns_admin;
-GRANT SELECT, INSERT, UPDATE, DELETE ON expected_devices TO ddns_admin;
 GRANT SELECT ON appraisals, vouchers TO ddns_admin;
 GRANT UPDATE ON appraisals TO ddns_admin;
 GRANT SELECT ON bonds, verifiers TO ddns_web;
-GRANT SELECT, INSERT, UPDATE, DELETE ON expected_devices TO ddns_web;
 GRANT SELECT, INSERT, UPDATE (until, assurance) ON appraisals TO ddns_web;
 GRANT SELECT, INSERT, UPDATE (bond, digest, request, voucher, media, audit, at, status) ON vouchers TO ddns_web;
 """
@@ -104,14 +90,13 @@ SHARED = f"tenant IS NULL OR {OWN}"
 WALLS = (
     ("bonds", SHARED, OWN),
     ("verifiers", SHARED, OWN),
-    ("expected_devices", OWN),
     ("appraisals", "EXISTS (SELECT FROM credentials WHERE credentials.id = appraisals.credential)"),
     ("vouchers", OWN),
 )
 
 DOWNGRADE = """
 ALTER TABLE devices DROP CONSTRAINT device_of_no_bond;
-DROP TABLE vouchers, appraisals, expected_devices, verifiers, bonds;
+DROP TABLE vouchers, appraisals, verifiers, bonds;
 """
 
 
