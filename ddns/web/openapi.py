@@ -15,7 +15,7 @@ import msgspec
 from ddns import __version__
 from ddns.web import problem
 from ddns.web.problem import Problem
-from ddns.web.rights import WHAT
+from ddns.web.rights import REGISTRYS, WHAT
 from ddns.web.routes import JSON, Listener, Route
 
 _REF = "#/components/schemas/{name}"
@@ -119,7 +119,8 @@ def _parameters(route: Route, components: Mapping[str, Any]) -> list[dict[str, A
                 }
             )  # fmt: skip
     if route.right is not None:
-        out.append(_TENANT)
+        if route.right not in REGISTRYS:
+            out.append(_TENANT)
         if route.method != "GET" and route.within is not None:
             out.append(_IDEMPOTENCY)
     return out

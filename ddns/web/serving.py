@@ -25,7 +25,7 @@ from ddns.store.tenancy import REGISTRY
 from ddns.web import answering, problem, refusing, typed
 from ddns.web.heard import Heard, Response
 from ddns.web.rations import Rations
-from ddns.web.rights import ACT
+from ddns.web.rights import ACT, REGISTRYS
 from ddns.web.routes import Answer, Asked, Holder, Listener, Means, Refused, Route
 from ddns.web.table import Table
 from ddns.web.transacting import NOBODY
@@ -132,7 +132,7 @@ class Serving:
         async with means.transaction(shown.tenant) as conn:
             holder = await self._holder(conn, heard, shown)
             self._may(route, holder)
-            tenant = await self._acted_for(conn, heard, holder)
+            tenant = await self._acted_for(conn, heard, route, holder)
             if tenant == holder.tenant and route.within is not None:
                 return await self._once(conn, heard, route, self._asked(heard, route, path, holder, tenant))
         asked = self._asked(heard, route, path, holder, tenant)
@@ -170,11 +170,13 @@ class Serving:
         if route.right not in holder.rights:
             raise Refused(refusing.right_missing(route.right))
 
-    async def _acted_for(self, conn: Connection, heard: Heard, holder: Holder) -> int:
+    async def _acted_for(self, conn: Connection, heard: Heard, route: Route, holder: Holder) -> int:
         """Return for which tenant this is done: the token's own, or the one that `?tenant=` names."""
         named = dict(typed.pairs(heard.query)).get("tenant")
         if named is None:
             return holder.tenant
+        if route.right in REGISTRYS:
+            raise Refused(refusing.field_unknown("tenants are made and bounded by the registry, not for one of them"))
         if holder.tenant != REGISTRY or ACT not in holder.rights:
             raise Refused(refusing.right_missing(ACT))
         tenant = await desks.tenant_called(conn, named)

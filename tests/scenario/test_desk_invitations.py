@@ -117,3 +117,11 @@ def test_the_registrys_own_token_acts_for_a_tenant_only_with_the_right_to(desk, 
     assert [one["home"] for one in listed.json["invitations"]] == ["theirs.homes.example."]
     assert desk.ask_web("GET", "/v1/invitations?tenant=nobody", token=acting).status == 404
     assert desk.ask_web("GET", "/v1/invitations?tenant=acme", token=token).json["code"] == "right-missing"
+
+
+def test_tenants_are_made_by_the_registry_and_for_no_tenant(desk):
+    making = desk.token("tenants", "tenants:act")
+
+    refused = desk.ask_web("POST", "/v1/tenants?tenant=acme", {"name": "other"}, token=making)
+    assert (refused.status, refused.json["code"]) == (422, "field-unknown"), refused
+    assert desk.ask_web("POST", "/v1/tenants", {"name": "other"}, token=making).status == 201
