@@ -150,7 +150,7 @@ async def _rows(conn, registry_zone, tenant, called, number):
         "INSERT INTO idn_tables (name, tenant, codepoints) VALUES (%s, %s, '{[97,122]}')", [f"t{number}", tenant]
     )
     await conn.execute(
-        f"INSERT INTO abuse (tenant, at, zone, signal, amount, who) VALUES (%s, {AT}, %s, 'complaint', 1, 'x')",
+        f"INSERT INTO complaints (tenant, at, zone, what, evidence, who) VALUES (%s, {AT}, %s, 'spam', 'a mail', 'x')",
         [tenant, zone],
     )
     token, secret = f"{tenant}-{'a' * 15}{'bcdefgh'[number % 7]}", "s" * 43
