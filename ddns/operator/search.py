@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from uuid import UUID
 
 import idna
@@ -16,6 +17,7 @@ from ddns.store.home_search import MOST, Found, Wanted
 
 STATES = ("active", "suspended", "quarantined", "closed")
 _DIGEST = 32  # octets
+_LDH = re.compile("[a-z0-9-]*")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -57,9 +59,12 @@ def read_text(text: str) -> str:
     try:
         if text.lower().startswith("xn--") and len(text) > 4:
             return idna.ulabel(text.lower())
-        return text.lower() if text.isascii() else idna.uts46_remap(text[:63], std3_rules=True, transitional=False)
+        small = text.lower() if text.isascii() else idna.uts46_remap(text[:63], std3_rules=True, transitional=False)
+        if not small.isascii() or _LDH.fullmatch(small):
+            return small
     except (idna.IDNAError, UnicodeError):
-        raise CannotDo(f"No name of a home begins with {text[:63]!r}; write letters, digits and hyphens.") from None
+        pass
+    raise CannotDo(f"No name of a home begins with {text[:63]!r}; write letters, digits and hyphens.")
 
 
 def read_state(text: str) -> str:

@@ -96,7 +96,8 @@ async def test_a_search_narrows_down_by_state_owner_box_age_and_zone(admin, regi
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        (search.read_place, "!"), (search.read_place, "eA=="), (search.read_text, "xn--zzzzzz99999"), (search.read_state, "gone"), (search.read_owner, "me"),
+        (search.read_place, "!"), (search.read_place, "eA=="), (search.read_text, "\0"), (search.read_text, "a b"),
+        (search.read_text, "xn--zzzzzz99999"), (search.read_state, "gone"), (search.read_owner, "me"),
         (search.read_digest, "ab"), (search.read_digest, "zz" * 32),
     ],
 )  # fmt: skip
