@@ -22,6 +22,7 @@ from ddns.homes import crossing, holding, keying
 from ddns.homes import ownership_effects as do
 from ddns.homes.keying import NewKey
 from ddns.homes.knowing import Known
+from ddns.homes.methods import Proved
 from ddns.homes.minting import Minted, mint_acme
 from ddns.homes.ownership import owner_after, owner_before
 from ddns.homes.ownership_effects import Decision
@@ -29,8 +30,21 @@ from ddns.homes.ownership_facts import Asked, Box, Home, Who
 from ddns.proof import b64, jwk
 from ddns.proof.jwk import PublicJwk
 from ddns.signing.publish import Signs
-from ddns.store import claims, devices, home_events, home_people, outbox, owners, pending_keys, recoveries, releases
+from ddns.store import (
+    appraisals,
+    claims,
+    devices,
+    home_events,
+    home_people,
+    new_homes,
+    outbox,
+    owners,
+    pending_keys,
+    recoveries,
+    releases,
+)
 from ddns.store.home_events import Event
+from ddns.store.new_homes import Appraisal
 
 _STATES = {Box.FREE: devices.FREE, Box.OWNED: devices.OWNED, Box.STOLEN: devices.STOLEN}
 
@@ -52,6 +66,7 @@ class Bearing(msgspec.Struct, frozen=True, kw_only=True):
     sealer: Sealer | None = None  # with *dice* (random octets) and *days*: to mint a key
     dice: Callable[[int], bytes] | None = None
     days: int = 0
+    proved: Proved | None = None  # what evidence showed of the new key
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -136,6 +151,7 @@ async def _home(
         assert known.zone is not None, "the home is locked"
         swapped = await keying.swap(conn, signer, known.zone, put, revoked, who)
         pending += swapped.outcome.pending
+        await _appraise(conn, known, decision, bearing, swapped.put, now)
     for one in decision.effects:
         match one:
             case do.Hold(state, reason):
@@ -153,6 +169,22 @@ async def _home(
             case _:
                 pass
     return pending
+
+
+async def _appraise(
+    conn: AsyncConnection[Any], known: Known, decision: Decision, bearing: Bearing, put: tuple[int, ...], now: int
+) -> None:
+    """Keep by what the new key has its tier: fresh evidence, or what the key showed that it takes the place of."""
+    found = bearing.proved
+    if found is not None:
+        row = Appraisal(
+            put[0], found.method, found.assurance, found.evidence, now, found.until, found.bond, found.verifier
+        )
+        await new_homes.appraise(conn, [row])
+    elif decision.event == "roll-key":
+        (old,) = next(one for one in decision.effects if isinstance(one, do.RevokeKeys)).keys
+        if known.facts.tier(old) == next(one for one in decision.effects if isinstance(one, do.PutKey)).assurance:
+            await appraisals.carry_over(conn, known.keys[old], put[0])
 
 
 async def _mint(

@@ -150,6 +150,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     least: str = "open"
     waits: Waits = Waits()
 
+    def tier(self, key: bytes) -> str:
+        """Return the tier of a live key of the home."""
+        return next(one.assurance for one in self.keys if one.key == key)
+
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that somebody asks for. *by* and *key* are thumbprints: of who asks, and of the key that it is about.

@@ -10,6 +10,8 @@ from ddns.homes import ownership_guards as guard
 from ddns.homes.ownership_effects import Effect
 from ddns.homes.ownership_facts import Asked, Box, Claim, Facts, Who
 
+_BY_HARDWARE = "attested"
+
 GRANTED = 30 * 86_400  # seconds in which a claimant enrols the box that he was granted
 
 
@@ -84,9 +86,10 @@ def approve(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:
 
 
 def roll(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:
-    """Put the new key in the place of the one that signed."""
+    """Put the new key in the place of the one that signed, at its tier; but hardware has to be shown anew."""
     old = next(one for one in facts.keys if one.key == asked.by)
-    return (do.PutKey(asked.key, asked.assurance, old.device), do.RevokeKeys((old.key,)))
+    kept = asked.assurance if old.assurance == _BY_HARDWARE else max(old.assurance, asked.assurance, key=guard.rank)
+    return (do.PutKey(asked.key, kept, old.device), do.RevokeKeys((old.key,)))
 
 
 def release(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:

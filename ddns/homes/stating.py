@@ -22,6 +22,8 @@ from ddns.dns.refusal import Refusal
 from ddns.homes import boxes, carrying, crossing, knowing, ownership, vendor_keys
 from ddns.homes import ownership_guards as guard
 from ddns.homes.carrying import Bearing, Outcome
+from ddns.homes.methods import Proved, Wish
+from ddns.homes.methods.attested import AttestedMethod
 from ddns.homes.ownership_facts import Asked, Box, Facts, Home, Who
 from ddns.proof import jwk, nonce, statements
 from ddns.proof.bad import BadProof, refusal_of
@@ -107,8 +109,14 @@ async def _of_home(
     asking: Asking,
 ) -> Outcome | Refusal:
     """Carry out what is about one home."""
-    home = statements.home_of(said)
-    known = None if home is None else await knowing.about_home(conn, home, asking.now, said.act)
+    home, gateway = statements.home_of(said), _new_gateway(said, keys)
+    proved = await _evidence(conn, said, signed, gateway, asking)
+    if isinstance(proved, Refusal):
+        return proved
+    shown = None
+    if proved is not None and proved.device is not None and said.act == "replace":
+        shown = await boxes.known_or_new(conn, proved.device, asking.now, asking.new_id, proved.bond)
+    known = None if home is None else await knowing.about_home(conn, home, asking.now, said.act, shown)
     by = jwk.thumbprint(keys[1] if said.act in _GATEWAY_FIRST else keys[0])
     who = Who.STRANGER if known is None else role_of(known.facts, by)
     if who is Who.STRANGER and await vendor_keys.speaks(conn, keys):
@@ -121,20 +129,49 @@ async def _of_home(
         if theirs is not None and theirs.role != "owner":
             return guard.not_yours()
         owner, new_owner = (asking.new_id(), keys[1]) if theirs is None else (theirs.owner, None)
-    gateway = _new_gateway(said, keys)
     try:
         asked = _asked(said, who, by, gateway, owner)
     except BadName as error:
         return refusal_of(BadProof("field-wrong", f"The name in the statement is none: {error}."))
+    if proved is not None:
+        asked = msgspec.structs.replace(asked, assurance=proved.assurance)
     decision = ownership.decide(known.facts, asked, asking.now)
     if isinstance(decision, Refusal):
         return decision
     bearing = Bearing(
-        digest=signed.digest, new_id=asking.new_id, tenant=asking.tenant, source=asking.source,
+        digest=signed.digest, new_id=asking.new_id, tenant=asking.tenant, source=asking.source, proved=proved,
         rdata=b"" if gateway is None else jwk.to_key_rdata(gateway), new_owner_key=new_owner, sealer=asking.sealer,
         dice=asking.dice, days=said.days if isinstance(said, statements.MintKey) else 0,
     )  # fmt: skip
     return await carrying.carry_out(conn, signer, known, asked, decision, bearing, asking.now)
+
+
+async def _evidence(
+    conn: AsyncConnection[Any], said: AnyStatement, signed: Signed, gateway: PublicJwk | None, asking: Asking
+) -> Proved | Refusal | None:
+    """Return what evidence of hardware shows of a gateway's new key, and spend the nonce that it answers."""
+    if gateway is None or not isinstance(said, statements.Replace | statements.RollKey) or said.evidence is None:
+        return None
+    method, wish = AttestedMethod(asking.secret), Wish(signed, said, gateway, None)
+    refusal = method.cheap(wish, asking.now)
+    if refusal is not None:
+        return refusal
+    proved = await method.prove(conn, wish, asking.now)
+    if isinstance(proved, Refusal):
+        return proved
+    octets = proved.spend.nonce
+    if octets is not None and not await stored.spend_nonce(conn, sha256(octets).digest(), nonce.ends(octets)):
+        return _nonce_wrong()
+    return proved
+
+
+def _nonce_wrong() -> Refusal:
+    return Refusal(
+        "nonce-wrong",
+        Rcode.REFUSED,
+        "The nonce is not ours, over or used; ask for another one and have the box sign that.",
+        Ede.PROHIBITED,
+    )
 
 
 def _new_gateway(said: AnyStatement, keys: tuple[PublicJwk, ...]) -> PublicJwk | None:
@@ -246,12 +283,7 @@ async def _claim(
     """File a claim on a box that proves itself, wherever its home is; that home's owner is told."""
     octets = nonce.good(asking.secret, said.nonce, asking.now)
     if octets is None or not await stored.spend_nonce(conn, sha256(octets).digest(), nonce.ends(octets)):
-        return Refusal(
-            "nonce-wrong",
-            Rcode.REFUSED,
-            "The nonce is not ours, over or used; ask for another one and have the box sign that.",
-            Ede.PROHIBITED,
-        )
+        return _nonce_wrong()
     box = await boxes.known(conn, boxes.shown_by(asking.secret, signed.signatures[1], keys[1]))
     if box is None:
         return guard.wrong_box(Facts())

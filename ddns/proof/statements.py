@@ -97,12 +97,14 @@ class BindOwner(Statement, frozen=True, kw_only=True, tag="bind-owner"):
 
 
 class Replace(Statement, frozen=True, kw_only=True, tag="replace"):
-    """Put a new gateway's key in the place of all others. *same_box*: the box was only reset, and stays."""
+    """Put a new gateway's key in the place of all others. *same_box*: the box was only reset, and stays.
+
+    *evidence* says how the new key is held, over the registry's nonce; without it the key has the tier `token`.
+    """
 
     LONGEST: ClassVar[int] = CARRIED
 
     same_box: bool = False
-    proof: Octets = ""
     evidence: Evidence | None = None
 
 
@@ -124,7 +126,10 @@ class RevokeKey(Statement, frozen=True, kw_only=True, tag="revoke-key"):
 
 
 class RollKey(Statement, frozen=True, kw_only=True, tag="roll-key"):
-    """Put a gateway's new key in the place of the one that it has."""
+    """Put a gateway's new key in the place of the one that it has.
+
+    It keeps the old one's tier; but that hardware holds it, it has to show anew, by *evidence*.
+    """
 
     evidence: Evidence | None = None
 

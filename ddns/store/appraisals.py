@@ -76,3 +76,14 @@ async def lower(conn: Conn, fallen: Sequence[tuple[Over, str]]) -> None:
         """,
         given,
     )
+
+
+async def carry_over(conn: AsyncConnection[Any], old: int, new: int) -> None:
+    """Have the credential *new* have its assurance by what *old* has it, and for as long."""
+    await conn.execute(
+        """INSERT INTO appraisals (credential, method, verifier, bond, evidence, assurance, at, until)
+           SELECT %(new)s, method, verifier, bond, evidence, assurance, at, until FROM appraisals
+           WHERE credential = %(old)s""",
+        {"old": old, "new": new},
+        prepare=True,
+    )

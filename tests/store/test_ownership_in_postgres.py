@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+import attesting
 import people
 import pytest
 from cryptography import x509
@@ -15,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from people import DAY, NOW, Village, kid, p256, thumb
 from waiting import wait_for
 
-from ddns.proof import b64
+from ddns.proof import b64, jwk
 from ddns.proof.statements import (
     AddOwnerKey,
     AnnounceKey,
@@ -23,6 +24,7 @@ from ddns.proof.statements import (
     BindOwner,
     Claim,
     DeviceKey,
+    Evidence,
     Found,
     Leave,
     Object,
@@ -383,3 +385,60 @@ async def test_an_owner_whose_key_happens_to_be_a_vendors_is_an_owner(village):
     await village.home("smith", GATEWAY, vendor)
 
     assert (await village.say(RevokeKey, vendor, sub=SMITH, key=kid(GATEWAY))).home == "keyless"
+
+
+def evidence(village, key):
+    """Return evidence, over a fresh nonce of the registry's, that hardware holds *key*."""
+    token = attesting.as_jwt(eat_nonce=village.nonce(), cnf={"jwk": jwk.members(jwk.of(key))})
+    return Evidence(type="application/eat+jwt", value=b64.encode(token))
+
+
+async def tiers(village, zone):
+    cursor = await village.admin.execute(
+        """SELECT credentials.assurance, appraisals.method FROM credentials
+           LEFT JOIN appraisals ON appraisals.credential = credentials.id
+           WHERE home = %s AND revoked_at IS NULL""",
+        [zone],
+    )
+    return await cursor.fetchall()
+
+
+async def test_where_hardware_is_asked_for_a_new_gateway_shows_it_and_once(village, smith):
+    """The tier is the new key's own: evidence over the registry's nonce gives it, and a rolled key shows it anew."""
+    await village.admin.execute(
+        "INSERT INTO home_policies (tenant, zone, least) SELECT 1, id, 'attested' FROM zones WHERE parent IS NULL"
+    )
+    keys = [jwk.to_json(jwk.of(attesting.SIGNER))]
+    rules = b'{"all": [{"claim": "oemid", "there": true}], "gives": "attested"}'
+    await village.admin.execute(
+        "INSERT INTO verifiers (name, keys, anchors, rules, valid) VALUES ('v', %s, '{}', %s, 1000)", [keys, rules]
+    )
+    new, other, third = p256(), p256(), p256()
+
+    assert await village.say(Replace, new, OWNER, sub=SMITH) == "assurance-below-policy"
+    shown = evidence(village, new)
+    assert await village.say(Replace, other, OWNER, sub=SMITH, evidence=shown) == "evidence-key-wrong"
+    assert (await village.say(Replace, new, OWNER, sub=SMITH, evidence=shown)).home == "active"
+    assert await tiers(village, smith) == [("attested", "attested")]
+    assert await village.say(Replace, new, OWNER, sub=SMITH, evidence=shown) == "nonce-wrong"
+
+    assert (await village.say(RollKey, new, other, sub=SMITH, evidence=evidence(village, other))).home == "active"
+    assert await tiers(village, smith) == [("attested", "attested")]
+    assert (await village.say(RollKey, other, third, sub=SMITH)).home == "active"
+    assert await tiers(village, smith) == [("token", None)], "hardware is shown anew, or not believed"
+    await village.check()
+
+
+async def test_a_key_that_is_rolled_keeps_its_tier_and_for_as_long(village, smith, owner):
+    await village.admin.execute("UPDATE credentials SET assurance = 'voucher'")
+    await owner.execute(
+        """INSERT INTO appraisals (credential, method, evidence, assurance, at, until)
+           SELECT id, 'voucher', '', 'voucher', now(), to_timestamp(%s) FROM credentials""",
+        [NOW + DAY],
+    )
+
+    assert (await village.say(RollKey, GATEWAY, p256(), sub=SMITH)).home == "active"
+
+    assert await tiers(village, smith) == [("voucher", "voucher")]
+    cursor = await village.admin.execute("SELECT count(DISTINCT until) FROM appraisals")
+    assert await cursor.fetchone() == (1,)
