@@ -120,11 +120,15 @@ def command(
     with papers.sheets(svg_file, pdf_file, 1) as write:
         invited, line = run(dsn, state, work)
         write([papers.slip(shown(invited.home), line, when(invited.expires_at))])
+    link = "" if reach.web is None else Invitation.from_text(line).to_link()
     if as_json:
-        print_json({"home": shown(invited.home), "invitation": line, "expires_at": invited.expires_at})
+        said = {"home": shown(invited.home), "invitation": line, "expires_at": invited.expires_at}
+        print_json(said | {"link": link} if link else said)
         return DONE
     click.echo(f"{shown(invited.home)} is invited by this line, a secret until it is spent. It is shown only now:\n")
     click.echo(line)
+    if link:
+        click.echo(f"\nThe same as a link: {link}")
     if as_qr:
         papers.show(line)
     click.echo(f"\nIt holds until {when(invited.expires_at)}. At the home: ddns gateway enrol -")

@@ -107,7 +107,7 @@ def place(folder: Path, url: str | None, trust: Path | None) -> Desk:
     known = phone.read(folder)
     if url is None:
         if known.desk is None:
-            raise BadPhone("nobody has said where the registry is; scan an invitation, or give --desk URL")
+            raise BadPhone("nobody has said where the registry is; `ddns phone scan` an invitation, or give --desk URL")
         there = known.desk
         return there if trust is None else desk.believing(there.host, there.port, there.name, read_cafile(trust))
     try:

@@ -67,6 +67,14 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         home = urllib.parse.quote(_bare(self.home), safe="")
         return f"{SCHEME}://{key}:{secret}@{host}:{self.port}/{home}?{urllib.parse.urlencode(query)}"
 
+    def to_link(self) -> str:
+        """Return the link that `from_text` reads, too. Raises `BadInvitation` where there is no HTTPS."""
+        if self.web is None:
+            raise BadInvitation("a link needs to say where the registry takes statements; give --web")
+        name, port = self.web
+        host = f"[{name}]" if ":" in name else name
+        return f"https://{host}{'' if port == 443 else f':{port}'}/e#{self.to_text()}"
+
     @classmethod
     def from_text(cls, text: str) -> Invitation:
         """Read the line that the registry gave. Raises `BadInvitation`."""

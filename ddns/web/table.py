@@ -17,10 +17,12 @@ from ddns.web import (
     invitation_routes,
     making_routes,
     notice_routes,
+    page_routes,
     policy_routes,
     statement_routes,
     tenant_routes,
     token_routes,
+    vendor_routes,
 )
 from ddns.web.routes import BODY, Listener, Route
 
@@ -36,10 +38,12 @@ ROUTES: tuple[Route, ...] = (
     *invitation_routes.ROUTES,
     *making_routes.ROUTES,
     *notice_routes.ROUTES,
+    *page_routes.ROUTES,
     *policy_routes.ROUTES,
     *statement_routes.ROUTES,
     *tenant_routes.ROUTES,
     *token_routes.ROUTES,
+    *vendor_routes.ROUTES,
 )
 
 

@@ -18,7 +18,7 @@ class Home:
         """Return the invitation's line."""
         server, web = f"127.0.0.1:{self.desk.port}", f"{NAME}:{self.desk.web}"
         said = self.desk.ddns("home", "invite", self.name, "--server", server, "--web", web, *words)
-        return re.search(r"ddns://\S+", said).group()
+        return re.search(r"^ddns://\S+", said, re.MULTILINE).group()
 
     def at_gateway(self, *words, status=0):
         return self.desk.ddns("gateway", *words, "--home", str(self.gateway), status=status)
