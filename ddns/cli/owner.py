@@ -179,7 +179,7 @@ def _key_json(one: Key) -> dict[str, Any]:
 def _recovery_json(one: Recovery) -> dict[str, Any]:
     return {
         "key": b64.encode(one.thumbprint), "way": one.way, "state": one.state, "due": one.due_at,
-        "operators": [name for name in one.operators if name],
+        "operators": [name for name in one.operators if name], "why": one.why or None,
     }  # fmt: skip
 
 
@@ -187,4 +187,5 @@ def _recovery_words(one: Recovery) -> str:
     by = {"recovery": "by the recovery key", "admin": "by an administrator", "registry": "by the registry"}[one.way]
     operators = [name for name in one.operators if name]
     said = f", {count(len(operators), 'operator')}: {', '.join(operators)}" if operators else ""
-    return f"{one.state}, {by}{said}, due {when(one.due_at)}, for {b64.encode(one.thumbprint)}"
+    why = f" ({one.why})" if one.why else ""
+    return f"{one.state}, {by}{said}{why}, due {when(one.due_at)}, for {b64.encode(one.thumbprint)}"

@@ -13,7 +13,10 @@ Conn = AsyncConnection[Any]
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """A recovery that is not over: *state* open or objected; *jwk* the new key's JSON; *due_at* in seconds."""
+    """A recovery that is not over: *state* open or objected; *jwk* the new key's JSON; *due_at* in seconds.
+
+    *why* is what the operator wrote who began it.
+    """
 
     id: UUID
     owner: UUID
@@ -24,10 +27,11 @@ class Recovery(msgspec.Struct, frozen=True):
     state: str
     begun_by: bytes
     operators: tuple[str, ...]
+    why: str
 
 
 _COLUMNS = """id, owner, thumbprint, jwk, way, extract(epoch FROM due_at)::bigint, state, begun_by, first_operator,
-              second_operator"""
+              second_operator, why"""
 
 
 async def insert(
@@ -97,5 +101,5 @@ async def due(conn: Conn, now: int, most: int) -> list[UUID]:
 
 def _recovery(row: Sequence[Any]) -> Recovery:
     return Recovery(
-        row[0], row[1], bytes(row[2]), bytes(row[3]), row[4], row[5], row[6], bytes(row[7]), (row[8], row[9])
+        row[0], row[1], bytes(row[2]), bytes(row[3]), row[4], row[5], row[6], bytes(row[7]), (row[8], row[9]), row[10]
     )
