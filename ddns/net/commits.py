@@ -144,7 +144,7 @@ async def commit_updates(
             item.registered = registered.get(zone, 0)
         wish = {one.zone for one in batch if one.update.lease is not None or one.registration is not None}
         if wish:
-            for zone, (lease, key_lease) in (await home_policies.lease_bounds(conn, wish & set(work))).items():
+            for zone, (lease, key_lease) in (await home_policies.lease_bounds(conn, set(work) & wish)).items():
                 work[zone].terms = terms.within(lease, key_lease)
         guards = await _read_guards(conn, batch, locked, found, rule, int(clock()))
         for zone, guard in guards.items():

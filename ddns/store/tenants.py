@@ -156,7 +156,9 @@ async def zones(conn: AsyncConnection[Any], tenant: int) -> list[tuple[int, Name
 async def hold(conn: AsyncConnection[Any], tenant: int) -> None:
     """Let nobody else count what *tenant* has before the transaction ends."""
     await conn.execute(
-        "SELECT pg_advisory_xact_lock(%(lock)s, %(tenant)s::integer)", {"lock": _COUNTING, "tenant": tenant}, prepare=True
+        "SELECT pg_advisory_xact_lock(%(lock)s, %(tenant)s::integer)",
+        {"lock": _COUNTING, "tenant": tenant},
+        prepare=True,
     )
 
 
