@@ -22,7 +22,7 @@ WHAT = {
     INVITATIONS: "invite homes and withdraw invitations",
     DEVICES: "say which devices are expected where",
     POLICY: "read and change what homes may do",
-    VENDORS: "say whose devices and whose evidence are believed",
+    VENDORS: "see whose devices and whose evidence are believed",
     TOKENS: "make, list and revoke tokens, with no more rights than its own",
     WEBHOOKS: "say who is told of what happens",
     RECOVER: "give an owner a new key after the registry's own check, with a reason",

@@ -274,6 +274,21 @@ def test_a_bond_that_is_withdrawn_lets_no_box_in_and_changes_no_home(desk):
     assert old.enrol(verb="simplereenroll", files=old.given).status == 200
 
 
+def test_programs_see_whose_word_counts_and_what_it_brought(desk, acme):
+    box = acme.box("P-1")
+    assert box.ask_voucher().status == 200
+    token, other = desk.token("vendors"), desk.token("homes:read")
+
+    bonds, verifiers, brought = (
+        desk.ask_web("GET", f"/v1/{what}", token=token).json[what] for what in ("bonds", "verifiers", "vouchers")
+    )
+
+    assert ("Acme", True, True) in [(one["vendor"], one["shared"], one["holds"]) for one in bonds]
+    assert verifiers == []
+    assert ("P-1", 1) in [(one["serial"], one["domains"]) for one in brought]
+    assert desk.ask_web("GET", "/v1/bonds", token=other).status == 403
+
+
 @pytest.mark.parametrize("path", ["voucher_status", "enrollstatus"])
 @pytest.mark.parametrize(
     ("body", "status", "code"),
