@@ -152,9 +152,10 @@ def _plain(answer, path, body):
     for part in path.split("/"):
         if len(part) > 3 and part not in ("homes", "export"):
             words = words.replace(part, "*")
-    for value in (body or {}).values() if isinstance(body, dict) else ():
+    given = list((body or {}).values()) if isinstance(body, dict) else []
+    for value in [one for some in given for one in (some if isinstance(some, list) else [some])]:
         if isinstance(value, str) and len(value) > 3:
-            words = words.replace(value, "*").replace(value.partition(".")[0], "*")  # a sentence may repeat a part
+            words = words.replace(value, "*")
     return answer[0], words
 
 
