@@ -142,7 +142,8 @@ async def commit_updates(
         for zone, item in work.items():
             item.leases = held.get(zone, item.leases)
             item.registered = registered.get(zone, 0)
-        wish = {one.zone for one in batch if one.update.lease is not None or one.registration is not None}
+        leased = [one for one in batch if one.update.lease is not None or one.registration is not None]
+        wish = {one.zone for one in leased if one.zone is not None}
         if wish:
             for zone, (lease, key_lease) in (await home_policies.lease_bounds(conn, set(work) & wish)).items():
                 work[zone].terms = terms.within(lease, key_lease)
