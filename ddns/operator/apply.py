@@ -20,7 +20,7 @@ from ddns.dns.names import Name
 from ddns.dns.zonefile import ZoneText
 from ddns.operator import apply_people, compact, transfer_rules
 from ddns.operator import signing as policies_of
-from ddns.operator.apply_people import WantedTenant
+from ddns.operator.apply_people import WantedPolicy, WantedTenant
 from ddns.operator.change import Change, Conn, NewZone, create, digest_of, write
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
@@ -107,7 +107,8 @@ async def _apply_people(conn: Conn, wanted: Wanted, done: Applied, *, dry_run: b
     """Bring tenants and policies for homes to what the file says, in one transaction; a dry run takes it back."""
     planned = {names.to_text(zone.origin) for zone in wanted.zones} if dry_run else set()
     async with conn.transaction(force_rollback=dry_run):
-        for one in (*wanted.tenants, *wanted.home_policies):
+        both: tuple[WantedTenant | WantedPolicy, ...] = (*wanted.tenants, *wanted.home_policies)
+        for one in both:
             later = bool(planned.intersection(await apply_people.missing(conn, one)))  # a dry run makes no zones
             if isinstance(one, WantedTenant):
                 noun, name = "tenant", one.name

@@ -9,12 +9,13 @@ import msgspec
 
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.operator import home_policy, home_policy_words, tenants, words
+from ddns.operator import home_policy, tenants, words
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.home_policy import Kind
 from ddns.store import tenants as stored
 from ddns.store import zones
+from ddns.store.home_policies import FIELDS
 from ddns.store.tenancy import entered
 
 REGISTRY = "registry"  # the tenant whose policies are meant where a table names none
@@ -55,7 +56,7 @@ def read_policy(table: dict[str, Any]) -> WantedPolicy:
     if not isinstance(zone, str) or not isinstance(tenant, str):
         raise CannotDo('A policy needs the name of its zone: zone = "homes.example."')
     for key in rest:
-        if key not in (*home_policy_words.FIELDS, *home_policy.RULES):
+        if key not in (*FIELDS, *home_policy.RULES):
             raise CannotDo(f"A policy for homes has no {key}; docs/reference/home-policy.md has them.")
     try:
         found = None if kinds is None else msgspec.convert(kinds, tuple[WantedKind, ...])
