@@ -6,12 +6,10 @@ HOMES_READ = "homes:read"
 HOMES_WRITE = "homes:write"
 HOMES_HOLD = "homes:hold"
 INVITATIONS = "invitations"
-DEVICES = "devices"
 POLICY = "policy"
 VENDORS = "vendors"
 TOKENS = "tokens"
 WEBHOOKS = "webhooks"
-RECOVER = "owners:recover"
 TENANTS = "tenants"
 ACT = "tenants:act"
 
@@ -20,12 +18,10 @@ WHAT = {
     HOMES_WRITE: "make homes, one by one or by import",
     HOMES_HOLD: "suspend, quarantine and release homes, with a reason",
     INVITATIONS: "invite homes and withdraw invitations",
-    DEVICES: "say which devices are expected where",
     POLICY: "read and change what homes may do",
     VENDORS: "see whose devices and whose evidence are believed",
     TOKENS: "make, list and revoke tokens, with no more rights than its own",
     WEBHOOKS: "say who is told of what happens",
-    RECOVER: "give an owner a new key after the registry's own check, with a reason",
     TENANTS: "make tenants and bound them; the registry's own tokens alone",
     ACT: "do what its other rights allow for other tenants; the registry's own tokens alone",
 }
