@@ -30,11 +30,10 @@ class DeviceIdentity(msgspec.Struct, frozen=True):
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """What goes with the home in one transaction: an invitation, a nonce or a release, each used once."""
+    """What goes with the home in one transaction: an invitation or a nonce, each used once."""
 
     invitation: int | None = None
     nonce: bytes | None = None
-    release: UUID | None = None
 
 
 class Proved(msgspec.Struct, frozen=True):
