@@ -34,6 +34,13 @@ from ddns.store import (
 from ddns.store.home_people import Standing
 from ddns.store.zones import Zone
 
+# Events that leave the registry's zone alone: others wait for that one, so it is not locked for them.
+_IN_THE_HOME = frozenset(
+    {
+        "announce-key", "approve-key", "bind-owner", "device-key", "found", "mint-key", "object", "release", "replace",
+        "revoke-key", "roll-key", "stolen",
+    }
+)  # fmt: skip
 _BOXES = {devices.FREE: Box.FREE, devices.OWNED: Box.OWNED, devices.STOLEN: Box.STOLEN}
 
 
@@ -91,7 +98,8 @@ async def _locked(
     there = await _lock_boxes(conn, (before.device, other))
     if before.owner is not None:
         await owners.lock(conn, before.owner)
-    locked = await zones.lock(conn, [before.zone, before.parent])
+    above = () if event in _IN_THE_HOME else (before.parent,)
+    locked = await zones.lock(conn, [before.zone, *above])
     standing = await home_people.of_zone(conn, before.zone)
     if standing is None or (standing.owner, standing.device) != (before.owner, before.device):
         return None

@@ -31,8 +31,9 @@ from ddns.proof.jwk import PublicJwk
 from ddns.proof.jws import Signed
 from ddns.proof.statements import AnyStatement
 from ddns.signing.publish import Signs
-from ddns.store import claims, home_policies, owners, zones
+from ddns.store import claims, home_people, home_policies, keys_of_homes, owners, zones
 from ddns.store import statements as stored
+from ddns.store.home_people import Standing
 from ddns.store.owners import Key
 from ddns.store.zones import Zone
 
@@ -266,10 +267,21 @@ async def reader(
         if mine is None or mine.role == "recovery":
             return guard.not_yours()
         return Reader(owner=mine.owner)
-    known = await knowing.about_home(conn, home, asking.now)
-    if known is None or role_of(known.facts, by) not in (Who.OWNER, Who.ADMIN, Who.GATEWAY):
+    there = await home_people.called(conn, home)
+    if there is None or by not in await _readers(conn, there, asking.now):
         return guard.not_yours()
-    return Reader(home=known.facts.zone)
+    return Reader(home=there.zone)
+
+
+async def _readers(conn: AsyncConnection[Any], home: Standing, now: int) -> set[bytes]:
+    """Return the thumbprints of the keys that may read a home: its gateway's, its owner's, and administrators'."""
+    people = [] if home.owner is None else await owners.keys(conn, home.owner)
+    gateways = [
+        knowing.thumbprint_of(one.public)
+        for one in await keys_of_homes.live(conn, home.zone)
+        if one.kind == "sig0" and one.name == home.name and (one.expires_at is None or one.expires_at > now)
+    ]
+    return {*gateways, *(one.thumbprint for one in people if one.role != "recovery")}
 
 
 async def _claim(
