@@ -17,9 +17,10 @@ from ddns.dns import names
 from ddns.dns.codes import Class, Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
+from ddns.homes import policies
 from ddns.homes.making import Collided, NoRegistry, Unmade, Wanted, Why, make
 from ddns.signing.client import SignerClient
-from ddns.store import invitations, zones
+from ddns.store import home_policies, invitations, zones
 from ddns.zone.edition import Edition
 from ddns.zone.update import Update
 
@@ -92,6 +93,10 @@ async def enrol(
         keys.check(key)
     except keys.BadKey as reason:
         return verdicts.key_unfit(reason)
+    policy = await home_policies.of(conn, invitation.tenant, parent.id)
+    refused = policies.admits(policy, "invitation", "token", has_owner=invitation.owner is not None)
+    if refused is not None:
+        return refused
     one = Wanted(
         name=home, key=key, assurance="token", owner=invitation.owner, invitation=invitation.id,
         who=f"tsig:{names.to_text(invited.name)}", credential=invited.id, digest=digest,
