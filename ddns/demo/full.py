@@ -79,7 +79,7 @@ class FullStory(Story):
             self._until(lambda: self._has(anchor, f"cam.{home}", "AAAA", SEEN))
             step.held(
                 f"Two actions, nothing typed: {home} is its owner's, and its key validates from the registry's DS.",
-                self._dig(f"{home} KEY"),
+                self._dig(f"cam.{home} AAAA"),
                 notes=(f"On the box stands {code[:40]}…",),
             )
         with self._screen.step("A stranger signs as if it were his") as step:

@@ -57,16 +57,11 @@ def paths(route, one):
             yield "/".join(there), "/".join(nowhere)
 
 
-def bodies(route, one):
-    """Return a body that names what *one* has, and one that names what is nowhere; None twice: it takes none."""
+def body_of(route, one):
+    """Return a body that names what *one* has; None: the route takes none."""
     if route.body is None:
-        return None, None
-    there, nowhere = (_body(route.body, words) for words in (_first(of(one)), NOWHERE))
-    return there, nowhere
-
-
-def _first(words):
-    return {kind: found[0] for kind, found in words.items()}
+        return None
+    return _body(route.body, {kind: found[0] for kind, found in of(one).items()})
 
 
 def _body(struct, words):
@@ -124,16 +119,16 @@ async def test_another_tenants_token_with_every_right_reads_and_changes_nothing(
     async with asking(dsn_for("ddns_web"), tmp_path, NOW) as at:
         token = await at.token(admin, b.tenant, EVERY - REGISTRYS)
         for route in NEEDS_A_TOKEN:
-            body, other = bodies(route, a)
+            body = body_of(route, a)
             for path, nowhere in paths(route, a):
                 tried += 1
                 devices = route.listener is Listener.DEVICES
                 found = await at.ask(route.method, path, body, token=token, media=route.media[0], devices=devices)
                 if "{" in route.path:
                     unfound = await at.ask(
-                        route.method, nowhere, other, token=token, media=route.media[0], devices=devices
+                        route.method, nowhere, body, token=token, media=route.media[0], devices=devices
                     )
-                    if _plain(found, path, body) != _plain(unfound, nowhere, other):
+                    if _plain(found, path, body) != _plain(unfound, nowhere, body):
                         told.append((route.method, path, found[0], found[2], unfound[0], unfound[2]))
                 shown = json.dumps(found[2], default=repr)
                 leaked += [
@@ -170,7 +165,7 @@ async def test_a_token_of_one_home_or_owner_reaches_no_other(owner, admin, dsn_f
         for route in NEEDS_A_TOKEN:
             for path, _ in paths(route, a):
                 status, _, answer = await at.ask(
-                    route.method, path, bodies(route, a)[0], token=token, media=route.media[0],
+                    route.method, path, body_of(route, a), token=token, media=route.media[0],
                     devices=route.listener is Listener.DEVICES,
                 )  # fmt: skip
                 shown = json.dumps(answer, default=repr)
@@ -189,7 +184,7 @@ async def test_nobody_gets_behind_any_route_without_a_token_or_with_a_made_up_on
             (path, _), *_ = paths(route, a)
             for token in (None, f"np1.{a.token}.{'A' * 43}", "np1.x.y", "x"):
                 status, _, answer = await at.ask(
-                    route.method, path, bodies(route, a)[0], token=token, media=route.media[0],
+                    route.method, path, body_of(route, a), token=token, media=route.media[0],
                     devices=route.listener is Listener.DEVICES,
                 )  # fmt: skip
                 if (status, answer["code"] in ("token-unknown", "token-missing")) != (401, True):
@@ -210,7 +205,7 @@ async def test_each_route_asks_for_its_own_right(admin, dsn_for, tmp_path, tenan
                 if route.right != right:
                     continue
                 status, _, answer = await at.ask(
-                    route.method, path, bodies(route, a)[0], token=token, media=route.media[0],
+                    route.method, path, body_of(route, a), token=token, media=route.media[0],
                     devices=route.listener is Listener.DEVICES,
                 )  # fmt: skip
                 if (status, answer.get("code")) != (403, "right-missing"):
