@@ -15,9 +15,9 @@ import psycopg
 
 from ddns.postgres import DatabaseProblem
 
-HEAD = "0012"  # the newest revision in migrations/versions
+HEAD = "0016"  # the newest revision in migrations/versions
 OLDEST_POSTGRES = 15
-ROLES = ("ddns_server", "zone_signer", "ddns_admin")
+ROLES = ("ddns_server", "zone_signer", "ddns_admin", "ddns_web")
 
 
 class SchemaProblem(DatabaseProblem):

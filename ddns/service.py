@@ -11,6 +11,7 @@ from ddns.answer.rrl import RrlLimits
 from ddns.auth.budget import BudgetLimits
 from ddns.database import SECRETS_KEY, Database, secrets_key
 from ddns.delegate.limits import DelegationLimits, from_settings
+from ddns.desk import DeskConfig
 from ddns.net import certificate, edns
 from ddns.net.admission import AdmissionLimits
 from ddns.net.batches import UpdateLimits
@@ -23,10 +24,15 @@ from ddns.net.refusals import JournalBounds
 from ddns.settings import DNS_PORT, Settings
 from ddns.transfers.limits import TransferLimits
 from ddns.watch.limits import WatchLimits
+from ddns.web.rations import RationLimits
+from ddns.web.routes import Place
+from ddns.web.serving import Bounds
 from ddns.worker import WorkerConfig
 from ddns.zone.dane import Rule
 from ddns.zone.lease import Terms
 from ddns.zone.limits import Limits
+
+DESK = ("web", "devices")  # the kinds of socket that the desk has
 
 
 class Service:
@@ -78,7 +84,7 @@ class Service:
         Raises `certificate.BadCertificate`.
         """
         tls = self._settings.tls
-        if not any(self._listen.get(kind) for kind in ("tls", "https", "quic")):
+        if not any(self._listen.get(kind) for kind in ("tls", "https", "quic", *DESK)):
             return None
         if tls.certificate:
             files = Path(tls.certificate), Path(tls.key)
@@ -94,6 +100,7 @@ class Service:
             (table.port or port, protocol)
             for kind, table, protocol in (
                 ("tls", chosen.tls, "tcp"), ("https", chosen.https, "tcp"), ("quic", chosen.quic, "udp"),
+                ("web", chosen.web, "tcp"),
             )
             for _host, port in self._listen.get(kind, ())
         }  # fmt: skip
@@ -120,17 +127,7 @@ class Service:
             warm=chosen.cache.zones,
             table_entries=chosen.cache.answers,
             memory=chosen.cache.memory_mib * 1024 * 1024,
-            connections=ConnectionLimits(
-                clients=chosen.tcp.clients,
-                per_client=chosen.tcp.per_client,
-                in_flight=chosen.tcp.in_flight,
-                idle=chosen.tcp.idle,
-                message=chosen.tcp.message,
-                unread=chosen.tcp.unread,
-                handshake=chosen.tls.handshake,
-                handshakes=chosen.tls.handshakes,
-                held=chosen.tcp.held_mib * 1024 * 1024,
-            ),
+            connections=self._connections(),
             certificate=self.certificate_files(),
             publishing=self.publishing() if number == 1 else None,
             transfers=self._transfers(),
@@ -190,6 +187,49 @@ class Service:
             ),
             rrl=RrlLimits(**msgspec.structs.asdict(chosen.rrl)),
             edns=edns.configure(chosen.edns, chosen.tcp.idle),
+        )
+
+    def desk_config(self, sockets: Sequence[Inherited]) -> DeskConfig:
+        """Return what the desk with these inherited *sockets* is told. Raises `certificate.BadCertificate`."""
+        chosen = self._settings.web
+        files = self.certificate_files()
+        assert files is not None  # who has sockets for the desk has a certificate
+        return DeskConfig(
+            dsn=self.dsn("ddns_web"),
+            sockets=list(sockets),
+            secrets=str(self._database.state / SECRETS_KEY),
+            signer=str(self.signer_socket),
+            certificate=files,
+            signer_wait=self._settings.signer.wait,
+            connections=self._connections(),
+            rations=RationLimits(chosen.source_burst, chosen.source_rate, chosen.token_burst, chosen.token_rate),
+            bounds=Bounds(chosen.waiting, chosen.seconds),
+            private=chosen.private,
+            place=self._place(),
+        )
+
+    def _place(self) -> Place:
+        chosen = self._settings
+        port = {kind: next((port for _host, port in self._listen.get(kind, ())), 0) for kind in ("dns", "tls", "web")}
+        return Place(
+            name=self.tls_name.rstrip("."),
+            dns=port["dns"],
+            tls=port["tls"] and (chosen.tls.port or port["tls"]),
+            web=port["web"] and (chosen.web.port or port["web"]),
+        )
+
+    def _connections(self) -> ConnectionLimits:
+        tcp, tls = self._settings.tcp, self._settings.tls
+        return ConnectionLimits(
+            clients=tcp.clients,
+            per_client=tcp.per_client,
+            in_flight=tcp.in_flight,
+            idle=tcp.idle,
+            message=tcp.message,
+            unread=tcp.unread,
+            handshake=tls.handshake,
+            handshakes=tls.handshakes,
+            held=tcp.held_mib * 1024 * 1024,
         )
 
     def _watch(self) -> WatchLimits:

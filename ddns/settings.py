@@ -226,6 +226,33 @@ class Quic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 0
 
 
+class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The desk: enrolment and the API over HTTPS, in a process of its own; [tcp] bounds its connections too."""
+
+    listen: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses and ports for people and programs; the certificate is that of [tls]."),
+    ] = ()
+    devices: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses and ports for devices, which are asked for a certificate of their own there."),
+    ] = ()
+    port: Annotated[
+        int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
+    ] = 0
+    private: Annotated[
+        bool, Meta(description="Let webhooks lie at loopback and private addresses too, for networks of one's own.")
+    ] = False
+    waiting: Annotated[int, Meta(ge=1, description="Requests under way; more are told to come again.")] = 512
+    seconds: Annotated[float, Meta(ge=1, le=600, description="Seconds for one request, before it is given up.")] = 20.0
+    source_burst: Annotated[
+        float, Meta(ge=1, description="Requests at once from one IPv4 address or IPv6 /56 that shows no good token.")
+    ] = 60.0
+    source_rate: Annotated[float, Meta(gt=0, description="The same, a second.")] = 2.0
+    token_burst: Annotated[float, Meta(ge=1, description="Requests at once with one token.")] = 200.0
+    token_rate: Annotated[float, Meta(gt=0, description="The same, a second.")] = 50.0
+
+
 class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one update may ask for, and how many may wait."""
 
@@ -567,6 +594,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: Tls = Tls()
     https: Https = Https()
     quic: Quic = Quic()
+    web: Web = Web()
     update: Update = Update()
     lease: Lease = Lease()
     dane: Dane = Dane()
@@ -642,12 +670,15 @@ def parse(octets: bytes, filename: str) -> Settings:
     for low, usual, high in (("minimum", "default", "maximum"), ("key_minimum", "key_default", "key_maximum")):
         if not getattr(lease, low) <= getattr(lease, usual) <= getattr(lease, high):
             raise BadSettings(f"{filename}: [lease] {usual} must lie between {low} and {high}")
-    for table in ("serve", "tls", "https", "quic"):
-        for text in getattr(settings, table).listen:
+    listens = [
+        (f"[{table}] listen", getattr(settings, table).listen) for table in ("serve", "tls", "https", "quic", "web")
+    ]
+    for key, texts in (*listens, ("[web] devices", settings.web.devices)):
+        for text in texts:
             try:
                 address(text)
             except ValueError as error:
-                raise BadSettings(f"{filename}: [{table}] listen: {error}") from None
+                raise BadSettings(f"{filename}: {key}: {error}") from None
     if bool(settings.tls.certificate) != bool(settings.tls.key):
         raise BadSettings(f"{filename}: [tls] certificate and key belong together; give both or neither")
     return settings

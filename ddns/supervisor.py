@@ -38,6 +38,8 @@ _SOCKETS = {
     "tls": (socket.SOCK_STREAM,),
     "https": (socket.SOCK_STREAM,),
     "quic": (socket.SOCK_DGRAM,),
+    "web": (socket.SOCK_STREAM,),
+    "devices": (socket.SOCK_STREAM,),
 }
 
 
@@ -236,8 +238,9 @@ def raise_file_limit() -> int:
 def open_sockets(listen: Mapping[str, Sequence[Address]], workers: int) -> list[list[tuple[str, socket.socket]]]:
     """Open the sockets of each of *workers*: one list of (kind, socket) a worker. Raises `AddressTaken`.
 
-    *listen* says which addresses serve `dns` (UDP and TCP), `tls`, `https` and `quic`. The last of these is served
-    by the first worker alone: its connections may move to other ports, and only one process knows them (RFC 9000 §9).
+    *listen* says which addresses serve `dns` (UDP and TCP), `tls`, `https` and `quic`, or the desk's `web` and
+    `devices`. QUIC is served by the first worker alone: its connections may move to other ports, and only one process
+    knows them (RFC 9000 §9).
     """
     out: list[list[tuple[str, socket.socket]]] = [[] for _ in range(workers)]
     for name, addresses in listen.items():

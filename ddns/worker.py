@@ -72,6 +72,7 @@ from ddns.net.streams import Streams
 from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpListener
 from ddns.net.updates import Updates
+from ddns.net.uses import Uses
 from ddns.operator import dsync
 from ddns.operator import identity as server_key
 from ddns.signing.client import SignerClient
@@ -170,6 +171,7 @@ class Worker:
         )  # fmt: skip
         self._lines = Lines([Line(config.dsn, "ddns_server") for _ in range(UNDER_WAY)])
         follower = secrets.randbits(63)
+        self._uses = Uses(self._pool, time.time)
         self._updates = Updates(
             pool=self._pool,
             table=self._table,
@@ -190,6 +192,7 @@ class Worker:
             go_on=self._admission.go_on,
             scanner=scanner(config.delegation, time.time),
             hold=config.delegation.hold,
+            uses=self._uses,
         )
         self._expiry = Expiry(self._pool, self._signer, self._subscriber, config.expiry, time.time)
         self._transfers = Transfers(
@@ -285,6 +288,7 @@ class Worker:
         if self._watcher:
             self._watcher.start()
         self._expiry.start()
+        self._uses.start()
         self._listen()
         self._report.start()
         os.write(1, b"ready\n")
@@ -338,6 +342,7 @@ class Worker:
             await self._watcher.close()
         await self._expiry.close()
         await self._updates.close()
+        await self._uses.close()
         await self._refusals.close()
         await self._feed.close()
         await self._subscriber.close()

@@ -6,10 +6,11 @@ CREATE ROLE ddns_owner NOSUPERUSER NOCREATEDB NOCREATEROLE LOGIN;   -- migrates 
 CREATE ROLE ddns_server NOSUPERUSER NOCREATEDB NOCREATEROLE LOGIN;  -- ddns.service
 CREATE ROLE zone_signer NOSUPERUSER NOCREATEDB NOCREATEROLE LOGIN;  -- zone-signer.service
 CREATE ROLE ddns_admin NOSUPERUSER NOCREATEDB NOCREATEROLE LOGIN;   -- people who run commands
+CREATE ROLE ddns_web NOSUPERUSER NOCREATEDB NOCREATEROLE LOGIN;     -- the desk: enrolment and the API over HTTPS
 
 -- The owner works as each of them while it migrates and while commands run under its name.
-GRANT ddns_server, zone_signer, ddns_admin TO ddns_owner;
+GRANT ddns_server, zone_signer, ddns_admin, ddns_web TO ddns_owner;
 
 CREATE DATABASE nameplate OWNER ddns_owner ENCODING 'UTF8' TEMPLATE template0;
 REVOKE ALL ON DATABASE nameplate FROM PUBLIC;
-GRANT CONNECT ON DATABASE nameplate TO ddns_server, zone_signer, ddns_admin;
+GRANT CONNECT ON DATABASE nameplate TO ddns_server, zone_signer, ddns_admin, ddns_web;

@@ -85,7 +85,7 @@ def database(postgres: LocalPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def dsn_for(postgres: LocalPostgres, database: str) -> Callable[[str], str]:
-    """What gives the DSN of a role (`ddns_server`, `zone_signer`, `ddns_admin`, `owner`) on the fresh database."""
+    """What gives the DSN of a role (one of `schema.ROLES`, or `owner`) on the fresh database."""
     return lambda role: postgres.dsn(OWNER if role == "owner" else role, database)
 
 
@@ -123,6 +123,12 @@ def conn(connected: Connect) -> Connection:
 def admin(connected: Connect) -> Connection:
     """The command line's connection (`ddns_admin`) to the fresh database."""
     return wait_for(connected("ddns_admin"))
+
+
+@pytest.fixture
+def desk_conn(connected: Connect) -> Connection:
+    """The desk's connection (`ddns_web`) to the fresh database: it sees nothing before it has entered a tenant."""
+    return wait_for(connected("ddns_web"))
 
 
 @pytest.fixture

@@ -15,14 +15,16 @@ RFC 3007 §3 leaves the policy to the server; the rules are modelled on BIND's `
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from ddns.auth.principal import Credential, Grant
+from ddns.auth.principal import ADDRESSES, Credential, Grant
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
+from ddns.dns.records import Rdata
 from ddns.dns.refusal import Refusal
 from ddns.dns.spelling import type_to_text
 from ddns.zone.changes import RRsetChange
@@ -45,13 +47,17 @@ class Decision(msgspec.Struct, frozen=True):
     bounded_by: Grant | None = None
 
 
-def owns(credential: Credential, zone: int, *, is_home: bool) -> bool:
-    """Tell whether *credential* speaks for the home whose zone has the id *zone*.
+def owns(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
+    """Tell whether *credential* speaks for the home *origin* whose zone has the id *zone*.
 
-    Its name means nothing here: a key is bound to the home for which it was enrolled. So it does not come back with
-    the next home of that name, and one that was there before owns no home that is later called like it.
+    Its name alone means nothing: a key is bound to the home for which it was enrolled. So it does not come back with
+    the next home of that name, and one that was there before owns no home that is later called like it. A key that is
+    called like something below the home, a device's or one that was minted, has the rights that it was given, no more;
+    by what lets a home's hosts register themselves nobody signs (`ddns.net.services`).
     """
-    return is_home and credential.invitation is None and credential.home == zone
+    if not is_home or credential.invitation is not None or credential.home != zone:
+        return False
+    return credential.name == origin or credential.kind == "srp" or not names.is_subdomain(credential.name, origin)
 
 
 def enters(credential: Credential, zone: int, origin: Name, *, is_home: bool) -> bool:
@@ -90,7 +96,7 @@ class Rules:
         self._credential = credential
         self._zone = zone
         self._origin = origin
-        self._owner = owns(credential, zone, is_home=is_home)
+        self._owner = owns(credential, zone, origin, is_home=is_home)
         self._grants: list[Grant] = []
         self._denials = list(everybody)
         if credential.invitation is None:
@@ -148,6 +154,10 @@ class Rules:
             after = change.after.rdatas
             if before.issuperset(after):
                 continue
+            if rdtype in ADDRESSES:
+                refusal = self._address(denied, name, rdtype, [one for one in after if one not in before])
+                if refusal is not None:
+                    return refusal
             most, rule = self._bound(granted, denied, name, rdtype)
             if most is not None and rule is not None and len(after) > most:
                 return self._too_many(rule, name, rdtype, most, len(after))
@@ -212,9 +222,20 @@ class Rules:
     def _denial(self, denied: _Index, name: Name, rdtype: int) -> Grant | None:
         """Return the denial of *rdtype* at *name*, of several the eldest; one with a number denies only the surplus."""
         found = [
-            one for one in self._near(denied, name) if one.bound(rdtype) is None and self._strikes(one, name, rdtype)
+            one
+            for one in self._near(denied, name)
+            if not one.addresses and one.bound(rdtype) is None and self._strikes(one, name, rdtype)
         ]
         return min(found, key=lambda one: one.id, default=None)
+
+    def _address(self, denied: _Index, name: Name, rdtype: int, added: Sequence[Rdata]) -> Refusal | None:
+        """Refuse an address among those that are *added*, where a denial takes its network."""
+        for one in sorted(self._near(denied, name), key=lambda one: one.id):
+            if one.addresses and self._strikes(one, name, rdtype):
+                for rdata in added:
+                    if one.holds(rdtype, rdata):
+                        return self._not_there(one, name, rdata)
+        return None
 
     def _bound(self, granted: _Index, denied: _Index, name: Name, rdtype: int) -> tuple[int | None, Grant | None]:
         """Return how many records of *rdtype* may be at *name*, and the rule that says so."""
@@ -229,7 +250,7 @@ class Rules:
                 if most is None or bound > most:
                     most, rule = bound, one
         for one in self._near(denied, name):
-            bound = one.bound(rdtype)
+            bound = None if one.addresses else one.bound(rdtype)
             if bound is not None and (most is None or bound < most) and self._strikes(one, name, rdtype):
                 most, rule = bound, one
         return most, rule
@@ -268,6 +289,18 @@ class Rules:
             Rcode.REFUSED,
             f"Rule {rule.id} denies the key {names.to_text(self._credential.name)} {names.to_text(name)} "
             f"{_type_text(rdtype)}: {_reason(rule)}; {cure}.",
+            Ede.PROHIBITED,
+        )
+
+    def _not_there(self, rule: Grant, name: Name, rdata: Rdata) -> Refusal:
+        cure = "publish another address"
+        if rule.min_assurance is not None:
+            cure = f"it needs the assurance {rule.min_assurance}"
+        return Refusal(
+            "address-not-allowed",
+            Rcode.REFUSED,
+            f"Rule {rule.id} denies the key {names.to_text(self._credential.name)} the address "
+            f"{ipaddress.ip_address(rdata)} at {names.to_text(name)}: {_reason(rule)}; {cure}.",
             Ede.PROHIBITED,
         )
 

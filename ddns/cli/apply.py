@@ -15,7 +15,7 @@ from ddns.store.pool import Connection
 
 MOST_LINES = 40  # of a plan on a terminal, and of its notes; --json has all
 _MARKS = {"add": "+", "change": "~", "remove": "-"}
-_WORDS = {"signing": ("signing policy", "signing policies")}
+_WORDS = {"signing": ("signing policy", "signing policies"), "policy": ("policy", "policies")}
 
 
 @click.command("apply")
@@ -25,7 +25,7 @@ _WORDS = {"signing": ("signing policy", "signing policies")}
 @json_option
 @database_options
 def command(file: Path, dry_run: bool, wait: float, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Bring signing policies, keys, zones, grants and transfers to what FILE says, and print what that takes.
+    """Bring zones, keys, grants, transfers, tenants and policies to what FILE says, and print what that takes.
 
     What FILE does not mention stays as it is, and nothing is changed twice. Paths in it are relative to it.
     """
@@ -71,7 +71,7 @@ def _print_plan(done: apply.Applied, dry_run: bool) -> None:
         click.echo(f"… and {len(done.actions) - MOST_LINES} more")
     verbs = {"add": "added", "change": "changed", "remove": "removed"}
     parts = []
-    for noun in ("signing", "key", "zone", "grant", "transfer"):
+    for noun in ("signing", "key", "zone", "grant", "transfer", "tenant", "policy"):
         for verb, past in verbs.items():
             number = sum(1 for one in done.actions if one.noun == noun and one.verb == verb)
             if number:

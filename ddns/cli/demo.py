@@ -22,13 +22,16 @@ CHECK_EVERY = 0.5  # seconds between looks at the service while it keeps serving
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after the last step: 0 if all of them held, else 1.")
-def command(once: bool) -> int:
+@click.option("--full", is_flag=True, help="Go on: boxes bought, sold, reset and lost, and two tenants.")
+def command(once: bool, full: bool) -> int:
     """Show the whole story on this machine: a registry, a home, a device, and a stranger who checks.
 
     It needs no root and no server, listens on loopback addresses only, and removes all that it made.
     """
     from rich.console import Console  # noqa: PLC0415 - only here
 
+    from ddns.demo.full import FullStory  # noqa: PLC0415
+    from ddns.demo.household import Desk  # noqa: PLC0415
     from ddns.demo.registry import Registry  # noqa: PLC0415
     from ddns.demo.screen import Broken, Screen  # noqa: PLC0415
     from ddns.demo.story import Story  # noqa: PLC0415
@@ -47,9 +50,12 @@ def command(once: bool) -> int:
     registry = None
     told = False
     try:
-        with Registry() as registry, contextlib.ExitStack() as stack:
+        with Desk() if full else Registry() as registry, contextlib.ExitStack() as stack:
             try:
-                Story(screen, registry, _program(), stack).tell()
+                if isinstance(registry, Desk):
+                    FullStory(screen, registry, _program(), stack).tell()
+                else:
+                    Story(screen, registry, _program(), stack).tell()
                 told = True
                 screen.chapter("Done")
                 screen.say("Every step held.")

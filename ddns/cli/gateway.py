@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any
 import click
 import msgspec
 
-from ddns.cli import Failure, gateway_delegation, gateway_device
+from ddns.cli import Failure, gateway_delegation, gateway_device, gateway_enrol
 from ddns.cli.gateway_options import EPILOG, LONGEST_LEASE, LONGEST_TTL, Address, here, home, say
 from ddns.cli.gateway_options import wait as wait_option
 from ddns.dns import names
 from ddns.dns.names import BadName
 from ddns.gateway import agent, pin, records, state
-from ddns.gateway.invitation import BadInvitation, Invitation
 from ddns.gateway.key import BadKey
 from ddns.gateway.outcome import Status
 from ddns.gateway.pin import BadPin
@@ -30,22 +28,6 @@ MOST_DATA = 72  # characters of a record's data that are shown
 @click.group(epilog=EPILOG)
 def command() -> None:
     """Speak for a home: enrol it with its registry and publish its devices and keys."""
-
-
-@command.command(epilog=EPILOG)
-@click.argument("invitation")
-@home
-@wait_option
-def enrol(invitation: str, folder: Path, wait: float) -> None:
-    """Make a key and spend INVITATION (the line from `ddns home invite`; - reads it from stdin)."""
-    try:
-        text = sys.stdin.readline() if invitation == "-" else invitation
-        outcome = agent.enrol(folder, Invitation.from_text(text), wait=wait)
-    except BadInvitation as error:
-        raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
-    except (BadState, BadKey, OSError) as error:
-        raise here(error) from None
-    say(outcome)
 
 
 class _Tls(click.ParamType[tuple[int, Path]]):
@@ -300,6 +282,11 @@ def _when(at: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
+for _verb in (
+    gateway_enrol.enrol, gateway_enrol.reset_, gateway_enrol.replace, gateway_enrol.bind, gateway_enrol.key,
+    gateway_enrol.qr_, gateway_enrol.pair,
+):  # fmt: skip
+    command.add_command(_verb)
 command.add_command(gateway_device.device)
 command.add_command(gateway_device.hook)
 command.add_command(gateway_delegation.leave)

@@ -79,6 +79,8 @@ def add(
 @click.option("--reason", required=True, metavar="TEXT", help="Why, in one line: the refused will read it.")
 @_terms_options
 @click.option("--homes", is_flag=True, help="In every home that ZONE delegates; KEY is *.")
+@click.option("--addresses", metavar="NETWORK,...", help="Only A and AAAA in these networks; `private`: nobody's own.")
+@click.option("--tenant", metavar="NAME", help="With --homes: in the homes of this tenant alone.")
 @json_option
 @database_options
 def deny(
@@ -90,6 +92,8 @@ def deny(
     types: str | None,
     min_assurance: str | None,
     homes: bool,
+    addresses: str | None,
+    tenant: str | None,
     as_json: bool,
     dsn: str | None,
     state: Path | None,
@@ -98,7 +102,9 @@ def deny(
 
     --min-assurance: keys of that level or more are spared. A type's number forbids what is more than that.
     """
-    _make(key, zone, Terms(rule, name, _split(types), min_assurance, reason, homes), as_json, dsn, state)
+    networks = _split(addresses)
+    terms = Terms(rule, name, _split(types), min_assurance, reason, homes, networks, tenant)
+    _make(key, zone, terms, as_json, dsn, state)
 
 
 def _make(key: str, zone: str, terms: Terms, as_json: bool, dsn: str | None, state: Path | None) -> None:
@@ -110,13 +116,14 @@ def _make(key: str, zone: str, terms: Terms, as_json: bool, dsn: str | None, sta
 
     new, rule = run(dsn, state, work)
     if as_json:
-        print_json({"key": _who(who), "zone": shown(origin), **_shape(rule), "new": new})
+        print_json({"key": _who(who), "zone": shown(origin), **_shape(rule), "tenant": terms.tenant, "new": new})
         return
     already = "" if new else " already"
     if rule.denied is None:
         click.echo(f"{_who(who)} may{already} write {_where(rule, origin)} {_type_text(rule)}{_assured(rule)}.")
     else:
-        click.echo(f"{_who(who)} may{already} not write {_where(rule, origin)} {_type_text(rule)}{_assured(rule)}.")
+        text = f"{_where(rule, origin, terms.tenant)} {_type_text(rule)}{_assured(rule)}"
+        click.echo(f"{_who(who)} may{already} not write {text}.")
 
 
 @command.command("list")
@@ -140,7 +147,7 @@ def list_(zone: str | None, as_json: bool, dsn: str | None, state: Path | None) 
             (
                 str(one.id),
                 _who(one.key),
-                shown(one.origin) + (" homes" if one.grant.homes else ""),
+                shown(one.origin) + _in_homes(one),
                 one.grant.rule,
                 shown(one.grant.name),
                 _type_text(one.grant),
@@ -169,10 +176,12 @@ def show(number: int, as_json: bool, dsn: str | None, state: Path | None) -> Non
         return
     rule = found.grant
     verb = "may write" if rule.denied is None else "may not write"
-    where = f"{_where(rule, found.origin)} {_type_text(rule)}{_assured(rule)}"
+    where = f"{_where(rule, found.origin, found.tenant)} {_type_text(rule)}{_assured(rule)}"
     click.echo(f"Rule {number}: {_who(found.key)} {verb} {where}.")
     if rule.denied is not None:
         click.echo(f"Reason: {rule.denied}")
+    if found.by_policy:
+        click.echo(f"It was written by the policy of {shown(found.origin)}; change it with ddns policy.")
 
 
 @command.command()
@@ -282,15 +291,22 @@ def _checked(found: Found) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _in_homes(one: Listed) -> str:
+    return (" homes" + (f" of {one.tenant}" if one.tenant else "")) if one.grant.homes else ""
+
+
 def _listed(one: Listed) -> dict[str, Any]:
-    return {"id": one.id, "key": _who(one.key), "zone": shown(one.origin), **_shape(one.grant)}
+    return {
+        "id": one.id, "key": _who(one.key), "zone": shown(one.origin), **_shape(one.grant),
+        "tenant": one.tenant or None, "by_policy": one.by_policy,
+    }  # fmt: skip
 
 
 def _shape(rule: Grant) -> dict[str, Any]:
     types = None if rule.types is None else [_counted(rule, rdtype) for rdtype in sorted(rule.types)]
     return {
         "rule": rule.rule, "name": shown(rule.name), "types": types, "min_assurance": rule.min_assurance,
-        "deny": rule.denied, "homes": rule.homes,
+        "deny": rule.denied, "homes": rule.homes, "addresses": list(rule.addresses),
     }  # fmt: skip
 
 
@@ -302,10 +318,11 @@ def _counted(rule: Grant, rdtype: int) -> str:
 def _type_text(rule: Grant) -> str:
     if rule.types is None:
         return "all types"
-    return ",".join(_counted(rule, rdtype) for rdtype in sorted(rule.types))
+    types = ",".join(_counted(rule, rdtype) for rdtype in sorted(rule.types))
+    return f"{types} in {', '.join(rule.addresses)}" if rule.addresses else types
 
 
-def _where(rule: Grant, origin: Name) -> str:
+def _where(rule: Grant, origin: Name, tenant: str | None = None) -> str:
     name = shown(rule.name)
     where = {
         "zone": f"at and below {name}",
@@ -315,9 +332,11 @@ def _where(rule: Grant, origin: Name) -> str:
         "selfsub": "at and below the key's own name",
         "wildcard": f"at what {name} matches",
         "acme": f"at _acme-challenge of {name} and of the names below it",
+        "within": f"at and below {name.removesuffix(shown(origin))}HOME",
     }[rule.rule]
     if rule.homes:
-        return f"in the homes of {shown(origin)} {'anywhere' if rule.rule == 'zone' else where}"
+        whose = f" of the tenant {tenant}" if tenant else ""
+        return f"in the homes of {shown(origin)}{whose} {'anywhere' if rule.rule == 'zone' else where}"
     return where
 
 

@@ -8,32 +8,36 @@ from typing import Any
 
 import click
 
-from ddns.auth.principal import Credential
-from ddns.auth.sealing import Sealer
-from ddns.cli import Failure, home_import
+from ddns.cli import (
+    Failure,
+    home_abuse,
+    home_approve,
+    home_export,
+    home_hold,
+    home_import,
+    home_inviting,
+    home_search,
+    home_show,
+)
 from ddns.cli.shell import (
     database_options,
     json_option,
     principal,
-    print_facts,
     print_json,
     print_table,
     run,
     settle,
     shown,
+    tenant_option,
     wait_option,
     when,
 )
-from ddns.database import Database, secrets_key
-from ddns.dns.codes import Type
-from ddns.gateway.invitation import PORT, Invitation
+from ddns.database import Database
 from ddns.operator import files, homes, services, words
-from ddns.settings import address
+from ddns.operator.tenants import the_tenant
 from ddns.signing.client import SignerClient
-from ddns.store import rrsets
 from ddns.store.pool import Connection
-from ddns.store.zones import Zone
-from ddns.zone import srp
+from ddns.store.tenancy import kept
 
 SIGNER_WAIT = 5.0  # seconds for the signer's socket; without it the change waits for the signer's own loop
 _DAY = 86400
@@ -46,74 +50,21 @@ def command() -> None:
     """Invite homes and look after them."""
 
 
+command.add_command(home_approve.command)
+command.add_command(home_export.command)
 command.add_command(home_import.command)
-
-
-@command.command()
-@click.argument("label")
-@_ZONE
-@click.option("--server", metavar="HOST[:PORT]", help="Where the gateway finds the registry. [its first name server]")
-@click.option("--tls", type=click.IntRange(1, 65535), help="The port at which it is to be spoken to over TLS, as 853.")
-@click.option(
-    "--days", type=click.IntRange(1, 365), default=homes.INVITATION_DAYS, show_default=True, help="How long it holds."
-)
-@click.option("--again", is_flag=True, help="Withdraw the invitation that there is.")
-@json_option
-@database_options
-def invite(
-    label: str,
-    zone: str | None,
-    server: str | None,
-    tls: int | None,
-    days: int,
-    again: bool,
-    as_json: bool,
-    dsn: str | None,
-    state: Path | None,
-) -> None:
-    """Make a one-time invitation for the home LABEL. Its gateway spends it with `ddns gateway enrol`."""
-    where = None if server is None else _server(server)
-    now = int(time.time())
-
-    async def work(conn: Connection, database: Database) -> tuple[homes.Invited, str]:
-        sealer = Sealer(secrets_key(database.state))
-        registry, home = await homes.find_registry(conn, label, zone)
-        if again:
-            await homes.withdraw(conn, home)
-        invited = await homes.invite(conn, sealer, registry, home, now + days * _DAY, now)
-        host, port = where or (await _first_server(conn, registry), PORT)
-        secret = invited.secret.reveal()
-        line = Invitation(invited.key, secret, home, host, port, registry=registry.origin, tls=tls or 0)
-        return invited, line.to_text()
-
-    invited, line = run(dsn, state, work)
-    if as_json:
-        print_json({"home": shown(invited.home), "invitation": line, "expires_at": invited.expires_at})
-        return
-    click.echo(f"{shown(invited.home)} is invited by this line, a secret until it is spent. It is shown only now:\n")
-    click.echo(line)
-    click.echo(f"\nIt holds until {when(invited.expires_at)}. At the home: ddns gateway enrol -")
-
-
-def _server(text: str) -> tuple[str, int]:
-    """Read HOST, HOST:PORT, [ADDRESS]:PORT or an address."""
-    try:
-        return address(text)
-    except ValueError:
-        host, mark, port = text.partition(":")
-        words.read_name(host, "server")
-        if mark and not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
-            raise click.UsageError(f"--server {text!r}: write HOST:PORT or [ADDRESS]:PORT") from None
-        return host.rstrip("."), int(port) if mark else PORT
-
-
-async def _first_server(conn: Connection, registry: Zone) -> str:
-    """Return the first name server of the registry's zone."""
-    found = (await rrsets.read_names(conn, [(registry.id, registry.origin)])).get((registry.id, registry.origin), ())
-    servers = next((one.rdatas for one in found if one.type == Type.NS), ())
-    if not servers:
-        raise Failure(f"{shown(registry.origin)} has no name server; say where the registry is with --server")
-    return shown(servers[0]).rstrip(".")
+command.add_command(home_inviting.command)
+command.add_command(home_search.command)
+command.add_command(home_show.command)
+for _verb in (
+    home_hold.hold,
+    home_hold.suspend,
+    home_hold.release,
+    home_hold.history,
+    home_abuse.complain,
+    home_abuse.signals,
+):
+    command.add_command(_verb)
 
 
 @command.command()
@@ -122,6 +73,7 @@ async def _first_server(conn: Connection, registry: Zone) -> str:
 @click.option(
     "--sig0", metavar="FILE.key", type=click.Path(path_type=Path), help="The home's public key, to begin with."
 )
+@tenant_option
 @wait_option
 @json_option
 @database_options
@@ -129,6 +81,7 @@ def add(
     label: str,
     zone: str | None,
     sig0: Path | None,
+    tenant: str,
     wait: float,
     as_json: bool,
     dsn: str | None,
@@ -138,6 +91,7 @@ def add(
     held = None if sig0 is None else files.public_key(sig0)
 
     async def work(conn: Connection, database: Database) -> tuple[homes.Made, bool]:
+        await kept(conn, (await the_tenant(conn, tenant)).id)
         registry, home = await homes.find_registry(conn, label, zone)
         if held is not None and held[0] != home:
             raise Failure(
@@ -188,50 +142,6 @@ def list_(as_json: bool, dsn: str | None, state: Path | None) -> None:
     )
 
 
-@command.command()
-@click.argument("label")
-@_ZONE
-@json_option
-@database_options
-def show(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Show the home LABEL (or its full name): its zone, its state and its keys."""
-
-    async def work(conn: Connection, _database: Database) -> homes.Shown:
-        return await homes.show(conn, await _home(conn, label, zone))
-
-    found = run(dsn, state, work)
-    held = [one for one in found.keys if one.credential.kind != srp.POLICY]
-    sources = [one.credential.public.decode() for one in found.keys if one.credential.kind == srp.POLICY]
-    keys = [f"{_key(one.credential)}, since {when(one.created_at)}" for one in held]
-    if as_json:
-        print_json(
-            {
-                "home": shown(found.home.origin), "state": found.home.state, "since": found.home.created_at,
-                "serial": found.zone.serial, "edition": found.zone.edition, "pending": found.zone.signed_pending,
-                "keys": [
-                    {"kind": key.kind, "algorithm": key.algorithm, "tag": key.tag or None}
-                    for key in (one.credential for one in held)
-                ],
-                "services_from": " ".join(sources).split(),
-            }
-        )  # fmt: skip
-        return
-    print_facts(
-        [
-            ("Home", shown(found.home.origin)),
-            ("State", "suspended, its updates are refused" if found.zone.suspended else found.home.state),
-            ("Since", when(found.home.created_at)),
-            ("Serial", str(found.zone.serial)),
-            *[("Key", key) for key in keys],
-            *[("Services", f"hosts in {', '.join(source.split())} may register") for source in sources],
-        ]
-    )
-
-
-def _key(one: Credential) -> str:
-    return one.algorithm if one.kind == "tsig" else f"{files.algorithm_name(int(one.algorithm))}, tag {one.tag}"
-
-
 async def _home(conn: Connection, label: str, zone: str | None) -> bytes:
     """Return the full name of a home that a person named by its label or in full."""
     if zone is None and "." in label.rstrip("."):
@@ -273,38 +183,3 @@ def services_(
         click.echo(f"Hosts in {', '.join(wanted)} may register in {shown(name)}{already}.")
     else:
         click.echo(f"Nobody may register in {shown(name)}{already}.")
-
-
-@command.command()
-@click.argument("label")
-@_ZONE
-@json_option
-@database_options
-def suspend(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Refuse the updates of the home LABEL until it is released; its names go on being answered."""
-    _set_suspended(label, zone, True, as_json, dsn, state)
-
-
-@command.command()
-@click.argument("label")
-@_ZONE
-@json_option
-@database_options
-def release(label: str, zone: str | None, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Let the suspended home LABEL update again."""
-    _set_suspended(label, zone, False, as_json, dsn, state)
-
-
-def _set_suspended(
-    label: str, zone: str | None, suspended: bool, as_json: bool, dsn: str | None, state: Path | None
-) -> None:
-    async def work(conn: Connection, _database: Database) -> tuple[bytes, bool]:
-        name = await _home(conn, label, zone)
-        return name, await homes.set_suspended(conn, name, suspended=suspended)
-
-    name, changed = run(dsn, state, work)
-    word = "suspended" if suspended else "active"
-    if as_json:
-        print_json({"home": shown(name), "state": word, "changed": changed})
-    else:
-        click.echo(f"{shown(name)} is {word}{'' if changed else ' already'}.")

@@ -15,10 +15,12 @@ from typing import Any, BinaryIO
 import click
 
 from ddns.cli import DONE, FAILED, Failure
-from ddns.cli.shell import ROLE, database_options, json_option, principal, print_json, run, say
+from ddns.cli.shell import ROLE, database_options, json_option, principal, print_json, run, say, tenant_option
 from ddns.database import Database
+from ddns.operator import home_csv
 from ddns.operator.fault import CannotDo
 from ddns.operator.home_import import Import, Lane, Report
+from ddns.operator.tenants import the_tenant
 from ddns.operator.words import read_name
 from ddns.operator.zones import the_zone
 from ddns.program import program
@@ -48,10 +50,20 @@ Tell = Callable[[Report], None]
     help="Batches of homes that are on their way at a time.",
 )
 @click.option("--signer", type=click.Path(path_type=Path), help="The signer's socket. [run/signer.sock in the state]")
+@click.option("--csv", "as_csv", is_flag=True, help="FILE is CSV, its head names the columns label, key and records.")
+@tenant_option
 @json_option
 @database_options
 def command(
-    file: Path, zone: str, jobs: int, signer: Path | None, as_json: bool, dsn: str | None, state: Path | None
+    file: Path,
+    zone: str,
+    jobs: int,
+    signer: Path | None,
+    as_csv: bool,
+    tenant: str,
+    as_json: bool,
+    dsn: str | None,
+    state: Path | None,
 ) -> int:
     """Make the homes of FILE, one JSON object a line: {"label": ..., "key": "512 3 13 BASE64", "records": "..."}.
 
@@ -63,6 +75,7 @@ def command(
     with _opened(file) as (stream, size), _progress(size) as tell:
 
         async def work(conn: Connection, database: Database) -> Report:
+            number = (await the_tenant(conn, tenant)).id
             found = await the_zone(conn, origin)
             if found.home:
                 raise CannotDo(f"{zone} is a home; homes are put into the registry's zone.")
@@ -74,7 +87,8 @@ def command(
                 async def lane() -> Lane:
                     return Lane(await connect(database.dsn_for(ROLE), ROLE), SignerClient(path, SIGNER_WAIT, bulk=True))
 
-                return await Import(found, principal(), tell).run(stream, jobs, lane)
+                lines = home_csv.Lines(stream) if as_csv else stream
+                return await Import(found, principal(), tell, number).run(lines, jobs, lane)
 
         report = run(dsn, state, work)
     return _conclude(report, file, time.monotonic() - began, as_json=as_json)

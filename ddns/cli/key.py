@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ from ddns.cli import Failure
 from ddns.cli.shell import count, database_options, json_option, print_json, print_table, run, shown, when
 from ddns.database import Database, secrets_key
 from ddns.operator import files, grants, keys, words
+from ddns.store import credential_uses
+from ddns.store.credential_uses import Use
 from ddns.store.credentials import Listed
 from ddns.store.pool import Connection
 
@@ -40,6 +43,7 @@ def command() -> None:
     help="A key for certificates: only TXT at _acme-challenge of HOST and of the names below it; repeat it.",
 )
 @click.option("--assurance", metavar="LEVEL", help=f"{', '.join(ASSURANCES)}; default {DEFAULT_ASSURANCE}.")
+@click.option("--days", type=click.IntRange(1, 3650), help="A shared secret that ends after so many days by itself.")
 @json_option
 @database_options
 def add(
@@ -49,6 +53,7 @@ def add(
     sig0: str | None,
     hosts: tuple[str, ...],
     assurance: str | None,
+    days: int | None,
     as_json: bool,
     dsn: str | None,
     state: Path | None,
@@ -57,8 +62,8 @@ def add(
     key = words.read_name(name, "key name")
     level = keys.read_assurance(assurance or DEFAULT_ASSURANCE)
     if sig0 is not None:
-        if algorithm is not None or secret is not None or hosts:
-            raise click.UsageError("--sig0 brings its own algorithm and needs no secret; give it alone")
+        if algorithm is not None or secret is not None or hosts or days is not None:
+            raise click.UsageError("--sig0 brings its own algorithm and needs neither secret nor end; give it alone")
         _add_sig0(key, sig0, level, as_json, dsn, state)
         return
     chosen = keys.read_algorithm(algorithm or keys.DEFAULT_ALGORITHM)
@@ -68,10 +73,11 @@ def add(
 
     async def work(conn: Connection, database: Database) -> bool:
         sealer = Sealer(secrets_key(database.state))
+        ends = None if days is None else int(time.time()) + days * 86_400
         if asked:
-            await grants.add_acme(conn, sealer, key, chosen, held, asked, level)
+            await grants.add_acme(conn, sealer, key, chosen, held, asked, level, ends)
             return False
-        return await keys.add_tsig(conn, sealer, key, chosen, held, level)
+        return await keys.add_tsig(conn, sealer, key, chosen, held, level, ends)
 
     owner = run(dsn, state, work)
     text = keys.key_file(key, chosen, held)
@@ -133,10 +139,11 @@ def _public_key(key: bytes, text: str) -> bytes:
 def list_(revoked: bool, as_json: bool, dsn: str | None, state: Path | None) -> None:
     """List the keys; secrets are never shown."""
 
-    async def work(conn: Connection, _database: Database) -> list[Listed]:
-        return await keys.listing(conn, revoked=revoked)
+    async def work(conn: Connection, _database: Database) -> tuple[list[Listed], dict[int, Use]]:
+        found = await keys.listing(conn, revoked=revoked)
+        return found, await credential_uses.of(conn, [one.credential.id for one in found])
 
-    found = run(dsn, state, work)
+    found, uses = run(dsn, state, work)
     if as_json:
         print_json(
             [
@@ -145,13 +152,17 @@ def list_(revoked: bool, as_json: bool, dsn: str | None, state: Path | None) -> 
                     "algorithm": one.credential.algorithm, "tag": one.credential.tag or None, "use": _use(one),
                     "assurance": one.credential.assurance,
                     "grants": len(one.credential.grants), "created_at": one.created_at, "revoked_at": one.revoked_at,
+                    "expires_at": one.expires_at, "note": one.note, **_last(uses.get(one.credential.id)),
                 }
                 for one in found
             ]
         )  # fmt: skip
         return
     print_table(
-        ("KEY", "KIND", "ALGORITHM", "TAG", "USE", "ASSURANCE", "GRANTS", "SINCE", *(("REVOKED",) if revoked else ())),
+        (
+            *("KEY", "KIND", "ALGORITHM", "TAG", "USE", "ASSURANCE", "GRANTS", "SINCE", "UNTIL", "LAST USED", "FROM"),
+            *(("REVOKED",) if revoked else ()),
+        ),
         [
             (
                 shown(one.credential.name),
@@ -162,6 +173,8 @@ def list_(revoked: bool, as_json: bool, dsn: str | None, state: Path | None) -> 
                 one.credential.assurance,
                 str(len(one.credential.grants)),
                 when(one.created_at),
+                when(one.expires_at),
+                *_seen(uses.get(one.credential.id)),
                 *((when(one.revoked_at),) if revoked else ()),
             )
             for one in found
@@ -178,7 +191,18 @@ def _algorithm(one: Listed) -> str:
 def _use(one: Listed) -> str:
     if one.credential.invitation is not None:
         return "invitation"
-    return "home" if one.credential.home is not None else "updates"
+    if one.credential.home is None:
+        return "updates"
+    rules = {rule.rule for rule in one.credential.grants}
+    return "acme" if rules == {"acme"} else "device" if rules == {"self"} else "home"
+
+
+def _last(use: Use | None) -> dict[str, int | str | None]:
+    return {"used_at": None if use is None else use.at, "used_from": None if use is None else use.source}
+
+
+def _seen(use: Use | None) -> tuple[str, str]:
+    return ("", "") if use is None else (when(use.at), use.source)
 
 
 @command.command()

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -17,7 +18,11 @@ from ddns.cli import Failure
 from ddns.program import program
 from ddns.supervisor import Address, AddressTaken, Child, Supervisor, has_ipv6, open_sockets, raise_file_limit
 
+if TYPE_CHECKING:
+    from ddns.net.encrypted import Inherited
+
 ENCRYPTED = ("tls", "https", "quic")
+DESK = ("web", "devices")
 OWN_FILES = 100  # that a worker opens beside its connections: database, sockets, libraries
 
 
@@ -27,6 +32,9 @@ OWN_FILES = 100  # that a worker opens beside its connections: database, sockets
 @click.option("--tls", multiple=True, metavar="ADDR:PORT", help="Serve DNS over TLS here; may be repeated.")
 @click.option("--https", multiple=True, metavar="ADDR:PORT", help="Serve DNS over HTTPS here; may be repeated.")
 @click.option("--quic", multiple=True, metavar="ADDR:PORT", help="Serve DNS over QUIC here; may be repeated.")
+@click.option("--web", multiple=True, metavar="ADDR:PORT", help="Serve enrolment and the API over HTTPS here.")
+@click.option("--devices", multiple=True, metavar="ADDR:PORT", help="Serve devices with certificates here.")
+@click.option("--only", type=click.Choice(["dns", "web"]), help="Run one part; the other runs elsewhere.")
 @click.option("--workers", type=click.IntRange(1, 64), help="How many processes answer.")
 @click.option("--no-signer", is_flag=True, help="Do not start the signer; one runs elsewhere.")
 @click.option("--dsn", help="Use this Postgres (15 or newer) and not an embedded one.")
@@ -37,6 +45,9 @@ def command(
     tls: Sequence[str],
     https: Sequence[str],
     quic: Sequence[str],
+    web: Sequence[str],
+    devices: Sequence[str],
+    only: str | None,
     workers: int | None,
     no_signer: bool,
     dsn: str | None,
@@ -44,7 +55,8 @@ def command(
 ) -> int:
     """Answer for the zones and accept their updates until SIGTERM or Ctrl-C.
 
-    Migrates the database if needed, then starts the workers and the signer, and starts again whoever dies.
+    Migrates the database if needed, then starts the workers, the signer and, where [web] or --web says where, the
+    desk, and starts again whoever dies.
     """
     chosen = settings.load(config)
     try:
@@ -56,19 +68,23 @@ def command(
             "tls": [settings.address(one, settings.TLS_PORT) for one in (tls or chosen.tls.listen)],
             "https": [settings.address(one, settings.HTTPS_PORT) for one in (https or chosen.https.listen)],
             "quic": [settings.address(one, settings.TLS_PORT) for one in (quic or chosen.quic.listen)],
+            "web": [settings.address(one, settings.HTTPS_PORT) for one in (web or chosen.web.listen)],
+            "devices": [settings.address(one, settings.HTTPS_PORT) for one in (devices or chosen.web.devices)],
         }
     except ValueError as error:
         raise Failure(str(error), 2) from None
     _check(kinds, chosen)
+    if only == "web" and not any(kinds[kind] for kind in DESK):
+        raise Failure("There is no address for the desk; say [web] listen, or --web ADDR:PORT.", 2)
     from ddns.database import open_database  # noqa: PLC0415
     from ddns.net.certificate import BadCertificate  # noqa: PLC0415
-    from ddns.net.encrypted import Inherited  # noqa: PLC0415
     from ddns.postgres import sized  # noqa: PLC0415
     from ddns.service import Service  # noqa: PLC0415 - the database's libraries load only here
 
     count = workers or chosen.serve.workers
     try:
-        sockets = open_sockets(kinds, count)
+        sockets = [] if only == "web" else open_sockets({one: kinds[one] for one in kinds if one not in DESK}, count)
+        desks = [] if only == "dns" else open_sockets({one: kinds[one] for one in DESK}, 1)[0]
     except AddressTaken as error:
         raise Failure(str(error)) from None
     dsn = dsn or os.environ.get("DDNS_DSN") or chosen.database.dsn or None
@@ -77,7 +93,7 @@ def command(
     with open_database(dsn, folder, serve=True, settings=sizes) as database:
         service = Service(chosen, database, kinds)
         children = []
-        if not no_signer:
+        if not no_signer and only != "web":
             children.append(
                 Child(
                     "the signer",
@@ -86,16 +102,28 @@ def command(
                     announces=False,
                 )
             )
-        for number, mine in enumerate(sockets, 1):
-            fds = [one.fileno() for _kind, one in mine]
-            inherited = [Inherited(one.fileno(), kind) for kind, one in mine]
-            try:
-                told = msgspec.json.encode(service.worker_config(inherited, number))
-            except BadCertificate as error:
-                raise Failure(str(error)) from None
-            children.append(Child(f"worker {number}", program("ddns.worker"), config=told, fds=fds))
+        try:
+            for number, mine in enumerate(sockets, 1):
+                told = msgspec.json.encode(service.worker_config(_inherited(mine), number))
+                children.append(Child(f"worker {number}", program("ddns.worker"), config=told, fds=_numbers(mine)))
+            if desks:
+                told = msgspec.json.encode(service.desk_config(_inherited(desks)))
+                children.append(Child("the desk", program("ddns.desk"), config=told, fds=_numbers(desks)))
+        except BadCertificate as error:
+            raise Failure(str(error)) from None
         supervisor = Supervisor(children, _say, database.postgres)
-        return supervisor.run(lambda: _ready(kinds))
+        served = {kind: where for kind, where in kinds.items() if only is None or (kind in DESK) == (only == "web")}
+        return supervisor.run(lambda: _ready(served))
+
+
+def _numbers(sockets: Sequence[tuple[str, socket.socket]]) -> list[int]:
+    return [one.fileno() for _kind, one in sockets]
+
+
+def _inherited(sockets: Sequence[tuple[str, socket.socket]]) -> list[Inherited]:
+    from ddns.net.encrypted import Inherited  # noqa: PLC0415 - as below
+
+    return [Inherited(one.fileno(), kind) for kind, one in sockets]
 
 
 def _path(text: str) -> Path | None:
@@ -122,7 +150,7 @@ def _check(kinds: Mapping[str, Sequence[Address]], chosen: settings.Settings) ->
             "[update] transport is encrypted, but nothing here listens encrypted, so no update could ever come; add "
             '[tls] listen = ["ADDR:853"] or --tls ADDR:853.'
         )
-    if chosen.tls.certificate and any(kinds[kind] for kind in ENCRYPTED):
+    if chosen.tls.certificate and any(kinds[kind] for kind in (*ENCRYPTED, *DESK)):
         from ddns.net import certificate  # noqa: PLC0415 - only who needs it pays for it
 
         try:
@@ -139,8 +167,11 @@ def _check(kinds: Mapping[str, Sequence[Address]], chosen: settings.Settings) ->
 
 def _ready(kinds: Mapping[str, Sequence[Address]]) -> None:
     said = []
-    for kind, words in (("dns", "UDP and TCP"), ("tls", "TLS"), ("https", "HTTPS"), ("quic", "QUIC")):
-        if kinds[kind]:
+    for kind, words in (
+        ("dns", "UDP and TCP"), ("tls", "TLS"), ("https", "HTTPS"), ("quic", "QUIC"), ("web", "API"),
+        ("devices", "devices"),
+    ):  # fmt: skip
+        if kinds.get(kind):
             said.append(f"{', '.join(settings.address_text(one) for one in kinds[kind])} ({words})")
     click.echo(f"Serving on {', '.join(said)}. Stop with Ctrl-C.")
     sys.stdout.flush()

@@ -48,6 +48,13 @@ def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
 
 
+def tenant_option(command: _Command) -> _Command:
+    """Add --tenant, the name of the one whose homes, tokens and rules are meant."""
+    return click.option(
+        "--tenant", default="registry", show_default=True, metavar="NAME", help="Do this for that tenant."
+    )(command)
+
+
 def wait_option(command: _Command) -> _Command:
     """Add --wait."""
     return click.option(

@@ -93,6 +93,8 @@ async def write(
     )
     if home is None or home.zone != before.zone or home.their != before.their:
         return changed
+    if home.suspended and wanted.verb is not Verb.RETURN:
+        return changed  # it is held since: nothing may put it back into the DNS
     done = True
     if wanted.verb is Verb.RETURN:
         done = await delegations.wish(conn, home.zone, Wish.HOST, now)

@@ -60,9 +60,9 @@ class Registry:
         """Return where the log stays after a failure."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
-    def start(self) -> None:
-        """Start the service and wait until it answers. Raises `Broken`."""
-        words = []
+    def start(self, *options: str) -> None:
+        """Start the service, with more *options* if need be, and wait until it answers. Raises `Broken`."""
+        words = list(options)
         for address in self.addresses:
             words += ["--listen", f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"]
         command = program("ddns.cli", "serve", "--state", str(self.state), *words)
@@ -74,7 +74,7 @@ class Registry:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment(),
+                env=self.environment(),
                 start_new_session=True,
             )
         self._wait()
@@ -100,11 +100,19 @@ class Registry:
 
     def ddns(self, *words: str) -> str:
         """Run a command of ours on the registry's database and return what it printed. Raises `Broken`."""
+        done = self.run(*words)
+        if done.returncode:
+            said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+            raise Broken(f"`ddns {' '.join(words)}` failed: {said[0].removeprefix('ddns: ')}")
+        return done.stdout
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours to its end, whatever that is. Raises `Broken` where it does not come."""
         command = program("ddns.cli", *words)
         try:
             done = subprocess.run(  # noqa: S603 - our own program
                 command,
-                env=self._environment(),
+                env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -115,10 +123,7 @@ class Registry:
             raise Broken(f"`ddns {' '.join(words)}` did not end within {COMMAND_TIMEOUT:.0f} s.") from None
         with self.log.open("a") as log:
             log.write(f"$ ddns {' '.join(words[:2])}: {done.returncode}\n{done.stderr}")
-        if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-            raise Broken(f"`ddns {' '.join(words)}` failed: {said[0].removeprefix('ddns: ')}")
-        return done.stdout
+        return done
 
     def stop(self) -> None:
         """End the service and wait until it has gone."""
@@ -131,7 +136,7 @@ class Registry:
             self._process.kill()
             self._process.wait()
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return the environment of our commands: this folder's database, whatever the user has set."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DDNS_", "PG"))}
         return kept | {"DDNS_STATE": str(self.state), "PYTHONUNBUFFERED": "1"}

@@ -12,7 +12,7 @@ from ddns.dns.refusals import CATALOGUE, Chapter, Turn
 _HEAD = """\
 # Refusals and their cures
 
-<!-- Written from ddns/dns/refusals.py: add a row there, then
+<!-- Written from ddns/dns/rows: add a row to the file of its subject, then
      python -m ddns.dns.refusals_page > docs/reference/refusals.md -->
 
 Each refusal has a code that stays the same, a response code for the header, an extended error (EDE, RFC 8914), and one
@@ -58,14 +58,15 @@ def page() -> str:
     """Return the page, whole."""
     out = [_HEAD + "\n".join(f"| {turn} | {what} |" for turn, what in TURNS.items())]
     for chapter in Chapter:
+        rows = [row for row in CATALOGUE.values() if row.chapter is chapter]
+        if not rows:
+            continue
         out += ["", f"## {chapter}", ""]
         if chapter in _NOTES:
             out += [_NOTES[chapter], ""]
         out += ["| Code | Response | EDE | Turn | Meaning | Cure |", "|---|---|---|---|---|---|"]
         out += [
-            f"| `{row.code}` | {row.says} | {int(row.ede)} | {row.turn} | {row.meaning} | {row.cure} |"
-            for row in CATALOGUE.values()
-            if row.chapter is chapter
+            f"| `{row.code}` | {row.says} | {int(row.ede)} | {row.turn} | {row.meaning} | {row.cure} |" for row in rows
         ]
     return "\n".join(out) + "\n"
 

@@ -14,11 +14,10 @@ from pathlib import Path
 import msgspec
 
 from ddns.auth import tsig
-from ddns.auth.principal import Credential, Secret
 from ddns.dns import names
 from ddns.dns.codes import Rcode
 from ddns.dns.names import Name
-from ddns.gateway import client, clock, records, reply, server, state, update
+from ddns.gateway import client, clock, proving, records, reply, server, state, update
 from ddns.gateway.client import Unreachable
 from ddns.gateway.clock import Clock
 from ddns.gateway.invitation import Invitation
@@ -54,14 +53,7 @@ def enrol(
             return outcome_of(ticking, Status.USAGE, sentence)
         if known is not None and known.enrolled_at is not None:
             return outcome_of(ticking, Status.DONE, f"{home} is this gateway's already, with key {_tag(known)}.")
-        if known is None:
-            key = GatewayKey.make(invitation.home)
-            stem = key.save(folder)
-        else:
-            key, stem = GatewayKey.load(folder, known.key), known.key
-        zone = names.to_text(invitation.zone)
-        known = State(home, zone, invitation.host, invitation.port, stem, tls=invitation.tls)
-        state.write(folder, known)
+        known, key = with_key(folder, known, invitation)
         answer = _spend(invitation, key, wait, ticking)
         if _wants_tls(answer) and not invitation.tls:
             encrypted = msgspec.structs.replace(invitation, tls=DOT_PORT)
@@ -72,17 +64,45 @@ def enrol(
                 state.write(folder, known)
         status, sentence = judge(answer, invitation.host, invitation.port, ticking.system)
         asked = status in (Status.REFUSED, Status.KEY)  # not where somebody else has answered
-        if asked and _is_known(known, key, wait, ticking):
+        if asked and is_known(known, key, wait, ticking):
             status = Status.DONE
         if status != Status.DONE:
             return outcome_of(ticking, status, sentence)
+        return settle(folder, known, invitation, wait, ticking, heard=_was_heard(answer))
+
+
+def with_key(folder: Path, known: State | None, invitation: Invitation) -> tuple[State, GatewayKey]:
+    """Return the state in which *folder* has a key for the home of *invitation*, made now where there is none."""
+    if known is None or not known.key:
+        key = GatewayKey.make(invitation.home)
+        stem = key.save(folder)
+    else:
+        key, stem = GatewayKey.load(folder, known.key), known.key
+    home, zone = names.to_text(invitation.home), names.to_text(invitation.zone)
+    made = known or State(home, zone, invitation.host, invitation.port, stem)
+    made = msgspec.structs.replace(
+        made, registry=zone, host=invitation.host, port=invitation.port, key=stem, tls=invitation.tls,
+        web=invitation.web,
+    )  # fmt: skip
+    state.write(folder, made)
+    return made, key
+
+
+def settle(
+    folder: Path, known: State, invitation: Invitation | None, wait: float, ticking: Clock, *, heard: bool = False
+) -> Outcome:
+    """Write down that the home of *known* is this gateway's, and what else its *invitation* lets it learn.
+
+    *heard*: the registry's answer came by UDP.
+    """
+    if invitation is not None:
         clock.keep(folder, invitation)
-        signs = _learn(invitation, min(wait, LEARNING), ticking)
-        known = msgspec.structs.replace(
-            known, enrolled_at=ticking.now, proved_at=ticking.now, server=signs, heard=_was_heard(answer)
-        )
-        state.write(folder, known)
-        return outcome_of(ticking, status, f"{home} is this gateway's: the registry accepted its key {key.tag}.")
+        signs = proving.learn(invitation, min(wait, LEARNING), ticking)
+        known = msgspec.structs.replace(known, server=signs, proved_at=ticking.now)
+    known = msgspec.structs.replace(known, enrolled_at=ticking.now, heard=heard)
+    state.write(folder, known)
+    sentence = f"{known.home} is this gateway's: the registry accepted its key {_tag(known)}."
+    return outcome_of(ticking, Status.DONE, sentence)
 
 
 def publish(
@@ -223,7 +243,7 @@ def _spend(invitation: Invitation, key: GatewayKey, wait: float, ticking: Clock)
 
 
 def _enrol_once(invitation: Invitation, key: GatewayKey, ticking: Clock, wait: float) -> Reply | Unproved | Unreachable:
-    credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
+    credential = proving.credential_of(invitation)
     message = update.enrol(invitation.zone, invitation.home, key.rdata, ident=new_ident(), nonce=new_nonce())
 
     def signed() -> tuple[bytes, client.Read]:
@@ -236,34 +256,12 @@ def _enrol_once(invitation: Invitation, key: GatewayKey, ticking: Clock, wait: f
 
 
 def _ask_time(folder: Path, known: State, wait: float, ticking: Clock) -> bool:
-    """Ask the registry what time it is, and believe what it proves; tell whether it did.
-
-    The question is signed for 1970, so that it gets BADTIME whatever the time is and can never do anything else.
-    """
+    """Ask the registry what time it is, with the key that is kept for it; tell whether it proved one."""
     found = clock.kept(folder)
-    if found is None:
-        return False
-    credential, zone = found
-    octets, mac = tsig.sign_request(update.probe(zone, ident=new_ident(), nonce=new_nonce()), credential, 0)
-    request = Request(octets, zone, credential, mac)
-    answer = _send(known, lambda: (octets, lambda answer: reply.read(answer, request, 0)), wait)
-    if not isinstance(answer, Reply) or not answer.proved or answer.server_time is None:
-        return False
-    return ticking.correct(answer.server_time, known.proved_at - LEEWAY)
+    return found is not None and proving.ask_time(known, *found, wait, ticking, known.proved_at - LEEWAY)
 
 
-def _learn(invitation: Invitation, wait: float, ticking: Clock) -> str:
-    """Return the `ServerKey` of the registry as text; nothing where it has none or does not say."""
-    credential = Credential(0, invitation.key, "tsig", invitation.algorithm, secret=Secret(invitation.secret))
-
-    def question(message: bytes, read: client.Read) -> object:
-        return _send(invitation, lambda: (message, read), wait)
-
-    found = server.learn(question, invitation.zone, credential, ticking.now, new_ident)
-    return "" if found is None else found.to_text()
-
-
-def _is_known(known: State, key: GatewayKey, wait: float, ticking: Clock) -> bool:
+def is_known(known: State, key: GatewayKey, wait: float, ticking: Clock) -> bool:
     """Ask whether the registry takes this key's word: an earlier answer may have got lost on its way."""
     zone = names.from_text(known.home)
     message = update.probe(zone, ident=new_ident(), nonce=new_nonce())

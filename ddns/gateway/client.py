@@ -40,12 +40,20 @@ class Unreachable(msgspec.Struct, frozen=True):
 
 
 def exchange(
-    host: str, port: int, signed: Signed, wait: float = WAIT, *, tls: bool = False, heard: bool = False
+    host: str,
+    port: int,
+    signed: Signed,
+    wait: float = WAIT,
+    *,
+    tls: bool = False,
+    heard: bool = False,
+    by_tcp: bool = False,
 ) -> Reply | Unproved | Unreachable:
     """Send a request to *host* and *port* until an answer is accepted or *wait* seconds have gone.
 
     *signed* gives the request's octets and what reads their answer; it is called again when the signature grows old.
-    With *tls* every try is a TLS connection. *heard*: the last answer from there came by UDP (`retry.by_stream`).
+    With *tls* every try is a TLS connection, with *by_tcp* one without TLS. *heard*: the last answer from there came by
+    UDP (`retry.by_stream`).
 
     A server that says "later" (SERVFAIL, or rationed) is asked again; its last word is the answer. After an answer
     that is not proved the true one is waited for; where none comes, the first is told about.
@@ -58,7 +66,7 @@ def exchange(
     last: Reply | Unproved | Unreachable = Unreachable("it did not answer")
     message, read = signed()
     fresh_until = time.monotonic() + retry.SIGN_ANEW
-    stream = tls or len(message) > UDP_MAX_PAYLOAD
+    stream = tls or by_tcp or len(message) > UDP_MAX_PAYLOAD
     with _Datagrams() as datagrams:
         for turn, pause in enumerate(retry.waits(random.random)):
             if time.monotonic() >= end:

@@ -4,8 +4,9 @@
 
 SECRET is base64url without padding, HOST a name, an IPv4 address or an IPv6 address in brackets. The
 registry's zone is the home's name without its first label, unless `&zone=` says otherwise; `&tls=` gives the port
-at which the registry wants to be spoken to over TLS. The line is
-a secret until it is spent: it has no `repr`.
+at which the registry wants to be spoken to over TLS, `&web=` where it takes statements by HTTPS: a port, or a name and
+a port. A link is the same line behind the `#` of an https address, which no browser sends anywhere. The line is a
+secret until it is spent: it has no `repr`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     algorithm: str = ALGORITHM
     registry: Name = b""
     tls: int = 0
+    web: tuple[str, int] | None = None  # the TLS name and port for HTTPS; None: by DNS alone
 
     def __repr__(self) -> str:
         return f"Invitation({names.to_text(self.home)!r})"
@@ -59,13 +61,28 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             query["zone"] = _bare(self.zone)
         if self.tls:
             query["tls"] = str(self.tls)
+        if self.web is not None:
+            name, web = self.web
+            query["web"] = str(web) if name == self.host else f"{name}:{web}"
         home = urllib.parse.quote(_bare(self.home), safe="")
         return f"{SCHEME}://{key}:{secret}@{host}:{self.port}/{home}?{urllib.parse.urlencode(query)}"
+
+    def to_link(self) -> str:
+        """Return the link that `from_text` reads, too. Raises `BadInvitation` where there is no HTTPS."""
+        if self.web is None:
+            raise BadInvitation("a link needs to say where the registry takes statements; give --web")
+        name, port = self.web
+        host = f"[{name}]" if ":" in name else name
+        return f"https://{host}{'' if port == 443 else f':{port}'}/e#{self.to_text()}"
 
     @classmethod
     def from_text(cls, text: str) -> Invitation:
         """Read the line that the registry gave. Raises `BadInvitation`."""
         text = "".join(text.split())  # mail and terminals break long lines
+        link = None
+        if text.lower().startswith("https://"):
+            page, mark, text = text.partition("#")
+            link = _place(page) if mark else None
         if not text.lower().startswith(f"{SCHEME}://"):
             raise BadInvitation(f"an invitation starts with {SCHEME}://; paste the whole line that the registry gave")
         try:
@@ -86,6 +103,7 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         tls = query.get("tls", "0")
         if not (tls.isascii() and tls.isdecimal() and int(tls) <= 0xFFFF):
             raise BadInvitation("the port for TLS in the invitation is no port")
+        web = link or (_web(query["web"], parts.hostname) if "web" in query else None)
         if home == registry or not names.is_subdomain(home, registry):
             raise BadInvitation("the home that the invitation names is not below its registry's zone")
         return cls(
@@ -97,7 +115,28 @@ class Invitation(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             algorithm,
             registry,
             int(tls),
+            web,
         )
+
+
+def _place(page: str) -> tuple[str, int]:
+    """Return the host and port of a link's page."""
+    try:
+        parts = urllib.parse.urlsplit(page)
+        port = 443 if parts.port is None else parts.port
+    except ValueError:
+        raise BadInvitation("the address of the link does not parse") from None
+    if not parts.hostname or not port:
+        raise BadInvitation("the link does not say where the registry is")
+    return parts.hostname, port
+
+
+def _web(text: str, host: str) -> tuple[str, int]:
+    """Return the name and port that `&web=` says."""
+    name, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) <= 0xFFFF):
+        raise BadInvitation("the port for HTTPS in the invitation is no port")
+    return (_bare(_name(name, "the name for HTTPS")) if name else host), int(port)
 
 
 def _bare(name: Name) -> str:

@@ -39,6 +39,11 @@ class GatewayKey:
         return cls(name, ec.generate_private_key(ec.SECP256R1()))
 
     @property
+    def private(self) -> ec.EllipticCurvePrivateKey:
+        """Return the private half, to sign a statement with."""
+        return self._private
+
+    @property
     def tag(self) -> int:
         """Return the key tag (RFC 4034 Appendix B)."""
         return keys.key_tag(self.rdata)

@@ -12,6 +12,7 @@ import dns.rcode
 from ddns.dns.codes import BADSIG, Ede, Rcode
 from ddns.dns.refusals import Turn, turn_of
 from ddns.gateway.client import Unreachable, is_temporary
+from ddns.gateway.desk import Desk, Said
 from ddns.gateway.reply import Reply, Unproved
 
 # What a registry refuses before it knows the key, and therefore cannot sign.
@@ -85,6 +86,33 @@ def judge(reply: Reply | Unproved | Unreachable, host: str, port: int, now: floa
         why = "" if reply.error else f" ({name})"
         return status, f"The registry does not accept this key{why}. {said}".strip()
     return status, f"The registry refused it ({name}). {said}".strip()
+
+
+def judge_said(said: Said | Unproved | Unreachable, desk: Desk) -> tuple[Status, str]:
+    """Return the status and the sentence for what a registry's desk *said* by HTTPS; where it did it, the caller says.
+
+    What the desk will do later (202, 429, 5xx) is `Status.LATER`.
+    """
+    if isinstance(said, Unreachable):
+        return Status.UNREACHABLE, f"The registry at {desk.said} could not be reached: {said.reason}; try again later."
+    if isinstance(said, Unproved):
+        return Status.UNPROVED, (
+            f"Who answers at {desk.said} does not prove to be the registry: {said.reason}; nothing was sent. "
+            "Give its certificate with --cafile, or try from another network."
+        )
+    if said.status in (200, 201, 204):
+        return Status.DONE, "Done."
+    sentence = _sentence(said.sentence) if said.sentence else f"It answered {said.status} without a reason."
+    if said.status in (202, 429) or said.status >= 500:
+        return (
+            Status.LATER,
+            f"The registry cannot do it now; try again later. {sentence if said.sentence else ''}".strip(),
+        )
+    turn = turn_of(said.code)
+    status = _BY_TURN.get(turn, Status.REFUSED) if turn else Status.REFUSED
+    if status == Status.LATER:
+        return status, f"The registry cannot do it now; try again later. {sentence}"
+    return status, f"The registry refused it. {sentence}"
 
 
 def _status(reply: Reply) -> Status:

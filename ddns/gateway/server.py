@@ -24,6 +24,9 @@ from ddns.dns.wire import BadMessage
 from ddns.gateway import client
 from ddns.gateway.reply import Reply
 
+_DANE_EE = b"\x03\x01\x01"  # the server's own public key, by its SHA-256 (RFC 7218 §2)
+_TLSA = 35  # octets of such a record
+
 # Sends a signed question and reads what comes back: `client.exchange` with all but these two decided.
 Ask = Callable[[bytes, client.Read], object]
 
@@ -66,8 +69,27 @@ def learn(ask: Ask, zone: Name, credential: Credential, now: int, ident: Callabl
     return None
 
 
+def pins(
+    ask: Ask, name: Name, port: int, credential: Credential, now: int, ident: Callable[[], int]
+) -> tuple[str, ...] | None:
+    """Return the digests, in hex, of the keys that the TLS server *name* at the TCP *port* has: TLSA 3 1 1 (RFC 6698).
+
+    The answer is the registry's, signed with *credential*; None where it did not come: then nobody knows.
+    """
+    owner = names.prepend(f"_{port}".encode(), names.prepend(b"_tcp", name))
+    found = _answered(ask, owner, Type.TLSA, credential, now, ident())
+    if found is None:
+        return None
+    return tuple(sorted({one[3:].hex() for one in found if one[:3] == _DANE_EE and len(one) == _TLSA}))
+
+
 def _values(ask: Ask, name: Name, rdtype: int, credential: Credential, now: int, ident: int) -> list[Rdata]:
     """Return the records of *rdtype* at *name* that an answer holds which is signed with *credential*."""
+    return _answered(ask, name, rdtype, credential, now, ident) or []
+
+
+def _answered(ask: Ask, name: Name, rdtype: int, credential: Credential, now: int, ident: int) -> list[Rdata] | None:
+    """Return what `_values` does, None where no such answer came."""
     question = struct.pack("!6H", ident, 0, 1, 0, 0, 0) + name + struct.pack("!HH", rdtype, CLASS_IN)
     message, mac = tsig.sign_request(question, credential, now)
     found: list[Rdata] = []
@@ -87,5 +109,4 @@ def _values(ask: Ask, name: Name, rdtype: int, credential: Credential, now: int,
             return None
         return Reply(head.flags & 15, proved=True)
 
-    ask(message, read)
-    return found
+    return found if isinstance(ask(message, read), Reply) else None

@@ -98,7 +98,9 @@ class State(msgspec.Struct, frozen=True):
 
     *proved_at* is the last time that the registry proved (seconds since 1970); it does not go back. *server* is the
     `ServerKey` with which the registry signs its answers; without one it does not sign them. *tls* is the port at
-    which it takes updates over TLS, 0: they go in the clear. *heard*: its last answer came by UDP.
+    which it takes updates over TLS, 0: they go in the clear. *heard*: its last answer came by UDP. *web* is where it
+    takes statements by HTTPS, a TLS name and a port, None: nobody knows; it is known there by *cafile*, certificates in
+    PEM, or by *pins*. *key* is empty after a reset, until there is another.
     """
 
     home: str
@@ -113,6 +115,9 @@ class State(msgspec.Struct, frozen=True):
     tls: int = 0
     records: tuple[Kept, ...] = ()
     heard: bool = False
+    web: tuple[str, int] | None = None
+    cafile: str = ""
+    pins: tuple[str, ...] = ()
     version: int = VERSION
 
 

@@ -35,7 +35,7 @@ from ddns.net.judging import (
 )
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import Outcome, Signs, publish
-from ddns.store import credentials, leases, published, requests, rrsets, tlsa, zones
+from ddns.store import credentials, home_policies, leases, published, requests, rrsets, tlsa, zones
 from ddns.store import grants as stored_grants
 from ddns.store.standing import Shown
 from ddns.store.zones import Zone
@@ -142,6 +142,11 @@ async def commit_updates(
         for zone, item in work.items():
             item.leases = held.get(zone, item.leases)
             item.registered = registered.get(zone, 0)
+        leased = [one for one in batch if one.update.lease is not None or one.registration is not None]
+        wish = {one.zone for one in leased if one.zone is not None}
+        if wish:
+            for zone, (lease, key_lease) in (await home_policies.lease_bounds(conn, set(work) & wish)).items():
+                work[zone].terms = terms.within(lease, key_lease)
         guards = await _read_guards(conn, batch, locked, found, rule, int(clock()))
         for zone, guard in guards.items():
             work[zone].guard = guard

@@ -26,7 +26,10 @@ ServeAsker = Callable[[bytes, Asker, Reply], None]
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """A socket that the supervisor has opened: *kind* is `dns`, `tls`, `https` or `quic`."""
+    """A socket that the supervisor has opened.
+
+    *kind* is `dns`, `tls`, `https` or `quic`, or the desk's `web` or `devices`.
+    """
 
     descriptor: int
     kind: str = "dns"

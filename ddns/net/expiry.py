@@ -1,4 +1,4 @@
-"""The end of leases: records whose time is over leave their zone in editions like any others.
+"""The end of leases: records whose time is over leave their zone in editions like any others, and keys that end go.
 
 Each worker looks now and then; a zone that somebody holds is left alone, so that exactly one of them ends its
 leases. Law: nothing ends before the database's clock can be believed, and after an outage not before senders
@@ -22,7 +22,7 @@ from ddns.net.judging import PublishedRows, ZoneWork, with_those_above
 from ddns.net.subscriber import Subscriber
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import publish
-from ddns.store import journal, leases, published, rrsets, tlsa, zones
+from ddns.store import credentials, journal, leases, notify, published, rrsets, tlsa, zones
 from ddns.store.pool import Pool
 from ddns.zone.changes import ChangeSet, RRsetChange
 from ddns.zone.edition import Edition
@@ -31,6 +31,7 @@ from ddns.zone.view import View
 log = Logger(namespace="ddns.leases")
 
 PRINCIPAL = "lease"  # in the journal
+KEYS_AT_ONCE = 1000  # keys that end in one commit
 
 
 class ExpiryLimits(msgspec.Struct, frozen=True):
@@ -94,6 +95,17 @@ async def commit_expiry(conn: AsyncConnection[Any], signer: SignerClient, most: 
     return Ended(len(over), outcome.editions)
 
 
+async def end_keys(conn: AsyncConnection[Any], now: int) -> int:
+    """Revoke the keys that end by *now* (seconds since 1970), and have every worker hear of it; return how many.
+
+    A key that ends does so whatever happened meanwhile: it has not to be renewed by anybody.
+    """
+    async with conn.transaction():
+        ended = await credentials.end(conn, now, KEYS_AT_ONCE)
+        await notify.keys_of(conn, ended)
+    return len(ended)
+
+
 def without(gone: dict[tuple[Name, int], set[Rdata]], view: View, origin: Name) -> ChangeSet:
     """Return what takes the records of *gone* out of *view*; the apex keeps its SOA and its NS."""
     changes = []
@@ -141,6 +153,9 @@ class Expiry:
         """Say that updates can be taken, and end what is over and may end; return how many records that were."""
         chosen = self._limits
         async with self._pool.connection() as conn:
+            keys = await end_keys(conn, int(self._clock()))
+            if keys:
+                log.info("keys.ended keys={n}", n=keys)
             tick = await leases.tick(conn, self._clock(), gap=chosen.gap, grace=chosen.grace, longest=chosen.longest)
         if not tick.sane or tick.held:
             self._tell("clock" if not tick.sane else "outage", tick.held)

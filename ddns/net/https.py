@@ -48,8 +48,9 @@ class DohRequest(http.Request):
     content: BytesIO
     _parsePOSTFormSubmission = False  # noqa: N815 - Twisted's name: a body is a message, never a form
 
-    def __init__(self, connection: WebConnection, *how: Any, **also: Any) -> None:
+    def __init__(self, serve: Serve, connection: WebConnection, *how: Any, **also: Any) -> None:
         super().__init__(*how, **also)
+        self._handle = serve
         self._connection = connection
         self._size = 0
         self._waits = False
@@ -116,7 +117,7 @@ class DohRequest(http.Request):
         else:
             self._waits = True
             connection.in_flight += 1
-            connection.serve(wire, Asker(Transport.HTTPS, connection.source), self._answer)
+            self._handle(wire, Asker(Transport.HTTPS, connection.source), self._answer)
 
     def _answer(self, octets: bytes) -> None:
         """Send the answer; a second one is not heard."""
@@ -166,12 +167,11 @@ class DohRequest(http.Request):
 class WebConnection(ProtocolWrapper):
     """One connection's seat, around the HTTP that `twisted.web` speaks on it."""
 
-    def __init__(self, factory: DohFactory, wrapped: Any, source: str) -> None:
+    def __init__(self, factory: WebFactory, wrapped: Any, source: str) -> None:
         super().__init__(cast("Any", factory), wrapped)
         self._owner = factory
         self.source = source
         self.limits = factory.connections.limits
-        self.serve = factory.serve
         self.in_flight = 0
         self.seat: Seat | None = None
         self._bodies = 0
@@ -260,15 +260,18 @@ class WebConnection(ProtocolWrapper):
         self._http.connectionLost(reason)
 
 
-class DohFactory(http.HTTPFactory):
-    """Make the HTTP side of each connection; `ddns.net.handshakes.TlsFactory` goes around it."""
+class WebFactory(http.HTTPFactory):
+    """Make the HTTP side of each connection; `ddns.net.handshakes.TlsFactory` goes around it.
+
+    *made* makes a request: it is given its connection, and then what Twisted gives.
+    """
 
     noisy = False
 
-    def __init__(self, serve: Serve, connections: Connections, reactor: Any) -> None:
+    def __init__(self, made: Callable[..., http.Request], connections: Connections, reactor: Any) -> None:
         # The seat has all time-outs; `twisted.web` would log each of its own, and strangers must not fill the log.
         super().__init__(timeout=cast("Any", None), reactor=reactor)
-        self.serve = serve
+        self._made = made
         self.connections = connections
 
     def buildProtocol(self, addr: Any) -> Any:  # noqa: N802 - Twisted's name
@@ -276,7 +279,7 @@ class DohFactory(http.HTTPFactory):
         channel: Any = super().buildProtocol(addr)
         made = WebConnection(self, channel, addr.host)
         made.seat = self.connections.admit(addr.host, made)
-        channel.requestFactory = functools.partial(DohRequest, made)
+        channel.requestFactory = functools.partial(self._made, made)
         return None if made.seat is None else made
 
     def startFactory(self) -> None:  # noqa: N802 - Twisted's name
@@ -287,6 +290,13 @@ class DohFactory(http.HTTPFactory):
 
     def log(self, request: http.Request) -> None:
         """Log nothing."""
+
+
+class DohFactory(WebFactory):
+    """Make connections that carry DNS."""
+
+    def __init__(self, serve: Serve, connections: Connections, reactor: Any) -> None:
+        super().__init__(functools.partial(DohRequest, serve), connections, reactor)
 
 
 def freshness(octets: bytes) -> int | None:

@@ -81,7 +81,8 @@ class ZoneWork:
     """One locked zone of a batch: its row, its view, what of it is published, and the journal entries that gather.
 
     *everybody* are the denials that bind every key there; *rules* may outlive the batch where zone and denials do.
-    *guarded*: a TLSA record changes, and there is no *guard*.
+    *guarded*: a TLSA record changes, and there is no *guard*. *terms* are those of its policy for leases, where it has
+    some.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class ZoneWork:
         self.everybody = everybody
         self.leases = Leases({})
         self.registered = 0
+        self.terms: Terms | None = None
         self.guard: Guard | None = None
         self.guarded = False
         self._published = published
@@ -294,7 +296,7 @@ def _judge(
         if refusal is not None:
             return Answer.of(refusal)
     done = leasing.apply(
-        update, registration, zone, item.view, item.leases, terms=terms, limits=limits,
+        update, registration, zone, item.view, item.leases, terms=item.terms or terms, limits=limits,
         refuse=rules.refuse_outcome if guard is None else _both(rules, guard, update), registered=item.registered,
     )  # fmt: skip
     if isinstance(done, Refusal):

@@ -31,6 +31,7 @@ from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.net.admission import come_by_tcp, is_proved, truncated
+from ddns.net.announcing import Announcements
 from ddns.net.answers import Answer, answered, sig0_refused
 from ddns.net.batches import AWAY, Afterwards, Batches, Request, UpdateLimits
 from ddns.net.judging import Verified
@@ -41,6 +42,7 @@ from ddns.net.refusals import RefusalJournal
 from ddns.net.reply import Reply
 from ddns.net.services import Services
 from ddns.net.subscriber import Subscriber
+from ddns.net.uses import Uses
 from ddns.signing.client import SignerClient
 from ddns.store.line import Line
 from ddns.store.lines import Lines
@@ -95,13 +97,14 @@ class Updates:
         go_on: Callable[[Asker, Callable[[], None]], None] = lambda _asker, call: call(),
         scanner: Scanner | None = None,
         hold: float = 0.0,
+        uses: Uses | None = None,
     ) -> None:
         """Put it together; *heard* is told from where a signature came, and whether it was good.
 
         With *lines* batches go the short way where they can; *follower* is this worker's number among those who
         follow editions. *afterwards* has something done at the end of the turn, before the loop is asked for more;
         *go_on* when it is the asker's turn: what had to wait for a key. With a *scanner* homes may change their own
-        delegations, once in *hold* seconds.
+        delegations, once in *hold* seconds. *uses* hears which key signed, and from where.
         """
         self._table = table
         self._limits = limits
@@ -116,6 +119,8 @@ class Updates:
         self._sig0_policy = sig0.Policy(width=bounds.sig0_window)
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
+        self._announcements = Announcements(pool, Budget(bounds.budget), self._sig0_policy, clock)
+        self._uses = uses
         self._heard = heard
         self._go_on = go_on
         self._reading = Line(pool.dsn, pool.role)
@@ -158,6 +163,7 @@ class Updates:
         """Finish what was taken."""
         if self._delegations is not None:
             await self._delegations.close()
+        await self._announcements.close()
         await self._batches.close()
         self._reading.close()
 
@@ -253,7 +259,11 @@ class Updates:
                 self._note(Answer.of(checked), asker, signature, update, tried[0] if tried else None)
 
             if isinstance(update, Refusal) or not (
-                proved and self._services.take(asker, signature, known, update, judged)
+                proved
+                and (
+                    self._services.take(asker, signature, known, update, judged)
+                    or self._announcements.take(asker, signature, known, update, partial(judged, registration=None))
+                )
             ):
                 judged(self._verify_sig0(signature, tried, update, asker, now, hopeless=hopeless), None)
             return
@@ -395,6 +405,8 @@ class Updates:
         if answer.code and answer.rcode in _TOLD:
             self._log_refused(answer.code, request.credential.name, request.asker.source)
         self._note(answer, request.asker, request.signature, request.update, request.credential, verified=True)
+        if self._uses is not None:
+            self._uses.note(request.credential.id, request.asker.source)
         request.reply(octets)
 
     def _note(

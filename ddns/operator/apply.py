@@ -18,8 +18,9 @@ from ddns.auth.sealing import BadSeal, Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.zonefile import ZoneText
-from ddns.operator import compact, transfer_rules
+from ddns.operator import apply_people, compact, transfer_rules
 from ddns.operator import signing as policies_of
+from ddns.operator.apply_people import WantedPolicy, WantedTenant
 from ddns.operator.change import Change, Conn, NewZone, create, digest_of, write
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
@@ -36,7 +37,7 @@ Progress = Callable[[int, int], None]  # zones done, zones in all
 class Action(msgspec.Struct, frozen=True):
     """One thing that is done: *verb* is `add`, `change` or `remove`.
 
-    *noun* is `signing`, `key`, `zone`, `grant` or `transfer`.
+    *noun* is `signing`, `key`, `zone`, `grant`, `transfer`, `tenant` or `policy`.
     """
 
     verb: str
@@ -85,7 +86,8 @@ async def apply(
         granted: dict[int, list[grants.Listed]] = {}
         if any(zone.origin in there for zone in wanted.zones):
             for one in await grants.listing(conn):
-                granted.setdefault(one.grant.zone, []).append(one)
+                if not (one.by_policy or one.tenant):  # what a policy wrote, or for one tenant, is not the file's
+                    granted.setdefault(one.grant.zone, []).append(one)
         rules = await transfer_rules.Held.read(conn)
         for at in range(0, len(wanted.zones), AT_ONCE):
             part = wanted.zones[at : at + AT_ONCE]
@@ -95,9 +97,29 @@ async def apply(
                 await run.apply(part, texts, there, principal)
             if progress is not None:
                 progress(min(at + AT_ONCE, len(wanted.zones)), len(wanted.zones))
+        await _apply_people(conn, wanted, done, dry_run=dry_run)
     except errors.UniqueViolation:
         raise CannotDo("Somebody else changed the registry at the same moment; run the command again.") from None
     return done
+
+
+async def _apply_people(conn: Conn, wanted: Wanted, done: Applied, *, dry_run: bool) -> None:
+    """Bring tenants and policies for homes to what the file says, in one transaction; a dry run takes it back."""
+    planned = {names.to_text(zone.origin) for zone in wanted.zones} if dry_run else set()
+    async with conn.transaction(force_rollback=dry_run):
+        both: tuple[WantedTenant | WantedPolicy, ...] = (*wanted.tenants, *wanted.home_policies)
+        for one in both:
+            later = bool(planned.intersection(await apply_people.missing(conn, one)))  # a dry run makes no zones
+            if isinstance(one, WantedTenant):
+                noun, name = "tenant", one.name
+                verb = await apply_people.put_tenant(conn, msgspec.structs.replace(one, zones=()) if later else one)
+            else:
+                noun, name = "policy", names.to_text(one.zone)
+                verb = "change" if later or await apply_people.put_policy(conn, one) else ""
+            if verb:
+                done.actions.append(Action(verb, noun, name))
+            else:
+                done.kept[noun] += 1
 
 
 def _read(zone: WantedZone, done: Applied) -> ZoneText:

@@ -11,9 +11,10 @@ from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata
 from ddns.operator.change import Conn
-from ddns.operator.zones import all_published, ds_rdata, the_zone
+from ddns.operator.zones import all_published, the_zone
 from ddns.store import delegations, published, signing
 from ddns.store.zones import Zone
+from ddns.zone.ds import ds_rdata
 from ddns.zone.hand import State
 
 SOON = 86400  # seconds before the first expiry in which a refresh is overdue

@@ -124,6 +124,9 @@ async def leave(
 
     What they said is returned, and kept. *now* is in seconds since 1970. Raises `CannotDo` where it is on its way.
     """
+    if home.suspended:
+        name = names.to_text(home.origin)
+        raise CannotDo(f"{name} is held; `ddns home show {name}` says why, and it goes nowhere before it is released.")
     verb = Verb.CHANGE if home.their is not None else Verb.LEAVE
     wanted = Wanted(verb, child, insecure)
     fault = changing.refusal(home, wanted, 0, now)

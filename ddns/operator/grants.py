@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ddns.auth.grants import Decision, Rules
-from ddns.auth.principal import DEFAULT_ASSURANCE, RULES, Credential, Grant, Secret
+from ddns.auth.principal import ADDRESSES, DEFAULT_ASSURANCE, RULES, Credential, Grant, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.codes import Type
@@ -16,6 +16,8 @@ from ddns.dns.names import Name
 from ddns.operator import keys, words
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
+from ddns.operator.tenants import the_tenant
+from ddns.operator.transfers import read_prefix
 from ddns.operator.zones import the_zone
 from ddns.store import grants, notify, zones
 from ddns.store.zones import Zone
@@ -23,6 +25,12 @@ from ddns.store.zones import Zone
 EVERYBODY = "*"  # as people write it where the name of a key stands
 MOST_REASON = 80  # octets of a denial's reason: it travels in an extended error with the rest of the sentence
 MOST_COUNT = 10_000  # records of a type at a name
+MOST_NETWORKS = 64  # in a denial of addresses
+# Addresses that mean nothing, or another host, where they are read (IANA's registries of special-purpose addresses).
+PRIVATE = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+    "224.0.0.0/3", "::/127", "fc00::/7", "fe80::/10", "ff00::/8",
+)  # fmt: skip
 
 # Unicode's categories of what has no shape of its own, or begins another line.
 _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -32,7 +40,7 @@ _SELF = ("self", "selfsub")
 class Terms(msgspec.Struct, frozen=True):
     """A rule as people write it: the words of `Grant`, *name* and *rule* left out where the usual is meant.
 
-    *types* may carry counts: `A(2)`.
+    *types* may carry counts: `A(2)`. *addresses* are networks, *tenant* is the name of one.
     """
 
     rule: str | None = None
@@ -41,6 +49,8 @@ class Terms(msgspec.Struct, frozen=True):
     min_assurance: str | None = None
     deny: str | None = None
     homes: bool = False
+    addresses: tuple[str, ...] | None = None
+    tenant: str | None = None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -52,9 +62,9 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def read(origin: Name, key: Name | None, terms: Terms) -> Grant:
-    """Return the rule that *terms* say for the zone *origin*, without the zone's id; *key* None: everybody.
+    """Return the rule that *terms* say for the zone *origin*, without the ids of zone and tenant.
 
-    Raises `CannotDo`.
+    *key* None: everybody. Raises `CannotDo`.
     """
     _check(key, terms)
     rule = terms.rule or ("zone" if terms.name is None else "subdomain")
@@ -71,9 +81,15 @@ def read(origin: Name, key: Name | None, terms: Terms) -> Grant:
         types = frozenset({int(Type.TXT)})
     if terms.types is not None and not terms.types:
         raise CannotDo("a grant of no types allows nothing; name some, or leave types out to grant all.")
+    addresses = () if terms.addresses is None else _networks(terms.addresses)
+    if addresses:
+        if types is None:
+            types = ADDRESSES
+        if most or not types <= ADDRESSES:
+            raise CannotDo("A denial of addresses is for A and AAAA, without numbers; leave the types out.")
     assurance = None if terms.min_assurance is None else keys.read_assurance(terms.min_assurance)
     reason = None if terms.deny is None else _reason(terms.deny)
-    return Grant(0, name, types, rule, most, assurance, reason, terms.homes)
+    return Grant(0, name, types, rule, most, assurance, reason, terms.homes, addresses=addresses)
 
 
 def read_key(text: str) -> Name | None:
@@ -88,6 +104,22 @@ def _check(key: Name | None, terms: Terms) -> None:
         raise CannotDo("A denial in all homes binds everybody; write * for the key.")
     if terms.homes and terms.deny is None:
         raise CannotDo("Only denials can be for all homes; a grant is given home by home.")
+    if terms.rule == "within" and not terms.homes:
+        raise CannotDo("The rule within speaks of names in each home; say --homes, and deny.")
+    if terms.addresses is not None and (terms.deny is None or terms.rule == "acme"):
+        raise CannotDo("Only denials can be of addresses; a grant gives a type with all of them.")
+    if terms.tenant is not None and not terms.homes:
+        raise CannotDo("Only denials for homes can be for those of one tenant; say --homes.")
+
+
+def _networks(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return networks in their usual spelling and one order; `private` stands for those that are nobody's alone."""
+    found = {
+        str(one) for text in texts for one in (PRIVATE if text.strip() == "private" else [read_prefix(text.strip())])
+    }
+    if not 0 < len(found) <= MOST_NETWORKS:
+        raise CannotDo(f"A denial of addresses names 1 to {MOST_NETWORKS} networks, not {len(found)}.")
+    return tuple(sorted(found))
 
 
 def _name(origin: Name, key: Name | None, rule: str, given: Name | None) -> Name:
@@ -101,6 +133,8 @@ def _name(origin: Name, key: Name | None, rule: str, given: Name | None) -> Name
         if rule != "acme":
             raise CannotDo(f"The rule {rule} needs a name.")
         return origin
+    if rule == "within":
+        return _within(origin, given)
     if rule == "wildcard":
         if not names.is_wildcard(given):
             raise CannotDo(
@@ -108,6 +142,16 @@ def _name(origin: Name, key: Name | None, rule: str, given: Name | None) -> Name
             )
         within(origin, names.parent(given))
     return within(origin, given)
+
+
+def _within(origin: Name, name: Name) -> Name:
+    """Return the *name* of a rule `within`, given as if each home were the zone *origin*. Raises `CannotDo`."""
+    if name == origin:
+        raise CannotDo("The rule within needs a name below the zone's, such as lock.ZONE; for all of a home use zone.")
+    first, *rest = names.labels(within(origin, name))
+    if b"*" in first[:-1] or any(b"*" in one for one in rest[: -names.count_labels(origin) or None]):
+        raise CannotDo(f"{names.to_text(name)}: an asterisk stands only at the end of the first label, as in lock-*.")
+    return name
 
 
 def within(origin: Name, name: Name) -> Name:
@@ -132,7 +176,9 @@ async def add(conn: Conn, key: Name | None, origin: Name, terms: Terms) -> tuple
     Raises `CannotDo`.
     """
     zone = await the_zone(conn, origin)
-    rule = msgspec.structs.replace(read(origin, key, terms), zone=zone.id)
+    rule = read(origin, key, terms)
+    tenant = None if terms.tenant is None else (await the_tenant(conn, terms.tenant)).id
+    rule = msgspec.structs.replace(rule, zone=zone.id, tenant=tenant)
     async with conn.transaction():
         if key is None:
             return await grants.insert(conn, None, rule), rule
@@ -158,6 +204,7 @@ async def remove(conn: Conn, key: Name | None, origin: Name, terms: Terms) -> in
             one.id
             for one in await grants.listing(conn, zone.id)
             if one.key == key
+            and not one.by_policy
             and name in (None, one.grant.name)
             and types in (None, (one.grant.types, one.grant.most))
             and terms.rule in (None, one.grant.rule)
@@ -226,14 +273,15 @@ async def add_acme(
     secret: Secret,
     hosts: Sequence[Name],
     assurance: str = DEFAULT_ASSURANCE,
+    ends: int | None = None,
 ) -> list[tuple[Name, Grant]]:
     """Make a TSIG key that may write `_acme-challenge` TXT of *hosts* and what is below them, and nothing else.
 
-    Return the zones and the rules. Raises `CannotDo`.
+    It is revoked by itself at *ends*, in seconds since 1970. Return the zones and the rules. Raises `CannotDo`.
     """
     made = []
     async with conn.transaction():
-        if await keys.add_tsig(conn, sealer, key, algorithm, secret, assurance):
+        if await keys.add_tsig(conn, sealer, key, algorithm, secret, assurance, ends):
             raise CannotDo(
                 f"{names.to_text(key)} is the name of a home, and its keys may write all of it; "
                 f"call this one acme.{names.to_text(key)} or the like."

@@ -8,28 +8,26 @@ home, or that cannot be one here, is refused in a sentence and does not stop the
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
-from itertools import groupby
-from typing import BinaryIO, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from psycopg import Error, OperationalError, errors
 
-from ddns.auth.principal import DEFAULT_ASSURANCE
 from ddns.dns import names
-from ddns.dns.codes import Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset
-from ddns.homes.enrol import delegate
+from ddns.homes import labels, making, quotas
+from ddns.homes.labels import LabelRules
+from ddns.homes.making import Collided, Draft, Made, Wanted
+from ddns.homes.policies import label_rules
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.home_line import MOST_OCTETS, BadLine, Named, NewHome, name_of, read
-from ddns.signing.client import SignerAway, SignerClient
-from ddns.store import journal, new_homes, notify, published, rrsets, signing, zones
+from ddns.signing.client import SignerClient
+from ddns.store import home_policies, naming, new_homes
+from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.zones import Zone
-from ddns.zone.changes import ChangeSet, RRsetChange
-from ddns.zone.jobs import Node, SignedJob, SignJob
 
 AT_ONCE = 400  # homes in one transaction: bounds memory, and how long the registry's zone is locked
 OCTETS_AT_ONCE = 1 << 20  # of lines in one transaction: what is signed of them stays below what a frame may hold
@@ -79,19 +77,18 @@ class _Portion(msgspec.Struct, frozen=True):
     octets: int
 
 
+class Source(Protocol):
+    """What lines are read from: a binary file, or what reads like one."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Return the next line, or *size* octets of it; nothing at the end."""
+
+
 _One = TypeVar("_One", Named, NewHome)
-_New = tuple[NewHome, SignedJob | None]  # None: it waits for the signer
+_New = tuple[NewHome, Draft]
 
 
-class _Occupied(Exception):
-    """Homes at or below whose names the registry's zone has records."""
-
-    def __init__(self, found: frozenset[Name]) -> None:
-        super().__init__()
-        self.found = found
-
-
-def portions(stream: BinaryIO) -> Iterator[_Portion]:
+def portions(stream: Source) -> Iterator[_Portion]:
     """Yield the lines of *stream*, some at a time; of one that is too long only the beginning."""
     lines: list[tuple[int, bytes]] = []
     octets = held = number = 0
@@ -114,15 +111,23 @@ def portions(stream: BinaryIO) -> Iterator[_Portion]:
 
 
 class Import:
-    """Brings homes into the zone *registry* on behalf of *principal*; *tell* hears of each step."""
+    """Brings homes of *tenant* into the zone *registry* on behalf of *principal*; *tell* hears of each step."""
 
-    def __init__(self, registry: Zone, principal: str, tell: Callable[[Report], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        registry: Zone,
+        principal: str,
+        tell: Callable[[Report], None] = lambda _: None,
+        tenant: int = REGISTRY,
+    ) -> None:
         self.report = Report()
         self._registry = registry
         self._principal = principal
         self._tell = tell
+        self._tenant = tenant
+        self._rules: LabelRules | None = None
 
-    async def run(self, stream: BinaryIO, jobs: int, lane: Callable[[], Awaitable[Lane]]) -> Report:
+    async def run(self, stream: Source, jobs: int, lane: Callable[[], Awaitable[Lane]]) -> Report:
         """Bring in the homes of *stream*, *jobs* batches at a time, each through a *lane* of its own.
 
         Outages raise: then all that was counted is in, and the rest is not.
@@ -132,6 +137,9 @@ class Import:
         async def work() -> None:
             own = await lane()
             try:
+                if self._rules is None:
+                    policy = await home_policies.of(own.conn, self._tenant, self._registry.id)
+                    self._rules = await label_rules(own.conn, self._tenant, policy)
                 while (portion := await ready.get()) is not None:
                     await self._bring_in(own, portion)
                 await ready.put(None)  # the others end as well
@@ -157,7 +165,7 @@ class Import:
         named: dict[Name, Named] = {}
         for number, line in portion.lines:
             try:
-                one = name_of(line, number, self._registry.origin)
+                one = name_of(line, number, self._registry.origin, self._rules)
             except BadLine as error:
                 self.report.refuse(number, str(error))
                 continue
@@ -172,17 +180,12 @@ class Import:
         self.report.read += portion.octets
         self._tell(self.report)
 
-    async def _apex(self, conn: Conn) -> dict[int, RRset]:
-        registry = self._registry
-        found = await rrsets.read_names(conn, [(registry.id, registry.origin)])
-        apex = {one.type: one for one in found.get((registry.id, registry.origin), ())}
-        if Type.SOA not in apex or Type.NS not in apex:
-            raise CannotDo(f"The zone {names.to_text(registry.origin)} has just been removed.")
-        return apex
-
     async def _make(self, lane: Lane, missing: Sequence[Named]) -> None:
         """Make homes that are not there."""
-        apex = await self._apex(lane.conn)
+        try:
+            apex = await making.apex_of(lane.conn, self._registry)
+        except making.NoRegistry:
+            raise self._gone() from None
         homes: list[NewHome] = []
         for named in missing:
             try:
@@ -191,25 +194,52 @@ class Import:
                 self.report.refuse(named.line, str(error))
         if not homes:
             return
-        answers = await self._signed(lane.signer, homes)
+        now = int(time.time())
+        unfit = await new_homes.unfit(lane.conn, self._registry.id, list(map(self._wanted, homes)), now)
+        for one in [one for one in homes if unfit.get(one.name) == making.Why.RESTING]:
+            homes.remove(one)
+            self.report.refuse(
+                one.line, f"{names.to_text(one.name)} was somebody's not long ago and rests; choose another label"
+            )
+        for one in await self._alike(lane.conn, homes):
+            homes.remove(one)
+            self.report.refuse(
+                one.line, f"{names.to_text(one.name)} looks like another home's name; choose another label"
+            )
+        drafts = await making.sign(lane.signer, self._registry, list(map(self._wanted, homes)), apex)
         new: list[_New] = []
-        for one, answer in zip(homes, answers, strict=True):
-            if answer is not None and answer.error:
-                self.report.refuse(one.line, answer.error)
+        for one, draft in zip(homes, drafts, strict=True):
+            if draft.answer is not None and draft.answer.error:
+                self.report.refuse(one.line, draft.answer.error)
             else:
-                new.append((one, answer))
-        await self._commit(lane, new, apex[Type.NS])
+                new.append((one, draft))
+        await self._commit(lane, new)
 
-    async def _commit(self, lane: Lane, new: list[_New], servers: RRset) -> None:
+    async def _alike(self, conn: Conn, homes: Sequence[NewHome]) -> list[NewHome]:
+        """Return those of *homes* that people may take for others that are there."""
+        looks = [labels.looks(one.name) for one in homes]
+        wanted = [(one.name, skeleton, shown.isascii()) for one, (shown, skeleton) in zip(homes, looks, strict=True)]
+        found = await naming.alike_among(conn, self._registry.id, wanted)
+        return [one for one in homes if one.name in found]
+
+    def _wanted(self, one: NewHome) -> Wanted:
+        return Wanted(name=one.name, key=one.key, records=one.records, invitation=making.WHOEVER, who=self._principal)
+
+    def _gone(self) -> CannotDo:
+        return CannotDo(f"The zone {names.to_text(self._registry.origin)} has just been removed.")
+
+    async def _commit(self, lane: Lane, new: list[_New]) -> None:
         """Write homes in one transaction; where the database refuses them, find out which, and write the others."""
         refused: Error | None = None
         for _ in range(ATTEMPTS):
             if not new:
                 return
             try:
-                await self._write(lane, new, servers)
-            except _Occupied as occupied:
-                new = self._without(new, occupied.found)
+                await self._write(lane, new)
+            except Collided as occupied:
+                new = self._without(new, occupied.homes)
+            except making.NoRegistry:
+                raise self._gone() from None
             except (errors.UniqueViolation, errors.DeadlockDetected) as error:
                 refused = error
                 if error.diag.constraint_name not in (None, "zone_twice"):
@@ -229,7 +259,7 @@ class Import:
             return
         half = len(new) // 2
         for some in (new[:half], new[half:]):
-            await self._commit(lane, some, servers)
+            await self._commit(lane, some)
 
     def _without(self, new: list[_New], found: frozenset[Name]) -> list[_New]:
         apex = names.to_text(self._registry.origin)
@@ -265,70 +295,14 @@ class Import:
                 )
         return out
 
-    async def _write(self, lane: Lane, new: Sequence[_New], servers: RRset) -> None:
+    async def _write(self, lane: Lane, new: Sequence[_New]) -> None:
         """Write homes and delegate to them, in one transaction."""
-        registry, conn = self._registry, lane.conn
-        async with conn.transaction():
-            rows = [
-                new_homes.Row(one.name, 0 if answer is None else 1, 0 if answer is None else answer.resign_at)
-                for one, answer in new
-            ]
-            ids = await new_homes.insert(conn, rows, registry.denial, registry.algorithm, registry.id)
-            made = [(zone, one, answer) for zone, (one, answer) in zip(ids, new, strict=True)]
-            shown = [(zone, answer) for zone, _, answer in made if answer is not None]
-            await signing.insert_keys(conn, [(zone, key) for zone, answer in shown for key in answer.keys])
-            await new_homes.enrol(
-                conn, [(zone, one.name, one.key, one.algorithm, one.tag) for zone, one, _ in made if one.key],
-                DEFAULT_ASSURANCE,
-            )  # fmt: skip
-            await rrsets.fill_all(conn, ((zone, rrset) for zone, one, _ in made for rrset in one.records))
-            await published.fill_all(conn, ((zone, rrset) for zone, answer in shown for rrset in answer.added))
-            await journal.append(
-                conn, [journal.Entry(zone, 1, self._principal, None, None, _changes(one)) for zone, one, _ in made]
-            )
-            await new_homes.withdraw_invitations(conn, [one.name for one, _ in new])
-            # The registry's zone is locked last: it is the one that others wait for.
-            parent = (await zones.lock(conn, [registry.id])).get(registry.id)
-            if parent is None:
-                raise CannotDo(f"The zone {names.to_text(registry.origin)} has just been removed.")
-            await self._check_free(conn, [one.name for one, _ in new])
-            await delegate(
-                conn, lane.signer, parent,
-                [(one.name, servers.rdatas, () if answer is None else answer.ds) for one, answer in new],
-            )  # fmt: skip
-            await notify.zones(conn, [(zone, 1) for zone, _ in shown])
-            await notify.keys(conn, None)
-            if len(shown) < len(made):
-                await notify.pending(conn)
-        self.report.made += len(made)
-        self.report.unsigned += len(made) - len(shown)
-
-    async def _check_free(self, conn: Conn, wanted: Sequence[Name]) -> None:
-        """Raise `_Occupied` where the locked registry's zone has records at or below some names."""
-        places = [(self._registry.id, name) for name in wanted]
-        found = {name for _, name in await rrsets.read_names(conn, places)}
-        found |= {name for _, name in await rrsets.has_descendants(conn, places)}
-        if found:
-            raise _Occupied(frozenset(found))
-
-    async def _signed(self, signer: SignerClient, homes: Sequence[NewHome]) -> Sequence[SignedJob | None]:
-        """Return what each of *homes* publishes, in the same order; None: it waits for the signer."""
-        registry = self._registry
-        if registry.denial == "none":
-            return [SignedJob(0, tuple(map(_bare, one.records))) for one in homes]
-        jobs = [SignJob(0, one.name, registry.denial, registry.algorithm, _nodes(one), (), whole=True) for one in homes]
-        with suppress(SignerAway):
-            return await signer.sign(jobs)
-        return [None] * len(homes)
-
-
-def _bare(one: RRset) -> SignedRRset:
-    return SignedRRset(one.name, one.type, one.ttl, one.rdatas)
-
-
-def _nodes(home: NewHome) -> tuple[Node, ...]:
-    return tuple(Node(name, (), tuple(rrsets)) for name, rrsets in groupby(home.records, key=lambda one: one.name))
-
-
-def _changes(home: NewHome) -> ChangeSet:
-    return ChangeSet(tuple([RRsetChange(one.name, one.type, None, one) for one in home.records]))
+        now = int(time.time())
+        async with lane.conn.transaction():
+            await entered(lane.conn, self._tenant)
+            full = await quotas.room(lane.conn, self._tenant, self._registry.id, now, homes=len(new))
+            if full is not None:
+                raise CannotDo(full.text)
+            done = await making.write(lane.conn, lane.signer, self._registry, [draft for _, draft in new], now)
+        self.report.made += len(new)
+        self.report.unsigned += sum(isinstance(one, Made) and one.pending for one in done.made)

@@ -19,7 +19,8 @@ from ddns.dns.names import BadName, Name
 from ddns.dns.records import BadRdata, Rdata, RRset
 from ddns.dns.text import rdata_from_text
 from ddns.dns.zonefile import read_beside
-from ddns.homes.enrol import home_records
+from ddns.homes.delegating import home_records
+from ddns.homes.labels import LabelRules
 from ddns.operator import words
 from ddns.operator.fault import CannotDo
 
@@ -62,8 +63,8 @@ class Named(msgspec.Struct, frozen=True):
     said: _Line
 
 
-def name_of(line: bytes, number: int, registry: Name) -> Named:
-    """Return whose home *line* is in the zone *registry*. Raises `BadLine`."""
+def name_of(line: bytes, number: int, registry: Name, rules: LabelRules | None = None) -> Named:
+    """Return whose home *line* is in the zone *registry*, which has these *rules* for labels. Raises `BadLine`."""
     if len(line) > MOST_OCTETS:
         raise BadLine(f"it is longer than {MOST_OCTETS} octets; a home is one line")
     try:
@@ -76,7 +77,7 @@ def name_of(line: bytes, number: int, registry: Name) -> Named:
     except UnicodeDecodeError:
         raise BadLine("it is not UTF-8; write the file anew in that encoding") from None
     try:
-        home = names.prepend(words.read_label(said.label), registry)
+        home = names.prepend(words.read_label(said.label, rules), registry)
         words.refuse_special(home)
     except BadName as error:
         raise BadLine(f"the home {said.label!r} cannot be named: {error}; choose a shorter label") from None
@@ -88,7 +89,7 @@ def name_of(line: bytes, number: int, registry: Name) -> Named:
 def read(named: Named, apex: Mapping[int, RRset]) -> NewHome:
     """Return the home of a line, in the registry's zone whose apex has the RRsets *apex*. Raises `BadLine`."""
     home, said = named.name, named.said
-    key, algorithm, tag = _key(said.key, home)
+    key, algorithm, tag = read_key(said.key, home)
     given = home_records(home, dict(apex), key or None)
     try:
         records = read_beside(io.BytesIO(said.records.encode()), "records", home, given, MOST_RECORDS)
@@ -97,7 +98,7 @@ def read(named: Named, apex: Mapping[int, RRset]) -> NewHome:
     return NewHome(named.line, home, records, key, algorithm, tag)
 
 
-def _key(text: str, home: Name) -> tuple[Rdata, int, int]:
+def read_key(text: str, home: Name) -> tuple[Rdata, int, int]:
     """Return RDATA, algorithm and tag of a KEY record's data. Raises `BadLine`."""
     if not text:
         return b"", 0, 0

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import time
 
 import msgspec
 from psycopg import errors
 
-from ddns.auth import keys as sig0_keys
-from ddns.auth.principal import Grant, Secret
+from ddns.auth.principal import Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
-from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata
-from ddns.homes.enrol import delegate, home_records
+from ddns.homes import naming, policies, quotas
+from ddns.homes.delegating import undelegate
+from ddns.homes.making import WHOEVER, Collided, NoRegistry, Unmade, Wanted, Why, make
 from ddns.operator import keys, words
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
-from ddns.operator.zones import locked, the_zone
+from ddns.operator.zones import the_zone
 from ddns.signing.client import SignerClient
-from ddns.signing.publish import ZoneStep, changes_of, publish
-from ddns.store import credentials, delegations, homes, invitations, journal, leases, notify, published, rrsets, zones
+from ddns.store import credentials, home_policies, homes, invitations, notify, rrsets, zones
+from ddns.store.tenancy import current
 from ddns.store.zones import Zone
-from ddns.zone.child import GLUE_TYPES
-from ddns.zone.jobs import Node
 
 INVITATION_DAYS = 7
 INVITATION_ALGORITHM = "hmac-sha256"
@@ -48,14 +46,6 @@ class Invited(msgspec.Struct, frozen=True):
     key: Name
     secret: Secret
     expires_at: int
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """A home as people look at it: its zone, its state, its keys, and the invitation it came by or waits for."""
-
-    home: homes.Home
-    zone: Zone
-    keys: tuple[credentials.Listed, ...]
 
 
 async def find_registry(conn: Conn, label: str, zone: str | None) -> tuple[Zone, Name]:
@@ -93,24 +83,36 @@ async def find_registry(conn: Conn, label: str, zone: str | None) -> tuple[Zone,
 
 
 async def invite(conn: Conn, sealer: Sealer, registry: Zone, home: Name, expires_at: int, now: int) -> Invited:
-    """Make an invitation for *home*; one that has expired gives way. Raises `CannotDo`."""
-    label = b"invite-" + secrets.token_hex(_NAME_OCTETS).encode()
-    key = names.prepend(label, registry.origin)
-    secret = keys.made_secret(INVITATION_ALGORITHM)
+    """Make an invitation for *home*, of the tenant whose connection it is; one that has expired gives way.
+
+    Raises `CannotDo`.
+    """
     try:
         async with conn.transaction():
+            tenant = await current(conn)
             await _refuse_taken(conn, registry, home)
-            await _drop_expired(conn, home, now)
-            invitation = await invitations.insert(conn, registry.id, home, expires_at)
-            await credentials.insert(
-                conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation,
-                assurance="token",
-            )  # fmt: skip
-            await notify.keys(conn, key)
+            await _refuse_by_policy(conn, registry, home, tenant, now, by="invitation")
+            return await put_invitation(conn, sealer, registry, home, expires_at, now)
     except errors.UniqueViolation:
         raise CannotDo(
             f"{names.to_text(home)} is invited already; `ddns home invite --again` withdraws that invitation."
         ) from None
+
+
+async def put_invitation(conn: Conn, sealer: Sealer, registry: Zone, home: Name, expires_at: int, now: int) -> Invited:
+    """Write an invitation for *home*, which may be invited; one that has expired gives way.
+
+    Raises `psycopg.errors.UniqueViolation` (home_invited_twice).
+    """
+    key = names.prepend(b"invite-" + secrets.token_hex(_NAME_OCTETS).encode(), registry.origin)
+    secret = keys.made_secret(INVITATION_ALGORITHM)
+    await invitations.withdraw_expired(conn, home, now)
+    invitation = await invitations.insert(conn, registry.id, home, expires_at)
+    await credentials.insert(
+        conn, key, "tsig", INVITATION_ALGORITHM, secret=sealer.seal(key, secret), invitation=invitation,
+        assurance="token",
+    )  # fmt: skip
+    await notify.keys(conn, key)
     return Invited(home, registry.origin, key, secret, expires_at)
 
 
@@ -120,16 +122,6 @@ async def withdraw(conn: Conn, home: Name) -> int:
         count = await invitations.withdraw(conn, home)
         await notify.keys(conn, None)
     return count
-
-
-async def _drop_expired(conn: Conn, home: Name, now: int) -> None:
-    expired = [
-        one
-        for one in await invitations.listing(conn)
-        if one.label == home and one.spent_at is None and one.expires_at <= now
-    ]
-    if expired:
-        await invitations.withdraw(conn, home)
 
 
 async def _refuse_taken(conn: Conn, registry: Zone, home: Name) -> None:
@@ -143,33 +135,71 @@ async def _refuse_taken(conn: Conn, registry: Zone, home: Name) -> None:
         )
 
 
-async def add(conn: Conn, signer: SignerClient, registry: Zone, home: Name, key: Rdata | None, principal: str) -> Made:
+async def _refuse_by_policy(
+    conn: Conn, registry: Zone, home: Name, tenant: int, now: int, by: str | None = None
+) -> None:
+    """Refuse a name that the tenant's policy does not give, and an invitation that it does not take, or that is full.
+
+    *by* is how the home will enrol, None: an operator makes it at once.
+    """
+    refusal = None
+    if by is not None:
+        policy = await home_policies.of(conn, tenant, registry.id)
+        refusal = policies.admits(policy, by, "token", has_owner=True) or await quotas.room(
+            conn, tenant, registry.id, now, invitations=1
+        )
+    if refusal is None:
+        refusal = await naming.refuse(conn, tenant, registry, home)
+    if refusal is not None:
+        name = names.to_text(home)
+        raise CannotDo(
+            f"{name} is kept back by the policy, or looks like another home's name; choose another label."
+            if refusal.code == "label-unavailable"
+            else refusal.text
+        )
+
+
+async def add(
+    conn: Conn,
+    signer: SignerClient,
+    registry: Zone,
+    home: Name,
+    key: Rdata | None,
+    principal: str,
+    tenant: int | None = None,
+) -> Made:
     """Make the home at once: its zone with the registry's name servers, its delegation, and its *key* where given.
 
-    Raises `CannotDo`.
+    It is of *tenant*, None: of whose connection it is. Raises `CannotDo`.
     """
-    async with conn.transaction():
-        parent = await locked(conn, registry.origin)
-        await _refuse_taken(conn, parent, home)
-        await invitations.withdraw(conn, home)
-        found = await rrsets.read_names(conn, [(parent.id, parent.origin)])
-        apex = {one.type: one for one in found.get((parent.id, parent.origin), ())}
-        records = home_records(home, apex, key)
-        zone_id = await zones.insert(conn, home, parent.denial, parent.algorithm, parent.id)
-        await homes.insert(conn, zone_id)
-        child = (await zones.lock(conn, [zone_id]))[zone_id]
-        nodes = (Node(home, (), records),)
-        if key is not None:
-            await credentials.insert(
-                conn, home, "sig0", str(key[3]), tag=sig0_keys.key_tag(key), public=key, home=zone_id,
-                grants=[Grant(zone_id, home, rule="zone")],
-            )  # fmt: skip
-        await notify.keys(conn, None)
-        outcome = await publish(conn, signer, [ZoneStep(child, nodes, whole=True)])
-        await journal.append(conn, [journal.Entry(zone_id, 1, principal, None, None, changes_of(nodes))])
-        servers = apex[Type.NS].rdatas
-        delegated = await delegate(conn, signer, parent, [(home, servers, outcome.ds.get(zone_id, ()))])
-    return Made(zone_id, home, (*outcome.pending, *delegated.pending))
+    one = Wanted(name=home, key=key or b"", invitation=WHOEVER, who=principal)
+    now = int(time.time())
+    try:
+        async with conn.transaction():
+            parent = await the_zone(conn, registry.origin)
+            tenant = tenant or await current(conn)
+            await _refuse_taken(conn, parent, home)
+            await _refuse_by_policy(conn, parent, home, tenant, now)
+            done = await make(conn, signer, parent, [one], now, tenant)
+            made = done.made[0]
+            if isinstance(made, Unmade):
+                raise CannotDo(_unmade(made))
+    except (errors.UniqueViolation, Collided):
+        raise CannotDo(f"{names.to_text(home)} is being given to somebody else just now; look, and choose.") from None
+    except NoRegistry:
+        raise CannotDo(f"The zone {names.to_text(registry.origin)} has just been removed.") from None
+    return Made(made.zone, home, done.pending)
+
+
+def _unmade(one: Unmade) -> str:
+    """Return why a home cannot be made, for an operator, from whom nothing is kept back."""
+    name = names.to_text(one.name)
+    return {
+        Why.TAKEN: f"{name} is given already; choose another label.",
+        Why.RESTING: f"{name} was somebody's not long ago and rests; choose another label.",
+        Why.INVITED: f"{name} is invited; withdraw the invitation first, or choose another label.",
+        Why.OCCUPIED: f"The registry's zone has records at {name}; choose another label.",
+    }.get(one.why, one.refusal.text)
 
 
 async def remove(conn: Conn, signer: SignerClient, home: Name, principal: str) -> tuple[int, ...]:
@@ -183,77 +213,14 @@ async def remove(conn: Conn, signer: SignerClient, home: Name, principal: str) -
             raise CannotDo(f"{names.to_text(home)} is no home; remove it with `ddns zone remove`.")
         held = await zones.lock(conn, [found.id, found.parent])
         parent = held[found.parent]
-        pending = await _undelegate(conn, signer, parent, found.id, home, principal)
+        pending = await undelegate(conn, signer, parent, found.id, home, principal)
         await zones.remove(conn, found.id)
         await notify.zones(conn, [(found.id, None)])
         await notify.keys(conn, None)
     return pending
 
 
-async def _undelegate(
-    conn: Conn, signer: SignerClient, parent: Zone, zone: int, home: Name, principal: str
-) -> tuple[int, ...]:
-    """Take NS and DS of *home*, and the addresses of servers of its own, out of the locked zone *parent*.
-
-    In one edition.
-    """
-    turning = (await delegations.read(conn, [zone])).get(zone)
-    hosts = [] if turning is None else sorted({one.name for one in (*turning.their.glue, *turning.hand.their.glue)})
-    touched = [home, *(name for name in hosts if name != home)]
-    above = {up for name in touched for up in names.ancestors(name, parent.origin)[:-1]}
-    between = sorted(above - set(touched))
-    where = [(parent.id, name) for name in (*touched, *between, parent.origin)]
-    before = await rrsets.read_names(conn, where)
-    old = await published.read_names(conn, where)
-    nodes = []
-    for name in touched:
-        was = before.get((parent.id, name), ())
-        gone = (Type.NS, Type.DS, *(GLUE_TYPES if hosts else ()))
-        nodes.append(Node(name, was, tuple(one for one in was if one.type not in gone)))
-    changes = changes_of(nodes)
-    if not changes:
-        return ()
-    step = ZoneStep(
-        parent,
-        tuple(nodes),
-        tuple((name, tuple(one.type for one in before.get((parent.id, name), ()))) for name in between),
-        before.get((parent.id, parent.origin), ()),
-        tuple(one for key in where for one in old.get(key, ())),
-    )
-    outcome = await publish(conn, signer, [step])
-    await journal.append(conn, [journal.Entry(parent.id, parent.head + 1, principal, None, None, changes)])
-    return outcome.pending
-
-
-async def set_suspended(conn: Conn, home: Name, *, suspended: bool) -> bool:
-    """Suspend a home, whose updates are then refused, or release it again; tell whether that changed anything.
-
-    Raises `CannotDo`.
-    """
-    async with conn.transaction():
-        zone = await locked(conn, home)
-        if not zone.home:
-            raise CannotDo(f"{names.to_text(home)} is no home; `ddns home list` shows those there are.")
-        if zone.suspended == suspended:
-            return False
-        await homes.set_state(conn, zone.id, homes.SUSPENDED if suspended else homes.ACTIVE)
-        if not suspended:
-            await leases.begin_anew(conn, zone.id)  # nobody could renew
-        await notify.keys(conn, None)
-    return True
-
-
 async def listing(conn: Conn) -> tuple[list[homes.Home], list[invitations.Invitation]]:
     """Return all homes, and the invitations that are not spent."""
     invited = [one for one in await invitations.listing(conn) if one.spent_at is None]
     return await homes.listing(conn), invited
-
-
-async def show(conn: Conn, home: Name) -> Shown:
-    """Return what there is to say about a home. Raises `CannotDo`."""
-    zone = await the_zone(conn, home)
-    found = next((one for one in await homes.listing(conn) if one.zone == zone.id), None)
-    if found is None:
-        raise CannotDo(f"{names.to_text(home)} is no home; `ddns home list` shows those there are.")
-    held: Sequence[credentials.Listed] = await credentials.listing(conn)
-    return Shown(found, zone, tuple(one for one in held if one.credential.home == zone.id))

@@ -69,17 +69,26 @@ async def _home(conn: Conn, name: Name) -> int | None:
 
 
 async def add_tsig(
-    conn: Conn, sealer: Sealer, name: Name, algorithm: str, secret: Secret, assurance: str = DEFAULT_ASSURANCE
+    conn: Conn,
+    sealer: Sealer,
+    name: Name,
+    algorithm: str,
+    secret: Secret,
+    assurance: str = DEFAULT_ASSURANCE,
+    ends: int | None = None,
 ) -> bool:
     """Store a shared secret, sealed; tell whether it is the key of a home, which it may then write.
 
+    It is revoked by itself at *ends*, in seconds since 1970; None: never.
     Raises `CannotDo` where the name has one already.
     """
     try:
         async with conn.transaction():
             home = await _home(conn, name)
             sealed = sealer.seal(name, secret)
-            await credentials.insert(conn, name, "tsig", algorithm, secret=sealed, home=home, assurance=assurance)
+            await credentials.insert(
+                conn, name, "tsig", algorithm, secret=sealed, home=home, assurance=assurance, expires_at=ends
+            )
             await notify.keys(conn, name)
             return home is not None
     except errors.UniqueViolation:

@@ -18,6 +18,7 @@ from ddns.auth import keyfile, keys
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant
 from ddns.dns.names import Name
 from ddns.operator import grants, policy_words, transfer_rules, transfers, words
+from ddns.operator.apply_people import WantedPolicy, WantedTenant, read_policy
 from ddns.operator.compact import cannot_be_transferred
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import check_key, small_text
@@ -44,6 +45,7 @@ class _Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_assurance: str | None = None
     deny: str | None = None
     homes: bool = False
+    addresses: tuple[str, ...] | None = None
 
 
 class _Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +70,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing: tuple[dict[str, Any], ...] = ()
     key: tuple[_Key, ...] = ()
     zone: tuple[_Zone, ...] = ()
+    tenant: tuple[WantedTenant, ...] = ()
+    policy: tuple[dict[str, Any], ...] = ()
 
 
 class WantedGrant(msgspec.Struct, frozen=True):
@@ -100,7 +104,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """What the registry should have: *keys* without ids, TSIG secrets open; *notes* are sentences for the operator.
 
     *assured* are the places in *keys* of those whose tables state an assurance. *policies* are signing policies by
-    name, each with what its table says.
+    name, each with what its table says. *tenants* and *home_policies* are brought there after the zones.
     """
 
     keys: tuple[Credential, ...]
@@ -108,6 +112,8 @@ class Wanted(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
     assured: frozenset[int] = frozenset()
     policies: Mapping[str, Mapping[str, policy_words.Value]] = {}
+    tenants: tuple[WantedTenant, ...] = ()
+    home_policies: tuple[WantedPolicy, ...] = ()
 
 
 def read(path: Path) -> Wanted:
@@ -124,7 +130,17 @@ def read(path: Path) -> Wanted:
     credentials = _keys(path, file.key)
     zones = _zones(path, file.zone)
     assured = frozenset(place for place, table in enumerate(file.key) if table.assurance is not None)
-    return Wanted(credentials, zones, (), assured, policies)
+    return Wanted(credentials, zones, (), assured, policies, file.tenant, _home_policies(path, file.policy))
+
+
+def _home_policies(path: Path, tables: tuple[dict[str, Any], ...]) -> tuple[WantedPolicy, ...]:
+    out = []
+    for number, table in enumerate(tables, 1):
+        try:
+            out.append(read_policy(table))
+        except CannotDo as error:
+            raise CannotDo(f"{path}: [[policy]] number {number} ({table.get('zone')}): {error}") from None
+    return tuple(out)
 
 
 def _policies(path: Path, tables: tuple[dict[str, Any], ...]) -> dict[str, Mapping[str, policy_words.Value]]:
@@ -237,7 +253,9 @@ def _transfer(table: _Transfer | None) -> transfer_rules.Wanted | None:
 
 def _grant(origin: Name, table: _Grant) -> WantedGrant:
     key = grants.read_key(table.key)
-    terms = grants.Terms(table.rule, table.name, table.types, table.min_assurance, table.deny, table.homes)
+    terms = grants.Terms(
+        table.rule, table.name, table.types, table.min_assurance, table.deny, table.homes, table.addresses
+    )
     try:
         return WantedGrant(key, grants.read(origin, key, terms))
     except CannotDo as error:

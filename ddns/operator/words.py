@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ddns.auth.principal import Grant
 from ddns.dns import names
 from ddns.dns.codes import META_TYPES, SIGNER_TYPES
 from ddns.dns.names import BadName, Name
+from ddns.dns.refusal import Refusal
 from ddns.dns.spelling import type_from_text, type_to_text
+from ddns.homes import labels
+from ddns.homes.labels import LabelRules
 from ddns.operator.fault import CannotDo
 
 DENIALS = ("nsec3", "nsec", "compact", "none")
@@ -16,17 +20,6 @@ DEFAULT_DENIAL = "nsec3"
 ALGORITHMS = (8, 13, 14, 15)
 ALGORITHMS_TOLD = "13 (ECDSA P-256), 15 (Ed25519), 14 (ECDSA P-384) or 8 (RSA/SHA-256)"
 DEFAULT_ALGORITHM = 13
-
-# Labels that homes may not have: what people and programs take for the registry's own (RFC 2142, RFC 9665 §3).
-RESERVED_LABELS = frozenset({b"www", b"mail", b"ns", b"smtp", b"localhost", b"wpad", b"isatap"})
-# Names that mean something to resolvers and are never delegated (RFC 6761 and IANA's registry of special-use names).
-SPECIAL_NAMES = tuple(
-    names.from_text(text)
-    for text in (
-        "alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "resolver.arpa", "service.arpa",
-    )
-)  # fmt: skip
-_LDH = re.compile(rb"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
 def read_name(text: str, what: str = "name") -> Name:
@@ -82,38 +75,26 @@ def read_counted_types(texts: Iterable[str], most: int) -> tuple[frozenset[int],
     return frozenset(types), tuple(sorted(counts.items()))
 
 
-def read_label(text: str) -> bytes:
-    """Return *text* as the label of a home: letters, digits and hyphens (RFC 1123 §2.1). Raises `CannotDo`."""
-    try:
-        label = text.encode("ascii").lower()
-    except UnicodeEncodeError:
-        raise CannotDo(f"The label {text!r} is not ASCII; write it in its xn-- form.") from None
-    if label.startswith(b"_"):
-        raise CannotDo(f"The label {text!r} begins with _, which is kept for services (RFC 8552); choose another.")
-    if len(label) > 63 or not _LDH.fullmatch(label):
-        raise CannotDo(f"{text!r} is no label for a home: write 1 to 63 letters, digits and inner hyphens.")
-    if label in RESERVED_LABELS:
-        raise CannotDo(f"The label {text!r} is reserved; choose another.")
-    if label[2:4] == b"--":
-        _check_a_label(text, label)
-    return label
+def types_as_written(rule: Grant) -> tuple[str, ...]:
+    """Return the types of a rule as `read_counted_types` takes them; none where it is for all."""
+    bounds = dict(rule.most)
+    return tuple(type_to_text(one) + (f"({bounds[one]})" if one in bounds else "") for one in sorted(rule.types or ()))
 
 
-def _check_a_label(text: str, label: bytes) -> None:
-    """Refuse what looks like an A-label and is none (RFC 5890 §2.3.1, RFC 3492)."""
-    try:
-        if not label.startswith(b"xn--"):
-            raise CannotDo(f"The label {text!r} has hyphens in third and fourth place, which only xn-- labels may.")
-        unicode = label[4:].decode("punycode")
-        if unicode.isascii() or unicode.encode("punycode").lower() != label[4:]:
-            raise CannotDo(f"The label {text!r} is no A-label of a name in another script; encode it anew.")
-    except UnicodeError:
-        raise CannotDo(f"The label {text!r} does not decode as an A-label; encode it anew.") from None
+def read_label(text: str, rules: LabelRules | None = None) -> bytes:
+    """Return *text*, in ASCII or in letters of its own, as the label of a home in the DNS. Raises `CannotDo`.
+
+    *rules* are those of the registry, None: the ones that every registry has.
+    """
+    label = labels.read(text, rules or LabelRules(), names.ROOT)
+    if isinstance(label, Refusal):
+        raise CannotDo(label.text)
+    return label.wire
 
 
 def refuse_special(name: Name) -> None:
     """Refuse a home at or below a special-use name. Raises `CannotDo`."""
-    for special in SPECIAL_NAMES:
+    for special in labels.SPECIAL_NAMES:
         if names.is_subdomain(name, special):
             raise CannotDo(
                 f"{names.to_text(name)} is below {names.to_text(special)}, a special-use name that the public DNS "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import struct
 from collections.abc import AsyncIterator, Sequence
@@ -21,12 +20,12 @@ from ddns.operator.compact import check_denial
 from ddns.operator.fault import CannotDo
 from ddns.store import delegations, notify, published, rrsets, signing, zones
 from ddns.store.zones import Zone
+from ddns.zone.ds import ds_rdata
 from ddns.zone.hand import State
 
 TTL = 3600  # seconds, of the records of a new zone
 NEGATIVE_TTL = 300  # seconds (RFC 2308 §5)
 REFRESH, RETRY, EXPIRE = 3600, 900, 1209600  # seconds (RFC 1912 §2.2)
-DIGEST_SHA256 = 2  # RFC 4509
 PAGE = 5_000  # RRsets read at once
 
 
@@ -216,11 +215,3 @@ async def ds(conn: Conn, origin: Name) -> tuple[int, tuple[Rdata, ...]]:
         )
     named = await signing.named_by_the_parent(conn, zone.id)
     return zone.id, tuple(ds_rdata(origin, public) for public in named)
-
-
-def ds_rdata(origin: Name, dnskey: Rdata) -> Rdata:
-    """Return the DS RDATA with SHA-256 for a DNSKEY's RDATA (RFC 4509)."""
-    padded = dnskey + b"\0" * (len(dnskey) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    tag = (total + (total >> 16)) & 0xFFFF
-    return struct.pack("!HBB", tag, dnskey[3], DIGEST_SHA256) + hashlib.sha256(origin + dnskey).digest()

@@ -66,15 +66,18 @@ WITH records AS (
     UPDATE zones SET head = step.head, edition = step.edition, serial = step.serial
     FROM unnest(%(z_ids)s, %(z_heads)s, %(z_editions)s, %(z_serials)s) AS step (id, head, edition, serial)
     WHERE zones.id = step.id
-), answers AS (
+)@answers
+SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload
+"""
+_ANSWERS = """, answers AS (
     INSERT INTO requests (digest, rcode, ede, text, lease, expires_at)
     SELECT digest, rcode, ede, text, lease, to_timestamp(expires)
     FROM unnest(%(q_digests)s, %(q_rcodes)s, %(q_edes)s, %(q_texts)s, %(q_leases)s, %(q_expires)s)
          AS answer (digest, rcode, ede, text, lease, expires)
     ON CONFLICT (expires_at, digest) DO NOTHING
-)
-SELECT pg_notify('ddns_zones', payload) FROM unnest(%(payloads)s) AS payload
-"""
+)"""
+_WRITE_ANSWERED = _WRITE.replace("@answers", _ANSWERS)
+_WRITE_ALONE = _WRITE.replace("@answers", "")  # for who may not say how a request was answered
 
 
 async def write(conn: AsyncConnection[Any], batch: Batch) -> None:
@@ -92,7 +95,9 @@ async def write(conn: AsyncConnection[Any], batch: Batch) -> None:
         rest = batch if at == 0 else Batch((), (), (), ())
         rows = list(shown.items())[at:end]
         await conn.execute(
-            _WRITE, _parameters(written[at:end], [(key[0], one) for key, one in rows], rest), prepare=True
+            _WRITE_ANSWERED if rest.answered else _WRITE_ALONE,
+            _parameters(written[at:end], [(key[0], one) for key, one in rows], rest),
+            prepare=True,
         )
 
 

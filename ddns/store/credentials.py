@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
@@ -28,6 +29,8 @@ class Listed(msgspec.Struct, frozen=True):
     credential: Credential
     created_at: int
     revoked_at: int | None
+    expires_at: int | None = None
+    note: str = ""
 
 
 class Stamped:
@@ -234,16 +237,22 @@ async def insert(
     invitation: int | None = None,
     grants: Iterable[Grant] = (),
     assurance: str = DEFAULT_ASSURANCE,
+    device: UUID | None = None,
+    expires_at: int | None = None,
+    note: str = "",
 ) -> int:
     """Store a credential with its *grants*, a TSIG *secret* sealed, and return its id.
+
+    *device* is the box that holds it, *expires_at* (seconds since 1970) when it ends; None: nobody knows, and never.
 
     Raises `psycopg.errors.UniqueViolation` (tsig_key_twice, sig0_key_twice).
     """
     cursor = await conn.execute(
         """
-        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, invitation, assurance)
+        INSERT INTO credentials (name, kind, algorithm, tag, public, secret, home, invitation, assurance, device,
+                                 expires_at, note)
         VALUES (%(name)s, %(kind)s, %(algorithm)s, %(tag)s, %(public)s, %(secret)s, %(home)s, %(invitation)s,
-                %(assurance)s)
+                %(assurance)s, %(device)s, to_timestamp(%(expires_at)s), %(note)s)
         RETURNING id
         """,
         {
@@ -256,6 +265,9 @@ async def insert(
             "home": home,
             "invitation": invitation,
             "assurance": assurance,
+            "device": device,
+            "expires_at": expires_at,
+            "note": note,
         },
         prepare=True,
     )
@@ -328,6 +340,21 @@ async def revoke_ids(conn: AsyncConnection[Any], ids: Iterable[int]) -> int:
     return cursor.rowcount
 
 
+async def end(conn: AsyncConnection[Any], now: int, most: int) -> list[Name]:
+    """Revoke at most *most* keys that end by *now* (seconds since 1970), and return their names."""
+    cursor = await conn.execute(
+        """
+        UPDATE credentials SET revoked_at = expires_at WHERE revoked_at IS NULL AND id IN (
+            SELECT id FROM credentials WHERE expires_at <= to_timestamp(%(now)s) AND revoked_at IS NULL
+            ORDER BY expires_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+        RETURNING name
+        """,
+        {"now": now, "most": most},
+        prepare=True,
+    )
+    return [names.from_order_key(row[0]) for row in await cursor.fetchall()]
+
+
 async def revoked_at(conn: AsyncConnection[Any], credential: int) -> int | None:
     """Return when the credential of this id was revoked, in seconds since 1970; None: it was not, or is no more."""
     cursor = await conn.execute(
@@ -351,11 +378,12 @@ async def listing(conn: AsyncConnection[Any], *, revoked: bool = False) -> list[
     credentials = _credentials(await cursor.fetchall(), None)
     cursor = await conn.execute(
         """
-        SELECT id, extract(epoch FROM created_at)::bigint, extract(epoch FROM revoked_at)::bigint FROM credentials
-        WHERE id = ANY (%(ids)s)
+        SELECT id, extract(epoch FROM created_at)::bigint, extract(epoch FROM revoked_at)::bigint,
+               extract(epoch FROM expires_at)::bigint, note
+        FROM credentials WHERE id = ANY (%(ids)s)
         """,
         {"ids": bigints([credential.id for credential in credentials])},
         binary=True,
     )
-    times = {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}
+    times = {row[0]: row[1:] for row in await cursor.fetchall()}
     return [Listed(credential, *times[credential.id]) for credential in credentials]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
@@ -12,6 +13,19 @@ from ddns.dns.names import Name
 
 ACTIVE = "active"
 SUSPENDED = "suspended"
+QUARANTINED = "quarantined"
+CLOSED = "closed"
+HELD = (SUSPENDED, QUARANTINED)  # each for a reason that its owner reads
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a home stands, and whose it is; *closed_at* in seconds since 1970."""
+
+    state: str
+    reason: str
+    owner: UUID | None
+    device: UUID | None
+    closed_at: int | None
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -29,12 +43,45 @@ async def insert(conn: AsyncConnection[Any], zone: int) -> None:
     await conn.execute("INSERT INTO homes (zone) VALUES (%(zone)s)", {"zone": zone}, prepare=True)
 
 
-async def set_state(conn: AsyncConnection[Any], zone: int, state: str) -> bool:
-    """Make the home of *zone* `active` or `suspended`; tell whether there is one."""
+async def standing(conn: AsyncConnection[Any], zone: int) -> Standing | None:
+    """Return how the home of *zone* stands."""
     cursor = await conn.execute(
-        "UPDATE homes SET state = %(state)s WHERE zone = %(zone)s", {"zone": zone, "state": state}, prepare=True
+        """
+        SELECT state, reason, owner, device, extract(epoch FROM closed_at)::bigint FROM homes WHERE zone = %(zone)s
+        """,
+        {"zone": zone},
+        prepare=True,
+        binary=True,
+    )
+    row = await cursor.fetchone()
+    return None if row is None else Standing(*row)
+
+
+async def set_state(
+    conn: AsyncConnection[Any], zone: int, state: str, reason: str = "", now: int | None = None
+) -> bool:
+    """Write how the home of *zone* stands since *now* (seconds since 1970); tell whether there is one.
+
+    One that is suspended or quarantined needs a *reason*; in other states there is none.
+    """
+    cursor = await conn.execute(
+        """
+        UPDATE homes SET state = %(state)s, reason = %(reason)s,
+            changed_at = coalesce(to_timestamp(%(now)s), changed_at),
+            closed_at = CASE %(state)s WHEN 'closed' THEN to_timestamp(%(now)s) END
+        WHERE zone = %(zone)s
+        """,
+        {"zone": zone, "state": state, "reason": reason if state in HELD else "", "now": now},
+        prepare=True,
     )
     return cursor.rowcount > 0
+
+
+async def hide(conn: AsyncConnection[Any], zone: int, *, held: bool) -> None:
+    """Have nobody serve a locked *zone* any more, or have it served again."""
+    await conn.execute(
+        "UPDATE zones SET held = %(held)s WHERE id = %(zone)s", {"zone": zone, "held": held}, prepare=True
+    )
 
 
 async def listing(conn: AsyncConnection[Any]) -> list[Home]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
 
+from ddns.auth.principal import Secret
 from ddns.dns import names
 from ddns.dns.names import Name
+from ddns.store.packing import bigints, octets
 
 
 class Invitation(msgspec.Struct, frozen=True):
-    """An invitation into the zone *zone* for the home *label*, its full name; times in seconds since 1970."""
+    """An invitation into the zone *zone* for the home *label*, its full name; times in seconds since 1970.
+
+    *tenant* is whose it is, and *owner* who will own the home (None: who binds it to himself first).
+    """
 
     id: int
     zone: int
@@ -22,11 +28,13 @@ class Invitation(msgspec.Struct, frozen=True):
     expires_at: int
     spent_at: int | None = None
     home: int | None = None
+    tenant: int = 1
+    owner: UUID | None = None
 
 
 _SELECT = """
 SELECT id, zone, label, extract(epoch FROM created_at)::bigint, extract(epoch FROM expires_at)::bigint,
-       extract(epoch FROM spent_at)::bigint, home
+       extract(epoch FROM spent_at)::bigint, home, tenant, owner
 FROM invitations
 """
 
@@ -92,4 +100,60 @@ async def withdraw(conn: AsyncConnection[Any], label: Name) -> int:
 async def listing(conn: AsyncConnection[Any]) -> list[Invitation]:
     """Return all invitations by home, the oldest first."""
     cursor = await conn.execute(_SELECT + "ORDER BY label, id", binary=True)
+    return [_invitation(row) for row in await cursor.fetchall()]
+
+
+async def withdraw_expired(conn: AsyncConnection[Any], label: Name, now: int) -> int:
+    """Remove the invitations of the home *label* that were never spent and are over; return how many they were."""
+    cursor = await conn.execute(
+        """DELETE FROM invitations
+           WHERE label = %(label)s AND spent_at IS NULL AND expires_at <= to_timestamp(%(now)s)""",
+        {"label": names.order_key(label), "now": now},
+        prepare=True,
+    )
+    return cursor.rowcount
+
+
+async def open_for(conn: AsyncConnection[Any], homes: Iterable[Name], now: int) -> list[Invitation]:
+    """Return the invitations of *homes* that are neither spent nor over at *now*."""
+    cursor = await conn.execute(
+        _SELECT + "WHERE label = ANY (%(labels)s) AND spent_at IS NULL AND expires_at > to_timestamp(%(now)s)",
+        {"labels": octets([names.order_key(home) for home in homes]), "now": now},
+        prepare=True,
+        binary=True,
+    )
+    return [_invitation(row) for row in await cursor.fetchall()]
+
+
+async def keys_of(
+    conn: AsyncConnection[Any], invitations: Iterable[int], open_secret: Callable[[Name, bytes], Secret]
+) -> dict[int, tuple[Name, Secret]]:
+    """Return name and secret of the keys that spend *invitations*, by the ids of these."""
+    cursor = await conn.execute(
+        """
+        SELECT invitation, name, secret FROM credentials
+        WHERE invitation = ANY (%(invitations)s) AND revoked_at IS NULL AND secret IS NOT NULL
+        """,
+        {"invitations": bigints(list(invitations))},
+        prepare=True,
+        binary=True,
+    )
+    found = {}
+    for invitation, key, sealed in await cursor.fetchall():
+        name = names.from_order_key(key)
+        found[invitation] = name, open_secret(name, sealed)
+    return found
+
+
+async def page(conn: AsyncConnection[Any], tenant: int, after: bytes, limit: int) -> list[Invitation]:
+    """Return the tenant's invitations that are not spent, by home, behind the order key *after*."""
+    cursor = await conn.execute(
+        _SELECT
+        + """
+        WHERE spent_at IS NULL AND tenant = %(tenant)s AND label > %(after)s ORDER BY label LIMIT %(limit)s
+        """,
+        {"tenant": tenant, "after": after, "limit": limit},
+        prepare=True,
+        binary=True,
+    )
     return [_invitation(row) for row in await cursor.fetchall()]

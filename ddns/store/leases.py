@@ -245,7 +245,7 @@ async def lock_due(conn: AsyncConnection[Any], most: int) -> list[int]:
         WHERE zones.id IN (
             SELECT leases.zone FROM leases
             WHERE leases.ends_at <= now()
-                  AND NOT EXISTS (SELECT FROM homes WHERE homes.zone = leases.zone AND homes.state = 'suspended')
+                  AND NOT EXISTS (SELECT FROM homes WHERE homes.zone = leases.zone AND homes.state <> 'active')
                   AND NOT EXISTS (SELECT FROM zones WHERE zones.id = leases.zone AND (held OR presigned))
             ORDER BY leases.ends_at LIMIT %(most)s)
         ORDER BY zones.id FOR NO KEY UPDATE SKIP LOCKED

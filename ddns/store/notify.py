@@ -19,6 +19,7 @@ PENDING = "ddns_pending"
 WATCH = "ddns_watch"
 MAX_PAYLOAD = 7900  # octets; Postgres allows 7999
 ALL_KEYS = "*"
+MOST_NAMED = 100  # names of keys that are told one by one; of more, all are said to have changed
 
 
 async def zones(conn: AsyncConnection[Any], published: Iterable[tuple[int, int | None]]) -> None:
@@ -52,6 +53,17 @@ async def keys(conn: AsyncConnection[Any], name: Name | None) -> None:
     """Tell that the credentials of *name*, or None: of any name, or their grants, have changed."""
     payload = ALL_KEYS if name is None else name.hex()
     await conn.execute("SELECT pg_notify('ddns_keys', %(payload)s)", {"payload": payload}, prepare=True)
+
+
+async def keys_of(conn: AsyncConnection[Any], names: Iterable[Name]) -> None:
+    """Tell that the credentials of each of *names* have changed."""
+    told = sorted({name.hex() for name in names})
+    if told:
+        await conn.execute(
+            "SELECT pg_notify('ddns_keys', payload) FROM unnest(%(payloads)s) AS payload",
+            {"payloads": texts(told if len(told) <= MOST_NAMED else [ALL_KEYS])},
+            prepare=True,
+        )
 
 
 async def pending(conn: AsyncConnection[Any]) -> None:

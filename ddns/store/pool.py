@@ -48,7 +48,7 @@ async def connect(dsn: str, role: str) -> Connection:
 def parameters(dsn: str, role: str) -> dict[str, Any]:
     """Return what connects to *dsn* as *role*."""
     given = conninfo_to_dict(dsn)
-    settings = {**_SETTINGS, **(_SERVER_SETTINGS if role == "ddns_server" else {})}
+    settings = {**_SETTINGS, **(_SERVER_SETTINGS if role in ("ddns_server", "ddns_web") else {})}
     if given.get("user") != role:
         settings["role"] = role
     options = " ".join(f"-c {setting}={value}" for setting, value in settings.items())

@@ -51,6 +51,7 @@ SELECT NULL::bigint AS place, ROW(
     ARRAY(
         SELECT ROW({grants.COLUMNS}) FROM grants
         WHERE credential IS NULL AND zone = ANY (ARRAY[zones.id, zones.parent]) AND homes = (zone <> zones.id)
+              AND (grants.tenant IS NULL OR grants.tenant = zones.tenant)
     ), {zones.COLUMNS}) AS found
 FROM unnest($1) AS wanted (zone)
 JOIN zones ON zones.id = wanted.zone
@@ -95,7 +96,8 @@ async def ask(line: Line, ids: Sequence[int], wanted: Sequence[tuple[int, Name]]
             at_names.append(cell(at, 1))
             asked.append(wanted[int.from_bytes(place, "big") - 1])
     standings = {
-        row[3]: Standing(Zone(*row[3:]), grants.from_rows(row[2]), row[0], row[1]) for row in unpacked(_STANDING, stand)
+        row[3]: Standing(Zone(*row[3:]), grants.binding(grants.from_rows(row[2]), row[4]), row[0], row[1])
+        for row in unpacked(_STANDING, stand)
     }
     shown = {key: found for key, (found,) in zip(asked, unpacked(b"(S)", at_names), strict=True) if found}
     return standings, shown

@@ -20,10 +20,12 @@ class Zone(msgspec.Struct, frozen=True):
     """A zone's row with what its home and its signing say.
 
     *head* is the last sequence number in its journal, *edition* the number of what is published (0: nothing
-    yet), *serial* the SOA serial published. *home*: it belongs to a home, which may be *suspended*.
+    yet), *serial* the SOA serial published. *home*: it belongs to a home, which may be *suspended*: held
+    in whatever way, so that it takes no updates.
     *signed_pending*: its records are ahead of what is published. *leased*: some of its records have a lease.
     *keyset* is another number whenever who signs what in it is another. *held*: it is published and served by nobody
     here, because its home has servers of its own; *presigned*: what is published is a copy that those have signed.
+    *tenant* is whose home it is, 1: the registry's own.
     """
 
     id: int
@@ -41,6 +43,7 @@ class Zone(msgspec.Struct, frozen=True):
     keyset: int = 0
     held: bool = False
     presigned: bool = False
+    tenant: int = 1
 
     @property
     def is_away(self) -> bool:
@@ -55,10 +58,10 @@ class Zone(msgspec.Struct, frozen=True):
 
 # The columns of a `Zone`, what they are to `ddns.store.unpacking`, and what stands beside the zone's row.
 COLUMNS = """zones.id, zones.origin, zones.denial, zones.algorithm::integer, zones.parent, zones.head, zones.edition,
-       zones.serial, homes.zone IS NOT NULL, coalesce(homes.state = 'suspended', false),
+       zones.serial, homes.zone IS NOT NULL, coalesce(homes.state <> 'active', false),
        coalesce(signing.pending, false), EXISTS (SELECT FROM leases WHERE leases.zone = zones.id),
-       zones.keyset, zones.held, zones.presigned"""
-KINDS = b"qntiqqqqzzzzqzz"
+       zones.keyset, zones.held, zones.presigned, zones.tenant"""
+KINDS = b"qntiqqqqzzzzqzzq"
 BESIDE = """
 LEFT JOIN homes ON homes.zone = zones.id
 LEFT JOIN signing ON signing.zone = zones.id

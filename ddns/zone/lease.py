@@ -38,6 +38,15 @@ class Terms(msgspec.Struct, frozen=True):
     key_default: int = 1_209_600
     key_maximum: int = 1_209_600
 
+    def within(self, lease: int | None, key_lease: int | None) -> Terms:
+        """Return these terms with leases and leases of keys of no more than so many seconds, None: as they are."""
+        most = min(self.maximum, lease or self.maximum)
+        key_most = min(self.key_maximum, key_lease or self.key_maximum)
+        return Terms(
+            min(self.minimum, most), min(self.default, most), most,
+            min(self.key_minimum, key_most), min(self.key_default, key_most), key_most,
+        )  # fmt: skip
+
 
 DEFAULT = Terms()
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ddns.auth.grants import Rules
 from ddns.auth.principal import ASSURANCES, Credential, Grant
+from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
@@ -17,7 +18,8 @@ from ddns.zone.changes import ChangeSet
 from ddns.zone.view import View
 
 ZONE = 7
-KEY = name("cam")
+KEY = name("cam")  # a device's, by its name: of a home that it is bound to it owns nothing
+ELSEWHERE = names.from_text("gw.example.net.")
 TEXTS = {
     "A": [f"192.0.2.{number}" for number in range(1, 5)],
     "TXT": ['"one"', '"two"', '"three"'],
@@ -67,10 +69,10 @@ def below(one: tuple[bytes, ...], other: tuple[bytes, ...]) -> bool:
     return one[-len(other) :] == other
 
 
-def speaks(one: Grant, where: Name, rdtype: int) -> bool:
+def speaks(one: Grant, called: Name, where: Name, rdtype: int) -> bool:
     if one.zone != ZONE or (one.types is not None and rdtype not in one.types):
         return False
-    asked, mine, own = labels(where), labels(one.name), labels(KEY)
+    asked, mine, own = labels(where), labels(one.name), labels(called)
     return {
         "zone": True,
         "subdomain": below(asked, mine),
@@ -86,23 +88,23 @@ def good_enough(one: Grant, assurance: str) -> bool:
     return one.min_assurance is None or ASSURANCES.index(assurance) >= ASSURANCES.index(one.min_assurance)
 
 
-def may(some: list[Grant], assurance: str, where: Name, rdtype: int, *, owner: bool) -> bool:
+def may(some: list[Grant], called: Name, assurance: str, where: Name, rdtype: int, *, owner: bool) -> bool:
     """Tell whether the type at the name may be written, whatever the numbers say."""
     for one in some:
         spared = one.min_assurance is not None and good_enough(one, assurance)
         counted = any(kind == rdtype for kind, _ in one.most)
-        if one.denied is not None and not counted and speaks(one, where, rdtype) and not spared:
+        if one.denied is not None and not counted and speaks(one, called, where, rdtype) and not spared:
             return False
     return owner or any(
-        one.denied is None and speaks(one, where, rdtype) and good_enough(one, assurance) for one in some
+        one.denied is None and speaks(one, called, where, rdtype) and good_enough(one, assurance) for one in some
     )
 
 
-def room(some: list[Grant], assurance: str, where: Name, rdtype: int, *, owner: bool) -> float:
+def room(some: list[Grant], called: Name, assurance: str, where: Name, rdtype: int, *, owner: bool) -> float:
     """Return how many records of the type the name may have."""
     given_, taken = [float("inf")] if owner else [], [float("inf")]
     for one in some:
-        if speaks(one, where, rdtype):
+        if speaks(one, called, where, rdtype):
             number = dict(one.most).get(rdtype, float("inf"))
             if one.denied is None and good_enough(one, assurance):
                 given_.append(number)
@@ -122,13 +124,25 @@ def wire_of(asked: tuple) -> bytes:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(rule(), max_size=6), st.sampled_from(ASSURANCES), st.booleans(), content, operations)
-def test_what_is_written_is_granted_and_not_denied_and_what_is_refused_is_not(some, assurance, owned, before, asked):
+@given(
+    st.lists(rule(), max_size=6),
+    st.sampled_from(ASSURANCES),
+    st.booleans(),
+    st.sampled_from((KEY, ELSEWHERE)),
+    content,
+    operations,
+)
+def test_what_is_written_is_granted_and_not_denied_and_what_is_refused_is_not(
+    some, assurance, bound, called, before, asked
+):
     """Both ways: nothing that is not allowed is written, and nothing that is allowed is refused."""
     zone = rrsets_of(*(f"{where} 60 {kind} {text}" for where, (kind, text) in before))
     own = [one for one in some if one.denied is None or one.id % 2]
     everybody = [one for one in some if one.denied is not None and not one.id % 2 and one.zone == ZONE]
-    credential = Credential(1, KEY, "sig0", "13", grants=tuple(own), assurance=assurance, home=ZONE if owned else None)
+    owned = bound and called == ELSEWHERE
+    credential = Credential(
+        1, called, "sig0", "13", grants=tuple(own), assurance=assurance, home=ZONE if bound else None
+    )
     update = updates.parse(message(*map(wire_of, asked)))
     assert not isinstance(update, Refusal)
     view = View({where: zone.get(where, ()) for where in update.names})
@@ -142,10 +156,10 @@ def test_what_is_written_is_granted_and_not_denied_and_what_is_refused_is_not(so
     allowed = owned or any(one.denied is None and one.zone == ZONE and good_enough(one, assurance) for one in some)
     for operation in update.operations:
         rdtype = 65_000 if operation.type == Type.ANY else operation.type
-        allowed = allowed and may(some, assurance, operation.name, rdtype, owner=owned)
+        allowed = allowed and may(some, called, assurance, operation.name, rdtype, owner=owned)
     for change in changes.changes:
-        allowed = allowed and may(some, assurance, change.name, change.type, owner=owned)
+        allowed = allowed and may(some, called, assurance, change.name, change.type, owner=owned)
         after = set(change.after.rdatas) if change.after else set()
         if after - (set(change.before.rdatas) if change.before else set()):
-            allowed = allowed and len(after) <= room(some, assurance, change.name, change.type, owner=owned)
+            allowed = allowed and len(after) <= room(some, called, assurance, change.name, change.type, owner=owned)
     assert (refusal is None) == allowed

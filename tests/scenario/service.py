@@ -183,8 +183,8 @@ class Service:
         eventually(lambda: not any(map(alive, family)), timeout=STOP_TIMEOUT)
 
     def pids(self, role):
-        """Return the pids of the children that do *role*: worker, signer or postgres."""
-        marks = {"worker": "ddns.worker", "signer": "zone_signer", "postgres": "postgres"}
+        """Return the pids of the children that do *role*: worker, desk, signer or postgres."""
+        marks = {"worker": "ddns.worker", "desk": "ddns.desk", "signer": "zone_signer", "postgres": "postgres"}
         return [pid for pid in children(self.process.pid) if any(marks[role] in word for word in command_line(pid)[:4])]
 
     def remove(self):

@@ -31,7 +31,7 @@ TOUCHES = {
     "UPDATE grants SET denied = 'never' WHERE credential IS NULL AND zone = {zone}": "z",
     "UPDATE grants SET zone = {registry} WHERE credential IS NULL AND zone = {zone}": "zr",
     "DELETE FROM grants WHERE credential IS NULL": "z",
-    "UPDATE homes SET state = 'suspended' WHERE zone = {zone}": "z",
+    "UPDATE homes SET state = 'suspended', reason = 'a test' WHERE zone = {zone}": "z",
     "DELETE FROM homes WHERE zone = {zone}": "z",
     "INSERT INTO homes (zone) VALUES ({registry})": "r",
     "UPDATE signing SET pending = true WHERE zone = {zone}": "z",

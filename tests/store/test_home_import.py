@@ -193,12 +193,12 @@ async def test_a_line_that_cannot_be_a_home_stops_no_other(admin, connected, run
         assert {one.line: one.reason for one in report.reasons} == {
             2: 'it is no home (Input data was truncated); write {"label": "smith", "key": "512 3 13 BASE64", '
             '"records": "@ 300 A 192.0.2.1"}',
-            3: "The label 'www' is reserved; choose another",
+            3: "The label 'www' is reserved or looks like one that is, www; choose another",
             5: "zone.homes.test. is a zone of its own here; choose another label",
             6: "its key is enrolled as held.homes.test. already; take that back first with "
             "`ddns key revoke held.homes.test.`",
             7: "the zone homes.test. has records at or below deep.homes.test.; choose another label",
-            8: "The label 'ns' is reserved; choose another",
+            8: "The label 'ns' is reserved or looks like one that is, ns; choose another",
             9: "its key is not fit: a key of algorithm 13 has 64 octets",
             10: "in its records, line 1: a record ends before its type; write owner, TTL, type and data",
             11: "in its records, line 1: d.homes.test. NS is made by the registry; remove the record",

@@ -13,10 +13,10 @@ from rows import n
 from ddns.dns.codes import Type
 from ddns.operator import homes
 from ddns.operator.home_import import Import, Lane
-from ddns.operator.zones import ds_rdata
 from ddns.signing.client import SignerClient
 from ddns.store import published, zones
 from ddns.store.pool import connect
+from ddns.zone.ds import ds_rdata
 
 WHO = "operator:test"
 

@@ -143,7 +143,7 @@ async def test_a_zone_that_went_is_said_to_be_gone(admin):
 async def test_a_suspended_home_is_released_by_a_command(admin):
     book = await Book(admin).begin(ALL, home=True)
     number = await book.refused(craft.message(ADD), "home-suspended")
-    await homes.set_state(admin, book.zone, "suspended")
+    await homes.set_state(admin, book.zone, "suspended", "a test")
 
     suspended = await book.explained(number)
     await homes.set_state(admin, book.zone, "active")

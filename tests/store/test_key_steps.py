@@ -239,7 +239,7 @@ async def test_nothing_steps_that_the_watcher_has_not_seen(life):
 
 async def test_a_home_that_is_suspended_keeps_its_keys_as_they_are(life):
     _, home = await with_home(life)
-    await life.admin.execute("INSERT INTO homes (zone, state) VALUES (%s, 'suspended')", (home.id,))
+    await life.admin.execute("INSERT INTO homes (zone, state, reason) VALUES (%s, 'suspended', 'a test')", (home.id,))
 
     await life.order(home, "roll")
     await life.sweep()

@@ -137,8 +137,8 @@ async def test_homes_are_listed_with_their_state(conn, admin):
     for zone in made:
         await homes.insert(conn, zone)
 
-    assert await homes.set_state(admin, made[0], homes.SUSPENDED)
-    assert not await homes.set_state(admin, registry, homes.SUSPENDED)
+    assert await homes.set_state(admin, made[0], homes.SUSPENDED, "a test")
+    assert not await homes.set_state(admin, registry, homes.SUSPENDED, "a test")
 
     assert [(home.origin, home.parent, home.state) for home in await homes.listing(admin)] == [
         (n("a.example."), registry, "active"),

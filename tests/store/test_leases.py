@@ -14,9 +14,8 @@ from waiting import wait_for
 
 from ddns.dns.codes import Rcode
 from ddns.net.expiry import commit_expiry
-from ddns.operator import homes as operator
 from ddns.operator.change import Change, write
-from ddns.store import journal, leases, zones
+from ddns.store import homes, journal, leases, zones
 from ddns.zone.changes import ChangeSet, RRsetChange
 
 CAM = craft.add("cam", 300, "A", "192.0.2.1")
@@ -56,6 +55,20 @@ async def test_the_answer_says_what_was_granted_in_the_form_of_the_request(make,
 
     assert reply.rcode() == Rcode.NOERROR
     assert granted(reply) == got
+
+
+async def test_a_policy_for_homes_bounds_their_leases(make, owner):
+    home = await make()
+    registry = await zones.insert(owner, b"\x08registry\0", "none", 13)
+    await owner.execute("UPDATE zones SET parent = %s WHERE id <> %s", [registry, registry])
+    await owner.execute(
+        "INSERT INTO home_policies (tenant, zone, lease_most, key_lease_most) VALUES (1, %s, 600, 900)", [registry]
+    )
+
+    assert granted(await home.update(CAM, leased=(3600, 86400))) == (600, 900)
+    assert granted(await home.update(CAM, leased=(5, 5))) == (30, 30)
+    await owner.execute("UPDATE home_policies SET lease_most = 30, key_lease_most = NULL")
+    assert granted(await home.update(CAM, leased=(3600, 86400))) == (30, 86400)
 
 
 async def test_who_asks_for_no_lease_is_told_of_none(make):
@@ -315,10 +328,11 @@ async def test_after_a_clock_was_set_back_nothing_ends_for_a_day_and_no_lease_is
 async def test_a_suspended_home_loses_nothing_and_can_renew_when_it_is_released(make, owner):
     home = await make()
     await home.update(CAM, leased=(3600,))
-    await operator.set_suspended(owner, craft.ORIGIN, suspended=True)
+    await homes.set_state(owner, home.zone, homes.SUSPENDED, "a test", int(home.server.now))
 
     held = await home.passes(5000)
-    await operator.set_suspended(owner, craft.ORIGIN, suspended=False)
+    await homes.set_state(owner, home.zone, homes.ACTIVE, "", int(home.server.now))
+    await leases.begin_anew(owner, home.zone)  # as who releases it does
     released = await home.passes(0)
 
     assert (held, released) == (0, 0)

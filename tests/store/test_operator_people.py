@@ -12,7 +12,7 @@ from ddns.auth.principal import Grant, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns.codes import Type
 from ddns.dns.zonefile import read_zone
-from ddns.operator import grants, homes, keys, words, zones
+from ddns.operator import grants, holding, homes, keys, looking, words, zones
 from ddns.operator.fault import CannotDo
 from ddns.operator.grants import Terms
 from ddns.signing.client import SignerClient
@@ -192,9 +192,9 @@ async def test_a_home_is_invited_once_until_the_invitation_expires_or_is_withdra
         ("_dmarc", "begins with _"), ("www", "reserved"), ("NS", "reserved"), ("mail", "reserved"),
         ("smtp", "reserved"),
         ("-x", "letters, digits"), ("x-", "letters, digits"), ("a b", "letters, digits"), ("", "letters, digits"),
-        ("x" * 64, "letters, digits"), ("*", "letters, digits"), ("m\u00fcller", "xn-- form"),
+        ("x" * 64, "letters, digits"), ("*", "letters, digits"), ("\u65e5\u672c", "takes those of latin"),
         ("ab--c", "third and fourth"),
-        ("xn--", "letters, digits"), ("xn--abc-", "letters, digits"), ("xn--zzzzzz99999", "A-label"),
+        ("xn--", "A-label"), ("xn--abc-", "A-label"), ("xn--zzzzzz99999", "A-label"),
     ],
 )  # fmt: skip
 def test_a_label_that_no_home_may_have_is_refused(label, says):
@@ -205,6 +205,10 @@ def test_a_label_that_no_home_may_have_is_refused(label, says):
 @pytest.mark.parametrize("label", ["smith", "Smith", "7", "a-b", "x" * 63, "xn--mller-kva"])
 def test_other_labels_are_read(label):
     assert words.read_label(label) == label.lower().encode()
+
+
+def test_a_label_is_read_in_letters_of_its_own():
+    assert words.read_label("M\u00fcller") == b"xn--mller-kva"
 
 
 @pytest.mark.parametrize("zone", ["home.arpa.", "x.service.arpa.", "local.", "a.onion.", "invalid.", "localhost."])
@@ -235,7 +239,7 @@ async def test_a_home_has_a_zone_a_key_and_a_delegation(admin, registry, signer,
 
     made = await homes.add(admin, signer, zone, SMITH, public, WHO)
 
-    home = (await homes.show(admin, SMITH)).zone
+    home = (await looking.look(admin, SMITH, NOW)).zone
     assert (home.parent, home.home, home.denial, home.edition) == (zone.id, True, "none", 1)
     assert made.pending == ()
     shown = {one.type: one.rdatas for one in await published.read_zone(admin, home.id)}
@@ -295,13 +299,41 @@ async def test_a_removed_home_leaves_nothing_but_its_journal(admin, registry, si
 async def test_a_suspended_home_is_released_again(admin, registry, signer):
     await homes.add(admin, signer, await registry(), SMITH, None, WHO)
 
-    assert await homes.set_suspended(admin, SMITH, suspended=True)
-    assert not await homes.set_suspended(admin, SMITH, suspended=True)
+    async def hold(name, state, reason="a reason"):
+        return await holding.hold(admin, signer, name, state, reason, WHO, NOW)
+
+    assert (await hold(SMITH, holding.SUSPENDED)).home == "suspended"
+    assert await hold(SMITH, holding.SUSPENDED) is None
     assert (await stored.find(admin, SMITH)).suspended
-    assert await homes.set_suspended(admin, SMITH, suspended=False)
+    assert (await hold(SMITH, holding.RELEASED)).home in ("active", "keyless")
+    assert await hold(SMITH, holding.RELEASED) is None
     assert not (await stored.find(admin, SMITH)).suspended
+    for reason in ("", " ", "x" * 401, "two\nlines"):
+        with pytest.raises(CannotDo, match="reason"):
+            await hold(SMITH, holding.SUSPENDED, reason)
     with pytest.raises(CannotDo, match="is no home"):
-        await homes.set_suspended(admin, REGISTRY, suspended=True)
+        await hold(REGISTRY, holding.SUSPENDED)
+    events = await holding.history(admin, SMITH)
+    assert [(one.event, one.who, one.why) for one in events if one.event != "enrol"] == [
+        ("suspend", WHO, "a reason"),
+        ("release-hold", WHO, "a reason"),
+    ]
+    assert await holding.history(admin, SMITH, events[-1].id) == []
+
+
+async def test_a_home_in_quarantine_is_not_delegated_and_comes_back(admin, registry, signer):
+    zone = await registry()
+    await homes.add(admin, signer, zone, SMITH, None, WHO)
+    before = await rrsets.read_names(admin, [(zone.id, SMITH)])
+
+    await holding.hold(admin, signer, SMITH, holding.QUARANTINED, "it sends spam", WHO, NOW)
+
+    assert await rrsets.read_names(admin, [(zone.id, SMITH)]) == {}
+    cursor = await admin.execute("SELECT convert_from(body, 'UTF8') FROM outbox WHERE kind = 'home.held'")
+    ((told,),) = await cursor.fetchall()
+    assert "it sends spam" in told
+    await holding.hold(admin, signer, SMITH, holding.RELEASED, "it does so no more", WHO, NOW + 1)
+    assert await rrsets.read_names(admin, [(zone.id, SMITH)]) == before
 
 
 async def test_a_key_called_like_a_home_belongs_to_it_and_goes_when_it_goes(admin, registry, signer, public):
@@ -312,6 +344,6 @@ async def test_a_key_called_like_a_home_belongs_to_it_and_goes_when_it_goes(admi
     assert await keys.add_tsig(admin, SEALER, SMITH, "hmac-sha256", Secret(b"s" * 32))
 
     assert [key.home for key in await live(admin, SMITH)] == [made.zone, made.zone]
-    assert len((await homes.show(admin, SMITH)).keys) == 2
+    assert len((await looking.look(admin, SMITH, NOW)).keys) == 2
     await homes.remove(admin, signer, SMITH, WHO)
     assert await live(admin, SMITH) == ()

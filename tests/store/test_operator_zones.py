@@ -17,6 +17,7 @@ from ddns.operator.fault import CannotDo
 from ddns.store import editions, journal, published, rrsets, signing
 from ddns.store import zones as stored
 from ddns.store.notify import read_zones
+from ddns.zone.ds import ds_rdata
 from ddns.zone.jobs import SealedKey
 
 ORIGIN = n("exam.test.")
@@ -226,8 +227,8 @@ async def test_the_ds_comes_from_the_public_halves(admin):
         admin, [(zone.id, SealedKey("7d444840-9dc0-11d1-b245-5ffdce74fad2", 13, 257, 55648, key, b"x"))]
     )
 
-    assert await zones.ds(admin, ORIGIN) == (zone.id, (zones.ds_rdata(ORIGIN, key),))
-    assert zones.ds_rdata(n("example.net."), key) == bytes.fromhex(
+    assert await zones.ds(admin, ORIGIN) == (zone.id, (ds_rdata(ORIGIN, key),))
+    assert ds_rdata(n("example.net."), key) == bytes.fromhex(
         "d9600d02b4c8c1fe2e7477127b27115656ad6256f424625bf5c1e2770ce6d6e37df61d17"
     )
 
@@ -378,8 +379,8 @@ async def test_while_keys_roll_the_parents_ds_are_several(admin, owner):
     await owner.execute("UPDATE signing_keys SET ds = 'hidden' WHERE tag = 1")
     one = await zones.ds(admin, ORIGIN)
 
-    assert set(both[1]) == {zones.ds_rdata(ORIGIN, KEY.public), zones.ds_rdata(ORIGIN, young.public)}
-    assert one[1] == (zones.ds_rdata(ORIGIN, KEY.public),)
+    assert set(both[1]) == {ds_rdata(ORIGIN, KEY.public), ds_rdata(ORIGIN, young.public)}
+    assert one[1] == (ds_rdata(ORIGIN, KEY.public),)
 
 
 async def test_a_home_that_is_meant_to_have_no_ds_is_well_without(admin, owner):

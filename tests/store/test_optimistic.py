@@ -198,7 +198,7 @@ async def deny_everybody(house: House) -> None:
 
 async def suspend(house: House) -> None:
     await homes.insert(house.admin, house.zone)
-    await house.admin.execute("UPDATE homes SET state = 'suspended'")
+    await house.admin.execute("UPDATE homes SET state = 'suspended', reason = 'a test'")
 
 
 async def remove_the_zone(house: House) -> None:
@@ -496,7 +496,7 @@ async def test_a_batch_of_many_homes_is_one_statement(house):
     async with house:
         ids, origins = await with_zones(house, 5)
         await homes.insert(house.admin, ids[4])
-        await house.admin.execute("UPDATE homes SET state = 'suspended'")
+        await house.admin.execute("UPDATE homes SET state = 'suspended', reason = 'a test'")
         await house.worker.subscriber.resync()
         house.worker.keyring.forget(None)
         for zone in ids[:2]:

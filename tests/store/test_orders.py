@@ -217,7 +217,7 @@ async def test_a_homes_ds_is_nobodys_to_say_and_a_suspended_home_rests(life):
         "h.homes.test. has its DS in a zone that is here, and the signer places it; nobody need say what it shows"
     )
 
-    await life.admin.execute("UPDATE homes SET state = 'suspended'")
+    await life.admin.execute("UPDATE homes SET state = 'suspended', reason = 'a test'")
 
     assert await refused(life, home, "roll") == (
         "h.homes.test. is a home that is suspended; `ddns home release` its label first, and say it again"

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from psycopg.conninfo import make_conninfo
 
 from ddns import schema
+from ddns.dns.names import from_text, order_key
 from ddns.postgres import OWNER
 from ddns.schema import SchemaProblem
 
@@ -84,7 +85,7 @@ def test_a_check_of_what_is_up_to_date_does_without_alembic(dsn):
     assert not {"alembic", "sqlalchemy"} & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("role", ["ddns_server", "zone_signer", "ddns_admin"])
+@pytest.mark.parametrize("role", schema.ROLES)
 def test_every_role_may_check(dsn_for, role):
     schema.check(dsn_for(role))
 
@@ -147,7 +148,7 @@ def test_the_cure_that_a_user_without_the_roles_is_told_works(stranger, empty):
         with pytest.raises(SchemaProblem, match="as a superuser, run") as caught:
             schema.upgrade(stranger)
         cure = str(caught.value).partition("as a superuser, run ")[2]
-        assert "GRANT ddns_server, zone_signer, ddns_admin TO stranger;" in cure
+        assert "GRANT ddns_server, zone_signer, ddns_admin, ddns_web TO stranger;" in cure
         conn.execute(cure)
 
     schema.upgrade(stranger)
@@ -312,3 +313,82 @@ def test_an_order_has_the_signer_look_at_the_zone_and_wakes_it(dsn, before, afte
 def test_what_happened_to_keys_cannot_be_rewritten_even_by_the_owner(dsn, statement):
     with psycopg.connect(dsn) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
         conn.execute(statement)
+
+
+def test_homes_that_were_there_before_tenants_are_the_registrys_and_say_why_they_are_held(empty):
+    """No row of zones is rewritten for it: a column whose default is stable is added as it is."""
+    schema.upgrade(empty, "0012")
+    with psycopg.connect(empty) as conn:
+        registry = _make_zone(conn, order_key(from_text("r.")))
+        home = _make_zone(conn, order_key(from_text("h.r.")), parent=registry)
+        conn.execute("INSERT INTO homes (zone, state) VALUES (%s, 'suspended')", [home])
+        conn.execute("INSERT INTO invitations (zone, label, expires_at) VALUES (%s, 'x', now())", [registry])
+        before = conn.execute("SELECT pg_relation_filenode('zones')").fetchone()
+
+    schema.upgrade(empty)
+
+    with psycopg.connect(empty) as conn:
+        assert conn.execute("SELECT pg_relation_filenode('zones')").fetchone() == before
+        assert conn.execute("SELECT tenant, state, reason FROM homes").fetchall() == [
+            (1, "suspended", "by the operator")
+        ]
+        assert conn.execute("SELECT tenant FROM invitations").fetchall() == [(1,)]
+        assert conn.execute("SELECT tenant, zone FROM tenant_zones").fetchall() == [(1, registry)]
+    schema.downgrade(empty, "0012")
+    schema.upgrade(empty)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("INSERT INTO tenants (name) VALUES ('isp')", "neither tenants nor owners nor boxes"),
+        ("INSERT INTO owners (id, created_at) VALUES (gen_random_uuid(), now())", "neither tenants nor owners"),
+        ("UPDATE homes SET state = 'quarantined', reason = 'x'", "neither quarantined nor closed homes"),
+        (
+            "INSERT INTO credentials (name, kind, algorithm, secret, expires_at) VALUES ('k', 'tsig', 'h', 's', now())",
+            "keys for ever that are to end",
+        ),
+    ],
+)
+def test_what_the_older_program_would_not_understand_of_people_keeps_the_schema(empty, statement, reason):
+    schema.upgrade(empty)
+    with psycopg.connect(empty) as conn:
+        conn.execute(
+            "INSERT INTO homes (zone) VALUES (%s)",
+            [_make_zone(conn, order_key(from_text("h.r.")), parent=_make_zone(conn, order_key(from_text("r."))))],
+        )
+        conn.execute(statement)
+
+    with pytest.raises(SchemaProblem, match=reason):
+        schema.downgrade(empty, "0012")
+
+    schema.upgrade(empty)
+    schema.check(empty)
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE zones SET tenant = 2", "zone_keeps_its_tenant"),
+        ("UPDATE homes SET tenant = 2", "home_keeps_its_tenant"),
+        ("INSERT INTO homes (zone, tenant) SELECT max(id), 2 FROM zones", "home_of_another_tenants_zone"),
+        ("UPDATE homes SET owner = gen_random_uuid()", "home_of_another_tenants_owner"),
+        (
+            "INSERT INTO invitations (zone, label, expires_at, tenant) SELECT min(id), 'y', now(), 2 FROM zones",
+            "invitation_into_a_zone_of_others",
+        ),
+    ],
+)
+def test_things_of_two_tenants_cannot_be_tied_together(dsn, statement, constraint):
+    with psycopg.connect(dsn) as conn:
+        conn.execute("INSERT INTO tenants (id, name) VALUES (2, 'isp')")
+        registry = _make_zone(conn, order_key(from_text("r.")))
+        conn.execute(
+            "INSERT INTO homes (zone) VALUES (%s)", [_make_zone(conn, order_key(from_text("h.r.")), parent=registry)]
+        )
+        _make_zone(conn, order_key(from_text("i.r.")), parent=registry)
+
+        with pytest.raises(psycopg.errors.ForeignKeyViolation) as caught:
+            conn.execute(statement)
+
+    assert caught.value.diag.constraint_name == constraint

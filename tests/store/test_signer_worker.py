@@ -564,7 +564,7 @@ async def test_a_home_that_is_not_delegated_or_suspended_gets_no_ds(admin, conne
     await add(admin, "nowhere.homes.test.", parent=registry)
     off = await add(admin, "off.homes.test.", parent=registry)
     await homes.insert(admin, off)
-    await homes.set_state(admin, off, "suspended")
+    await homes.set_state(admin, off, "suspended", "a test")
     signing = await connected("zone_signer")
 
     done = await signer.sweep(signing)

@@ -52,7 +52,7 @@ async def a_country(owner):
         ]
         await published.publish(owner, [] if kind == "empty" else rrsets, [])
         await zones.advance(owner, [(zone, 7, 3, 4_000_000_000)])
-    await owner.execute("UPDATE homes SET state = 'suspended' WHERE zone = %s", [made["suspended"]])
+    await owner.execute("UPDATE homes SET state = 'suspended', reason = 'a test' WHERE zone = %s", [made["suspended"]])
     await owner.execute(
         """INSERT INTO leases (zone, owner, type, digest, rdata, seconds, ends_at)
            VALUES (%s, '', 1, sha256(''), '', 60, now())""",
@@ -62,6 +62,8 @@ async def a_country(owner):
         Grant(registry, REGISTRY, frozenset({2, 43}), "zone", denied="it is the registry's"),
         Grant(registry, n("x.homes.test."), None, "name", min_assurance="qr", denied="not for you é", homes=True),
         Grant(registry, REGISTRY, frozenset({99}), "subdomain", denied="no", homes=True),
+        Grant(registry, n("lock-*.homes.test."), None, "within", denied="lock", homes=True, tenant=1),
+        Grant(registry, REGISTRY, frozenset({1, 28}), denied="no", homes=True, addresses=("10.0.0.0/8", "fd00::/8")),
         Grant(made["denied"], n("a.denied.homes.test."), frozenset({1, 16, 28}), "wildcard", denied="never"),
     ]
     for rule in rules:
@@ -99,7 +101,7 @@ async def test_one_statement_gives_what_the_readings_of_each_part_give(owner, co
     }
     assert shown == await published.read_names(conn, wanted)
     assert standings.keys() == set(ids) - {made["removed"]}
-    assert {len(one.everybody) for one in standings.values()} == {0, 1, 2, 3}
+    assert {len(one.everybody) for one in standings.values()} == {0, 1, 4, 5}
     assert len(shown) == 3 * (len(KINDS) - 2)
     assert [kind for kind, zone in made.items() if zone in standings and standings[zone].ready] == [
         "home", "suspended", "denied", "empty",
@@ -168,7 +170,7 @@ async def zones_of_all_kinds(owner):
         await owner.execute("UPDATE zones SET keyset = %s, edition = 3, serial = 7 WHERE id = %s", [keyset, zone])
         if home is not None:
             await homes.insert(owner, zone)
-            await owner.execute("UPDATE homes SET state = %s WHERE zone = %s", [home, zone])
+            await owner.execute("UPDATE homes SET state = %s, reason = 'a test' WHERE zone = %s", [home, zone])
         made.append(zone)
     return made
 

@@ -190,7 +190,8 @@ async def test_no_log_and_no_refusal_shows_an_octet_of_a_private_half(stolen, ca
     for origin, of_zone in kept.items():
         for key in of_zone:
             shown += [repr(key), repr(BOTH.open(origin, key)), str(key)]
-            for changed in (replace(key, tag=key.tag ^ 1), replace(key, public=key.public[:-1] + b"!")):
+            other = key.public[:-1] + bytes([key.public[-1] ^ 1])
+            for changed in (replace(key, tag=key.tag ^ 1), replace(key, public=other)):
                 try:
                     BOTH.open(origin, changed)
                 except VaultError as error:

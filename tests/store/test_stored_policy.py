@@ -13,13 +13,14 @@ from ddns import schema
 from ddns.auth.principal import ASSURANCES, RULES, Grant, Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns.codes import Type
-from ddns.operator import apply, grants, keys, registry_file
+from ddns.operator import apply, grants, keys, registry_file, tenants
 from ddns.operator.fault import CannotDo
 from ddns.operator.grants import Terms
 from ddns.postgres import OWNER
 from ddns.schema import SchemaProblem
 from ddns.store import credentials, homes, zones
 from ddns.store import grants as stored
+from ddns.store.tenancy import entered
 
 SEALER = Sealer(b"k" * 32)
 WHO = "operator:test"
@@ -69,6 +70,10 @@ async def live(admin, name=KEY):
             ("acme", n("x.homes.example."), {TXT}, ((TXT, 2),)),
         ),
         ("*", Terms(deny="no", types=("MX",), homes=True), ("zone", REGISTRY, {MX}, ())),
+        ("*", Terms("within", "x.homes.example", deny="no", homes=True), ("within", n("x.homes.example."), None, ())),
+        ("*", Terms("within", "x*.homes.example", deny="0", homes=True), ("within", n("x*.homes.example."), None, ())),
+        ("*", Terms(deny="no", homes=True, addresses=("10.0.0.0/8",)), ("zone", REGISTRY, {A, 28}, ())),
+        ("*", Terms(deny="no", types=("A",), addresses=("private",)), ("zone", REGISTRY, {A}, ())),
         ("*", Terms("self", deny="no"), ("self", REGISTRY, None, ())),
     ],
 )  # fmt: skip
@@ -115,6 +120,19 @@ async def test_a_rule_comes_back_as_it_was_made(admin, registry, key, terms, exp
         ("k.homes.example", Terms(deny="x" * 81), "1 to 80"),
         ("k.homes.example", Terms(deny="\N{SNOWMAN}" * 27), "1 to 80"),
         ("k.homes.example", Terms(deny="two\nlines"), "one line"),
+        ("*", Terms("within", "lock.homes.example", deny="no"), "say --homes"),
+        ("*", Terms("within", "homes.example", deny="no", homes=True), "below the zone's"),
+        ("*", Terms("within", "lock.example", deny="no", homes=True), "outside the zone"),
+        ("*", Terms("within", "l*ck.homes.example", deny="no", homes=True), "only at the end"),
+        ("*", Terms("within", "a.b*.homes.example", deny="no", homes=True), "only at the end"),
+        ("*", Terms(deny="no", tenant="isp"), "say --homes"),
+        ("*", Terms(deny="no", homes=True, tenant="isp"), "no tenant isp"),
+        ("k.homes.example", Terms(addresses=("10.0.0.0/8",)), "Only denials can be of addresses"),
+        ("*", Terms(deny="no", addresses=()), "1 to 64 networks"),
+        ("*", Terms(deny="no", addresses=("10.0.0.1/8",)), "bits behind its prefix"),
+        ("*", Terms(deny="no", addresses=("ten",)), "no address or prefix"),
+        ("*", Terms(deny="no", types=("A(2)",), addresses=("private",)), "without numbers"),
+        ("*", Terms(deny="no", types=("MX",), addresses=("private",)), "for A and AAAA"),
         ("k.homes.example", Terms(deny="two\N{LINE SEPARATOR}lines"), "one line"),
         ("k.homes.example", Terms(deny="\x1b[2Jhidden"), "control characters"),
         ("k.homes.example", Terms(deny="\N{RIGHT-TO-LEFT OVERRIDE}x"), "control characters"),
@@ -147,13 +165,18 @@ async def test_the_database_refuses_what_no_rule_can_be(admin, registry, owner):
         ("credential = NULL", "grant_to_everybody"),
         ("denied = ''", "denial_without_reason"),
         ("homes = true", "grant_in_homes_by_one_key"),
+        ("rule = 'within'", "grant_within_no_homes"),
+        ("tenant = 1", "grant_that_is_no_denial"),
+        ("addresses = '{10.0.0.0/8}'", "grant_that_is_no_denial"),
+        ("addresses = '{}', denied = 'no'", "grant_of_no_addresses"),
     ]:
         with pytest.raises(psycopg.errors.CheckViolation) as caught:
             async with owner.transaction():
                 await owner.execute(f"UPDATE grants SET {change}")
         assert caught.value.diag.constraint_name == constraint
     for rule in RULES:
-        await owner.execute("UPDATE grants SET rule = %s", (rule,))
+        if rule != "within":  # a denial's alone
+            await owner.execute("UPDATE grants SET rule = %s", (rule,))
     for level in ASSURANCES:
         await owner.execute("UPDATE credentials SET assurance = %s", (level,))
         await owner.execute("UPDATE grants SET min_assurance = %s", (level,))
@@ -175,6 +198,43 @@ async def test_denials_for_everybody_reach_the_zones_that_they_are_for(admin, re
         JONES: ["in homes"],
     }
     assert await stored.for_everybody(conn, []) == {}
+
+
+async def test_a_denial_within_homes_stands_in_each_and_one_of_a_tenant_in_its_own(admin, registry, conn):
+    isp = await tenants.add(admin, "isp")
+    await tenants.allow(admin, "isp", REGISTRY)
+    async with admin.transaction():
+        await entered(admin, isp.id)
+        theirs = await zones.insert(admin, n("doe.homes.example."), "none", 13, registry)
+        await homes.insert(admin, theirs)
+    await grants.add(admin, None, REGISTRY, Terms("within", "lock.homes.example", deny="lock", homes=True))
+    await grants.add(admin, None, REGISTRY, Terms(deny="isp", types=("MX",), homes=True, tenant="isp"))
+    ids = [await number_of(admin, one) for one in (REGISTRY, SMITH)]
+
+    found = await stored.for_everybody(conn, [*ids, theirs])
+
+    assert {zone: sorted((one.denied, one.rule, one.name) for one in some) for zone, some in found.items()} == {
+        ids[1]: [("lock", "within", n("lock.smith.homes.example."))],
+        theirs: [("isp", "zone", REGISTRY), ("lock", "within", n("lock.doe.homes.example."))],
+    }
+    listed = {one.grant.denied: one.tenant for one in await grants.listing(admin)}
+    assert listed == {"lock": "", "isp": "isp"}
+
+
+async def test_a_check_knows_what_is_denied_within_homes(admin, registry):
+    """Of a key's assurance: a lock's name takes keys in hardware alone."""
+    await grants.add(admin, KEY, SMITH, Terms())
+    terms = Terms("within", "lock.homes.example", min_assurance="attested", deny="locks need hardware", homes=True)
+    await grants.add(admin, None, REGISTRY, terms)
+
+    (refused,) = await grants.check(admin, KEY, n("a.lock.smith.homes.example."), A)
+    (other,) = await grants.check(admin, KEY, n("cam.smith.homes.example."), A)
+    await keys.assure(admin, KEY, "attested")
+    (allowed,) = await grants.check(admin, KEY, n("a.lock.smith.homes.example."), A)
+
+    assert refused.decision.refusal.code == "denied-by-rule"
+    assert "needs the assurance attested" in refused.decision.refusal.text
+    assert (other.decision.refusal, allowed.decision.refusal) == (None, None)
 
 
 async def test_a_key_for_certificates_is_made_with_its_rules_or_not_at_all(admin, registry):
@@ -258,6 +318,7 @@ GRANTS = [
     '{ key = "k.example.", rule = "acme", name = "x.a.test.", min_assurance = "token" }',
     '{ key = "k.example.", rule = "wildcard", name = "*.x.a.test.", deny = "reserved" }',
     '{ key = "*", types = ["MX"], deny = "no mail", homes = true }',
+    '{ key = "*", rule = "within", name = "lock.a.test.", deny = "lock", homes = true, addresses = ["private"] }',
 ]
 
 
@@ -289,6 +350,7 @@ async def test_a_file_brings_every_kind_of_rule_and_changes_nothing_twice(admin,
         (n("k.example."), "acme", (), None),
         (n("k.example."), "wildcard", (), "reserved"),
         (None, "zone", (), "no mail"),
+        (None, "within", (), "lock"),
     }
 
 
@@ -300,6 +362,7 @@ async def test_what_a_file_leaves_out_is_taken_back_and_what_it_changes_is_chang
     verbs = sorted((one.verb, one.detail.split(" on ")[0]) for one in done.actions)
     assert verbs == [
         ("add", "denied to everybody"), ("add", "to k.example."), ("remove", "denied to everybody"),
+        ("remove", "denied to everybody"),
         ("remove", "denied to k.example."), ("remove", "to k.example."), ("remove", "to k.example."),
     ]  # fmt: skip
     assert len(await grants.listing(admin)) == 3

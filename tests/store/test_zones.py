@@ -47,7 +47,7 @@ async def test_the_listing_is_in_canonical_order_and_knows_homes(conn, admin):
     plain = await zones.insert(conn, n("b.example."), "nsec3", 13)
     home = await zones.insert(conn, n("a.example."), "nsec3", 13)
     await homes.insert(conn, home)
-    await homes.set_state(admin, home, homes.SUSPENDED)
+    await homes.set_state(admin, home, homes.SUSPENDED, "a test")
     await signing.mark_pending(conn, {plain: 0})
 
     listed = await zones.listing(conn)

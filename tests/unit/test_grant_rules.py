@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import msgspec
 import pytest
 
@@ -18,6 +20,7 @@ from ddns.zone.changes import RRsetChange
 ZONE = 7
 ORIGIN = names.from_text("lab.example.")
 KEY = names.from_text("gw.lab.example.")
+ELSEWHERE = names.from_text("gw.example.net.")
 A, NS, CNAME, MX, TXT, AAAA, ANY = 1, 2, 5, 15, 16, 28, 255
 LONG = ".".join(["a" * 63] * 3) + "." + "b" * 47  # 255 octets with the rest
 
@@ -46,7 +49,7 @@ def code(refusal: Refusal | None) -> str:
         return ""
     assert (refusal.rcode, refusal.ede) == (Rcode.REFUSED, Ede.PROHIBITED)
     assert refusal.text.endswith(".")
-    assert names.to_text(KEY) in refusal.text
+    assert any(names.to_text(one) in refusal.text for one in (KEY, ELSEWHERE, ORIGIN))
     return refusal.code
 
 
@@ -119,6 +122,20 @@ MEANS = [
     ("acme", "x", "_acme-challenge.x", CNAME, False),
     ("acme", "x", "_acme-challenge.x", NS, False),
     ("acme", "x", "_acme-challenge.x", ANY, False),
+    ("within", "x", "x", A, True),
+    ("within", "x", "a.b.x", ANY, True),
+    ("within", "x", "xx", A, False),
+    ("within", "x", "@", A, False),
+    ("within", "x-*", "x-1", A, True),
+    ("within", "x-*", "x-", A, True),
+    ("within", "x-*", "a.b.x-1", A, True),
+    ("within", "x-*", "x", A, False),
+    ("within", "x-*", "x-1.b", A, False),
+    ("within", "x-*.b", "x-1.b", A, True),
+    ("within", "x-*.b", "b", A, False),
+    ("within", "*", "a", A, True),
+    ("within", "*", "a.b", A, True),
+    ("within", "*", "@", A, False),
 ]
 
 
@@ -134,6 +151,72 @@ def test_a_grant_gives_the_names_that_its_rule_means(kind, name, asked, rdtype, 
 
 def test_the_table_has_every_rule():
     assert {row[0] for row in MEANS} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("name", "home", "there"),
+    [
+        ("lock.example.", "smith.example.", "lock.smith.example."),
+        ("a.lock-*.example.", "smith.example.", "a.lock-*.smith.example."),
+        ("x" * 63 + ".example.", "smith.example.", "x" * 63 + ".smith.example."),
+    ],
+)
+def test_a_rule_within_homes_is_about_the_names_of_each(name, home, there):
+    one = Grant(ZONE, names.from_text(name), None, "within", denied="no", homes=True)
+
+    assert one.for_home(names.from_text(home)) == msgspec.structs.replace(one, name=names.from_text(there))
+
+
+def test_a_rule_within_homes_whose_names_a_home_cannot_have_means_none_there():
+    one = Grant(ZONE, n(LONG), None, "within", denied="no", homes=True)
+
+    assert one.for_home(n("smith")) is None
+    other = rule("subdomain", "x")
+    assert other.for_home(n("smith")) is other
+
+
+@pytest.mark.parametrize(
+    ("networks", "rdtype", "address", "taken"),
+    [
+        (("10.0.0.0/8",), A, "10.1.2.3", True),
+        (("10.0.0.0/8",), A, "9.255.255.255", False),
+        (("10.0.0.0/8",), A, "11.0.0.0", False),
+        (("192.0.2.1/32",), A, "192.0.2.1", True),
+        (("10.0.0.0/8",), AAAA, "::ffff:10.1.2.3", True),
+        (("10.0.0.0/8",), AAAA, "0a01::", False),
+        (("fd00::/8", "10.0.0.0/8"), AAAA, "fdff::1", True),
+        (("fd00::/8",), A, "253.0.0.1", False),
+        (("::/0",), A, "192.0.2.1", False),
+        (("0.0.0.0/0",), A, "192.0.2.1", True),
+    ],
+)
+def test_a_denial_of_networks_takes_their_addresses_and_no_others(networks, rdtype, address, taken):
+    denial = rule("zone", types=(A, AAAA), denied="private", id=9, addresses=networks)
+    ours = rules(key(rule("zone")), denial)
+    octets = ipaddress.ip_address(address).packed
+    there = RRset(n("x"), rdtype, 60, (octets,))
+
+    assert ours.refuse([(n("x"), rdtype)]) is None
+    refusal = ours.refuse_outcome([RRsetChange(n("x"), rdtype, None, there)])
+    assert code(refusal) == ("address-not-allowed" if taken else "")
+    assert refusal is None or f"the address {ipaddress.ip_address(octets)} at x.lab.example.: private" in refusal.text
+    assert ours.refuse_outcome([RRsetChange(n("x"), rdtype, there, None)]) is None
+    stays = RRset(n("x"), rdtype, 90, (octets,))
+    assert ours.refuse_outcome([RRsetChange(n("x"), rdtype, there, stays)]) is None
+
+
+def test_a_denial_of_networks_spares_other_names_other_types_and_keys_of_more_assurance():
+    denial = rule("name", "x", types=(A, AAAA), denied="no", id=9, addresses=("10.0.0.0/8",), min_assurance="qr")
+    change_of = {
+        name: RRsetChange(n(name), A, None, RRset(n(name), A, 60, (bytes((10, 0, 0, 1)),))) for name in ("x", "y")
+    }
+    text = RRsetChange(n("x"), TXT, None, RRset(n("x"), TXT, 60, (b"\x03abc",)))
+
+    low, high = rules(key(rule("zone")), denial), rules(key(rule("zone"), assurance="qr"), denial)
+
+    assert "needs the assurance qr" in low.refuse_outcome([change_of["x"]]).text
+    assert low.refuse_outcome([change_of["y"], text]) is None
+    assert high.refuse_outcome([change_of["x"]]) is None
 
 
 def test_a_rule_of_another_zone_means_nothing():
@@ -194,7 +277,7 @@ def test_a_denial_for_everybody_binds_a_homes_own_key():
 
 def test_self_in_a_denial_for_homes_is_the_homes_name():
     """Whatever its keys are called."""
-    bound = key(called=KEY, home=ZONE)
+    bound = key(called=ELSEWHERE, home=ZONE)
     held = rules(bound, rule("self", denied="no", homes=True), is_home=True)
 
     assert code(held.refuse([(ORIGIN, A)])) == "denied-by-rule"
@@ -216,7 +299,7 @@ def test_self_in_a_denial_for_homes_is_the_homes_name():
 )
 def test_a_denial_for_homes_may_name_names_above_and_beside_a_home(kind, name, denied):
     """It means in each home what it says, and nothing in a home whose names it does not speak of."""
-    own = key(called=KEY, home=ZONE)
+    own = key(called=ELSEWHERE, home=ZONE)
     bound = msgspec.structs.replace(rule(kind, homes=True, denied="no"), name=names.from_text(name))
 
     refusal = rules(own, bound, is_home=True).refuse([(n("x.cam"), A)])
@@ -277,7 +360,7 @@ def test_the_most_generous_grant_counts_and_the_strictest_denial():
 
 
 def test_numbers_bind_a_homes_owner_only_by_denials():
-    own = key(rule(types=(A,), most=((A, 1),)), called=KEY, home=ZONE)
+    own = key(rule(types=(A,), most=((A, 1),)), called=ELSEWHERE, home=ZONE)
 
     assert code(rules(own, is_home=True).refuse_outcome([change("x", A, 0, 9)])) == ""
     bound = rules(own, rule(types=(A,), most=((A, 4),), denied="four"), is_home=True)
@@ -313,7 +396,7 @@ def test_a_key_for_certificates_may_not_ask_about_other_names():
     assert code(rules(key(acme)).refuse([(mine, TXT)], [mine, other])) == "prerequisite-not-granted"
     assert code(rules(key(acme)).refuse([], [ORIGIN])) == "prerequisite-not-granted"
     assert code(rules(key(acme, rule("name", "y"))).refuse([(mine, TXT)], [other])) == ""
-    assert code(rules(key(acme, home=ZONE), is_home=True).refuse([(mine, TXT)], [other])) == ""
+    assert code(rules(key(acme, called=ELSEWHERE, home=ZONE), is_home=True).refuse([(mine, TXT)], [other])) == ""
 
 
 def test_an_invitation_has_no_rights_by_any_rule():

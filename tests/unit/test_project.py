@@ -192,7 +192,7 @@ def test_scripts_can_be_run(script):
     assert (ROOT / script).read_text().startswith("#!/usr/bin/env bash\n")
 
 
-@pytest.mark.parametrize("unit", ["ddns.service", "zone-signer.service"])
+@pytest.mark.parametrize("unit", ["ddns.service", "ddns-web.service", "zone-signer.service"])
 def test_a_unit_runs_without_root_and_with_a_closed_box(unit):
     lines = (ROOT / "deploy" / unit).read_text().splitlines()
     settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))

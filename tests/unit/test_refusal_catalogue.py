@@ -9,7 +9,7 @@ import pytest
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import MOST_EXTRA_TEXT, Refusal, extra_text
-from ddns.dns.refusals import CATALOGUE, Turn, turn_of
+from ddns.dns.refusals import CATALOGUE, ROWS, Turn, turn_of
 from ddns.dns.refusals_page import page
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def given(call, place, keyword):
 def refusals():
     """Return (code, call or None) for all refusals that the code can make, found in its syntax trees."""
     for tree in TREES.values():
-        made = [(call, "Refusal") for call in calls(tree, "Refusal")]
+        made = [(call, name) for name in ("Refusal", "BadProof") for call in calls(tree, name)]
         for node in ast.walk(tree):
             # A helper that is told the code first and makes the refusal.
             if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg == "code":
@@ -57,6 +57,12 @@ def test_a_refusal_answers_what_the_catalogue_says(code, call):
 
     assert rcode is None or rcode == row.says.split(",")[0]
     assert (Ede.OTHER if silent else ede and Ede[ede]) in (row.ede, None)
+
+
+def test_no_two_rows_have_one_code():
+    codes = [row.code for row in ROWS]
+
+    assert len(codes) == len(set(codes))
 
 
 def test_every_row_has_a_stable_code_a_response_code_that_exists_a_meaning_and_a_cure():

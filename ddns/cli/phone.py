@@ -1,0 +1,220 @@
+"""`ddns phone`: the owner's side of a home, as a phone does it: keys, what they sign, and where that goes."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from ddns.cli import Failure, phone_say
+from ddns.cli.gateway_options import EPILOG, cafile, read_cafile
+from ddns.cli.phone_options import (
+    desk_option,
+    folder_option,
+    home_of,
+    judged,
+    key_option,
+    load,
+    place,
+    remember,
+    said_by,
+    tried,
+    verb_options,
+)
+from ddns.dns import names
+from ddns.gateway import desk, enrolling, phone, scanning
+from ddns.gateway.client import Unreachable
+from ddns.gateway.clock import Clock
+from ddns.gateway.desk import Desk
+from ddns.gateway.invitation import Invitation
+from ddns.gateway.key import write_private
+from ddns.gateway.outcome import Status
+from ddns.gateway.phone import BadPhone
+from ddns.proof import jwk, statements
+from ddns.proof.jwk import PrivateKey
+from ddns.proof.statements import AnyStatement
+
+
+@click.group(epilog=EPILOG)
+def command() -> None:
+    """Speak for a home's owner: hold the owner's keys, accept a gateway, and say what is to be done."""
+
+
+@command.command(epilog=EPILOG)
+@click.option("--role", type=click.Choice(phone.ROLES), default="owner", show_default=True, help="What the key is for.")
+@click.option("--curve", type=click.Choice(phone.CURVES), default="P-256", show_default=True, help="Its kind.")
+@folder_option
+def make(role: str, curve: str, folder: Path) -> None:
+    """Make an owner's key. A recovery key is for paper: print its file, and take it off the phone."""
+    made = tried(lambda: phone.make(folder, role, curve))
+    click.echo(f"The {role} key {jwk.kid(jwk.of(made))} is in {folder / f'{role}.pem'}; keep a copy of it safe.")
+    click.echo(f"Its public half, for the gateway: {folder / f'{role}.jwk'}")
+
+
+@command.command(epilog=EPILOG)
+@click.argument("code")
+@click.option("--box", metavar="HOST:PORT", help="Where the box waits whose code it is (`ddns gateway pair`).")
+@click.option("--registry", metavar="ZONE", help="With --box: the registry's zone, if the phone has no home there yet.")
+@click.option("--label", default="", help="With --box: the name that the home is to have; without it one is made.")
+@click.option("--secret", default="", help="With --box: what the seller gave who lets the box go to its bearer.")
+@desk_option
+@cafile
+@folder_option
+def scan(
+    code: str,
+    box: str | None,
+    registry: str | None,
+    label: str,
+    secret: str,
+    url: str | None,
+    trust: Path | None,
+    folder: Path,
+) -> None:
+    """Scan CODE: that of an invitation, the line or the link, or with --box the one that is printed on a box.
+
+    From an invitation the phone learns where the registry is, and keeps nothing else of it. A box has to show that it
+    has the printed key; then `accept` is all that is left.
+    """
+    if box is not None:
+        _scan_box(code, box, registry, label, secret, url, trust, folder)
+        return
+    invitation = tried(lambda: Invitation.from_text(code))
+    where = tried(lambda: enrolling.place(invitation, "" if trust is None else read_cafile(trust), Clock()))
+    if isinstance(where, Unreachable):
+        raise Failure(f"The registry could not be asked: {where.reason}; try again.", Status.UNREACHABLE)
+    known = tried(lambda: phone.read(folder))
+    zone = names.to_text(invitation.zone)
+    tried(lambda: phone.write(folder, msgspec.structs.replace(known, registry=zone, desk=where)))
+    click.echo(f"An invitation for {names.to_text(invitation.home)}, by the registry of {zone} at {where.said}.")
+    click.echo(f"At the gateway: ddns gateway enrol - --owner {folder / 'owner.jwk'}")
+
+
+def _scan_box(
+    code: str,
+    box: str,
+    registry: str | None,
+    label: str,
+    secret: str,
+    url: str | None,
+    trust: Path | None,
+    folder: Path,
+) -> None:
+    """Challenge the box whose printed CODE was scanned, and keep its wish until the owner accepts."""
+    uri = tried(lambda: scanning.read(code))
+    where, owner, ticking = tried(lambda: (place(folder, url, trust), load(folder, "owner"), Clock()))
+    zone = registry or tried(lambda: phone.read(folder)).registry
+    if not zone:
+        raise click.UsageError("say which registry it is to be, with --registry ZONE")
+    zone = home_of(zone)
+    got = scanning.fresh_nonce(where, ticking)
+    if not isinstance(got, str):
+        judged(got, where)
+        raise Failure("The registry gave no nonce; try again.", Status.LATER)
+    host, _, port = box.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.UsageError(f"--box {box!r}: write HOST:PORT")
+    offer = scanning.Offer(zone, got, label, secret)
+    found = tried(
+        lambda: scanning.challenge(uri, (host.strip("[]"), int(port)), owner, offer, ticking.now, secrets.token_bytes)
+    )
+    write_private(folder / scanning.FILE, msgspec.json.encode(found) + b"\n")
+    tried(lambda: phone.write(folder, msgspec.structs.replace(phone.read(folder), registry=zone, desk=where)))
+    click.echo(f"The box has shown the printed key. It asks for {label or 'a home'} at the registry of {zone}.")
+    click.echo("If it is to be yours: ddns phone accept")
+
+
+def _accept_box(folder: Path, url: str | None, trust: Path | None) -> None:
+    """Sign the wish of the box that was scanned last, post it, and bring the box what came of it."""
+
+    def work() -> tuple[scanning.Scanned, PrivateKey, Desk]:
+        try:
+            found = msgspec.json.decode((folder / scanning.FILE).read_bytes(), type=scanning.Scanned)
+        except (OSError, msgspec.DecodeError):
+            raise BadPhone("nothing waits to be accepted; scan the code on the box, or give a REQUEST") from None
+        return found, load(folder, "owner"), place(folder, url, trust)
+
+    found, owner, where = tried(work)
+    said = judged(scanning.accept(found, owner, where), where)
+    home = str(said.members.get("home", ""))
+    remember(folder, phone.read(folder).registry, where, home)
+    click.echo(f"Done: {home} is yours.")
+    click.echo(tried(lambda: scanning.bring(found, owner, where, said)))
+    (folder / scanning.FILE).unlink(missing_ok=True)
+
+
+@command.command(epilog=EPILOG)
+@click.argument("request", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@key_option
+@desk_option
+@cafile
+@folder_option
+def accept(request: Path | None, role: str, url: str | None, trust: Path | None, folder: Path) -> None:
+    """Say what REQUEST asks for, a statement that a gateway has signed; sign beside it, and send it.
+
+    Without REQUEST it is what the box asks for whose code was scanned.
+    """
+    if request is None:
+        _accept_box(folder, url, trust)
+        return
+    wanted = request
+
+    def work() -> tuple[AnyStatement, bytes, Desk]:
+        octets, statement = phone.read_request(wanted)
+        signers = statements.SIGNERS[statement.act]
+        if len(signers) < 2 or "owner" not in signers[1]:
+            raise BadPhone(f"{wanted} is no statement for an owner to accept; `ddns phone carry` sends what is signed")
+        statements.timely(statement, int(time.time()))
+        return statement, phone.beside(octets, load(folder, role)), place(folder, url, trust)
+
+    statement, octets, where = tried(work)
+    click.echo(_words(statement))
+    said = judged(phone.post(where, octets), where)
+    home = str(said.members.get("home") or said.members.get("zone") or statement.sub)
+    remember(folder, statement.aud, where, home)
+    click.echo(f"Done: {home} is yours." if statement.act != "replace" else f"Done: {home} has its new gateway.")
+
+
+@command.command(epilog=EPILOG)
+@click.argument("request", type=click.Path(path_type=Path, dir_okay=False))
+@desk_option
+@cafile
+@folder_option
+def carry(request: Path, url: str | None, trust: Path | None, folder: Path) -> None:
+    """Send the statement in REQUEST, signed by all who have to sign it, from wherever the registry can be reached."""
+    octets, _ = tried(lambda: phone.read_request(request))
+    where = tried(lambda: place(folder, url, trust))
+    judged(phone.post(where, octets), where)
+    click.echo("Done.")
+
+
+@command.command(epilog=EPILOG)
+@verb_options
+def notices(role: str, url: str | None, trust: Path | None, folder: Path) -> None:
+    """Show what the registry has to tell the owner."""
+    said = said_by(folder, role, url, trust, lambda zone, now: statements.Token(**phone.common(zone, "", now)))
+    token = str(said.members.get("token", ""))
+    where = tried(lambda: place(folder, url, trust))
+    answer = judged(
+        desk.ask(where, "GET", "/v1/notices?limit=100", headers={"Authorization": f"Bearer {token}"}), where
+    )
+    found = answer.members.get("notices") or answer.members.get("items") or []
+    if not found:
+        click.echo("There is nothing new.")
+    for one in found:
+        click.echo(f"{one.get('at', '')}  {one.get('kind', '')}  {one.get('home') or one.get('name') or ''}".rstrip())
+
+
+def _words(statement: AnyStatement) -> str:
+    """Return what *statement* does, for the one who is to sign it."""
+    if isinstance(statement, statements.Enrol):
+        home = statement.label or "a home"
+        return f"A gateway asks to enrol {home} at the registry of {statement.aud}, with you as its owner."
+    if isinstance(statement, statements.Replace):
+        return f"A gateway asks to take over {statement.sub}; every other key of it is dead from then on."
+    return f"The gateway of {statement.sub} asks that you be its owner."
+
+
+command.add_command(phone_say.say)

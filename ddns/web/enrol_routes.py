@@ -1,0 +1,120 @@
+"""`POST /v1/enrol`: a gateway's signed wish for a home, by whichever method its tenant takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from psycopg import errors
+
+from ddns.dns import names
+from ddns.dns.codes import Ede, Rcode
+from ddns.dns.refusal import Refusal
+from ddns.homes import enrolment, labels
+from ddns.homes.making import Collided, NoRegistry
+from ddns.homes.methods import Wish, table
+from ddns.homes.methods.invitation import bearer
+from ddns.proof import jwk, jws, statements
+from ddns.proof.statements import Enrol
+from ddns.store import invitation_secrets
+from ddns.store.statements import Statement
+from ddns.web import answering
+from ddns.web.routes import JOSE, Answer, Asked, Listener, Means, Place, Refused, Route
+
+AGAIN = 4  # times that an enrolment is begun anew where somebody was quicker with a name that was made here
+
+
+class Update(msgspec.Struct, frozen=True):
+    """Where this server takes what a gateway sends; a port 0 is none."""
+
+    name: Annotated[str, msgspec.Meta(description="The server's name.")]
+    dns: Annotated[int, msgspec.Meta(description="The port for DNS over UDP and TCP.")]
+    tls: Annotated[int, msgspec.Meta(description="The port for DNS over TLS.")]
+    web: Annotated[int, msgspec.Meta(description="The port for HTTPS.")]
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """The home that has come to be, and all that its gateway needs to know."""
+
+    home: Annotated[str, msgspec.Meta(description="Its full name; the gateway's key is called so, too.")]
+    unicode: Annotated[str, msgspec.Meta(description="Its first label as people write it.")]
+    registry: Annotated[str, msgspec.Meta(description="The zone of its registry.")]
+    servers: Annotated[list[str], msgspec.Meta(description="The registry's name servers, which take its updates.")]
+    assurance: Annotated[str, msgspec.Meta(description="How sure the registry is of who holds the key.")]
+    published: Annotated[bool, msgspec.Meta(description="False: it is made, and is published in a moment.")]
+    update: Annotated[Update, msgspec.Meta(description="Where it goes on.")]
+
+
+async def enrol(means: Means, asked: Asked) -> Answer:
+    """Make a home for who has proved enough; the same wish again gets the same answer."""
+    signed = jws.read(asked.octets)
+    said = statements.read(signed)
+    if not isinstance(said, Enrol):
+        raise Refused(
+            Refusal("act-elsewhere", Rcode.REFUSED, "Only `enrol` is taken here; send this to /v1/statements.")
+        )
+    keys = statements.signers(said, signed)
+    statements.timely(said, asked.now)
+    method = table.by_name(means.sealer, means.secret, means.place.name).get(said.method)
+    if method is None:
+        raise Refused(
+            Refusal(
+                "method-not-allowed-here",
+                Rcode.REFUSED,
+                f"Homes here do not enrol by {said.method}; ask the registry for an invitation.",
+                Ede.PROHIBITED,
+            )
+        )
+    wish = Wish(signed, said, keys[0], keys[1] if len(keys) > 1 else None)
+    refusal = method.cheap(wish, asked.now)
+    if refusal is not None:
+        raise Refused(refusal)
+    tenant = await _tenant(means, asked, wish)
+    kept = Statement(signed.digest, jwk.thumbprint(keys[0]), said.jti, said.act, asked.octets, asked.now, said.exp)
+    asked = msgspec.structs.replace(asked, tenant=tenant)
+    for _ in range(AGAIN):
+        try:
+            async with means.transaction(tenant) as conn:
+
+                async def work() -> Answer:
+                    done = await enrolment.enrol(conn, means.signer, method, wish, tenant, asked.now, means.dice)
+                    if isinstance(done, Refusal):
+                        raise Refused(done)
+                    return Answer(_shown(done, means.place), 201)
+
+                return await answering.once(conn, means, asked, signed, kept, work)
+        except (Collided, NoRegistry, errors.UniqueViolation):
+            continue
+    raise Refused(labels.unavailable())
+
+
+async def _tenant(means: Means, asked: Asked, wish: Wish) -> int:
+    """Return whose home it would be: who gave the invitation, where there is one; else whose server was asked."""
+    key = bearer(wish.signed)
+    if key is None:
+        return asked.tenant
+    async with means.transaction(0) as conn:
+        found = await invitation_secrets.sealed(conn, key)
+    return asked.tenant if found is None else found.tenant
+
+
+def _shown(done: enrolment.Enrolled, place: Place) -> Enrolled:
+    return Enrolled(
+        names.to_text(done.home), done.shown, names.to_text(done.registry), list(done.servers), done.assurance,
+        done.published, Update(place.name, place.dns, place.tls, place.web),
+    )  # fmt: skip
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/v1/enrol",
+        summary="Enrol a gateway: a signed wish, by an invitation or another method, becomes a home.",
+        tag="enrolment",
+        right=None,
+        answers={201: Enrolled},
+        alone=enrol,
+        media=(JOSE,),
+        listener=Listener.BOTH,
+    ),
+)
