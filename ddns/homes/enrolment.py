@@ -19,16 +19,15 @@ from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.text import rdata_to_text
-from ddns.homes import boxes, knowing, labels, making, naming, ownership, policies
+from ddns.homes import boxes, knowing, labels, making, naming, nonces, ownership, policies
 from ddns.homes.labels import Label
 from ddns.homes.making import Evidence, Unmade, Wanted
 from ddns.homes.methods import Method, Proved, Wish
 from ddns.homes.ownership_effects import SpendRelease
 from ddns.homes.ownership_facts import Asked, Facts, Who
-from ddns.proof import b64, jwk, nonce, statements
+from ddns.proof import b64, jwk, statements
 from ddns.signing.publish import Signs
 from ddns.store import home_policies, owners, releases, rrsets, zones
-from ddns.store import statements as stored
 from ddns.store.zones import Zone
 
 UUID_OCTETS = 16
@@ -186,14 +185,8 @@ async def _owner(
 
 async def _box(conn: AsyncConnection[Any], proved: Proved, now: int, dice: Dice) -> UUID | Refusal | None:
     """Return the box that was proved, which is known from now on, and spend the nonce that it answered."""
-    octets = proved.spend.nonce
-    if octets is not None and not await stored.spend_nonce(conn, sha256(octets).digest(), nonce.ends(octets)):
-        return Refusal(
-            "nonce-wrong",
-            Rcode.REFUSED,
-            "The nonce is not ours, over or used; ask for another one and have the box sign that.",
-            Ede.PROHIBITED,
-        )
+    if proved.spend.nonce is not None and (refusal := await nonces.spend(conn, proved.spend.nonce)) is not None:
+        return refusal
     if proved.device is None:
         return None
     return await boxes.known_or_new(

@@ -7,7 +7,6 @@ and the caller rolls a refusal back. Who has not proved that it is his is told t
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import BadName
 from ddns.dns.refusal import Refusal
-from ddns.homes import boxes, carrying, crossing, knowing, ownership, vendor_keys
+from ddns.homes import boxes, carrying, crossing, knowing, nonces, ownership, vendor_keys
 from ddns.homes import ownership_guards as guard
 from ddns.homes.carrying import Bearing, Outcome
 from ddns.homes.methods import Proved, Wish
@@ -32,7 +31,6 @@ from ddns.proof.jws import Signed
 from ddns.proof.statements import AnyStatement
 from ddns.signing.publish import Signs
 from ddns.store import claims, home_people, home_policies, keys_of_homes, owners, zones
-from ddns.store import statements as stored
 from ddns.store.home_people import Standing
 from ddns.store.owners import Key
 from ddns.store.zones import Zone
@@ -160,19 +158,9 @@ async def _evidence(
     proved = await method.prove(conn, wish, asking.now)
     if isinstance(proved, Refusal):
         return proved
-    octets = proved.spend.nonce
-    if octets is not None and not await stored.spend_nonce(conn, sha256(octets).digest(), nonce.ends(octets)):
-        return _nonce_wrong()
+    if proved.spend.nonce is not None and (refusal := await nonces.spend(conn, proved.spend.nonce)) is not None:
+        return refusal
     return proved
-
-
-def _nonce_wrong() -> Refusal:
-    return Refusal(
-        "nonce-wrong",
-        Rcode.REFUSED,
-        "The nonce is not ours, over or used; ask for another one and have the box sign that.",
-        Ede.PROHIBITED,
-    )
 
 
 def _new_gateway(said: AnyStatement, keys: tuple[PublicJwk, ...]) -> PublicJwk | None:
@@ -293,9 +281,9 @@ async def _claim(
     asking: Asking,
 ) -> Outcome | Refusal:
     """File a claim on a box that proves itself, wherever its home is; that home's owner is told."""
-    octets = nonce.good(asking.secret, said.nonce, asking.now)
-    if octets is None or not await stored.spend_nonce(conn, sha256(octets).digest(), nonce.ends(octets)):
-        return _nonce_wrong()
+    refusal = await nonces.spend(conn, nonce.good(asking.secret, said.nonce, asking.now))
+    if refusal is not None:
+        return refusal
     box = await boxes.known(conn, boxes.shown_by(asking.secret, signed.signatures[1], keys[1]))
     if box is None:
         return guard.wrong_box(Facts())

@@ -19,7 +19,7 @@ from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
-from ddns.homes import carrying, enrolment, knowing, labels, ownership, registrar
+from ddns.homes import carrying, enrolment, knowing, labels, nonces, ownership, registrar
 from ddns.homes.carrying import Bearing
 from ddns.homes.making import Collided, NoRegistry
 from ddns.homes.methods import Proved, Spend, Wish, attested, vouched
@@ -209,15 +209,18 @@ async def _roll(
 ) -> None:
     """Put the request's key in the place of the home's key with the thumbprint *old*. Raises `Refused`."""
     wanted = AskedOfMachine(event="roll-key", who=Who.GATEWAY, by=old, key=jwk.thumbprint(request.key))
+    more: Proved | None = None
     if request.evidence:
         more = await attested.judge(conn, means.secret, request.evidence, request.key, asked.now)
+        if (refusal := await nonces.spend(conn, more.spend.nonce)) is not None:
+            raise Refused(refusal)
         wanted = msgspec.structs.replace(wanted, assurance=more.assurance)
     decision = ownership.decide(known.facts, wanted, asked.now)
     if isinstance(decision, Refusal):
         raise Refused(decision)
     bearing = Bearing(
         digest=hashlib.sha256(octets).digest(), new_id=lambda: UUID(bytes=means.dice(_ID), version=4),
-        tenant=asked.tenant, source=asked.source, rdata=jwk.to_key_rdata(request.key),
+        tenant=asked.tenant, source=asked.source, rdata=jwk.to_key_rdata(request.key), proved=more,
     )  # fmt: skip
     done = await carrying.carry_out(conn, means.signer, known, wanted, decision, bearing, asked.now)
     if isinstance(done, Refusal):

@@ -10,6 +10,7 @@ import time
 from base64 import b64decode, b64encode
 
 import dns.update
+import psycopg
 import pytest
 from boxes import EST, SETTINGS, Vendor
 from cryptography import x509
@@ -22,6 +23,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from makers import certificate, name
 
+from ddns import postgres
 from ddns.auth import sig0
 from ddns.dns import names
 from ddns.gateway.invitation import Invitation
@@ -262,11 +264,24 @@ def test_est_takes_evidence_beside_the_makers_word(desk, labs):
     finally:
         vendor.stop()
     assert b"\x02;" in b64decode(box.ask(EST + "csrattrs").body)  # it is asked for: …16.2.59
-    token = labs["jwt"].says(jwk.of(box.key), nonce(desk))
+    once = nonce(desk)
 
-    home = box.took(box.enrol(b64encode(requested(box.key, token))))
+    home = box.took(box.enrol(b64encode(requested(box.key, labs["jwt"].says(jwk.of(box.key), once)))))
 
     assert "attested" in desk.ddns("home", "show", home)
+    new = key()
+    for answered, status in ((once, 403), (nonce(desk), 200)):
+        token = labs["jwt"].says(jwk.of(new), answered)
+        assert box.enrol(b64encode(requested(new, token)), "simplereenroll", box.given).status == status
+    assert "attested" in desk.ddns("home", "show", home)
+    with psycopg.connect(postgres.socket_dsn(postgres.running(desk.state), postgres.OWNER)) as conn:
+        kept = conn.execute(
+            "SELECT until FROM credentials LEFT JOIN appraisals ON credential = credentials.id"
+            " WHERE credentials.name = %s AND revoked_at IS NULL",
+            [names.order_key(names.from_text(home))],
+        ).fetchall()
+    assert len(kept) == 1
+    assert kept[0][0] is not None  # what evidence gave lapses with it
 
 
 def test_a_voucher_that_comes_as_a_file_makes_a_home(desk):
