@@ -80,13 +80,15 @@ WHERE made.id = homes.zone;
 CREATE INDEX homes_by_label ON homes (tenant, label_shown COLLATE "C", zone);
 CREATE INDEX homes_by_age ON homes (tenant, created_at);
 
--- Whether some home's name looks like another, whoever has it: over the wall, so it says no more than yes or no.
+-- Whether some home's name looks like another, whoever has it: over the wall, so it says no more than yes or no. The
+-- index homes_by_skeleton is found by the very words of its condition, and each home is looked up by itself.
 CREATE FUNCTION label_alike(registry bigint, name bytea, looks text, plain boolean) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT EXISTS (
-        SELECT FROM homes JOIN zones ON zones.id = homes.zone
-        WHERE homes.skeleton = looks AND looks <> '' AND zones.parent = registry AND zones.origin <> name
-              AND NOT (plain AND homes.label_shown ~ '^[ -~]*$'))
+        SELECT FROM homes
+        WHERE homes.skeleton = looks AND homes.skeleton <> '' AND NOT (plain AND homes.label_shown ~ '^[ -~]*$')
+              AND EXISTS (SELECT FROM zones WHERE zones.id = homes.zone AND zones.parent = registry
+                                                  AND zones.origin <> name OFFSET 0))
 $$;
 
 CREATE TABLE complaints (
