@@ -22,6 +22,7 @@ from typing import Self
 
 import msgspec
 
+from ddns.dns import localhost
 from ddns.dns.codes import MAX_MESSAGE, UDP_MAX_PAYLOAD, Ede, Rcode
 from ddns.gateway import retry
 from ddns.gateway.reply import Reply, Unproved
@@ -60,7 +61,7 @@ def exchange(
     """
     end = time.monotonic() + wait
     try:
-        places = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        places = socket.getaddrinfo(localhost.asked_for(host), port, type=socket.SOCK_DGRAM)
     except OSError as error:
         return Unreachable(f"the name {host} was not found ({error.strerror or error})")
     last: Reply | Unproved | Unreachable = Unreachable("it did not answer")

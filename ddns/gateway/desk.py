@@ -23,6 +23,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ddns.dns import localhost
 from ddns.gateway.client import Unreachable
 from ddns.gateway.reply import Unproved
 
@@ -88,7 +89,7 @@ def ask(
     """Send one request to *desk* and return its answer, within *wait* seconds."""
     end = time.monotonic() + wait
     try:
-        places = socket.getaddrinfo(desk.host, desk.port, type=socket.SOCK_STREAM)
+        places = socket.getaddrinfo(localhost.asked_for(desk.host), desk.port, type=socket.SOCK_STREAM)
     except OSError as error:
         return Unreachable(f"the name {desk.host} was not found ({error.strerror or error})")
     last: Unproved | Unreachable = Unreachable("it did not answer")

@@ -14,6 +14,7 @@ import ssl
 
 import msgspec
 
+from ddns.dns import localhost
 from ddns.operator.webhooks import Place
 from ddns.web import posting
 
@@ -70,7 +71,7 @@ class MasaClient:
     async def _asked(self, place: Place, octets: bytes, context: ssl.SSLContext) -> Said:
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+            found = await loop.getaddrinfo(localhost.asked_for(place.host), place.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):
             return Said(0, problem=f"the name {place.host} leads to no address")
         address = posting.choose([str(one[4][0]) for one in found], private=self._private)

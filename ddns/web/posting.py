@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ddns.dns import localhost
 from ddns.operator.webhooks import Place
 
 TIME = 10.0  # seconds for all of it: resolving, connecting, the handshake, and the first line of the answer
@@ -82,7 +83,7 @@ async def _posted(
 ) -> Answered:
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(localhost.asked_for(place.host), place.port, type=socket.SOCK_STREAM)
     except socket.gaierror:
         return Answered(0, f"the name {place.host} leads to no address")
     except UnicodeError:
