@@ -5,15 +5,16 @@ Law: the caller holds the registry's zone locked and commits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from psycopg import AsyncConnection
 
 from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, soa_with_serial
+from ddns.dns.records import RRset, SignedRRset, soa_with_serial
 from ddns.signing.publish import Outcome, Signs, ZoneStep, changes_of, publish
 from ddns.store import delegations, journal, published, rrsets, signing
 from ddns.store.zones import Zone
@@ -39,6 +40,41 @@ def home_records(home: Name, parent_apex: dict[int, RRset], key: bytes | None) -
     return tuple(out)
 
 
+class _Around(msgspec.Struct, frozen=True):
+    """What there is at the names of *parent* that are *touched*, at those *between* them and its apex, and there."""
+
+    parent: Zone
+    touched: tuple[Name, ...]
+    between: tuple[Name, ...]
+    stored: Mapping[tuple[int, Name], tuple[RRset, ...]]
+    shown: tuple[SignedRRset, ...]
+
+    def of(self, name: Name) -> tuple[RRset, ...]:
+        return self.stored.get((self.parent.id, name), ())
+
+
+async def _read(conn: AsyncConnection[Any], parent: Zone, touched: Sequence[Name]) -> _Around:
+    above = {up for name in touched for up in names.ancestors(name, parent.origin)[:-1]}
+    between = sorted(above - set(touched))
+    where = [(parent.id, name) for name in (*touched, *between, parent.origin)]
+    stored = await rrsets.read_names(conn, where)
+    old = await published.read_names(conn, where)
+    shown = tuple(one for key in where for one in old.get(key, ()))
+    return _Around(parent, tuple(touched), tuple(between), stored, shown)
+
+
+async def _publish(
+    conn: AsyncConnection[Any], signer: Signs, around: _Around, nodes: Sequence[Node], changes: ChangeSet, who: str
+) -> Outcome:
+    """Publish *nodes* as one edition of the registry's zone, with its entry in the journal."""
+    parent = around.parent
+    between = tuple((name, tuple(one.type for one in around.of(name))) for name in around.between)
+    step = ZoneStep(parent, tuple(nodes), between, around.of(parent.origin), around.shown)
+    outcome = await publish(conn, signer, [step])
+    await journal.append(conn, [journal.Entry(parent.id, parent.head + 1, who, None, None, changes)])
+    return outcome
+
+
 async def delegate(
     conn: AsyncConnection[Any],
     signer: Signs,
@@ -49,30 +85,16 @@ async def delegate(
 
     Without DS RDATA the delegation is insecure until the signer, back again, places the DS itself.
     """
-    wanted = [(parent.id, name) for name, _servers, _ds in children]
-    between = sorted({up for name, _s, _d in children for up in names.ancestors(name, parent.origin)[:-1]})
-    where = [*wanted, *((parent.id, name) for name in between), (parent.id, parent.origin)]
-    before = await rrsets.read_names(conn, where)
-    old = await published.read_names(conn, where)
+    around = await _read(conn, parent, [name for name, _servers, _ds in children])
     nodes = []
     for name, servers, ds in children:
-        was = before.get((parent.id, name), ())
+        was = around.of(name)
         kept = [one for one in was if one.type not in (Type.NS, Type.DS)]
         new = [RRset(name, Type.NS, DELEGATION_TTL, tuple(sorted(servers)))]
         if ds and parent.denial != "none":
             new.append(RRset(name, Type.DS, DELEGATION_TTL, tuple(sorted(ds))))
         nodes.append(Node(name, was, (*kept, *new)))
-    step = ZoneStep(
-        parent,
-        tuple(nodes),
-        tuple((name, tuple(one.type for one in before.get((parent.id, name), ()))) for name in between),
-        before.get((parent.id, parent.origin), ()),
-        tuple(one for key in where for one in old.get(key, ())),
-    )
-    outcome = await publish(conn, signer, [step])
-    changes: ChangeSet = changes_of(nodes)
-    await journal.append(conn, [journal.Entry(parent.id, parent.head + 1, "service", None, None, changes)])
-    return outcome
+    return await _publish(conn, signer, around, nodes, changes_of(nodes), "service")
 
 
 async def undelegate(
@@ -84,30 +106,16 @@ async def undelegate(
     """
     turning = (await delegations.read(conn, [zone])).get(zone)
     hosts = [] if turning is None else sorted({one.name for one in (*turning.their.glue, *turning.hand.their.glue)})
-    touched = [home, *(name for name in hosts if name != home)]
-    above = {up for name in touched for up in names.ancestors(name, parent.origin)[:-1]}
-    between = sorted(above - set(touched))
-    where = [(parent.id, name) for name in (*touched, *between, parent.origin)]
-    before = await rrsets.read_names(conn, where)
-    old = await published.read_names(conn, where)
+    around = await _read(conn, parent, [home, *(name for name in hosts if name != home)])
     nodes = []
-    for name in touched:
-        was = before.get((parent.id, name), ())
+    for name in around.touched:
+        was = around.of(name)
         gone = (Type.NS, Type.DS, *(GLUE_TYPES if hosts else ()))
         nodes.append(Node(name, was, tuple(one for one in was if one.type not in gone)))
     changes = changes_of(nodes)
     if not changes:
         return ()
-    step = ZoneStep(
-        parent,
-        tuple(nodes),
-        tuple((name, tuple(one.type for one in before.get((parent.id, name), ()))) for name in between),
-        before.get((parent.id, parent.origin), ()),
-        tuple(one for key in where for one in old.get(key, ())),
-    )
-    outcome = await publish(conn, signer, [step])
-    await journal.append(conn, [journal.Entry(parent.id, parent.head + 1, principal, None, None, changes)])
-    return outcome.pending
+    return (await _publish(conn, signer, around, nodes, changes, principal)).pending
 
 
 async def delegate_again(conn: AsyncConnection[Any], signer: Signs, parent: Zone, zone: Zone) -> tuple[int, ...]:
