@@ -154,6 +154,7 @@ def test_a_box_that_is_somebodys_gets_no_voucher_and_no_second_home(desk, acme):
     box = acme.box("O-1")
     assert box.ask_voucher().status == 200
     home = box.took(box.enrol())
+    eventually(lambda: keys.key_rdata(box.key) in key_at(desk, home))  # the workers hear of it
     before = key_at(desk, home)
 
     asked = box.ask_voucher(box.request(nonce=b"m" * 16))
