@@ -60,6 +60,14 @@ async def refuse_taken(conn: Connection, known: Known) -> None:
     )  # fmt: skip
 
 
+def not_yours() -> Refusal:
+    """Return the refusal of a certificate that is not the registry's, or whose key is no home's any more."""
+    return Refusal(
+        "not-yours", Rcode.REFUSED,
+        "Show the certificate that this registry gave the box, while its key is still the home's.", Ede.PROHIBITED,
+    )  # fmt: skip
+
+
 def key_of(certificate: x509.Certificate) -> PublicJwk | None:
     """Return the key of *certificate* if it is one that gateways sign with."""
     public = certificate.public_key()

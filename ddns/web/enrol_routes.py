@@ -80,7 +80,7 @@ async def enrol(means: Means, asked: Asked) -> Answer:
                     done = await enrolment.enrol(conn, means.signer, method, wish, tenant, asked.now, means.dice)
                     if isinstance(done, Refusal):
                         raise Refused(done)
-                    return Answer(_shown(done, means.place), 201)
+                    return Answer(shown(done, means.place), 201)
 
                 return await answering.once(conn, means, asked, signed, kept, work)
         except (Collided, NoRegistry, errors.UniqueViolation):
@@ -98,7 +98,8 @@ async def _tenant(means: Means, asked: Asked, wish: Wish) -> int:
     return asked.tenant if found is None else found.tenant
 
 
-def _shown(done: enrolment.Enrolled, place: Place) -> Enrolled:
+def shown(done: enrolment.Enrolled, place: Place) -> Enrolled:
+    """Return what a gateway is told of its home."""
     return Enrolled(
         names.to_text(done.home), done.shown, names.to_text(done.registry), list(done.servers), done.assurance,
         done.published, Update(place.name, place.dns, place.tls, place.web),

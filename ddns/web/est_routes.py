@@ -136,7 +136,7 @@ async def simplereenroll(conn: Connection, means: Means, asked: Asked) -> Answer
     mine = registrar.of(means.secret, means.place.name)
     home, old = mine.home_of(shown, asked.now), device_proofs.key_of(shown)
     if home is None or old is None:
-        raise Refused(_not_yours())
+        raise Refused(device_proofs.not_yours())
     serial = _serial_of(shown)
     if request.serial not in ("", serial) or not _names_alone(request, home):
         raise BadProof("voucher-other-serial", "The request has another subject than the certificate; ask for that.")
@@ -144,7 +144,7 @@ async def simplereenroll(conn: Connection, means: Means, asked: Asked) -> Answer
     async def work() -> Answer:
         known = await knowing.about_home(conn, home, asked.now, "roll-key")
         if known is None or jwk.thumbprint(old) not in known.keys:
-            raise Refused(_not_yours())
+            raise Refused(device_proofs.not_yours())
         if request.key != old:
             await _roll(conn, means, asked, known, request, octets, jwk.thumbprint(old))
         made = mine.issue(request.key, home, serial, asked.now, means.dice(_ID))
@@ -154,13 +154,6 @@ async def simplereenroll(conn: Connection, means: Means, asked: Asked) -> Answer
         return await work()
     kept = _statement(octets, old, "roll-key", asked.now)
     return await answering.once(conn, means, asked, Signed(octets, ()), kept, work)
-
-
-def _not_yours() -> Refusal:
-    return Refusal(
-        "not-yours", Rcode.REFUSED,
-        "Show the certificate that this registry gave the box, while its key is still the home's.", Ede.PROHIBITED,
-    )  # fmt: skip
 
 
 def _statement(octets: bytes, key: PublicJwk, act: str, now: int) -> Statement:
