@@ -196,6 +196,10 @@ async def _rows(conn, registry_zone, tenant, called, number):
             VALUES (%s, %s, %s, 'x', 'x', 'x', {AT})""",
         [digest("idevid"), bond, digest("pvr")],
     )
+    await conn.execute(
+        f"INSERT INTO expected_devices (digest, kind, label, owner, added_at) VALUES (%s, 'serial', 'x', %s, {AT})",
+        [digest("expected"), owner],
+    )
     return Furnished(
         tenant, called, zone, registry_zone, home, owner, device, invitation, credential, webhook, notice, claim,
         recovery, token, secret, digest("statement"), bond, verifier, release,
