@@ -23,7 +23,7 @@ ALTER TABLE bonds
         CHECK ((models_most = '{}' OR (models <> '{}' AND models <@ models_most))
                AND (until_most IS NULL OR (until IS NOT NULL AND until <= until_most)));
 CREATE UNIQUE INDEX vendor_key_bonded_twice ON bonds (coalesce(tenant, 0), vendor_key) WHERE withdrawn_at IS NULL;
-COMMENT ON COLUMN bonds.vendor_key IS 'JWK of the key that signed for it, and may narrow and withdraw it; NULL: by hand';
+COMMENT ON COLUMN bonds.vendor_key IS 'JWK of the key that signed for it, and may narrow or withdraw it; NULL: none';
 COMMENT ON COLUMN bonds.statement IS 'the last statement of that key, as it was signed';
 COMMENT ON COLUMN bonds.said_at IS 'when that was signed, as it says; an older one is not taken any more';
 COMMENT ON COLUMN bonds.models_most IS 'the models that an operator accepted, none: all; no statement goes beyond';
