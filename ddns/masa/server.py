@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import sys
-import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from ddns.masa import issuing, making
 from ddns.masa.issuing import Refused
 from ddns.masa.store import Store
+from ddns.masa.tls_server import PATIENCE, TlsServer
 from ddns.proof import voucher
 
 MOST_BODY = 64 * 1024  # octets
-PATIENCE = 10.0  # seconds for a client to say or hear anything
-AT_ONCE = 64  # connections; more wait to be accepted
 # smarkaklink's phones ask under the path of EST, as RFC 8995's drafts did.
 PATHS = tuple(
     f"/.well-known/{place}/{what}" for place in ("brski", "est") for what in ("requestvoucher", "requestauditlog")
@@ -113,38 +110,15 @@ class _Handler(BaseHTTPRequestHandler):
         sys.stderr.write(f"masa: {format % values}\n")
 
 
-class Server(ThreadingHTTPServer):
-    """Accepts connections; the handshake is the connection's own business, so that nobody waits for another's."""
-
-    daemon_threads = True
-    allow_reuse_address = True
+class Server(TlsServer):
+    """The MASA at an address, with its own certificate."""
 
     def __init__(self, address: tuple[str, int], masa: Masa) -> None:
         self.masa = masa
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._context.load_cert_chain(masa.folder / "tls.pem", masa.folder / "tls.key")
-        self._seats = threading.BoundedSemaphore(AT_ONCE)
-        super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Give the connection a thread, when there is a seat."""
-        self._seats.acquire()
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Shake hands, and answer until the client goes."""
-        try:
-            request.settimeout(PATIENCE)
-            try:
-                secure = self._context.wrap_socket(request, server_side=True)
-            except (OSError, ValueError):  # it does not speak TLS, or not as we do
-                self.shutdown_request(request)
-                return
-            super().process_request_thread(secure, client_address)
-        finally:
-            self._seats.release()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(masa.folder / "tls.pem", masa.folder / "tls.key")
+        super().__init__(address, _Handler, lambda plain: context.wrap_socket(plain, server_side=True))
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """Say in one line that a connection broke."""
