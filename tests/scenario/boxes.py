@@ -1,5 +1,6 @@
 """Makers with a reference MASA, and boxes that speak BRSKI and EST to a desk, for scenarios."""
 
+import contextlib
 import json
 import ssl
 import subprocess
@@ -44,7 +45,7 @@ class Vendor:
         self.desk, self.called = desk, called
         self.folder = desk.folder / called
         self.port = free_port()
-        self.process = None
+        self.process = self.number = None
         self.say("init", "--name", called, "--at", f"localhost:{self.port}")
 
     def say(self, *words):
@@ -52,13 +53,14 @@ class Vendor:
         return self.desk.ddns("masa", *words[:at], self.folder, *words[at:])
 
     def bond(self, *words):
-        """Bond the vendor, and return the bond's number."""
+        """Bond the vendor, and return the bond's number, which is kept as `number`."""
         ca = self.folder / "ca.pem"
         made = self.desk.ddns(
             "vendor", "bond", self.called, "--anchors", ca, "--masa-keys", self.folder / "masa.pem", "--masa",
             f"https://localhost:{self.port}", "--masa-anchors", ca, "--json", *words,
         )  # fmt: skip
-        return json.loads(made)["id"]
+        self.number = json.loads(made)["id"]
+        return self.number
 
     def start(self):
         self.process = subprocess.Popen(
@@ -73,6 +75,15 @@ class Vendor:
             self.process.kill()
             self.process.communicate()
             self.process = None
+
+    @contextlib.contextmanager
+    def running(self, *words):
+        """Bond the vendor with *words*, run its MASA and yield it; in the end its MASA is stopped."""
+        self.bond(*words)
+        try:
+            yield self.start()
+        finally:
+            self.stop()
 
     def box(self, serial):
         self.say("device", "add", serial)

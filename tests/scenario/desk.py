@@ -1,5 +1,6 @@
 """A real desk behind a real service, and a client that speaks to it as programs do: for every scenario of the API."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -51,12 +52,21 @@ class Desk(Service):
         )
         super().__init__(*options, settings=settings, **also)
 
-    def set_up(self, zone="homes.example.", denial="nsec"):
-        """Make the registry's zone."""
+    def set_up(self, zone="homes.example.", denial="nsec", policy=""):
+        """Make the registry's zone, with the words of *policy* if any."""
         file = self.folder / f"{zone}zone"
         file.write_text(ZONE)
         self.apply(f'[[zone]]\nname = "{zone}"\nfile = "{file.name}"\ndenial = "{denial}"\n')
+        if policy:
+            self.ddns("policy", "set", zone, *policy.split())
         return self
+
+    @contextlib.contextmanager
+    def running(self, **wishes):
+        """Set it up with *wishes*, start it and yield it; in the end it is stopped and removed."""
+        with self:
+            self.set_up(**wishes).start()
+            yield self
 
     def start(self):
         super().start()

@@ -103,6 +103,17 @@ class Service:
         if "--config" not in self._options:
             self._options = (*self._options, "--config", str(file))
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, problem, trace):
+        """Stop the service where all went well, and remove it in any case."""
+        try:
+            if kind is None:
+                self.stop()
+        finally:
+            self.remove()
+
     # -- processes ------------------------------------------------------------------------------------------
 
     def environment(self):
