@@ -14,13 +14,8 @@ from townspeople import Owned
 @pytest.fixture(scope="session")
 def desk():
     """One desk for all arrows: none of them may change what is another's."""
-    running = Desk()
-    try:
-        running.set_up().start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        yield desk
 
 
 @pytest.fixture(scope="session")

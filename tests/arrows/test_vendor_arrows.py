@@ -17,23 +17,14 @@ from ddns.proof import statements
 @pytest.fixture(scope="module")
 def desk():
     """A desk of its own, where makers are believed."""
-    running = Desk(settings=SETTINGS)
-    try:
-        running.set_up()
-        running.ddns("policy", "set", "homes.example.", "methods=invitation,voucher,attested")
-        running.start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk(settings=SETTINGS).running(policy="methods=invitation,voucher,attested") as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")
 def acme(desk):
-    vendor = Vendor(desk, "Acme")
-    vendor.number = vendor.bond()
-    yield vendor.start()
-    vendor.stop()
+    with Vendor(desk, "Acme").running() as vendor:
+        yield vendor
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +99,10 @@ def test_vendor_cannot_enrol_another_vendors_serial(desk, acme):
 
 def test_vendor_cannot_raise_a_tier_above_its_bonds(desk):
     """A bond that gives the tier `qr` gives no more, whatever the voucher says."""
-    low = Vendor(desk, "Low")
-    low.bond("--assurance", "qr")
-    low.start()
-    try:
+    with Vendor(desk, "Low").running("--assurance", "qr") as low:
         box = low.box("LOW-1")
         assert box.ask_voucher().status == 200
         home = box.took(box.enrol())
-    finally:
-        low.stop()
 
     shown = json.loads(desk.ddns("home", "show", home, "--json"))
 

@@ -16,13 +16,8 @@ FUZZ = f"{SETTINGS}token_burst = 100000\ntoken_rate = 100000\n"
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk(settings=FUZZ)
-    try:
-        running.set_up().start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk(settings=FUZZ).running() as desk:
+        yield desk
 
 
 @pytest.mark.timeout(900)

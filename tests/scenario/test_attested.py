@@ -80,16 +80,9 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk(settings=SETTINGS)
-    try:
-        running.set_up()
-        running.ddns("policy", "set", "homes.example.", ALLOWED)
-        running.ddns("policy", "kind", "add", "lock", "homes.example.", "--labels", "lock", "--least", "attested")
-        running.start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk(settings=SETTINGS).running(policy=ALLOWED) as desk:
+        desk.ddns("policy", "kind", "add", "lock", "homes.example.", "--labels", "lock", "--least", "attested")
+        yield desk
 
 
 @pytest.fixture(scope="module")
@@ -255,14 +248,9 @@ def test_evidence_may_stand_in_a_certification_request(desk, labs, which):
 
 
 def test_est_takes_evidence_beside_the_makers_word(desk, labs):
-    vendor = Vendor(desk, "Hard")
-    vendor.bond()
-    vendor.start()
-    try:
+    with Vendor(desk, "Hard").running() as vendor:
         box = vendor.box("H-1")
         assert box.ask_voucher().status == 200
-    finally:
-        vendor.stop()
     assert b"\x02;" in b64decode(box.ask(EST + "csrattrs").body)  # it is asked for: …16.2.59
     once = nonce(desk)
 

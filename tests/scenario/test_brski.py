@@ -25,31 +25,20 @@ ALLOWED = "methods=invitation,voucher,attested"
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk(settings=SETTINGS)
-    try:
-        running.set_up()
-        running.ddns("policy", "set", "homes.example.", ALLOWED)
-        running.start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk(settings=SETTINGS).running(policy=ALLOWED) as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")
 def acme(desk):
-    vendor = Vendor(desk, "Acme")
-    vendor.bond()
-    yield vendor.start()
-    vendor.stop()
+    with Vendor(desk, "Acme").running() as vendor:
+        yield vendor
 
 
 @pytest.fixture(scope="module")
 def zenith(desk):
-    vendor = Vendor(desk, "Zenith")
-    vendor.number = vendor.bond("--assurance", "qr")
-    yield vendor.start()
-    vendor.stop()
+    with Vendor(desk, "Zenith").running("--assurance", "qr") as vendor:
+        yield vendor
 
 
 def key_at(desk, home):
@@ -257,16 +246,11 @@ def test_the_same_request_again_is_answered_without_the_maker_and_another_one_wa
 
 
 def test_a_bond_that_is_withdrawn_lets_no_box_in_and_changes_no_home(desk):
-    vendor = Vendor(desk, "Gone")
-    number = vendor.bond()
-    vendor.start()
-    try:
+    with Vendor(desk, "Gone").running() as vendor:
         old, new = vendor.box("G-1"), vendor.box("G-2")
         assert old.ask_voucher().status == new.ask_voucher().status == 200
         home = old.took(old.enrol())
-        desk.ddns("vendor", "withdraw", str(number), "--reason", "its keys were stolen")
-    finally:
-        vendor.stop()
+        desk.ddns("vendor", "withdraw", str(vendor.number), "--reason", "its keys were stolen")
 
     asked, enrolled = new.ask_voucher(), new.enrol()
 

@@ -10,12 +10,8 @@ from ddns.gateway import enrolling
 
 @pytest.fixture
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        yield running
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        yield desk
 
 
 def test_what_nobody_could_take_is_taken_later_and_once(desk):

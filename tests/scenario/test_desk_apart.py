@@ -61,9 +61,6 @@ def test_names_are_answered_by_one_service_and_the_api_by_another():
 
 
 def test_a_desk_without_an_address_is_no_desk():
-    registry = Desk()
-    try:
-        said = Service.ddns(registry, "serve", "--only", "web", status=2)
+    with Desk() as registry:
+        said = registry.ddns("serve", "--only", "web", status=2)
         assert "--web ADDR:PORT" in said
-    finally:
-        registry.remove()

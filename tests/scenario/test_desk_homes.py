@@ -13,14 +13,9 @@ from ddns.auth import keys
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        eventually(lambda: running.signed("homes.example."))
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        eventually(lambda: desk.signed("homes.example."))
+        yield desk
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,8 @@ from ddns.gateway.invitation import Invitation
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,12 @@ from desk import Desk
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
+    with Desk().running() as desk:
         for label in ("smith", "jones", "m\u00fcller"):
-            running.ddns("home", "add", label)
-        running.ddns("tenant", "add", "isp")
-        running.ddns("tenant", "allow", "isp", "homes.example")
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+            desk.ddns("home", "add", label)
+        desk.ddns("tenant", "add", "isp")
+        desk.ddns("tenant", "allow", "isp", "homes.example")
+        yield desk
 
 
 @pytest.fixture(scope="module")

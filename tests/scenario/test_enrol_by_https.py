@@ -22,13 +22,8 @@ from ddns.proof.statements import Enrol
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        yield desk
 
 
 def key():

@@ -16,23 +16,14 @@ SERVER = "ns1.homes.example"
 def desk():
     need("curl")
     need("openssl")
-    running = Desk(settings=SETTINGS)
-    try:
-        running.set_up()
-        running.ddns("policy", "set", "homes.example.", "methods=voucher")
-        running.start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk(settings=SETTINGS).running(policy="methods=voucher") as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")
 def acme(desk):
-    vendor = Vendor(desk, "Acme")
-    vendor.bond()
-    yield vendor.start()
-    vendor.stop()
+    with Vendor(desk, "Acme").running() as vendor:
+        yield vendor
 
 
 @pytest.fixture

@@ -10,17 +10,12 @@ from service import Service
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        keygen(running.folder, "smith.homes.example", "ECDSAP256SHA256")
-        (public,) = running.folder.glob("Ksmith*.key")
-        running.ddns("home", "add", "smith", "--sig0", public)
-        running.ddns("home", "add", "jones")
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        keygen(desk.folder, "smith.homes.example", "ECDSAP256SHA256")
+        (public,) = desk.folder.glob("Ksmith*.key")
+        desk.ddns("home", "add", "smith", "--sig0", public)
+        desk.ddns("home", "add", "jones")
+        yield desk
 
 
 @pytest.fixture

@@ -61,14 +61,9 @@ def test_a_link_needs_a_desk():
 
 
 def test_the_desk_gives_the_page_and_lets_it_speak_to_nobody():
-    desk = Desk()
-    try:
-        desk.set_up().start()
+    with Desk().running() as desk:
         page = desk.ask_web("GET", "/e", headers={"Accept": "text/html"})
         script = desk.ask_web("GET", "/e.mjs", headers={"Accept": "*/*"})
-        desk.stop()
-    finally:
-        desk.remove()
 
     assert (page.status, script.status) == (200, 200)
     assert page.headers["content-type"].startswith("text/html")

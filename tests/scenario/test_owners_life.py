@@ -11,13 +11,8 @@ from service import eventually
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        yield desk
 
 
 def another_gateway(home, folder):

@@ -40,13 +40,8 @@ from ddns.proof.statements import (
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running() as desk:
+        yield desk
 
 
 def key():

@@ -16,9 +16,7 @@ def test_every_command_of_the_tutorial_works_and_the_names_are_there():
     need("dig")
     need("bash")
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    desk = Desk()
-    try:
-        desk.set_up().start()
+    with Desk().running() as desk:
         script = "\n".join(blocks).replace("5300", str(desk.port)).replace("8443", str(desk.web))
         words = f'ddns() {{ "{sys.executable}" -m ddns.cli "$@"; }}\nset -e -o pipefail\n'
         done = subprocess.run(
@@ -30,9 +28,6 @@ def test_every_command_of_the_tutorial_works_and_the_names_are_there():
             timeout=300,
             check=False,
         )
-        desk.stop()
-    finally:
-        desk.remove()
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(blocks) == 8

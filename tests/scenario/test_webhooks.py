@@ -62,14 +62,10 @@ def receiver(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def desk(receiver):
-    running = Trusting(settings=SETTINGS + "private = true\n")
-    running.pem = receiver.pem
-    try:
-        running.set_up().start()
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    trusting = Trusting(settings=SETTINGS + "private = true\n")
+    trusting.pem = receiver.pem
+    with trusting.running() as desk:
+        yield desk
 
 
 def test_a_webhook_is_added_tried_and_removed_by_command(desk, receiver):
