@@ -34,6 +34,7 @@ from ddns.gateway.key import write_private
 from ddns.gateway.outcome import Status
 from ddns.gateway.phone import BadPhone
 from ddns.proof import jwk, statements
+from ddns.proof.dpp import DppUri
 from ddns.proof.jwk import PrivateKey
 from ddns.proof.statements import AnyStatement
 
@@ -103,27 +104,73 @@ def _scan_box(
     folder: Path,
 ) -> None:
     """Challenge the box whose printed CODE was scanned, and keep its wish until the owner accepts."""
+    before = _before(code, box, registry, url, trust, folder)
+    offer = scanning.Offer(before.zone, before.nonce, label, secret)
+    found = tried(
+        lambda: scanning.challenge(before.uri, before.box, before.owner, offer, before.now, secrets.token_bytes)
+    )
+    write_private(folder / scanning.FILE, msgspec.json.encode(found) + b"\n")
+    _know(folder, before)
+    click.echo(f"The box has shown the printed key. It asks for {label or 'a home'} at the registry of {before.zone}.")
+    click.echo("If it is to be yours: ddns phone accept")
+
+
+class _Before(msgspec.Struct, frozen=True):
+    """A phone that stands before the box at *box*, with the code *uri* and a nonce of the registry of *zone*."""
+
+    uri: DppUri
+    box: tuple[str, int]
+    zone: str
+    where: Desk
+    owner: PrivateKey
+    nonce: str
+    now: int
+
+
+def _before(code: str, box: str, registry: str | None, url: str | None, trust: Path | None, folder: Path) -> _Before:
+    """Read the code, and get from the registry what a box is to answer."""
     uri = tried(lambda: scanning.read(code))
     where, owner, ticking = tried(lambda: (place(folder, url, trust), load(folder, "owner"), Clock()))
     zone = registry or tried(lambda: phone.read(folder)).registry
     if not zone:
         raise click.UsageError("say which registry it is to be, with --registry ZONE")
+    host, _, port = box.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.UsageError(f"--box {box!r}: write HOST:PORT")
     zone = home_of(zone)
     got = scanning.fresh_nonce(where, ticking)
     if not isinstance(got, str):
         judged(got, where)
         raise Failure("The registry gave no nonce; try again.", Status.LATER)
-    host, _, port = box.rpartition(":")
-    if not host or not port.isdecimal():
-        raise click.UsageError(f"--box {box!r}: write HOST:PORT")
-    offer = scanning.Offer(zone, got, label, secret)
-    found = tried(
-        lambda: scanning.challenge(uri, (host.strip("[]"), int(port)), owner, offer, ticking.now, secrets.token_bytes)
-    )
-    write_private(folder / scanning.FILE, msgspec.json.encode(found) + b"\n")
-    tried(lambda: phone.write(folder, msgspec.structs.replace(phone.read(folder), registry=zone, desk=where)))
-    click.echo(f"The box has shown the printed key. It asks for {label or 'a home'} at the registry of {zone}.")
-    click.echo("If it is to be yours: ddns phone accept")
+    return _Before(uri, (host.strip("[]"), int(port)), zone, where, owner, got, ticking.now)
+
+
+def _know(folder: Path, before: _Before) -> None:
+    """Have the phone remember the registry that it asked."""
+    known = tried(lambda: phone.read(folder))
+    tried(lambda: phone.write(folder, msgspec.structs.replace(known, registry=before.zone, desk=before.where)))
+
+
+@command.command(epilog=EPILOG)
+@click.argument("code")
+@click.option("--box", required=True, metavar="HOST:PORT", help="Where the box waits (`ddns gateway pair`).")
+@click.option("--registry", metavar="ZONE", help="The registry's zone, if the phone has no home there yet.")
+@desk_option
+@cafile
+@folder_option
+def claim(code: str, box: str, registry: str | None, url: str | None, trust: Path | None, folder: Path) -> None:
+    """Claim the box with CODE on it, which somebody else enrolled who is silent. It takes weeks, and he is told.
+
+    If he neither objects nor uses the box until then, it is yours to enrol: scan it again.
+    """
+    before = _before(code, box, registry, url, trust, folder)
+    offer = scanning.Offer(before.zone, before.nonce)
+    octets = tried(lambda: scanning.claim(before.uri, before.box, before.owner, offer, before.now, secrets.token_bytes))
+    said = judged(phone.post(before.where, octets), before.where)
+    _know(folder, before)
+    due = said.members.get("due")
+    day = time.strftime("%Y-%m-%d", time.gmtime(due)) if isinstance(due, int) else "the registry's waiting time is over"
+    click.echo(f"The claim is filed, and the box's owner is told. If nobody objects until {day}, scan it again then.")
 
 
 def _accept_box(folder: Path, url: str | None, trust: Path | None) -> None:

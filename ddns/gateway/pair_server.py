@@ -68,11 +68,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
+        answers = {pairing.CHALLENGE_PATH: pairing.answer, pairing.CLAIM_PATH: pairing.claim}
         try:
-            if self.path == pairing.CHALLENGE_PATH:
-                self._say(
-                    200, statements.MEDIA_TYPE, pairing.answer(self.server.folder, body.decode("ascii", "replace"))
-                )
+            if answer := answers.get(self.path):
+                self._say(200, statements.MEDIA_TYPE, answer(self.server.folder, body.decode("ascii", "replace")))
             elif self.path == pairing.ANSWER_PATH:
                 outcome = pairing.settle(self.server.folder, body)
                 done = outcome.status == Status.DONE

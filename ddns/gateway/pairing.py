@@ -29,11 +29,12 @@ from ddns.gateway.state import BadState, Outcome, State
 from ddns.proof import b64, dpp, jwe, jwk, jws, statements
 from ddns.proof.bad import BadProof
 from ddns.proof.dpp import DppUri
-from ddns.proof.statements import Enrol
+from ddns.proof.statements import Claim, Enrol
 
 KEY = "printed.pem"  # the private half of what is printed on the box
 FILE = "pairing.json"
 CHALLENGE_PATH = "/nameplate/challenge"
+CLAIM_PATH = "/nameplate/claim"
 ANSWER_PATH = "/nameplate/enrolled"
 MOST = 16_384  # octets of a body
 TYP_ENROLLED = "nameplate-enrolled+jws"
@@ -111,12 +112,7 @@ def answer(folder: Path, sealed: str) -> bytes:
     A box that has a home answers nobody. Raises `BadProof` and `BadState`.
     """
     with state.held(folder):
-        known = state.read(folder)
-        if known is not None and known.enrolled_at is not None:
-            raise BadProof("qr-proof-wrong", f"This box has {known.home} already; its owner resets it first.")
-        mine = printed_key(folder)
-        asked = _challenge(jwe.unseal(sealed, mine))
-        owner = jwk.kid(jwk.from_json(b64.decode(asked.owner)))
+        mine, asked, owner = _asked(folder, sealed)
         there = _read(folder)
         if there is None or there.owner != asked.owner:
             there = Pairing(GatewayKey.make(ROOT).save(folder), asked.owner)
@@ -136,6 +132,23 @@ def answer(folder: Path, sealed: str) -> bytes:
             proof=b64.encode(proof),
         )
         return statements.sign(wish, key.private)
+
+
+def claim(folder: Path, sealed: str) -> bytes:
+    """Return the claim on this box that a phone's challenge asks for, signed by the printed key for that owner alone.
+
+    Raises `BadProof` and `BadState`.
+    """
+    mine, asked, owner = _asked(folder, sealed)
+    said = Claim(
+        aud=asked.registry,
+        iat=asked.now,
+        exp=asked.now + statements.MINUTES,
+        jti=secrets.token_urlsafe(16),
+        nonce=asked.nonce,
+        owner=owner,
+    )
+    return statements.sign(said, mine)
 
 
 def settle(folder: Path, octets: bytes, *, system: Callable[[], float] = time.time) -> Outcome:
@@ -174,6 +187,16 @@ def settle(folder: Path, octets: bytes, *, system: Callable[[], float] = time.ti
             (folder / f"{there.key}{end}").unlink(missing_ok=True)
         (folder / FILE).unlink(missing_ok=True)
         return outcome
+
+
+def _asked(folder: Path, sealed: str) -> tuple[ec.EllipticCurvePrivateKey, Challenge, str]:
+    """Return the printed key, the challenge that was sealed for it, and the thumbprint of the owner who asks."""
+    known = state.read(folder)
+    if known is not None and known.enrolled_at is not None:
+        raise BadProof("qr-proof-wrong", f"This box has {known.home} already; its owner resets it first.")
+    mine = printed_key(folder)
+    asked = _challenge(jwe.unseal(sealed, mine))
+    return mine, asked, jwk.kid(jwk.from_json(b64.decode(asked.owner)))
 
 
 def _challenge(octets: bytes) -> Challenge:

@@ -116,12 +116,15 @@ def read_request(path: Path) -> tuple[bytes, AnyStatement]:
         raise BadPhone(f"{path} is no statement: {error.sentence}") from None
 
 
-def beside(octets: bytes, key: PrivateKey) -> bytes:
-    """Return the statement *octets* with *key*'s signature as the second, over the same payload. Raises `BadProof`."""
+def beside(octets: bytes, key: PrivateKey, place: int = _PLACE) -> bytes:
+    """Return the statement *octets* with *key*'s signature too, over the same payload. Raises `BadProof`.
+
+    *place* is how many signatures stand before it.
+    """
     signed = jws.read(octets)
     mine = json.loads(jws.sign(signed.payload, [jws.shown(key, statements.TYP)]))
     theirs = [{"protected": one.protected, "signature": b64.encode(one.signature)} for one in signed.signatures]
-    entries = [*theirs[:_PLACE], *mine["signatures"], *theirs[_PLACE:]]
+    entries = [*theirs[:place], *mine["signatures"], *theirs[place:]]
     return msgspec.json.encode({"payload": mine["payload"], "signatures": entries})
 
 

@@ -19,7 +19,7 @@ from ddns.proof import b64, dpp, jwe, jwk, jws, statements, strict_json
 from ddns.proof.bad import BadProof
 from ddns.proof.dpp import DppUri
 from ddns.proof.jwk import PrivateKey
-from ddns.proof.statements import Enrol
+from ddns.proof.statements import Claim, Enrol
 
 FILE = "scanned.json"  # what waits for the owner's word
 MOST = 65_536  # octets of a box's answer
@@ -69,10 +69,7 @@ def challenge(uri: DppUri, box: tuple[str, int], owner: PrivateKey, offer: Offer
     Raises `BadProof` where somebody else answers, and `BoxAway`.
     """
     mine = jwk.of(owner)
-    asked = Challenge(b64.encode(jwk.to_json(mine)), offer.registry, offer.nonce, now, offer.label, offer.secret)
-    once = ec.generate_private_key(ec.SECP256R1())
-    sealed = jwe.seal(msgspec.json.encode(asked), uri.public_key, once, dice(jwe.NONCE))
-    octets = _post(box, pairing.CHALLENGE_PATH, sealed.encode(), "application/jose")
+    octets = _ask(pairing.CHALLENGE_PATH, uri, box, owner, offer, now, dice)
     signed = jws.read(octets)
     wish = statements.read(signed)
     if not isinstance(wish, Enrol) or (wish.method, wish.owner, wish.label) != ("qr", jwk.kid(mine), offer.label):
@@ -88,6 +85,34 @@ def challenge(uri: DppUri, box: tuple[str, int], owner: PrivateKey, offer: Offer
     if members != {"nonce": offer.nonce, "key": jwk.kid(key), "owner": jwk.kid(mine)}:
         raise _not_the_box("what it signed is about something else")
     return Scanned(octets.decode("ascii"), box)
+
+
+def claim(uri: DppUri, box: tuple[str, int], owner: PrivateKey, offer: Offer, now: int, dice: Dice) -> bytes:
+    """Ask *box* for what the printed key signs of a claim by *owner*, and return the claim, signed by both.
+
+    Raises `BadProof` where somebody else answers, and `BoxAway`.
+    """
+    octets = _ask(pairing.CLAIM_PATH, uri, box, owner, offer, now, dice)
+    signed = jws.read(octets)
+    said = statements.read(signed)
+    if not isinstance(said, Claim) or (said.aud, said.nonce) != (offer.registry, offer.nonce):
+        raise _not_the_box("it signs something else than was asked")
+    if said.owner != jwk.kid(jwk.of(owner)):
+        raise _not_the_box("it signs for somebody else")
+    printed = jwk.of(uri.public_key)
+    if len(signed.signatures) != 1 or signed.signatures[0].key != printed or not jws.verify(signed, 0, printed):
+        raise _not_the_box("it does not have the printed key")
+    return phone.beside(octets, owner, 0)
+
+
+def _ask(path: str, uri: DppUri, box: tuple[str, int], owner: PrivateKey, offer: Offer, now: int, dice: Dice) -> bytes:
+    """Seal what *owner* asks for the key that the code *uri* names, and return what *box* answers at *path*."""
+    asked = Challenge(
+        b64.encode(jwk.to_json(jwk.of(owner))), offer.registry, offer.nonce, now, offer.label, offer.secret
+    )
+    once = ec.generate_private_key(ec.SECP256R1())
+    sealed = jwe.seal(msgspec.json.encode(asked), uri.public_key, once, dice(jwe.NONCE))
+    return _post(box, path, sealed.encode(), "application/jose")
 
 
 def accept(scanned: Scanned, owner: PrivateKey, where: Desk) -> Said | Unproved | Unreachable:

@@ -150,7 +150,12 @@ class Release(Statement, frozen=True, kw_only=True, tag="release"):
 
 
 class Claim(Statement, frozen=True, kw_only=True, tag="claim"):
-    """Claim a box whose seller is silent; the box's own key signs beside the claimant's."""
+    """Claim a box whose seller is silent; the box's own key signs beside the claimant's.
+
+    *owner* is the thumbprint of the only key that may sign as the claimant, as in `Enrol`.
+    """
+
+    owner: Digest | None = None
 
 
 class Object(Statement, frozen=True, kw_only=True, tag="object"):
@@ -326,9 +331,10 @@ def signers(statement: AnyStatement, signed: Signed) -> tuple[PublicJwk, ...]:
         found.append(key)
     if not found:
         raise BadProof("statement-signature-wrong", "The gateway has to sign too, with the key that it is to have.")
-    named = statement.owner if isinstance(statement, Enrol) else None
-    if named is not None and (len(found) < 2 or jwk.kid(found[1]) != named):
-        raise BadProof("statement-signature-wrong", "The gateway named another owner; sign with that owner's key.")
+    named = statement.owner if isinstance(statement, Enrol | Claim) else None
+    place = 0 if isinstance(statement, Claim) else 1
+    if named is not None and (len(found) <= place or jwk.kid(found[place]) != named):
+        raise BadProof("statement-signature-wrong", "The box named another owner; sign with that owner's key.")
     if len(set(found)) != len(found):
         raise BadProof("statement-signature-wrong", "One key signed twice; each signer has to have a key of its own.")
     return tuple(found)

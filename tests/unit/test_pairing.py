@@ -124,3 +124,44 @@ def test_the_box_itself_is_taken(tmp_path, code, monkeypatch):
 
     assert found.box == ("box", 80)
     assert statements.read(jws.read(found.wish.encode())).owner == jwk.kid(jwk.of(owner))
+
+
+def test_a_box_signs_a_claim_for_the_one_who_asks_and_makes_no_key(tmp_path, code):
+    """The printed key says which box it is, over the registry's nonce, and who alone may claim with that."""
+    claimant = key()
+
+    signed = jws.read(pairing.claim(tmp_path, sealed(code, claimant)))
+    said = statements.read(signed)
+
+    assert (said.act, said.nonce, said.owner, said.iat) == ("claim", "n", jwk.kid(jwk.of(claimant)), NOW)
+    assert jws.verify(signed, 0, jwk.of(dpp.read(code).public_key))
+    assert not list(tmp_path.glob("K*"))
+
+
+def test_a_claim_is_signed_by_claimant_and_box_in_this_order(tmp_path, code, monkeypatch):
+    """As the registry takes it."""
+    claimant = key()
+    monkeypatch.setattr(scanning, "_post", lambda _box, _path, body, _media: pairing.claim(tmp_path, body.decode()))
+
+    signed = jws.read(scanning.claim(dpp.read(code), ("box", 80), claimant, OFFER, NOW, secrets.token_bytes))
+
+    wanted = (jwk.of(claimant), jwk.of(dpp.read(code).public_key))
+    assert statements.signers(statements.read(signed), signed) == wanted
+
+
+@pytest.mark.parametrize("what", ["another box", "another owner", "another nonce", "a wish"])
+def test_a_phone_puts_its_name_to_no_claim_but_its_own(tmp_path, code, what, monkeypatch):
+    """On this box, for itself, at this registry and now."""
+    claimant, folder = key(), tmp_path
+    said = {"nonce": "another" if what == "another nonce" else OFFER.nonce}
+    if what == "another box":
+        folder = tmp_path / "other"
+        octets = pairing.claim(folder, sealed(pairing.printed(folder), claimant, **said))
+    elif what == "a wish":
+        octets = pairing.answer(folder, sealed(code, claimant, **said))
+    else:
+        octets = pairing.claim(folder, sealed(code, key() if what == "another owner" else claimant, **said))
+    monkeypatch.setattr(scanning, "_post", lambda *_: octets)
+
+    with pytest.raises(BadProof, match="not the box"):
+        scanning.claim(dpp.read(code), ("box", 80), claimant, OFFER, NOW, secrets.token_bytes)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from ddns.dns import names
 from ddns.proof import jwk, jws, statements
 from ddns.proof.bad import BadProof
-from ddns.proof.statements import SIGNERS, Enrol, Object, Release, Replace, Token
+from ddns.proof.statements import SIGNERS, Claim, Enrol, Object, Release, Replace, Token
 
 NOW = 1_790_000_000
 KEYS = [ec.derive_private_key(number, ec.SECP256R1()) for number in range(2, 6)]
@@ -200,3 +200,12 @@ def test_an_owner_whom_the_gateway_names_is_the_only_one_who_may_sign():
     assert len(who(named, KEYS[0], OWNER, secret)) == 2
     for keys in ((KEYS[0], KEYS[1], secret), (KEYS[0], secret), (KEYS[0], KEYS[1], OWNER), (KEYS[0],)):
         assert code(who, named, *keys) == "statement-signature-wrong"
+
+
+def test_a_claimant_whom_the_box_names_is_the_only_one_who_may_claim():
+    """Else whoever hears what a box has signed could claim it in another's place."""
+    named = Claim(**COMMON, owner=jwk.kid(jwk.of(OWNER)))
+
+    assert len(who(named, OWNER, KEYS[0])) == 2
+    assert code(who, named, KEYS[1], KEYS[0]) == "statement-signature-wrong"
+    assert code(who, named, KEYS[0], OWNER) == "statement-signature-wrong"
