@@ -19,14 +19,8 @@ from ddns.proof.statements import Enrol
 
 @pytest.fixture(scope="module")
 def desk():
-    running = Desk()
-    try:
-        running.set_up().start()
-        running.ddns("policy", "set", "homes.example", "methods=invitation,qr", "least=qr")
-        yield running
-        running.stop()
-    finally:
-        running.remove()
+    with Desk().running(policy="methods=invitation,qr least=qr") as desk:
+        yield desk
 
 
 class Box(Home):
