@@ -43,9 +43,10 @@ from ddns.store.pool import Connection, Pool
 from ddns.web.chores import Chores
 from ddns.web.courier import Courier
 from ddns.web.listening import Listening
+from ddns.web.making_queue import GatherLimits, MakingQueue
 from ddns.web.masa_client import MasaClient
 from ddns.web.rations import RationLimits, Rations
-from ddns.web.routes import Place
+from ddns.web.routes import Enrolments, Place
 from ddns.web.serving import Bounds, Serving
 from ddns.web.table import ROUTES, Table
 from ddns.web.transacting import connection, transaction
@@ -76,6 +77,7 @@ class DeskConfig(msgspec.Struct, frozen=True):
     connections: ConnectionLimits = ConnectionLimits()
     rations: RationLimits = RationLimits()
     bounds: Bounds = Bounds()
+    gathering: GatherLimits = GatherLimits()
     private: bool = False
     place: Place = Place()
 
@@ -92,6 +94,8 @@ class Desk:
         self.masa = MasaClient(private=config.private)
         self.sealer = Sealer.from_file(Path(config.secrets))
         self.signer = SignerClient(Path(config.signer), config.signer_wait)
+        self._making = MakingQueue(self, config.gathering)
+        self.enrolments: Enrolments = self._making
         rations = Rations(config.rations, time.monotonic, secrets.token_bytes)
         self._serving = Serving(Table(ROUTES), self, rations, config.bounds)
         self._connections = Connections(config.connections, reactor())
@@ -153,6 +157,7 @@ class Desk:
         except TimeoutError:
             log.warn("desk.cut: requests were under way for longer than {seconds} s", seconds=LAST)
         self._connections.close()
+        await self._making.stop()
         await self._chores.stop()
         for task in self._tasks:
             task.cancel()

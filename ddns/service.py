@@ -24,6 +24,7 @@ from ddns.net.refusals import JournalBounds
 from ddns.settings import DNS_PORT, Settings
 from ddns.transfers.limits import TransferLimits
 from ddns.watch.limits import WatchLimits
+from ddns.web.making_queue import GatherLimits
 from ddns.web.rations import RationLimits
 from ddns.web.routes import Place
 from ddns.web.serving import Bounds
@@ -191,7 +192,7 @@ class Service:
 
     def desk_config(self, sockets: Sequence[Inherited]) -> DeskConfig:
         """Return what the desk with these inherited *sockets* is told. Raises `certificate.BadCertificate`."""
-        chosen = self._settings.web
+        chosen, enrol = self._settings.web, self._settings.enrol
         files = self.certificate_files()
         assert files is not None  # who has sockets for the desk has a certificate
         return DeskConfig(
@@ -204,6 +205,7 @@ class Service:
             connections=self._connections(),
             rations=RationLimits(chosen.source_burst, chosen.source_rate, chosen.token_burst, chosen.token_rate),
             bounds=Bounds(chosen.waiting, chosen.seconds),
+            gathering=GatherLimits(enrol.at_once, enrol.gather_ms / 1000, enrol.waiting, chosen.seconds / 2),
             private=chosen.private,
             place=self._place(),
         )

@@ -253,6 +253,18 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_rate: Annotated[float, Meta(gt=0, description="The same, a second.")] = 50.0
 
 
+class Enrol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How homes that are asked for over HTTPS at the same time come to be together."""
+
+    at_once: Annotated[
+        int, Meta(ge=1, le=200, description="Enrolments of one tenant that share a commit; 1: each has its own.")
+    ] = 32
+    gather_ms: Annotated[
+        int, Meta(ge=0, le=1000, description="Milliseconds that the first one waits for others to come.")
+    ] = 5
+    waiting: Annotated[int, Meta(ge=1, description="Enrolments that wait; more are told to come again.")] = 256
+
+
 class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one update may ask for, and how many may wait."""
 
@@ -595,6 +607,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     https: Https = Https()
     quic: Quic = Quic()
     web: Web = Web()
+    enrol: Enrol = Enrol()
     update: Update = Update()
     lease: Lease = Lease()
     dane: Dane = Dane()

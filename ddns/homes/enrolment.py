@@ -6,7 +6,7 @@ nothing else. The home, its key, its owner and what is spent for it commit toget
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -48,6 +48,24 @@ class Enrolled(msgspec.Struct, frozen=True):
     published: bool
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """A wish that may be carried out, as far as reading tells: what was *proved*, its home's registry and label."""
+
+    wish: Wish
+    proved: Proved
+    registry: Zone
+    least: str
+    label: Label
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A wish whose home is ready to be made; a box that its seller has let go is taken by the *releases*."""
+
+    judged: Judged
+    wanted: Wanted
+    releases: tuple[UUID, ...]
+
+
 async def enrol(
     conn: AsyncConnection[Any], signer: Signs, method: Method, wish: Wish, tenant: int, now: int, dice: Dice
 ) -> Enrolled | Refusal:
@@ -55,6 +73,19 @@ async def enrol(
 
     *now* in seconds since 1970. Raises as `making.make` does where somebody was quicker.
     """
+    judged = await judge(conn, method, wish, tenant, now, dice)
+    if isinstance(judged, Refusal):
+        return judged
+    ready = await prepare(conn, judged, tenant, now, dice)
+    if isinstance(ready, Refusal):
+        return ready
+    return (await carry_out(conn, signer, [ready], tenant, now))[0]
+
+
+async def judge(
+    conn: AsyncConnection[Any], method: Method, wish: Wish, tenant: int, now: int, dice: Dice
+) -> Judged | Refusal:
+    """Say whether *tenant* gives what *wish* asks for; it reads, and writes nothing."""
     proved = await method.prove(conn, wish, now)
     if isinstance(proved, Refusal):
         return proved
@@ -69,6 +100,12 @@ async def enrol(
     label = await _label(conn, proved, wish, registry, tenant, now, dice)
     if isinstance(label, Refusal):
         return label
+    return Judged(wish, proved, registry, policy.least, label)
+
+
+async def prepare(conn: AsyncConnection[Any], judged: Judged, tenant: int, now: int, dice: Dice) -> Ready | Refusal:
+    """Make the rows that the home needs of its owner and its box; the caller rolls back a refusal."""
+    wish, proved, label = judged.wish, judged.proved, judged.label
     owner = await _owner(conn, proved, wish, tenant, now, dice)
     if isinstance(owner, Refusal):
         return owner
@@ -76,13 +113,12 @@ async def enrol(
     if isinstance(box, Refusal):
         return box
     facts = Facts() if box is None else await knowing.about_box(conn, box)
-    facts = msgspec.structs.replace(facts, least=policy.least)
+    facts = msgspec.structs.replace(facts, least=judged.least)
     decision = ownership.decide(facts, _asked(facts, proved, wish, owner, now), now)
     if isinstance(decision, Refusal):
         return decision
-    home = names.prepend(label.wire, registry.origin)
     wanted = Wanted(
-        name=home,
+        name=names.prepend(label.wire, judged.registry.origin),
         key=jwk.to_key_rdata(wish.gateway),
         assurance=proved.assurance,
         owner=owner,
@@ -97,15 +133,30 @@ async def enrol(
         if proved.evidence
         else None,
     )
-    made = await making.make(conn, signer, registry, [wanted], now, tenant)
-    one = made.made[0]
-    if isinstance(one, Unmade):
-        return one.refusal
-    for effect in decision.effects:
-        if isinstance(effect, SpendRelease):
-            await releases.spend(conn, effect.id, now)
-    servers = await _servers(conn, registry)
-    return Enrolled(home, label.shown, registry.origin, servers, proved.assurance, not one.pending)
+    return Ready(judged, wanted, tuple(one.id for one in decision.effects if isinstance(one, SpendRelease)))
+
+
+async def carry_out(
+    conn: AsyncConnection[Any], signer: Signs, ready: Sequence[Ready], tenant: int, now: int
+) -> tuple[Enrolled | Refusal, ...]:
+    """Make the homes of *tenant* that are ready, all in one registry's zone; tell of each, in their order.
+
+    The caller rolls back all of it where one is refused. Raises as `making.make` does.
+    """
+    registry = ready[0].judged.registry
+    made = await making.make(conn, signer, registry, [one.wanted for one in ready], now, tenant)
+    for one in ready:
+        for release in one.releases:
+            await releases.spend(conn, release, now)
+    servers = await servers_of(conn, registry)
+    return tuple(
+        done.refusal
+        if isinstance(done, Unmade)
+        else Enrolled(
+            done.name, one.judged.label.shown, registry.origin, servers, one.wanted.assurance, not done.pending
+        )
+        for one, done in zip(ready, made.made, strict=True)
+    )
 
 
 def _asked(facts: Facts, proved: Proved, wish: Wish, owner: UUID | None, now: int) -> Asked:
@@ -194,7 +245,8 @@ async def _box(conn: AsyncConnection[Any], proved: Proved, now: int, dice: Dice)
     )
 
 
-async def _servers(conn: AsyncConnection[Any], registry: Zone) -> tuple[str, ...]:
+async def servers_of(conn: AsyncConnection[Any], registry: Zone) -> tuple[str, ...]:
+    """Return the names of the servers of *registry*, as its zone has them."""
     found = (await rrsets.read_names(conn, [(registry.id, registry.origin)])).get((registry.id, registry.origin), ())
     servers = next((one.rdatas for one in found if one.type == Type.NS), ())
     return tuple(rdata_to_text(Type.NS, one) for one in servers)

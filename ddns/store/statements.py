@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from psycopg import errors
 
+from ddns.store.packing import bigints, integers, octets, texts
 from ddns.store.pool import Connection
 
 
@@ -35,22 +38,49 @@ async def find(conn: Connection, digest: bytes) -> Kept | None:
     return None if row is None else Kept(bytes(row[0]), row[1], bytes(row[2]))
 
 
-async def begin(conn: Connection, tenant: int, statement: Statement) -> bool:
-    """Keep *statement*, and tell whether it is new; its twin that is under way is waited for."""
+async def begin(conn: Connection, tenant: int, said: Sequence[Statement]) -> set[bytes]:
+    """Keep what was *said* and return the digests of what is new; twins that are under way are waited for."""
+    wanted = sorted(said, key=lambda one: one.digest)  # so that two who wait for each other's do it in one order
     cursor = await conn.execute(
-        """INSERT INTO statements (digest, tenant, signer, jti, act, octets, status, answer, at, expires_at)
-           VALUES (%s, %s, %s, %s, %s, %s, 0, '', to_timestamp(%s), to_timestamp(%s)) ON CONFLICT DO NOTHING""",
-        [
-            statement.digest, tenant, statement.signer, statement.jti, statement.act, statement.octets, statement.at,
-            statement.expires_at,
-        ],
-    )  # fmt: skip
-    return cursor.rowcount == 1
+        """
+        INSERT INTO statements (digest, tenant, signer, jti, act, octets, status, answer, at, expires_at)
+        SELECT digest, %(tenant)s, signer, jti, act, octets, 0, '', to_timestamp(at), to_timestamp(expires_at)
+        FROM unnest(%(digests)s, %(signers)s, %(jtis)s, %(acts)s, %(octets)s, %(ats)s, %(ends)s)
+             AS new (digest, signer, jti, act, octets, at, expires_at)
+        ON CONFLICT DO NOTHING
+        RETURNING digest
+        """,
+        {
+            "tenant": tenant,
+            "digests": octets([one.digest for one in wanted]),
+            "signers": octets([one.signer for one in wanted]),
+            "jtis": texts(one.jti for one in wanted),
+            "acts": texts(one.act for one in wanted),
+            "octets": octets([one.octets for one in wanted]),
+            "ats": bigints([one.at for one in wanted]),
+            "ends": bigints([one.expires_at for one in wanted]),
+        },
+        prepare=True,
+        binary=True,
+    )
+    return {bytes(digest) for (digest,) in await cursor.fetchall()}
 
 
-async def end(conn: Connection, digest: bytes, status: int, answer: bytes) -> None:
-    """Keep what was answered."""
-    await conn.execute("UPDATE statements SET status = %s, answer = %s WHERE digest = %s", [status, answer, digest])
+async def end(conn: Connection, answers: Sequence[tuple[bytes, int, bytes]]) -> None:
+    """Keep what was answered: *answers* as (digest, status, octets)."""
+    await conn.execute(
+        """
+        UPDATE statements SET status = new.status, answer = new.answer
+        FROM unnest(%(digests)s, %(statuses)s, %(answers)s) AS new (digest, status, answer)
+        WHERE statements.digest = new.digest
+        """,
+        {
+            "digests": octets([digest for digest, _, _ in answers]),
+            "statuses": integers([status for _, status, _ in answers]),
+            "answers": octets([answer for _, _, answer in answers]),
+        },
+        prepare=True,
+    )
 
 
 async def spend_nonce(conn: Connection, digest: bytes, ends: int) -> bool:

@@ -8,7 +8,7 @@ Answers are kept sealed, for some of them hold a secret that is shown once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -25,6 +25,10 @@ from ddns.web.routes import Answer, Asked, Means, Refused
 KEY_MOST = 128  # characters of an Idempotency-Key
 DAY = 86_400  # seconds for which one is remembered
 _PERSON = b"nameplate-answer"
+
+
+class Before(Exception):
+    """One of some statements was carried out before: the transaction must be rolled back, and each asked by itself."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -56,7 +60,7 @@ async def once(
     The signatures have been verified; the transaction is that of the statement's tenant.
     """
     digest = signed.digest
-    if not await statements.begin(conn, asked.tenant, said):
+    if not await statements.begin(conn, asked.tenant, [said]):
         kept = await statements.find(conn, digest)
         if kept is None or kept.signer != said.signer or not kept.status:
             raise Refused(
@@ -68,8 +72,32 @@ async def once(
             )
         return _opened(means, digest, kept.answer)
     answer = await work()
-    await statements.end(conn, digest, answer.status, _sealed(means, digest, answer))
+    await statements.end(conn, [(digest, answer.status, _sealed(means, digest, answer))])
     return answer
+
+
+async def together(
+    conn: Connection,
+    means: Means,
+    tenant: int,
+    said: Sequence[statements.Statement],
+    work: Callable[[], Awaitable[Sequence[Answer]]],
+) -> Sequence[Answer]:
+    """Return what *work* answers to statements that nobody has made before, in their order.
+
+    The signatures of all have been verified; the transaction is that of the *tenant* of them all. Raises `Before`.
+    """
+    if len(await statements.begin(conn, tenant, said)) < len(said):
+        raise Before
+    answers = await work()
+    await statements.end(
+        conn,
+        [
+            (one.digest, answer.status, _sealed(means, one.digest, answer))
+            for one, answer in zip(said, answers, strict=True)
+        ],
+    )
+    return answers
 
 
 async def keyed(

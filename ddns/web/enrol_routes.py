@@ -5,23 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from psycopg import errors
 
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
-from ddns.homes import enrolment, labels
-from ddns.homes.making import Collided, NoRegistry
-from ddns.homes.methods import Wish, table
+from ddns.homes import enrolment
+from ddns.homes.methods import Method, Wish, table
 from ddns.homes.methods.invitation import bearer
 from ddns.proof import jwk, jws, statements
 from ddns.proof.statements import Enrol
 from ddns.store import invitation_secrets
+from ddns.store.pool import Connection
 from ddns.store.statements import Statement
-from ddns.web import answering
+from ddns.web.making_queue import Enrolling
 from ddns.web.routes import JOSE, Answer, Asked, Listener, Means, Place, Refused, Route
-
-AGAIN = 4  # times that an enrolment is begun anew where somebody was quicker with a name that was made here
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -72,20 +69,14 @@ async def enrol(means: Means, asked: Asked) -> Answer:
     tenant = await _tenant(means, asked, wish)
     kept = Statement(signed.digest, jwk.thumbprint(keys[0]), said.jti, said.act, asked.octets, asked.now, said.exp)
     asked = msgspec.structs.replace(asked, tenant=tenant)
-    for _ in range(AGAIN):
-        try:
-            async with means.transaction(tenant) as conn:
 
-                async def work() -> Answer:
-                    done = await enrolment.enrol(conn, means.signer, method, wish, tenant, asked.now, means.dice)
-                    if isinstance(done, Refusal):
-                        raise Refused(done)
-                    return Answer(shown(done, means.place), 201)
+    async def asking(_conn: Connection) -> tuple[Method, Wish]:
+        return method, wish
 
-                return await answering.once(conn, means, asked, signed, kept, work)
-        except (Collided, NoRegistry, errors.UniqueViolation):
-            continue
-    raise Refused(labels.unavailable())
+    def told(done: enrolment.Enrolled) -> Answer:
+        return Answer(shown(done, means.place), 201)
+
+    return await means.enrolments.enrol(Enrolling(asked, signed, kept, asking, told))
 
 
 async def _tenant(means: Means, asked: Asked, wish: Wish) -> int:

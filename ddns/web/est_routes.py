@@ -12,17 +12,16 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection
 from twisted.logger import Logger
 
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
-from ddns.homes import carrying, enrolment, knowing, labels, nonces, ownership, registrar
+from ddns.homes import carrying, enrolment, knowing, nonces, ownership, registrar
 from ddns.homes.carrying import Bearing
-from ddns.homes.making import Collided, NoRegistry
-from ddns.homes.methods import Proved, Spend, Wish, attested, vouched
+from ddns.homes.methods import Method, Proved, Spend, Wish, attested, vouched
 from ddns.homes.ownership_facts import Asked as AskedOfMachine
 from ddns.homes.ownership_facts import Who
 from ddns.homes.vendors import Known
@@ -36,13 +35,13 @@ from ddns.store import home_policies, tenants, verifiers, vouchers
 from ddns.store.pool import Connection
 from ddns.store.statements import Statement
 from ddns.web import answering, device_proofs
+from ddns.web.making_queue import Enrolling
 from ddns.web.routes import Answer, Asked, Listener, Means, Refused, Route
 
 CERTIFICATES = "application/pkcs7-mime"
 REQUEST = "application/pkcs10"
 ATTRIBUTES = "application/csrattrs"
 LATER = "3600"  # seconds after which a box of an unknown maker asks again
-AGAIN = 4  # times that an enrolment is begun anew where somebody was quicker with its name
 _DAY = 86_400  # seconds for which the same request is answered as the first time
 _P256, _ECDSA_SHA256 = "1.2.840.10045.3.1.7", "1.2.840.10045.4.3.2"
 _EC_KEY, _SERIAL_NUMBER = "1.2.840.10045.2.1", "2.5.4.5"
@@ -108,24 +107,31 @@ async def simpleenroll(means: Means, asked: Asked) -> Answer:
 
     A box of a maker without a bond waits until the registry has one, at whatever tier: 202.
     """
-    shown = device_proofs.certificate_of(asked)
+    certificate = device_proofs.certificate_of(asked)
     octets = device_proofs.from_base64(asked.octets)
     request = csr.read(octets)
     mine = registrar.of(means.secret, means.place.name)
-    serial = idevid.read(shown).serial
-    for _ in range(AGAIN):
-        try:
-            async with means.transaction(asked.tenant) as conn:
-                return await _once(conn, means, asked, request, octets, mine, serial)
-        except BadProof as error:
-            if error.code != "idevid-unknown-issuer":
-                raise
-            issuer = shown.issuer.rfc4514_string()[:200]
-            log.info("enrolment.waits for a bond with the maker {issuer!r}", issuer=issuer)
-            return Answer(b"", 202, CERTIFICATES, (("Retry-After", LATER),))
-        except (Collided, NoRegistry, errors.UniqueViolation):
-            continue
-    raise Refused(labels.unavailable())
+    serial = idevid.read(certificate).serial
+    signed = Signed(octets, ())
+    kept = _statement(octets, request.key, "enrol", asked.now)
+
+    async def asking(conn: Connection) -> tuple[Method, Wish]:
+        registry = names.to_text(await _registry(conn, asked.tenant))
+        said = Enrol(aud=registry, iat=asked.now, exp=asked.now + 1, jti=b64.encode(signed.digest), method="voucher")
+        return EstMethod(asked, request, means.secret), Wish(signed, said, request.key, None)
+
+    def told(done: enrolment.Enrolled) -> Answer:
+        made = mine.issue(request.key, done.home, serial, asked.now, means.dice(_ID))
+        return Answer(device_proofs.to_base64(registrar.only(made)), media=CERTIFICATES)
+
+    try:
+        return await means.enrolments.enrol(Enrolling(asked, signed, kept, asking, told))
+    except BadProof as error:
+        if error.code != "idevid-unknown-issuer":
+            raise
+        issuer = certificate.issuer.rfc4514_string()[:200]
+        log.info("enrolment.waits for a bond with the maker {issuer!r}", issuer=issuer)
+        return Answer(b"", 202, CERTIFICATES, (("Retry-After", LATER),))
 
 
 async def simplereenroll(conn: Connection, means: Means, asked: Asked) -> Answer:
@@ -160,28 +166,6 @@ def _statement(octets: bytes, key: PublicJwk, act: str, now: int) -> Statement:
     """Return as what a request is remembered, so that the same again is answered the same."""
     digest = hashlib.sha256(octets).digest()
     return Statement(digest, jwk.thumbprint(key), f"est-{b64.encode(digest)}", act, octets, now, now + _DAY)
-
-
-async def _once(
-    conn: Connection, means: Means, asked: Asked, request: Csr, octets: bytes, mine: registrar.Registrar, serial: str
-) -> Answer:
-    """Carry out an enrolment, or answer the same request as before."""
-    signed = Signed(octets, ())
-    now = asked.now
-    kept = _statement(octets, request.key, "enrol", now)
-
-    async def work() -> Answer:
-        registry = await _registry(conn, asked.tenant)
-        said = Enrol(aud=names.to_text(registry), iat=now, exp=now + 1, jti=b64.encode(signed.digest), method="voucher")
-        method = EstMethod(asked, request, means.secret)
-        wish = Wish(signed, said, request.key, None)
-        done = await enrolment.enrol(conn, means.signer, method, wish, asked.tenant, now, means.dice)
-        if isinstance(done, Refusal):
-            raise Refused(done)
-        made = mine.issue(request.key, done.home, serial, now, means.dice(_ID))
-        return Answer(device_proofs.to_base64(registrar.only(made)), media=CERTIFICATES)
-
-    return await answering.once(conn, means, asked, signed, kept, work)
 
 
 async def _registry(conn: Connection, tenant: int) -> Name:

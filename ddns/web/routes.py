@@ -96,6 +96,13 @@ class Place(msgspec.Struct, frozen=True):
     web: int = 0
 
 
+class Enrolments(Protocol):
+    """Makes the homes that are asked for at the same time together; `ddns.web.making_queue` has it."""
+
+    async def enrol(self, one: Any) -> Answer:
+        """Return the answer to *one*, a `making_queue.Enrolling`. Raises `Refused` and `BadProof`."""
+
+
 class Means(Protocol):
     """What handlers work with; `ddns.desk` has it."""
 
@@ -104,6 +111,7 @@ class Means(Protocol):
     secret: bytes  # of secrets.key: derive from it, never show it
     place: Place
     masa: MasaClient
+    enrolments: Enrolments
 
     def now(self) -> int:
         """Return the seconds since 1970."""
