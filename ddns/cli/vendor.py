@@ -29,7 +29,7 @@ from ddns.operator import vendors as work
 from ddns.store import bonds
 from ddns.store.bonds import Bond
 from ddns.store.pool import Connection
-from ddns.store.tenancy import REGISTRY, entered
+from ddns.store.tenancy import entered
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -69,7 +69,7 @@ def bond(
             whose = await tenant_words.the_tenant(conn, tenant)
             await entered(conn, whose.id)
             return await work.bond(
-                conn, _scope(whose.id), vendor, files[0], principal(), int(time.time()),
+                conn, work.scope(whose.id), vendor, files[0], principal(), int(time.time()),
                 models=[one.strip() for one in models.split(",") if one.strip()],
                 masa_keys=files[1], masa_url=masa_url,
                 masa_anchors=files[2], assurance=assurance,
@@ -120,7 +120,7 @@ def show(ident: int, tenant: str, as_json: bool, dsn: str | None, state: Path | 
 
     async def run_it(conn: Connection, _database: Database) -> Bond:
         whose = await tenant_words.the_tenant(conn, tenant)
-        return await work.the_bond(conn, _scope(whose.id), ident)
+        return await work.the_bond(conn, work.scope(whose.id), ident)
 
     found = run(dsn, state, run_it)
     if as_json:
@@ -152,7 +152,7 @@ def withdraw(ident: int, reason: str, tenant: str, dsn: str | None, state: Path 
         async with conn.transaction():
             whose = await tenant_words.the_tenant(conn, tenant)
             await entered(conn, whose.id)
-            return await work.withdraw(conn, _scope(whose.id), ident, reason, principal(), int(time.time()))
+            return await work.withdraw(conn, work.scope(whose.id), ident, reason, principal(), int(time.time()))
 
     found = run(dsn, state, run_it)
     click.echo(f"The bond {ident} with {found.vendor} is withdrawn. No home changes by that.")
@@ -185,10 +185,6 @@ def _domains(count: int | None) -> str:
     if count is None:
         return "its maker keeps no log"
     return f"{count}, it was somebody's before" if count > 1 else str(count)
-
-
-def _scope(tenant: int) -> int | None:
-    return None if tenant == REGISTRY else tenant
 
 
 def _state(one: Bond, now: int) -> str:

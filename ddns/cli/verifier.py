@@ -20,9 +20,10 @@ from ddns.cli.shell import (
 from ddns.database import Database
 from ddns.operator import tenants as tenant_words
 from ddns.operator import verifiers as work
+from ddns.operator.vendors import scope
 from ddns.store import verifiers
 from ddns.store.pool import Connection
-from ddns.store.tenancy import REGISTRY, entered
+from ddns.store.tenancy import entered
 from ddns.store.verifiers import Verifier
 
 _DAY = 86_400
@@ -55,7 +56,7 @@ def add(
             whose = await tenant_words.the_tenant(conn, tenant)
             await entered(conn, whose.id)
             return await work.add(
-                conn, _scope(whose.id), name, files[0], principal(), int(time.time()),
+                conn, scope(whose.id), name, files[0], principal(), int(time.time()),
                 keys=files[1], anchors=files[2],
                 seconds=days * _DAY,
             )  # fmt: skip
@@ -111,7 +112,7 @@ def test(name: str, evidence: Path, tenant: str, as_json: bool, dsn: str | None,
 
     async def run_it(conn: Connection, _database: Database) -> Verifier:
         whose = await tenant_words.the_tenant(conn, tenant)
-        return await work.the_verifier(conn, _scope(whose.id), name)
+        return await work.the_verifier(conn, scope(whose.id), name)
 
     tried = work.try_out(token, run(dsn, state, run_it), int(time.time()))
     if as_json:
@@ -139,11 +140,7 @@ def withdraw(name: str, reason: str, tenant: str, dsn: str | None, state: Path |
         async with conn.transaction():
             whose = await tenant_words.the_tenant(conn, tenant)
             await entered(conn, whose.id)
-            await work.withdraw(conn, _scope(whose.id), name, reason, principal(), int(time.time()))
+            await work.withdraw(conn, scope(whose.id), name, reason, principal(), int(time.time()))
 
     run(dsn, state, run_it)
     click.echo(f"The verifier {name} is withdrawn.")
-
-
-def _scope(tenant: int) -> int | None:
-    return None if tenant == REGISTRY else tenant

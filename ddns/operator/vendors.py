@@ -23,6 +23,7 @@ from ddns.proof import voucher
 from ddns.store import bonds, home_events, vouchers
 from ddns.store.bonds import Bond
 from ddns.store.home_events import Event
+from ddns.store.tenancy import REGISTRY
 
 BY_VOUCHER = "voucher"
 MOST_ANCHORS = 16
@@ -30,6 +31,9 @@ MOST_MODELS = 64
 MOST_TEXT = 100  # characters of a vendor's name or a model's
 MOST_REASON = 400  # characters
 MOST_EVENTS = 500  # of a maker's log that are looked at
+ISSUERS, SIGNERS, SERVERS = (
+    "certificates that issue those of boxes", "certificates that sign vouchers", "certificates that issue the MASA's",
+)  # fmt: skip
 
 
 def read_certificates(pem: bytes, what: str) -> tuple[bytes, ...]:
@@ -59,7 +63,7 @@ def read_url(text: str) -> str:
 def read_reason(text: str) -> str:
     """Return a written reason. Raises `CannotDo`."""
     if not 0 < len(text.strip()) <= MOST_REASON or not text.isprintable():
-        raise CannotDo(f"Say why, in 1 to {MOST_REASON} printable characters: --reason TEXT.")
+        raise CannotDo(f"Say why, in 1 to {MOST_REASON} printable characters.")
     return text.strip()
 
 
@@ -82,36 +86,48 @@ async def bond(
 
     *tenant* None: for all. Raises `CannotDo`.
     """
-    if not 0 < len(vendor) <= MOST_TEXT or not vendor.isprintable():
-        raise CannotDo(f"The name of a vendor has 1 to {MOST_TEXT} printable characters.")
-    if len(models) > MOST_MODELS or not all(0 < len(one) <= MOST_TEXT and one.isprintable() for one in models):
-        raise CannotDo(f"There may be {MOST_MODELS} models of up to {MOST_TEXT} printable characters each.")
-    if ASSURANCES.index(assurance) > ASSURANCES.index(BY_VOUCHER):
-        raise CannotDo("A vendor's word gives voucher at most; what hardware says of a key, a verifier tells.")
-    if until is not None and until <= now:
-        raise CannotDo("That bond would be over already; choose a later --until.")
-    issuers = read_certificates(anchors, "certificates that issue those of boxes")
-    if not issuers:
-        raise CannotDo("There is no certificate that issues those of boxes; give --anchors.")
-    signers = read_certificates(masa_keys, "certificates that sign vouchers") if masa_keys else ()
-    for one in (*issuers, *signers):
-        _check_key(one)
-    if masa_url and not signers:
-        raise CannotDo("Vouchers of a MASA are worth nothing without its certificate; give --masa-keys too.")
-    signers = tuple(one for one in signers if one not in issuers)  # a chain's CA may stand in the file too
-    if masa_keys and not signers:
-        raise CannotDo("What issues boxes' certificates must not sign vouchers too: else each box could make its own.")
-    made = await bonds.insert(
-        conn,
-        Bond(
-            0, tenant, vendor, tuple(models), issuers, signers, read_url(masa_url) if masa_url else "",
-            read_certificates(masa_anchors, "certificates that issue the MASA's") if masa_anchors else (),
-            assurance, now, until,
-        ),
+    wanted = Bond(
+        0, tenant, vendor, tuple(models), read_certificates(anchors, ISSUERS),
+        read_certificates(masa_keys, SIGNERS) if masa_keys else (), masa_url,
+        read_certificates(masa_anchors, SERVERS) if masa_anchors else (), assurance, now, until,
     )  # fmt: skip
-    await home_events.append(
-        conn, [Event(at=now, event="vendor-bonded", who=who, before="none", after="bonded", why=f"bond {made.id}")]
-    )
+    return await keep(conn, checked(wanted, now), who, now)
+
+
+def checked(one: Bond, now: int) -> Bond:
+    """Return the bond as it may be kept at *now*. Raises `CannotDo` for one that makes no sense."""
+    if not 0 < len(one.vendor) <= MOST_TEXT or not one.vendor.isprintable():
+        raise CannotDo(f"The name of a vendor has 1 to {MOST_TEXT} printable characters.")
+    models = tuple(dict.fromkeys(one.models))
+    if len(one.models) > MOST_MODELS or not all(
+        0 < len(text) <= MOST_TEXT and text.isprintable() for text in one.models
+    ):
+        raise CannotDo(f"There may be {MOST_MODELS} models of up to {MOST_TEXT} printable characters each.")
+    if ASSURANCES.index(one.assurance) > ASSURANCES.index(BY_VOUCHER):
+        raise CannotDo("A vendor's word gives voucher at most; what hardware says of a key, a verifier tells.")
+    if one.until is not None and one.until <= now:
+        raise CannotDo("That bond would be over already; choose a later end.")
+    if not one.anchors:
+        raise CannotDo("There is no certificate that issues those of boxes; give at least one.")
+    for octets in (*one.anchors, *one.masa_keys):
+        _check_key(octets)
+    if one.masa_url and not one.masa_keys:
+        raise CannotDo("Vouchers of a MASA are worth nothing without its certificate; give what signs them, too.")
+    signers = tuple(octets for octets in one.masa_keys if octets not in one.anchors)  # a chain's CA may stand there too
+    if one.masa_keys and not signers:
+        raise CannotDo("What issues boxes' certificates must not sign vouchers too: else each box could make its own.")
+    url = read_url(one.masa_url) if one.masa_url else ""
+    return msgspec.structs.replace(one, models=models, masa_keys=signers, masa_url=url)
+
+
+async def keep(conn: Conn, one: Bond, who: str, now: int, statement: bytes | None = None) -> Bond:
+    """Keep a bond that was checked, and write that down; *statement* is the digest of what its vendor signed."""
+    made = await bonds.insert(conn, one)
+    event = Event(
+        at=now, event="vendor-bonded", who=who, before="none", after="bonded", statement=statement,
+        why=f"bond {made.id}",
+    )  # fmt: skip
+    await home_events.append(conn, [event])
     return made
 
 
@@ -154,10 +170,12 @@ async def the_bond(conn: Conn, tenant: int | None, ident: int) -> Bond:
     return found
 
 
-async def withdraw(conn: Conn, tenant: int | None, ident: int, reason: str, who: str, now: int) -> Bond:
+async def withdraw(
+    conn: Conn, tenant: int | None, ident: int, reason: str, who: str, now: int, statement: bytes | None = None
+) -> Bond:
     """Let the vendor's word count no more for boxes that are not enrolled yet; what is enrolled stays.
 
-    Raises `CannotDo`.
+    *statement* is the digest of what the vendor signed, where it asked for that itself. Raises `CannotDo`.
     """
     why = read_reason(reason)
     found = await the_bond(conn, tenant, ident)
@@ -165,10 +183,16 @@ async def withdraw(conn: Conn, tenant: int | None, ident: int, reason: str, who:
         raise CannotDo(f"The bond {ident} is withdrawn already: {found.why}.")
     await bonds.withdraw(conn, ident, why, now)
     event = Event(
-        at=now, event="bond-withdrawn", who=who, before="bonded", after="withdrawn", why=f"bond {ident}: {why}"
-    )
+        at=now, event="bond-withdrawn", who=who, before="bonded", after="withdrawn", statement=statement,
+        why=f"bond {ident}: {why}",
+    )  # fmt: skip
     await home_events.append(conn, [event])
     return await the_bond(conn, tenant, ident)
+
+
+def scope(tenant: int) -> int | None:
+    """Return for whom a bond or a verifier of *tenant* counts: the registry's own for all, which is None."""
+    return None if tenant == REGISTRY else tenant
 
 
 def _check_key(certificate: bytes) -> None:

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from ddns.homes import appraising
 from ddns.operator.change import Conn
-from ddns.operator.fault import CannotDo
+from ddns.operator.fault import CannotDo, ThereAlready
 from ddns.operator.vendors import read_certificates, read_reason
 from ddns.proof import appraisal, eat, jwk, strict_json
 from ddns.proof.bad import BadProof
@@ -73,13 +73,13 @@ async def add(
     read = read_keys(keys) if keys else ()
     roots = read_certificates(anchors, "certificates that issue the verifier's") if anchors else ()
     if not read and not roots:
-        raise CannotDo("A verifier is known by its keys; give --keys, --anchors, or both.")
+        raise CannotDo("A verifier is known by its keys; give keys, anchors, or both.")
     fresh = Verifier(0, tenant, name, read, roots, read_rules(rules), seconds)
     try:
         async with conn.transaction():
             made = await verifiers.insert(conn, fresh)
     except errors.UniqueViolation:
-        raise CannotDo(f"There is a verifier {name} already; withdraw it first, or choose another name.") from None
+        raise ThereAlready(f"There is a verifier {name} already; withdraw it first, or choose another name.") from None
     event = Event(at=now, event="verifier-added", who=who, before="none", after="counts", why=f"verifier {name}")
     await home_events.append(conn, [event])
     return made

@@ -17,7 +17,8 @@ class Bond(msgspec.Struct, frozen=True):
     """One bond; certificates in DER, times in seconds since 1970. *tenant* None: it holds for all.
 
     *anchors* issue the boxes' own certificates, *masa_keys* sign vouchers, *masa_anchors* issue the certificate of the
-    server at *masa_url*. *models* empty: all that the anchors issued for.
+    server at *masa_url*. *models* empty: all that the anchors issued for. *vendor_key* (a JWK) has signed *statement*
+    at *said_at*, None: the bond was made by hand; *models_most* and *until_most* are what an operator accepted of it.
     """
 
     id: int
@@ -33,6 +34,11 @@ class Bond(msgspec.Struct, frozen=True):
     until: int | None = None
     withdrawn_at: int | None = None
     why: str = ""
+    vendor_key: bytes | None = None
+    statement: bytes | None = None
+    said_at: int | None = None
+    models_most: tuple[str, ...] = ()
+    until_most: int | None = None
 
     def holds(self, now: int) -> bool:
         """Tell whether the bond holds at *now*."""
@@ -41,25 +47,36 @@ class Bond(msgspec.Struct, frozen=True):
 
 _COLUMNS = """id, tenant, vendor, models, idevid_anchors, masa_keys, masa_url, masa_anchors, assurance,
        extract(epoch FROM since)::bigint, extract(epoch FROM until)::bigint,
-       extract(epoch FROM withdrawn_at)::bigint, why"""
+       extract(epoch FROM withdrawn_at)::bigint, why, vendor_key, statement, extract(epoch FROM said_at)::bigint,
+       models_most, extract(epoch FROM until_most)::bigint"""
 
 
 async def insert(conn: Conn, bond: Bond) -> Bond:
     """Keep a new bond, and return it with its id."""
     cursor = await conn.execute(
         f"""INSERT INTO bonds (tenant, vendor, models, idevid_anchors, masa_keys, masa_url, masa_anchors, assurance,
-                               since, until)
+                               since, until, vendor_key, statement, said_at, models_most, until_most)
             VALUES (%(tenant)s, %(vendor)s, %(models)s, %(anchors)s, %(masa_keys)s, %(masa_url)s, %(masa_anchors)s,
-                    %(assurance)s, to_timestamp(%(since)s), to_timestamp(%(until)s))
+                    %(assurance)s, to_timestamp(%(since)s), to_timestamp(%(until)s), %(vendor_key)s, %(statement)s,
+                    to_timestamp(%(said_at)s), %(models_most)s, to_timestamp(%(until_most)s))
             RETURNING {_COLUMNS}""",  # noqa: S608 - constants
-        msgspec.structs.asdict(bond) | {
-            "models": list(bond.models), "anchors": list(bond.anchors), "masa_keys": list(bond.masa_keys),
-            "masa_anchors": list(bond.masa_anchors),
-        },
+        _values(bond),
         binary=True,
-    )  # fmt: skip
+    )
     (row,) = await rows(cursor)
     return _bond(row)
+
+
+async def change(conn: Conn, bond: Bond) -> None:
+    """Have the bond of that id say what *bond* says, all but whose it is and since when."""
+    await conn.execute(
+        """UPDATE bonds SET models = %(models)s, idevid_anchors = %(anchors)s, masa_keys = %(masa_keys)s,
+                  masa_url = %(masa_url)s, masa_anchors = %(masa_anchors)s, assurance = %(assurance)s,
+                  until = to_timestamp(%(until)s), statement = %(statement)s, said_at = to_timestamp(%(said_at)s),
+                  models_most = %(models_most)s, until_most = to_timestamp(%(until_most)s)
+           WHERE id = %(id)s""",
+        _values(bond),
+    )
 
 
 async def listing(conn: Conn, tenant: int) -> list[Bond]:
@@ -91,6 +108,17 @@ async def get(conn: Conn, ident: int) -> Bond | None:
     return next((_bond(row) for row in await rows(cursor)), None)
 
 
+async def of_key(conn: Conn, tenant: int | None, vendor_key: bytes) -> list[Bond]:
+    """Return the bonds that *vendor_key* (a JWK) has signed for, of *tenant*, None: of those for all; newest last."""
+    cursor = await conn.execute(
+        f"""SELECT {_COLUMNS} FROM bonds
+            WHERE vendor_key = %(key)s AND tenant IS NOT DISTINCT FROM %(tenant)s ORDER BY id""",  # noqa: S608 - constants
+        {"key": vendor_key, "tenant": tenant},
+        binary=True,
+    )
+    return [_bond(row) for row in await rows(cursor)]
+
+
 async def withdraw(conn: Conn, ident: int, why: str, now: int) -> None:
     """Have the bond hold no more; what was enrolled by it stays."""
     await conn.execute(
@@ -99,8 +127,16 @@ async def withdraw(conn: Conn, ident: int, why: str, now: int) -> None:
     )
 
 
+def _values(bond: Bond) -> dict[str, Any]:
+    named = ("models", "anchors", "masa_keys", "masa_anchors", "models_most")
+    return msgspec.structs.asdict(bond) | {one: list(getattr(bond, one)) for one in named}
+
+
 def _bond(row: Sequence[Any]) -> Bond:
-    ident, tenant, vendor, models, anchors, masa_keys, url, masa_anchors, *rest = row
-    octets = (tuple(map(bytes, held)) for held in (anchors, masa_keys, masa_anchors))
-    anchors, masa_keys, masa_anchors = octets
-    return Bond(ident, tenant, vendor, tuple(models), anchors, masa_keys, url, masa_anchors, *rest)
+    return Bond(*map(_plain, row))
+
+
+def _plain(cell: Any) -> Any:
+    if isinstance(cell, list):
+        return tuple(map(_plain, cell))
+    return bytes(cell) if isinstance(cell, memoryview | bytearray) else cell

@@ -19,7 +19,7 @@ WHAT = {
     HOMES_HOLD: "suspend, quarantine and release homes, with a reason",
     INVITATIONS: "invite homes and withdraw invitations",
     POLICY: "read and change what homes may do",
-    VENDORS: "see whose devices and whose evidence are believed",
+    VENDORS: "say and see whose devices and whose evidence are believed",
     TOKENS: "make, list and revoke tokens, with no more rights than its own",
     WEBHOOKS: "say who is told of what happens",
     TENANTS: "make tenants and bound them; the registry's own tokens alone",

@@ -68,7 +68,7 @@ async def test_a_bond_is_withdrawn_once_and_with_a_reason(admin):
         ({"until": NOW}, "over already"),
         ({"models": [""]}, "models"),
         ({"models": ["x"] * 65}, "models"),
-        ({"masa_keys": b""}, "--masa-keys"),
+        ({"masa_keys": b""}, "what signs them"),
         ({"masa_keys": b"x"}, "PEM"),
         ({"masa_keys": pem(MAKER.anchor)}, "make its own"),
         ({"masa_url": "http://masa.example"}, "HOST:PORT"),
@@ -109,11 +109,34 @@ async def test_a_tenants_bond_is_no_other_tenants_and_the_registrys_are_everybod
 
 
 @pytest.mark.parametrize("table", ["bonds", "verifiers"])
-async def test_the_desk_makes_and_changes_none(desk_conn, table):
-    for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET why = 'x'"):
+async def test_the_desk_removes_none(desk_conn, table):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with desk_conn.transaction():
+            await desk_conn.execute(f"DELETE FROM {table}")
+
+
+@pytest.mark.parametrize("table", ["bonds", "verifiers"])
+async def test_what_is_for_all_is_said_and_changed_in_the_registrys_name_alone(admin, desk_conn, table):
+    other = await tenants.insert(admin, "isp", "")
+    await bonded(admin)
+    await verifiers.add(admin, None, "lab", RULES, "operator:ann", NOW, keys=jwks())
+    change = f"UPDATE {table} SET withdrawn_at = now(), why = 'x'"
+    made = {
+        "bonds": "INSERT INTO bonds (vendor, idevid_anchors, since) VALUES ('x', '{}', now())",
+        "verifiers": "INSERT INTO verifiers (name, keys, rules) VALUES ('x', '{}', '{}')",
+    }[table]
+
+    async with desk_conn.transaction():
+        await entered(desk_conn, other.id)
+        assert (await desk_conn.execute(change)).rowcount == 0
+    async with desk_conn.transaction(force_rollback=True):
+        await entered(desk_conn, other.id)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            async with desk_conn.transaction():
-                await desk_conn.execute(statement)
+            await desk_conn.execute(made)
+    async with desk_conn.transaction():
+        await entered(desk_conn, 1)
+        assert (await desk_conn.execute(change)).rowcount == 1
+        await desk_conn.execute(made)
 
 
 def jwks():
@@ -152,7 +175,7 @@ async def test_evidence_of_another_or_that_says_too_little_gives_nothing(admin):
     [
         ({"name": "Lab"}, "no name"),
         ({"rules": b"{}"}, "rules"),
-        ({"keys": b""}, "--keys"),
+        ({"keys": b""}, "give keys"),
         ({"keys": b"{}"}, "keys cannot be read"),
         ({"keys": b'{"keys": []}'}, "1 to 32"),
         ({"keys": b'{"keys": [1]}'}, "objects"),
