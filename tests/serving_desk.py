@@ -20,13 +20,14 @@ MANY = RationLimits(1e9, 1e9, 1e9, 1e9)
 class Asking:
     """A desk whose clock is ours."""
 
-    def __init__(self, dsn, folder, now):
+    def __init__(self, dsn, folder, now, **config):
         (folder / "secrets.key").write_bytes(bytes(32))
         certificate, key = make(folder, "ns1.homes.example")
         self.now = now
+        self.folder = folder
         config = DeskConfig(
             dsn, [], str(folder / "secrets.key"), str(folder / "no-signer.sock"),
-            CertificateFiles(str(certificate), str(key)), signer_wait=0.1, rations=MANY,
+            CertificateFiles(str(certificate), str(key)), **({"signer_wait": 0.1, "rations": MANY} | config),
         )  # fmt: skip
         self.desk = Desk(config, lambda: self.now)
 
@@ -62,10 +63,11 @@ class Asking:
 
 
 @asynccontextmanager
-async def asking(dsn, folder, now):
-    one = Asking(dsn, folder, now)
+async def asking(dsn, folder, now, **config):
+    one = Asking(dsn, folder, now, **config)
     try:
         yield one
     finally:
+        await one.desk._making.stop()
         await one.desk.signer.close()
         await one.desk._pool.close()
