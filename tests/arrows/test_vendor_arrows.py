@@ -9,6 +9,7 @@ from boxes import SETTINGS, Vendor
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from desk import Desk
+from service import eventually
 from townspeople import ACTS, SIGNERS, code, fields_of, key
 
 from ddns.proof import statements
@@ -33,6 +34,7 @@ def box(acme):
     one = acme.box("VENDOR-1")
     assert one.ask_voucher().status == 200
     one.home = one.took(one.enrol())
+    eventually(lambda: acme.desk.values(one.home, "KEY"))  # the workers hear of it
     return one
 
 

@@ -9,6 +9,7 @@ import dns.rcode
 from cryptography.hazmat.primitives.asymmetric import ec
 from enrolling import Home
 from messages import IN, KeyFile, question, record, update
+from service import eventually
 
 from ddns.auth import keys
 from ddns.dns import names
@@ -82,6 +83,7 @@ class Owned:
         self.line = self.home.invite()
         made = self.enrol(self.gateway, self.owner)
         assert made.status == 201, made
+        eventually(lambda: desk.values(self.name, "KEY"))  # the workers hear of it
 
     def enrol(self, *signers, line=None, secret=None, **fields):
         """Post an enrolment by the home's invitation."""

@@ -77,6 +77,7 @@ class Parent(Service):
         name = f"{label}.{ZONE}"
         self.keys[name] = keygen(self.folder, name, "ECDSAP256SHA256")
         self.ddns("home", "add", label, "--zone", ZONE, "--sig0", self.path(name).with_suffix(".key"))
+        eventually(lambda: self.values(name, "SOA"))  # the workers hear of it
         return name
 
     def path(self, name):

@@ -25,6 +25,8 @@ from ddns.dns import names
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0
+# Updates wait for their signatures however slow the machine is: what NOERROR said is what the next one who asks sees.
+PATIENT = "[signer]\nwait = 25.0\n"
 NOBODY = '[watch]\nresolver = "127.0.0.1:9"\n'  # what the service watches is not to be looked up outside
 ASKS = 25  # questions for each worker: that all of them go past one of two happens once in 10**14 times
 
@@ -82,7 +84,7 @@ def default_workers():
 class Service:
     """`ddns serve` on a folder of its own, and commands beside it."""
 
-    def __init__(self, *options, ipv6=False, settings="", pure=False):
+    def __init__(self, *options, ipv6=False, settings=PATIENT, pure=False):
         # Not below pytest's own folder: that is closed to the account under which Postgres runs when we are root.
         self.folder = Path(tempfile.mkdtemp(prefix="nameplate-"))
         self.folder.chmod(0o755)

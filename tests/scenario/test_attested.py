@@ -22,6 +22,7 @@ from enrolling import Home
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from makers import certificate, name
+from service import eventually
 
 from ddns import postgres
 from ddns.auth import sig0
@@ -216,6 +217,7 @@ def test_a_lock_takes_hardware_and_nothing_else(desk, labs):
         by = (names.to_text(invitation.key), invitation.secret)
         made = enrol(desk, gateway, by, method="invitation", evidence=evidence)
         homes[tier] = (made.json["home"], gateway)
+        eventually(lambda home=made.json["home"]: desk.values(home, "KEY"))  # the workers hear of it
 
     rcodes = {tier: (write(desk, home, own, f"lock.{home}"), write(desk, home, own, f"lamp.{home}"))
               for tier, (home, own) in homes.items()}  # fmt: skip

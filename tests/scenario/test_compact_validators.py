@@ -51,7 +51,7 @@ QUESTIONS = [
 
 @pytest.fixture(scope="module")
 def service():
-    running = Service("--workers", "1", settings="[signer]\nwait = 25.0\n[compact]\nwait = 2.0\n")
+    running = Service("--workers", "1", settings="[signer]\nwait = 25.0\n[compact]\nwait = 5.0\n")
     try:
         (running.folder / "zone").write_text(ZONE_FILE)
         # Nobody is asked what the parent shows: there is none.

@@ -100,7 +100,7 @@ def prepared():
 
 @pytest.fixture
 def service(prepared):
-    running = Service("--workers", "2")
+    running = Service("--workers", "2", settings="")  # updates go on without the signer after a second
     try:
         subprocess.run(["cp", "-a", prepared.state, running.state], check=True)
         running.start()
@@ -239,10 +239,9 @@ def test_serials_never_go_back_over_restarts(service):
             message = dns.update.UpdateMessage(zone, keyring=ring, keyname="k.", keyalgorithm="hmac-sha256")
             message.replace("n", 60, "TXT", f'"{number}"')
             assert service.send(message).rcode() == dns.rcode.NOERROR
-            now = service.committed_serial(zone)
-            assert now > seen[zone]
-            seen[zone] = now
+            eventually(lambda zone=zone: service.committed_serial(zone) > seen[zone])
+            seen[zone] = service.committed_serial(zone)
         service.kill()
         service.start()
         for zone in ZONES:
-            assert service.serial(zone) == seen[zone]
+            assert service.serial(zone) >= seen[zone]

@@ -40,6 +40,8 @@ message = 1.0
 unread = 1.0
 [update]
 transport = "encrypted"
+[signer]
+wait = 25.0
 """
 
 
@@ -109,7 +111,7 @@ def client(port, protocol="dot"):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols([protocol])
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10))
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=30))
 
 
 def read(sock):
@@ -565,9 +567,9 @@ def test_a_gateway_speaks_to_such_a_registry_over_tls(service, tmp_path, told):
     )
 
     def gateway(*words):
-        command = [sys.executable, "-c", program, "gateway", *words, "--wait", "10"]
+        command = [sys.executable, "-c", program, "gateway", *words, "--wait", "40"]
         environment = os.environ | {"DDNS_GATEWAY": str(tmp_path)}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     enrolled = gateway("enrol", line)
     eventually(lambda: service.signed(f"{label}.hash.example."))  # by the other worker too

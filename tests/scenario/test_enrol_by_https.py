@@ -122,7 +122,7 @@ def test_nobody_signs_in_the_place_of_the_owner_whom_the_gateway_named(desk):
 
     assert answer.json["code"] == without.json["code"] == "statement-signature-wrong"
     home.at_phone("accept", home.request)
-    home.at_gateway("enrol", "--wait", "20")
+    home.at_gateway("enrol", "--wait", "60")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_one_owner_has_two_homes(desk):
     line = second.invite()
     second.at_gateway("enrol", line, "--owner", second.owner, "--wait", "1", status=7)
     second.at_phone("accept", second.request)
-    second.at_gateway("enrol", "--wait", "20")
+    second.at_gateway("enrol", "--wait", "60")
 
     with psycopg.connect(postgres.socket_dsn(postgres.running(desk.state), postgres.OWNER)) as conn:
         counts = conn.execute("SELECT count(*) FROM homes WHERE owner IS NOT NULL GROUP BY owner").fetchall()

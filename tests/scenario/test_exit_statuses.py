@@ -97,11 +97,11 @@ def test_a_ration_that_is_used_up_is_7(strict, tmp_path):
     wire = key.signed(messages.update([question(home.name)], [], [record(f"a.{home.name}", 1, 1, 60, bytes(4))]))
     forged = wire[:-1] + bytes([wire[-1] ^ 1])
     strict.exchange(forged)
-    with socket.create_connection(("127.0.0.1", strict.port), timeout=10) as stream:  # it has a ration of its own
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=30) as stream:  # it has a ration of its own
         stream.sendall(len(forged).to_bytes(2, "big") + forged)
         assert stream.recv(2)
 
-    status, said = home("publish", "cam", "--address", "192.0.2.2", wait=2)
+    status, said = home("publish", "cam", "--address", "192.0.2.2", wait=5)
 
     assert status == LATER, said
     assert "[sig0-rationed]" in said
@@ -140,7 +140,7 @@ def test_an_answer_that_nobody_signed_is_8(registry, tmp_path):
     with Liar() as liar:
         line = home.invitation.replace(f":{registry.port}/", f":{liar.port}/")
         assert line != home.invitation
-        status, said = home("enrol", line, folder=tmp_path / "other", wait=2)
+        status, said = home("enrol", line, folder=tmp_path / "other", wait=5)
 
     assert status == UNPROVED, said
     assert "it is not signed" in said

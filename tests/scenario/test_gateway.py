@@ -31,7 +31,7 @@ class Home:
         printed = registry.ddns("home", "invite", label, "--zone", "hash.example", "--server", where)
         self.invitation = re.search(r"ddns://\S+", printed)[0]
 
-    def __call__(self, *words, program=("-m", "ddns.cli"), folder=None, wait=10):
+    def __call__(self, *words, program=("-m", "ddns.cli"), folder=None, wait=40):
         """Run `ddns gateway` and return its exit status and what it said."""
         more = [] if words[0] == "status" else ["--wait", str(wait)]
         done = subprocess.run(
@@ -39,7 +39,7 @@ class Home:
             env=os.environ | {"DDNS_GATEWAY": str(folder or self.folder)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

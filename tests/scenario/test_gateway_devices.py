@@ -100,7 +100,7 @@ class Client:
         while not self._closing:
             if time.monotonic() >= until:
                 query = dns.message.make_query(self.owner, "TLSA")
-                answer = dns.query.tcp(query, "127.0.0.1", port=self.registry.port, timeout=10)
+                answer = dns.query.tcp(query, "127.0.0.1", port=self.registry.port, timeout=30)
                 until = time.monotonic() + TTL
                 records = [rdata.to_text() for rrset in answer.answer for rdata in rrset if rrset.rdtype == 52]
             if not records:

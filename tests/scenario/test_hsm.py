@@ -164,7 +164,7 @@ def test_a_resolver_finds_answers_and_denials_secure_also_behind_updates(service
         asked = {"www": "A", "below.wild": "A", "cam0": "AAAA", "cam4": "AAAA", "nobody": "A", "ns1": "TXT"}
         for owner, rdtype in asked.items():
             query = dns.message.make_query(f"{owner}.{zone}", rdtype, want_dnssec=True)
-            answer, _ = dns.query.udp_with_fallback(query, "127.0.0.1", port=unbound, timeout=10)
+            answer, _ = dns.query.udp_with_fallback(query, "127.0.0.1", port=unbound, timeout=30)
 
             assert answer.flags & dns.flags.AD, (owner, zone, answer)
             assert answer.rcode() == (dns.rcode.NXDOMAIN if owner == "nobody" else dns.rcode.NOERROR)

@@ -30,7 +30,7 @@ def test_a_new_gateway_takes_over_in_one_action_and_the_old_one_is_dead(desk):
 
     new.at_gateway("replace", old.name, "--server", f"127.0.0.1:{desk.port}", "--wait", "1", status=7)
     new.at_phone("accept", new.request)
-    new.at_gateway("enrol", "--wait", "20")
+    new.at_gateway("enrol", "--wait", "60")
 
     new.at_gateway("publish", "cam", "--address", "2001:db8::2")
     eventually(lambda: desk.values(f"cam.{old.name}", "AAAA") == ["2001:db8::2"])
@@ -53,7 +53,7 @@ def test_after_a_reset_the_owner_accepts_and_all_is_published_again(desk):
 
     home.at_gateway("replace", "--wait", "1", status=7)
     home.at_phone("accept", home.request)
-    said = home.at_gateway("enrol", "--wait", "20")
+    said = home.at_gateway("enrol", "--wait", "60")
 
     assert "cam.reset.homes.example. now has 2001:db8::5" in said
     assert not keys & set(home.gateway.glob("K*")), "it is another key"
@@ -79,7 +79,7 @@ def test_a_lost_key_is_announced_and_trusted_when_the_owner_approves(desk):
     assert "has not accepted" in new.at_gateway("enrol", "--wait", "1", status=7)
 
     home.at_phone("say", "approve-key", home.name, "--key", thumbprint)
-    new.at_gateway("enrol", "--wait", "20")
+    new.at_gateway("enrol", "--wait", "60")
 
     new.at_gateway("publish", "cam", "--address", "2001:db8::a")
     home.at_gateway("publish", "cam", "--address", "2001:db8::b", status=5)

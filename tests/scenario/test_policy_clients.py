@@ -267,7 +267,7 @@ def ring(acme):
 
 
 def exchange(policy, message):
-    return dns.query.tcp(message, "127.0.0.1", port=policy.port, timeout=10)
+    return dns.query.tcp(message, "127.0.0.1", port=policy.port, timeout=30)
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["sign_query = false", "sign_query = true"])

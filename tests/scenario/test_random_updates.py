@@ -125,7 +125,7 @@ def test_every_name_still_validates_after_hundreds_of_random_updates(shaken, unb
     for owner in (*POOL, "missing", "x.y.h3", "deep.er.h1"):
         for rdtype in ("A", "TXT"):
             query = dns.message.make_query(full(owner, zone), rdtype, want_dnssec=True)
-            answer = dns.query.udp_with_fallback(query, "127.0.0.1", port=unbound, timeout=10)[0]
+            answer = dns.query.udp_with_fallback(query, "127.0.0.1", port=unbound, timeout=30)[0]
             if any(full(owner, zone).lower().endswith(f".{full(cut, zone)}") for cut in CUTS):
                 continue
             assert answer.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN), (owner, rdtype, answer)
@@ -146,7 +146,7 @@ def test_three_hundred_random_updates_leave_what_bind_makes_of_them(registry, na
     fresh = registry.folder / "oracle.zone"
     fresh.write_text(ZONE_FILE)
     registry.ddns("zone", "import", fresh, "--origin", "plain.example.", "--denial", "none")
-    eventually(lambda: registry.ask("ttl.plain.example.", "A").rcode() == dns.rcode.NXDOMAIN)
+    eventually(lambda: registry.serial("plain.example.") == registry.committed_serial("plain.example."))
     dice = random.Random(2136)
 
     for number in range(300):
@@ -154,7 +154,7 @@ def test_three_hundred_random_updates_leave_what_bind_makes_of_them(registry, na
         if dice.random() < 0.3:
             demand, *how = dice.choice(PREREQUISITES)
             getattr(message, demand)(dice.choice(POOL), *how)
-        theirs = dns.query.udp(message, "127.0.0.1", port=named, timeout=10)
+        theirs = dns.query.udp(message, "127.0.0.1", port=named, timeout=30)
         ours = registry.send(message)
         assert ours.rcode() == theirs.rcode(), (number, message, ours, theirs)
 

@@ -249,7 +249,7 @@ def unbound(service, above):
     query = dns.message.make_query("example.", "DNSKEY", want_dnssec=True)
 
     def trusted():
-        answer = dns.query.tcp(query, above.address, port=above.port, timeout=10)
+        answer = dns.query.tcp(query, above.address, port=above.port, timeout=30)
         return [one.to_text() for rrset in answer.answer if rrset.rdtype == dns.rdatatype.DNSKEY for one in rrset]
 
     keys = [one for one in eventually(trusted) if one.startswith("257")]

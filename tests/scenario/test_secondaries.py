@@ -1,11 +1,13 @@
 """Knot, NSD and BIND follow a registry's zone and a home through a thousand random updates."""
 
+import contextlib
 import json
 import random
 import subprocess
 import threading
 import time
 
+import dns.exception
 import dns.message
 import dns.name
 import dns.query
@@ -235,7 +237,7 @@ def test_a_rule_holds_at_once_and_as_long_as_it_is_there(primary):
 
     def refused():
         query = dns.message.make_query(zone, "AXFR")
-        return dns.query.tcp(query, "127.0.0.1", port=primary.port, timeout=10).rcode() == dns.rcode.REFUSED
+        return dns.query.tcp(query, "127.0.0.1", port=primary.port, timeout=30).rcode() == dns.rcode.REFUSED
 
     assert refused()
     primary.ddns("transfer", "allow", zone, "--address", "127.0.0.0/8")
@@ -257,7 +259,9 @@ def test_the_sender_of_notify_dies_and_another_worker_goes_on(primary, followed)
     def changed():
         message = change(HOME)
         message.replace("after", 60, "TXT", str(time.time()))
-        return primary.send(message).rcode() == dns.rcode.NOERROR
+        with contextlib.suppress(dns.exception.Timeout):  # to a worker that has just begun
+            return primary.send(message).rcode() == dns.rcode.NOERROR
+        return False
 
     eventually(changed)
 

@@ -89,7 +89,7 @@ def test_delv_does_not_validate_with_another_ds(registry, zone):
 def test_a_resolver_finds_everything_secure(registry, unbound, zone):
     for owner, rdtype in QUESTIONS:
         query = dns.message.make_query(full(owner, zone), rdtype, want_dnssec=True)
-        answer = dns.query.udp_with_fallback(query, "127.0.0.1", port=unbound, timeout=10)[0]
+        answer = dns.query.udp_with_fallback(query, "127.0.0.1", port=unbound, timeout=30)[0]
 
         assert answer.flags & dns.flags.AD, (owner, rdtype, answer)
         assert answer.rcode() == (dns.rcode.NXDOMAIN if owner in ("nobody", "no.bo.dy") else dns.rcode.NOERROR)
@@ -98,7 +98,7 @@ def test_a_resolver_finds_everything_secure(registry, unbound, zone):
 def test_a_resolver_takes_the_unsigned_zone_as_insecure(registry, unbound):
     query = dns.message.make_query("www.plain.example.", "A", want_dnssec=True)
 
-    answer = dns.query.udp(query, "127.0.0.1", port=unbound, timeout=10)
+    answer = dns.query.udp(query, "127.0.0.1", port=unbound, timeout=30)
 
     assert answer.rcode() == dns.rcode.NOERROR
     assert not answer.flags & dns.flags.AD
