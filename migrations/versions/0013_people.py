@@ -402,7 +402,8 @@ GRANT SELECT, INSERT ON journal, editions TO ddns_web;
 GRANT SELECT, INSERT, UPDATE (signed_head, pending, resign_at, step_at) ON signing TO ddns_web;
 GRANT INSERT, SELECT (id, zone, algorithm, flags, tag, public, state, role, vault, stays, dnskey, zrrsig, ds,
     created_at) ON signing_keys TO ddns_web;
-GRANT SELECT ON signing_policies, key_motions, signing_orders, delegations, requests, refusals, tlsa_rules TO ddns_web;
+GRANT SELECT ON signing_policies, key_motions, signing_orders, delegations, requests, tlsa_rules TO ddns_web;
+GRANT SELECT (at, code, credential, verified, untold) ON refusals TO ddns_web;
 GRANT SELECT, UPDATE (ends_at), DELETE ON leases TO ddns_web;
 GRANT SELECT ON lease_clock TO ddns_web;
 GRANT INSERT, UPDATE (revoked_at, assurance),

@@ -33,7 +33,7 @@ WITHOUT = {
     "device_identities": "digests that nobody can guess",
     "releases": "the seller's word goes from one tenant to another; found by a box's id",
     "requests": "digests of signed messages, and their answers",
-    "refusals": "refused messages, without the desk's being able to list whose they are",
+    "refusals": "that a key was refused, when and by which code; not what was asked, nor from where",
     "delegations": "by a zone's id",
     "editions": "by a zone's id",
     "journal": "by a zone's id",
