@@ -11,6 +11,7 @@ from ddns.auth.sealing import Sealer
 from ddns.cli.shell import count, database_options, json_option, principal, print_json, run, say, settle, wait_option
 from ddns.database import Database, secrets_key
 from ddns.operator import apply, registry_file
+from ddns.operator.applied import Applied
 from ddns.store.pool import Connection
 
 MOST_LINES = 40  # of a plan on a terminal, and of its notes; --json has all
@@ -25,13 +26,13 @@ _WORDS = {"signing": ("signing policy", "signing policies"), "policy": ("policy"
 @json_option
 @database_options
 def command(file: Path, dry_run: bool, wait: float, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Bring zones, keys, grants, transfers, tenants and policies to what FILE says, and print what that takes.
+    """Bring zones, keys, tenants, policies, bonds and the rest to what FILE says, and print what that takes.
 
     What FILE does not mention stays as it is, and nothing is changed twice. Paths in it are relative to it.
     """
     wanted = registry_file.read(file)
 
-    async def work(conn: Connection, database: Database) -> tuple[apply.Applied, bool]:
+    async def work(conn: Connection, database: Database) -> tuple[Applied, bool]:
         sealer = Sealer(secrets_key(database.state))
         progress = None if as_json or dry_run or not sys.stderr.isatty() else _progress
         done = await apply.apply(conn, sealer, wanted, principal(), dry_run=dry_run, progress=progress)
@@ -64,14 +65,14 @@ def _progress(zones: int, of: int) -> None:
     click.echo(end, nl=False, err=True)
 
 
-def _print_plan(done: apply.Applied, dry_run: bool) -> None:
+def _print_plan(done: Applied, dry_run: bool) -> None:
     for one in done.actions[:MOST_LINES]:
         click.echo(f"{_MARKS[one.verb]} {one.noun:<5} {one.name}{'  ' + one.detail if one.detail else ''}")
     if len(done.actions) > MOST_LINES:
         click.echo(f"… and {len(done.actions) - MOST_LINES} more")
     verbs = {"add": "added", "change": "changed", "remove": "removed"}
     parts = []
-    for noun in ("signing", "key", "zone", "grant", "transfer", "tenant", "policy"):
+    for noun in ("signing", "key", "zone", "grant", "transfer", "tenant", "policy", "bond", "verifier", "webhook"):
         for verb, past in verbs.items():
             number = sum(1 for one in done.actions if one.noun == noun and one.verb == verb)
             if number:

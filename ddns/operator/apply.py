@@ -18,9 +18,9 @@ from ddns.auth.sealing import BadSeal, Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.zonefile import ZoneText
-from ddns.operator import apply_people, compact, transfer_rules
+from ddns.operator import apply_rest, compact, transfer_rules
 from ddns.operator import signing as policies_of
-from ddns.operator.apply_people import WantedPolicy, WantedTenant
+from ddns.operator.applied import Action, Applied
 from ddns.operator.change import Change, Conn, NewZone, create, digest_of, write
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import zone_text
@@ -32,27 +32,6 @@ from ddns.store.zones import Zone
 AT_ONCE = 300  # zones of one transaction
 
 Progress = Callable[[int, int], None]  # zones done, zones in all
-
-
-class Action(msgspec.Struct, frozen=True):
-    """One thing that is done: *verb* is `add`, `change` or `remove`.
-
-    *noun* is `signing`, `key`, `zone`, `grant`, `transfer`, `tenant` or `policy`.
-    """
-
-    verb: str
-    noun: str
-    name: str
-    detail: str = ""
-
-
-class Applied(msgspec.Struct):
-    """What was done, or would be: *kept* counts what was so already, *pending* are zones that wait for the signer."""
-
-    actions: list[Action] = []
-    kept: Counter[str] = Counter()
-    pending: list[int] = []
-    notes: list[str] = []
 
 
 class _Keys:
@@ -97,29 +76,10 @@ async def apply(
                 await run.apply(part, texts, there, principal)
             if progress is not None:
                 progress(min(at + AT_ONCE, len(wanted.zones)), len(wanted.zones))
-        await _apply_people(conn, wanted, done, dry_run=dry_run)
+        await apply_rest.bring(conn, sealer, wanted, principal, done, dry_run=dry_run)
     except errors.UniqueViolation:
         raise CannotDo("Somebody else changed the registry at the same moment; run the command again.") from None
     return done
-
-
-async def _apply_people(conn: Conn, wanted: Wanted, done: Applied, *, dry_run: bool) -> None:
-    """Bring tenants and policies for homes to what the file says, in one transaction; a dry run takes it back."""
-    planned = {names.to_text(zone.origin) for zone in wanted.zones} if dry_run else set()
-    async with conn.transaction(force_rollback=dry_run):
-        both: tuple[WantedTenant | WantedPolicy, ...] = (*wanted.tenants, *wanted.home_policies)
-        for one in both:
-            later = bool(planned.intersection(await apply_people.missing(conn, one)))  # a dry run makes no zones
-            if isinstance(one, WantedTenant):
-                noun, name = "tenant", one.name
-                verb = await apply_people.put_tenant(conn, msgspec.structs.replace(one, zones=()) if later else one)
-            else:
-                noun, name = "policy", names.to_text(one.zone)
-                verb = "change" if later or await apply_people.put_policy(conn, one) else ""
-            if verb:
-                done.actions.append(Action(verb, noun, name))
-            else:
-                done.kept[noun] += 1
 
 
 def _read(zone: WantedZone, done: Applied) -> ZoneText:

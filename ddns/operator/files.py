@@ -49,17 +49,22 @@ def _open(path: Path) -> BinaryIO:
     return stream
 
 
-def small_text(path: Path) -> str:
-    """Return the text of a key or secret file. Raises `CannotDo`."""
+def small_octets(path: Path) -> bytes:
+    """Return what is in a file of keys or rules. Raises `CannotDo`."""
     try:
         with path.open("rb") as stream:
             octets = stream.read(MOST_OCTETS + 1)
     except OSError as error:
         raise CannotDo(f"{path} cannot be read ({error.strerror or error}); check the path.") from None
+    if len(octets) > MOST_OCTETS:
+        raise CannotDo(f"{path} is too long for a key; check the path.")
+    return octets
+
+
+def small_text(path: Path) -> str:
+    """Return the text of a key or secret file. Raises `CannotDo`."""
     try:
-        if len(octets) > MOST_OCTETS:
-            raise CannotDo(f"{path} is too long for a key; check the path.")
-        return octets.decode("ascii")
+        return small_octets(path).decode("ascii")
     except UnicodeDecodeError:
         raise CannotDo(f"{path} is not text; check the path.") from None
 

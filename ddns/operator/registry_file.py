@@ -1,4 +1,4 @@
-"""The file that `ddns apply` reads: which signing policies, keys, zones, grants and transfers a registry has.
+"""The file that `ddns apply` reads: what a registry has, from its zones and keys to whose word counts in it.
 
 Law: an unknown table or setting is an error that names it; paths are relative to the file; every error
 names the table by its number and its name.
@@ -7,9 +7,9 @@ names the table by its number and its name.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,13 +18,16 @@ from ddns.auth import keyfile, keys
 from ddns.auth.principal import DEFAULT_ASSURANCE, Credential, Grant
 from ddns.dns.names import Name
 from ddns.operator import grants, policy_words, transfer_rules, transfers, words
-from ddns.operator.apply_people import WantedPolicy, WantedTenant, read_policy
+from ddns.operator.apply_people import REGISTRY, WantedPolicy, WantedTenant, read_policy
+from ddns.operator.apply_vendors import WantedBond, WantedVerifier, read_bond, read_verifier
+from ddns.operator.apply_webhooks import WantedWebhook, read_webhook
 from ddns.operator.compact import cannot_be_transferred
 from ddns.operator.fault import CannotDo
 from ddns.operator.files import check_key, small_text
 from ddns.operator.keys import read_algorithm, read_assurance, read_secret
 from ddns.zone import compact
 
+_Wanted = TypeVar("_Wanted")
 _SECRET_LINE = re.compile(r'secret\s+"?([A-Za-z0-9+/=]+)"?\s*;')
 
 
@@ -72,6 +75,9 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: tuple[_Zone, ...] = ()
     tenant: tuple[WantedTenant, ...] = ()
     policy: tuple[dict[str, Any], ...] = ()
+    bond: tuple[dict[str, Any], ...] = ()
+    verifier: tuple[dict[str, Any], ...] = ()
+    webhook: tuple[dict[str, Any], ...] = ()
 
 
 class WantedGrant(msgspec.Struct, frozen=True):
@@ -104,7 +110,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """What the registry should have: *keys* without ids, TSIG secrets open; *notes* are sentences for the operator.
 
     *assured* are the places in *keys* of those whose tables state an assurance. *policies* are signing policies by
-    name, each with what its table says. *tenants* and *home_policies* are brought there after the zones.
+    name, each with what its table says. *tenants* and what follows are brought there after the zones.
     """
 
     keys: tuple[Credential, ...]
@@ -114,6 +120,9 @@ class Wanted(msgspec.Struct, frozen=True):
     policies: Mapping[str, Mapping[str, policy_words.Value]] = {}
     tenants: tuple[WantedTenant, ...] = ()
     home_policies: tuple[WantedPolicy, ...] = ()
+    bonds: tuple[WantedBond, ...] = ()
+    verifiers: tuple[WantedVerifier, ...] = ()
+    webhooks: tuple[WantedWebhook, ...] = ()
 
 
 def read(path: Path) -> Wanted:
@@ -130,16 +139,31 @@ def read(path: Path) -> Wanted:
     credentials = _keys(path, file.key)
     zones = _zones(path, file.zone)
     assured = frozenset(place for place, table in enumerate(file.key) if table.assurance is not None)
-    return Wanted(credentials, zones, (), assured, policies, file.tenant, _home_policies(path, file.policy))
+    here = path.parent
+    return Wanted(
+        credentials, zones, (), assured, policies, file.tenant,
+        _tables(path, "policy", "zone", file.policy, read_policy),
+        _tables(path, "bond", "vendor", file.bond, lambda table: read_bond(here, table)),
+        _tables(path, "verifier", "name", file.verifier, lambda table: read_verifier(here, table)),
+        _tables(path, "webhook", "url", file.webhook, lambda table: read_webhook(here, table)),
+    )  # fmt: skip
 
 
-def _home_policies(path: Path, tables: tuple[dict[str, Any], ...]) -> tuple[WantedPolicy, ...]:
-    out = []
+def _tables(
+    path: Path, noun: str, key: str, tables: tuple[dict[str, Any], ...], read_one: Callable[[dict[str, Any]], _Wanted]
+) -> tuple[_Wanted, ...]:
+    """Return what tables of one kind say; errors name the table by its number and its *key*."""
+    out: list[_Wanted] = []
+    places: dict[Any, int] = {}
     for number, table in enumerate(tables, 1):
+        where = f"{path}: [[{noun}]] number {number} ({table.get(key)})"
         try:
-            out.append(read_policy(table))
+            out.append(read_one(table))
         except CannotDo as error:
-            raise CannotDo(f"{path}: [[policy]] number {number} ({table.get('zone')}): {error}") from None
+            raise CannotDo(f"{where}: {error}") from None
+        place = places.setdefault((table.get("tenant", REGISTRY), table.get(key)), number)
+        if place != number and noun != "policy":  # two tables of one policy may speak of different settings
+            raise CannotDo(f"{where}: number {place} is about the same; remove one of them.")
     return tuple(out)
 
 

@@ -26,6 +26,7 @@ from ddns.store.home_events import Event
 from ddns.store.tenancy import REGISTRY
 
 BY_VOUCHER = "voucher"
+GIVEN = ("open", "token", "qr", BY_VOUCHER)  # what a vendor's word may give, the least first
 MOST_ANCHORS = 16
 MOST_MODELS = 64
 MOST_TEXT = 100  # characters of a vendor's name or a model's

@@ -66,6 +66,11 @@ async def add(
 
     *tenant* None: for all. Raises `CannotDo`.
     """
+    return await keep(conn, fresh(tenant, name, rules, keys=keys, anchors=anchors, seconds=seconds), who, now)
+
+
+def fresh(tenant: int | None, name: str, rules: bytes, *, keys: bytes, anchors: bytes, seconds: int) -> Verifier:
+    """Return a verifier as it may be kept. Raises `CannotDo` for one that makes no sense."""
     if not _NAME.fullmatch(name):
         raise CannotDo(f"{name[:60]!r} is no name of a verifier: write 1 to 32 of a-z, 0-9 and -, a letter first.")
     if not 0 < seconds <= MOST_DAYS * _DAY:
@@ -74,13 +79,19 @@ async def add(
     roots = read_certificates(anchors, "certificates that issue the verifier's") if anchors else ()
     if not read and not roots:
         raise CannotDo("A verifier is known by its keys; give keys, anchors, or both.")
-    fresh = Verifier(0, tenant, name, read, roots, read_rules(rules), seconds)
+    return Verifier(0, tenant, name, read, roots, read_rules(rules), seconds)
+
+
+async def keep(conn: Conn, one: Verifier, who: str, now: int) -> Verifier:
+    """Have the word of *one* count, and write that down. Raises `ThereAlready`."""
     try:
         async with conn.transaction():
-            made = await verifiers.insert(conn, fresh)
+            made = await verifiers.insert(conn, one)
     except errors.UniqueViolation:
-        raise ThereAlready(f"There is a verifier {name} already; withdraw it first, or choose another name.") from None
-    event = Event(at=now, event="verifier-added", who=who, before="none", after="counts", why=f"verifier {name}")
+        raise ThereAlready(
+            f"There is a verifier {one.name} already; withdraw it first, or choose another name."
+        ) from None
+    event = Event(at=now, event="verifier-added", who=who, before="none", after="counts", why=f"verifier {one.name}")
     await home_events.append(conn, [event])
     return made
 

@@ -29,6 +29,7 @@ MOST_URL = 500  # characters
 EVERYTHING = "*"
 PREFIX = "whsec_"
 _SECRET = 32  # octets
+_LEAST, _MOST = 24, 64  # octets of a secret that somebody else chose, as Standard Webhooks has it
 _URL = re.compile(
     r"https://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>[/?][!-~]*)?"
@@ -87,13 +88,29 @@ def read_events(given: Sequence[str]) -> tuple[str, ...]:
     return events
 
 
-async def add(conn: Conn, sealer: Sealer, tenant: int, url: str, events: Sequence[str], dice: Dice) -> Made:
-    """Have notices of *tenant* sent to *url* from now on. Raises `CannotDo`."""
+def read_secret(text: str) -> Secret:
+    """Return the octets of a secret as Standard Webhooks write it: `whsec_` and base64. Raises `CannotDo`."""
+    try:
+        octets = base64.b64decode(text.strip().removeprefix(PREFIX), validate=True)
+    except ValueError:
+        octets = b""
+    if not _LEAST <= len(octets) <= _MOST:
+        raise CannotDo(f"The secret of a webhook is {PREFIX} and {_LEAST} to {_MOST} octets in base64.")
+    return Secret(octets)
+
+
+async def add(
+    conn: Conn, sealer: Sealer, tenant: int, url: str, events: Sequence[str], dice: Dice, secret: Secret | None = None
+) -> Made:
+    """Have notices of *tenant* sent to *url* from now on, signed with *secret*, None: with a new one.
+
+    Raises `CannotDo`.
+    """
     read_url(url)
     wanted = read_events(events)
     if await webhooks.count(conn, tenant) >= MOST:
         raise CannotDo(f"There are {MOST} webhooks already; remove one with `ddns webhook remove ID`.")
-    ident, secret = UUID(bytes=dice(16), version=4), Secret(dice(_SECRET))
+    ident, secret = UUID(bytes=dice(16), version=4), secret or Secret(dice(_SECRET))
     await webhooks.insert(conn, ident, tenant, url, sealer.seal(seal_name(ident), secret), wanted)
     return Made(ident, Secret((PREFIX + base64.b64encode(secret.reveal()).decode()).encode()))
 
@@ -107,6 +124,14 @@ async def remove(conn: Conn, tenant: int, ident: UUID) -> None:
     """Remove a webhook, and what has not been delivered to it. Raises `CannotDo`."""
     if not await webhooks.remove(conn, tenant, ident):
         raise CannotDo(f"There is no webhook {ident}; `ddns webhook list` shows those there are.")
+
+
+async def change(
+    conn: Conn, sealer: Sealer, tenant: int, ident: UUID, events: Sequence[str], secret: Secret | None
+) -> None:
+    """Have a webhook be told of *events*, and what is sent to it signed with *secret*; None: with that which it has."""
+    sealed = None if secret is None else sealer.seal(seal_name(ident), secret)
+    await webhooks.change(conn, tenant, ident, read_events(events), sealed)
 
 
 async def test(conn: Conn, tenant: int, ident: UUID, now: int) -> int:

@@ -77,6 +77,15 @@ async def find(conn: Conn, tenant: int, ident: UUID) -> Webhook | None:
     return None if row is None else _webhook(row)
 
 
+async def change(conn: Conn, tenant: int, ident: UUID, events: Sequence[str], secret: bytes | None) -> None:
+    """Have a webhook be told of *events*; *secret* is sealed, None: it keeps the one that it has."""
+    await conn.execute(
+        """UPDATE webhooks SET events = %(events)s, secret = coalesce(%(secret)s, secret)
+           WHERE tenant = %(tenant)s AND id = %(id)s""",
+        {"events": list(events), "secret": secret, "tenant": tenant, "id": ident},
+    )
+
+
 async def remove(conn: Conn, tenant: int, ident: UUID) -> bool:
     """Remove a webhook and what waits for it; tell whether there was one."""
     cursor = await conn.execute("DELETE FROM webhooks WHERE tenant = %s AND id = %s", [tenant, ident])
