@@ -15,7 +15,7 @@ import psycopg
 
 from ddns.postgres import DatabaseProblem
 
-HEAD = "0017"  # the newest revision in migrations/versions
+HEAD = "0018"  # the newest revision in migrations/versions
 OLDEST_POSTGRES = 15
 ROLES = ("ddns_server", "zone_signer", "ddns_admin", "ddns_web")
 

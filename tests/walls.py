@@ -200,6 +200,10 @@ async def _rows(conn, registry_zone, tenant, called, number):
         f"INSERT INTO expected_devices (digest, kind, label, owner, added_at) VALUES (%s, 'serial', 'x', %s, {AT})",
         [digest("expected"), owner],
     )
+    await conn.execute(f"INSERT INTO told (what, subject, until) VALUES ('x', %s, {AT})", [called])
+    await conn.execute(
+        f"INSERT INTO adoption_codes (zone, digest, until, who) VALUES (%s, %s, {AT}, 'x')", [zone, digest("code")]
+    )
     return Furnished(
         tenant, called, zone, registry_zone, home, owner, device, invitation, credential, webhook, notice, claim,
         recovery, token, secret, digest("statement"), bond, verifier, release,

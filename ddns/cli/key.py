@@ -14,9 +14,23 @@ from ddns.auth.keys import BadKey, key_tag
 from ddns.auth.principal import ASSURANCES, DEFAULT_ASSURANCE
 from ddns.auth.sealing import Sealer
 from ddns.cli import Failure
-from ddns.cli.shell import count, database_options, json_option, print_json, print_table, run, shown, when
+from ddns.cli.shell import (
+    count,
+    database_options,
+    json_option,
+    principal,
+    print_json,
+    print_table,
+    run,
+    settle,
+    shown,
+    signer_of,
+    wait_option,
+    when,
+)
 from ddns.database import Database, secrets_key
 from ddns.operator import files, grants, keys, words
+from ddns.operator.keys import Revoked
 from ddns.store import credential_uses
 from ddns.store.credential_uses import Use
 from ddns.store.credentials import Listed
@@ -44,6 +58,7 @@ def command() -> None:
 )
 @click.option("--assurance", metavar="LEVEL", help=f"{', '.join(ASSURANCES)}; default {DEFAULT_ASSURANCE}.")
 @click.option("--days", type=click.IntRange(1, 3650), help="A shared secret that ends after so many days by itself.")
+@wait_option
 @json_option
 @database_options
 def add(
@@ -54,6 +69,7 @@ def add(
     hosts: tuple[str, ...],
     assurance: str | None,
     days: int | None,
+    wait: float,
     as_json: bool,
     dsn: str | None,
     state: Path | None,
@@ -64,7 +80,7 @@ def add(
     if sig0 is not None:
         if algorithm is not None or secret is not None or hosts or days is not None:
             raise click.UsageError("--sig0 brings its own algorithm and needs neither secret nor end; give it alone")
-        _add_sig0(key, sig0, level, as_json, dsn, state)
+        _add_sig0(key, sig0, level, wait, as_json, dsn, state)
         return
     chosen = keys.read_algorithm(algorithm or keys.DEFAULT_ALGORITHM)
     given = sys.stdin.read() if secret == "-" else secret  # noqa: S105 - a word for stdin
@@ -102,11 +118,16 @@ def _right(key: bytes, owner: bool, what: str) -> str:
     return f"It may write nothing yet: ddns grant add {shown(key)} {what}"
 
 
-def _add_sig0(key: bytes, sig0: str, assurance: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
+def _add_sig0(
+    key: bytes, sig0: str, assurance: str, wait: float, as_json: bool, dsn: str | None, state: Path | None
+) -> None:
     rdata = _public_key(key, sig0)
 
-    async def work(conn: Connection, _database: Database) -> bool:
-        return await keys.add_sig0(conn, key, rdata, assurance)
+    async def work(conn: Connection, database: Database) -> bool:
+        async with signer_of(database) as signer:
+            done = await keys.add_sig0(conn, signer, key, rdata, principal(), assurance)
+        await settle(conn, database, done.pending, wait)
+        return done.home
 
     owner = run(dsn, state, work)
     algorithm = files.algorithm_name(rdata[3])
@@ -226,17 +247,28 @@ def assurance(name: str, level: str, as_json: bool, dsn: str | None, state: Path
 
 @command.command()
 @click.argument("name")
+@click.option("--reason", default=keys.BY_OPERATOR, metavar="TEXT", help="Why, in one line: a home's owner reads it.")
+@wait_option
 @json_option
 @database_options
-def revoke(name: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Revoke every key called NAME, at once and for good."""
+def revoke(name: str, reason: str, wait: float, as_json: bool, dsn: str | None, state: Path | None) -> None:
+    """Revoke every key called NAME, at once and for good. A home's KEY leaves its zone with it."""
     key = words.read_name(name, "key name")
 
-    async def work(conn: Connection, _database: Database) -> int:
-        return await keys.revoke(conn, key)
+    async def work(conn: Connection, database: Database) -> Revoked:
+        async with signer_of(database) as signer:
+            done = await keys.revoke(conn, signer, key, reason, principal(), int(time.time()))
+        await settle(conn, database, done.pending, wait)
+        return done
 
-    number = run(dsn, state, work)
+    done = run(dsn, state, work)
     if as_json:
-        print_json({"key": shown(key), "revoked": number})
-    else:
-        click.echo(f"Revoked {shown(key)} ({count(number, 'key')}).")
+        print_json({"key": shown(key), "revoked": done.count})
+        return
+    click.echo(f"Revoked {shown(key)} ({count(done.count, 'key')}).")
+    if done.home:
+        click.echo(
+            "The home goes on being served, and no gateway writes it. Its owner lets one in with "
+            f"`ddns gateway replace {shown(key)}` and the phone; without an owner, have the gateway run "
+            f"`ddns gateway key announce {shown(key)}`, and say `ddns home approve`."
+        )

@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +21,12 @@ from ddns.cli import Failure
 from ddns.database import Database, open_database
 from ddns.dns import names
 from ddns.program import program
+from ddns.signing.client import SignerClient
 from ddns.store import signing, zones
 from ddns.store.pool import Connection, connect
 
 ROLE = "ddns_admin"
+SIGNER_WAIT = 5.0  # seconds for the signer to answer
 WAIT = 30.0  # seconds for a running signer to publish what a command changed
 GRACE = 2.0  # seconds in which the signer of a service that has just started may connect
 MANY = 1000  # zones; more are not signed by a command, but by the service that answers for them
@@ -95,6 +98,16 @@ async def _connected(database: Database, work: Callable[[Connection, Database], 
     conn = await connect(database.dsn_for(ROLE), ROLE)
     async with conn:
         return await work(conn, database)
+
+
+@asynccontextmanager
+async def signer_of(database: Database) -> AsyncIterator[SignerClient]:
+    """Give the signer beside *database*, which may be away, for one piece of work."""
+    signer = SignerClient(database.state / "run" / "signer.sock", SIGNER_WAIT)
+    try:
+        yield signer
+    finally:
+        await signer.close()
 
 
 async def settle(conn: Connection, database: Database, changed: Iterable[int], wait: float) -> bool:

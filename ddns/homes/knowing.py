@@ -32,6 +32,8 @@ from ddns.store import (
     zones,
 )
 from ddns.store.home_people import Standing
+from ddns.store.keys_of_homes import HomeKey
+from ddns.store.tenancy import entered
 from ddns.store.zones import Zone
 
 # Events that leave the registry's zone alone: others wait for that one, so it is not locked for them.
@@ -89,6 +91,35 @@ async def about_home_with(conn: AsyncConnection[Any], box: UUID, now: int) -> Kn
     return None if found is None else await about_home(conn, found.name, now, shown=box)
 
 
+async def about_keys(conn: AsyncConnection[Any], home: Name, now: int) -> Known | None:
+    """Return how things are with the keys of *home*, whosever it is, locked; the transaction is its tenant's then.
+
+    Of its box and its owner is known no more than that it has them. None: there is no such home.
+    """
+    before = await home_people.called(conn, home)
+    if before is None:
+        return None
+    await entered(conn, before.tenant)
+    locked = await zones.lock(conn, [before.zone])
+    standing = await home_people.of_zone(conn, before.zone)
+    if standing is None or standing.tenant != before.tenant:
+        return None
+    live = _at_apex(await keys_of_homes.live(conn, standing.zone), home, now)
+    keys = tuple(KeyFact(key, one.device, one.assurance) for key, one in live.items())
+    pending = {thumbprint_of(one.key): one.key for one in await pending_keys.of(conn, standing.zone, now)}
+    facts = Facts(
+        zone=standing.zone,
+        name=home,
+        home=_home(standing, keys),
+        owner=standing.owner,
+        device=standing.device,
+        keys=keys,
+        pending=tuple(pending),
+    )
+    ids = {key: one.id for key, one in live.items()}
+    return Known(facts, standing, locked.get(standing.zone), ids, pending)
+
+
 async def _locked(
     conn: AsyncConnection[Any], before: Standing, now: int, event: str, shown: UUID | None
 ) -> Known | None:
@@ -106,12 +137,8 @@ async def _locked(
     concerned = other or standing.device
     at = await home_people.with_device(conn, concerned) if concerned is not None else None
     pending = {thumbprint_of(one.key): one.key for one in await pending_keys.of(conn, standing.zone, now)}
-    every = [
-        one for one in await keys_of_homes.live(conn, standing.zone) if one.expires_at is None or one.expires_at > now
-    ]
-    by_thumbprint = {
-        thumbprint_of(one.public): one for one in every if one.kind == "sig0" and one.name == standing.name
-    }
+    every = [one for one in await keys_of_homes.live(conn, standing.zone) if _lasts(one, now)]
+    by_thumbprint = _at_apex(every, standing.name, now)
     keys = tuple(KeyFact(key, one.device, one.assurance) for key, one in by_thumbprint.items())
     policy = await home_policies.of(conn, standing.tenant, standing.parent)
     claim = await claims.open_on(conn, concerned) if concerned is not None else None
@@ -145,6 +172,17 @@ async def _locked(
     )
     ids = {key: one.id for key, one in by_thumbprint.items()}
     return Known(facts, standing, locked.get(standing.zone), ids, pending)
+
+
+def _at_apex(every: Iterable[HomeKey], home: Name, now: int) -> dict[bytes, HomeKey]:
+    """Return those of a home's keys that stand at its apex, by their thumbprints."""
+    return {
+        thumbprint_of(one.public): one for one in every if one.kind == "sig0" and one.name == home and _lasts(one, now)
+    }
+
+
+def _lasts(key: HomeKey, now: int) -> bool:
+    return key.expires_at is None or key.expires_at > now
 
 
 async def _had(conn: AsyncConnection[Any], home: Standing, event: str) -> UUID | None:

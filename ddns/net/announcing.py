@@ -29,13 +29,10 @@ from ddns.dns.records import Rdata
 from ddns.dns.refusal import Refusal
 from ddns.homes import carrying, knowing, ownership
 from ddns.homes.carrying import Bearing
-from ddns.homes.knowing import Known
 from ddns.homes.ownership_effects import Decision
-from ddns.homes.ownership_facts import Asked, Facts, Home, KeyFact, Who
+from ddns.homes.ownership_facts import Asked, Who
 from ddns.signing.publish import NO_SIGNER
-from ddns.store import home_people, keys_of_homes, pending_keys, zones
 from ddns.store.pool import Connection, Pool
-from ddns.store.tenancy import entered
 from ddns.zone.update import Update
 
 log = Logger(namespace="ddns.announcing")
@@ -155,35 +152,17 @@ async def keep(conn: Connection, home: Name, key: Rdata, source: str, now: int) 
 
     None: there is no such home here, or it takes no keys. *source* is the network that it came from.
     """
-    standing = await home_people.called(conn, home)
-    if standing is None:
+    known = await knowing.about_keys(conn, home, now)
+    if known is None or known.home is None:
         return None
-    await entered(conn, standing.tenant)
-    locked = await zones.lock(conn, [standing.zone])
-    again = await home_people.of_zone(conn, standing.zone)
-    if again is None or again.tenant != standing.tenant:
-        return None
-    live = [one for one in await keys_of_homes.live(conn, again.zone) if one.kind == "sig0" and one.name == home]
-    waiting = [knowing.thumbprint_of(one.key) for one in await pending_keys.of(conn, again.zone, now)]
     thumbprint = knowing.thumbprint_of(key)
-    if thumbprint in waiting:
+    if thumbprint in known.facts.pending:
         return not_trusted_yet(home)
-    held = Home(again.state) if again.state != "active" else Home.ACTIVE if live else Home.KEYLESS
-    facts = Facts(
-        zone=again.zone,
-        name=home,
-        home=held,
-        owner=again.owner,
-        device=again.device,
-        keys=tuple(KeyFact(knowing.thumbprint_of(one.public), one.device, one.assurance) for one in live),
-        pending=tuple(waiting),
-    )
     asked = Asked(event="announce-key", who=Who.STRANGER, by=thumbprint, key=thumbprint)
-    decision = ownership.decide(facts, asked, now)
+    decision = ownership.decide(known.facts, asked, now)
     if not isinstance(decision, Decision):
         return None
-    bearing = Bearing(digest=None, tenant=again.tenant, new_id=uuid4, rdata=key, source=source)
-    known = Known(facts, again, locked.get(again.zone))
+    bearing = Bearing(digest=None, tenant=known.home.tenant, new_id=uuid4, rdata=key, source=source)
     await carrying.carry_out(conn, NO_SIGNER, known, asked, decision, bearing, now)
     return not_trusted_yet(home)
 

@@ -23,7 +23,7 @@ from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
 from ddns.net.answers import Answer
-from ddns.net.commits import commit_enrolment, commit_updates
+from ddns.net.commits import commit_enrolment, commit_roll, commit_updates
 from ddns.net.fair import FairQueue
 from ddns.net.judging import DONE, TOO_OLD, Committed, Verified, repeated, to_store
 from ddns.net.keyring import Keyring
@@ -230,7 +230,7 @@ class Batches:
             shared = len(batch) >= SHARED
             zones = frozenset([one.verified.zone for one in batch])
             await self._until_free(zones)
-            if len(self._queue) < self._bounds.at_once or None in zones:
+            if len(self._queue) < self._bounds.at_once or any(one.verified.alone for one in batch):
                 await self._settle(batch)
             else:
                 task = asyncio.ensure_future(self._settle(batch))
@@ -254,17 +254,18 @@ class Batches:
             log.error("updates.batch_failed reason={reason}", reason=repr(task.exception()))
 
     async def _settle(self, batch: list[Request]) -> None:
-        ordinary = [one for one in batch if one.verified.zone is not None]
-        enrolments = [one for one in batch if one.verified.zone is None] if len(ordinary) < len(batch) else ()
+        ordinary = [one for one in batch if not one.verified.alone]
+        alone = [one for one in batch if one.verified.alone] if len(ordinary) < len(batch) else ()
         try:
             if ordinary:
                 await self._shortly(ordinary)
-            for one in enrolments:
+            for one in alone:
                 await self._commit([one])
         finally:
             # Whatever went wrong, the same message is taken anew when it comes again.
-            for one in ordinary:
-                self._repeats.end(one.verified.digest)
+            for one in batch:
+                if one.verified.zone is not None:
+                    self._repeats.end(one.verified.digest)
 
     async def _shortly(self, batch: list[Request]) -> None:
         """Commit *batch* the short way as far as that goes, and the rest the careful way."""
@@ -315,7 +316,7 @@ class Batches:
         """Show what is committed, and answer."""
         for name in done.keys:
             self._keyring.forget(name)
-        behind = self._subscriber.show(done.editions)
+        behind = [*self._subscriber.show(done.editions), *done.behind]
         if behind:
             await self._catch_up(behind)
         with self._together() if len(batch) > 1 else nullcontext():
@@ -338,6 +339,8 @@ class Batches:
         async with self._pool.connection() as conn:
             if batch[0].verified.zone is None:
                 return await commit_enrolment(conn, self._signer, batch[0].verified, int(self._clock()))
+            if batch[0].verified.roll is not None:
+                return await commit_roll(conn, signer, batch[0].verified, int(self._clock()))
             verified = [one.verified for one in batch]
             return await commit_updates(
                 conn, signer, verified, self._limits, self._bounds.terms, rule=self._bounds.rule, clock=self._clock

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 from psycopg import AsyncConnection, Rollback
 
@@ -18,6 +19,7 @@ from ddns.auth import verdicts
 from ddns.dns.codes import Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
+from ddns.homes import rolling
 from ddns.homes.enrol import enrol
 from ddns.net.answers import Answer
 from ddns.net.guard import Guard, followed_in
@@ -178,23 +180,42 @@ async def _write_guards(conn: AsyncConnection[Any], work: dict[int, ZoneWork], o
 
 async def commit_enrolment(conn: AsyncConnection[Any], signer: SignerClient, one: Verified, now: int) -> Committed:
     """Spend an invitation in a transaction of its own, and commit it. Outages raise, and then nothing was done."""
-    refused: Refusal | None = None
+
+    async def work() -> Committed | Refusal:
+        fault = updates.prescan(one.update)
+        if fault is not None:
+            return fault
+        if not await credentials.by_ids(conn, [one.credential.id]):
+            return verdicts.key_revoked(one.credential)
+        done = await enrol(conn, signer, one.update, one.credential, one.digest, now)
+        return done if isinstance(done, Refusal) else Committed((DONE,), done.editions, (done.home,))
+
+    return await _commit_alone(conn, one, work)
+
+
+async def commit_roll(conn: AsyncConnection[Any], signer: Signs, one: Verified, now: int) -> Committed:
+    """Change a home's key in a transaction of its own, and commit it. Outages raise, and then nothing was done."""
+    new = one.roll
+    assert new is not None, "only such updates come here"
+
+    async def work() -> Committed | Refusal:
+        zone = await rolling.roll(conn, signer, one.update, one.credential, new, now, uuid4)
+        return zone if isinstance(zone, Refusal) else Committed((DONE,), (), (one.update.zone,), (zone,))
+
+    return await _commit_alone(conn, one, work)
+
+
+async def _commit_alone(
+    conn: AsyncConnection[Any], one: Verified, work: Callable[[], Awaitable[Committed | Refusal]]
+) -> Committed:
+    """Do *work* for one request in a transaction of its own, unless it was answered before; a refusal undoes it."""
     async with conn.transaction() as transaction:
         known = await requests.known(conn, [(one.digest, one.expires)])
         if one.digest in known:
             return Committed((repeated(known[one.digest]),))
-        fault = updates.prescan(one.update)
-        if fault is None:
-            live = await credentials.by_ids(conn, [one.credential.id])
-            done = verdicts.key_revoked(one.credential) if not live else await enrol(
-                conn, signer, one.update, one.credential, one.digest, now
-            )  # fmt: skip
-        else:
-            done = fault
+        done = await work()
         if not isinstance(done, Refusal):
             await requests.remember(conn, [(one.digest, requests.Stored(Rcode.NOERROR, 0, ""), one.expires)])
-            return Committed((DONE,), done.editions, (done.home,))
-        refused = done
+            return done
         raise Rollback(transaction)
-    assert refused is not None
-    return Committed((Answer.of(refused),))
+    return Committed((Answer.of(done),))

@@ -15,9 +15,10 @@ from ddns.auth.principal import Credential, Grant, Principal
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
-from ddns.dns.records import RRset, SignedRRset, soa_serial, soa_with_serial
+from ddns.dns.records import Rdata, RRset, SignedRRset, soa_serial, soa_with_serial
 from ddns.dns.refusal import Refusal
 from ddns.homes import leases as leasing
+from ddns.homes import rolling
 from ddns.net.answers import Answer
 from ddns.net.guard import Guard
 from ddns.signing.publish import Published, ZoneStep
@@ -40,7 +41,8 @@ class Verified(msgspec.Struct, frozen=True):
     """An update whose signature was good: *zone* is the id of the zone that it names, None for an enrolment.
 
     *digest* names the signed request, *expires* (seconds since 1970) says until when it could be sent again. A
-    *registration* (RFC 9665) was signed with its own key; *credential* is then the policy that allows it.
+    *registration* (RFC 9665) was signed with its own key; *credential* is then the policy that allows it. *roll* is the
+    KEY that the update puts in the place of its signer's at its home's apex.
     """
 
     update: Update
@@ -49,6 +51,12 @@ class Verified(msgspec.Struct, frozen=True):
     digest: bytes
     expires: int
     registration: Registration | None = None
+    roll: Rdata | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether this shares no commit with other updates."""
+        return self.zone is None or self.roll is not None
 
 
 RULES = 16  # keys whose rules in one zone are kept
@@ -65,11 +73,15 @@ TOO_OLD = Answer.of(
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The answers in the order of the batch; before they are given, *editions* are shown and *keys* looked up anew."""
+    """The answers in the order of the batch; before they are given, *editions* are shown and *keys* looked up anew.
+
+    So are the editions of the zones *behind*.
+    """
 
     answers: tuple[Answer, ...]
     editions: tuple[Edition, ...] = ()
     keys: tuple[Name, ...] = ()
+    behind: tuple[int, ...] = ()
 
 
 Found = dict[tuple[int, Name], tuple[RRset, ...]]
@@ -295,9 +307,12 @@ def _judge(
         refusal = guard.carry_out(update, item.view, rules.refuse)
         if refusal is not None:
             return Answer.of(refusal)
+    refuse = rules.refuse_outcome if guard is None else _both(rules, guard, update)
+    if zone.home:
+        refuse = _of_home(refuse, zone)
     done = leasing.apply(
         update, registration, zone, item.view, item.leases, terms=item.terms or terms, limits=limits,
-        refuse=rules.refuse_outcome if guard is None else _both(rules, guard, update), registered=item.registered,
+        refuse=refuse, registered=item.registered,
     )  # fmt: skip
     if isinstance(done, Refusal):
         return Answer.of(done)
@@ -317,7 +332,16 @@ def _judge(
     return Answer(Rcode.NOERROR, lease=done.option) if done.option else DONE
 
 
-def _both(rules: grants.Rules, guard: Guard, update: Update) -> Callable[[Sequence[RRsetChange]], Refusal | None]:
+Refuse = Callable[[Sequence[RRsetChange]], Refusal | None]
+
+
+def _of_home(refuse: Refuse, zone: Zone) -> Refuse:
+    """Return what refuses an outcome in a home: what does so anywhere, and then other keys at its apex."""
+    home = zone.origin
+    return lambda changes: refuse(changes) or rolling.refuse_keys(home, changes)
+
+
+def _both(rules: grants.Rules, guard: Guard, update: Update) -> Refuse:
     """Return what refuses an outcome: its key's rules, then the guard of TLSA records."""
     return lambda changes: rules.refuse_outcome(changes) or guard.refuses(changes, update.dane)
 

@@ -30,6 +30,7 @@ from ddns.dns.asker import Asker
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
+from ddns.homes import rolling
 from ddns.net.admission import come_by_tcp, is_proved, truncated
 from ddns.net.announcing import Announcements
 from ddns.net.answers import Answer, answered, sig0_refused
@@ -55,6 +56,8 @@ log = Logger(namespace="ddns.updates")
 
 EXPLAINED = 200  # refusals a second that are explained to strangers before their update is read whole
 LOOKED_UP = 1000  # names of keys that nobody has, a second, that are looked up for strangers
+ROLLS = 12  # new keys an hour that a home's gateway may put in the place of its own: each is told to its owner
+HOMES = 65_536  # of which that is remembered
 TOLD = 10  # refusals logged a second; ten times as many in a burst
 
 BUSY = Answer.of(verdicts.SERVER_BUSY)
@@ -66,7 +69,14 @@ CLEARTEXT = Answer.of(
         Ede.PROHIBITED,
     )
 )
-
+TOO_MANY_KEYS = Answer.of(
+    Refusal(
+        "key-rolls-rationed",
+        Rcode.REFUSED,
+        f"A home's key may roll {ROLLS} times an hour; go on with the key that the home has, and wait.",
+        Ede.BLOCKED,
+    )
+)
 
 # What is worth a line in the log; a prerequisite that does not hold is the client's own business.
 _TOLD = frozenset({Rcode.FORMERR, Rcode.REFUSED, Rcode.NOTAUTH, Rcode.NOTZONE})
@@ -120,6 +130,7 @@ class Updates:
         # Hosts have purses of their own: they take nothing away from the gateway behind the same address.
         self._services = Services(keyring, Budget(bounds.budget), self._sig0_policy, clock)
         self._announcements = Announcements(pool, Budget(bounds.budget), self._sig0_policy, clock)
+        self._rolls = Buckets(ROLLS, ROLLS / 3600, HOMES)
         self._uses = uses
         self._heard = heard
         self._go_on = go_on
@@ -354,7 +365,11 @@ class Updates:
         else:
             digest, expires = sig0.digest(signature), signature.expires(now)
         zone = self._zone_of(update, credential) if credential.invitation is None else None
-        request.verified = Verified(update, credential, zone, digest, expires + 1, registration)
+        roll = None if registration is not None or zone is None else rolling.rolled(update, credential)
+        if roll is not None and not self._rolls.take(update.zone, self._clock()):
+            self._finish(request, TOO_MANY_KEYS)
+            return
+        request.verified = Verified(update, credential, zone, digest, expires + 1, registration, roll)
         if self._delegations is not None and registration is None and self._is_delegation(update, credential):
             self._delegations.take(request)
         else:

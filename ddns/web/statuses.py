@@ -61,7 +61,7 @@ _BY_STATUS = {
         "cursor-wrong",
         "key-unfit",
     ),
-    429: ("too-many-requests", "quota-reached"),
+    429: ("too-many-requests", "quota-reached", "key-rolls-rationed"),
     500: ("our-fault",),
     503: ("desk-busy", "too-slow", "database-away"),
 }

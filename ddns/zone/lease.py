@@ -2,8 +2,9 @@
 
 A lease belongs to one record: owner, type and data. Law: a record is leased by the last update that added
 it with the option, and permanent by the last one that added it without; what is gone has no lease. A KEY
-has the key lease, so that a name stays its owner's after its records have ended. The zone's own SOA and NS
-are never leased. The TTL of an RRset is never longer than a lease in it.
+has the key lease, so that a name stays its owner's after its records have ended. The zone's own SOA, NS and
+KEY are never leased: a home's KEY says who may write it, and goes by no clock. The TTL of an RRset is never longer
+than a lease in it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ddns.zone.view import View
 _IN = int(Class.IN)
 _NONE = int(Class.NONE)
 _KEY = int(Type.KEY)
-_APEX = frozenset({int(Type.SOA), int(Type.NS)})
+_APEX = frozenset({int(Type.SOA), int(Type.NS), _KEY})
 
 Place = tuple[Name, int, Rdata]
 

@@ -16,6 +16,7 @@ from ddns.operator import grants, holding, homes, keys, looking, words, zones
 from ddns.operator.fault import CannotDo
 from ddns.operator.grants import Terms
 from ddns.signing.client import SignerClient
+from ddns.signing.publish import NO_SIGNER
 from ddns.store import credentials, invitations, journal, notify, published, rrsets
 from ddns.store import zones as stored
 
@@ -75,11 +76,11 @@ async def test_a_name_has_one_shared_secret(admin):
 
 async def test_a_name_may_have_several_public_keys_but_none_twice(admin, public):
     other = sig0_keys.key_rdata(sig0_keys.ed25519.Ed25519PrivateKey.generate())
-    await keys.add_sig0(admin, SMITH, public)
-    await keys.add_sig0(admin, SMITH, other)
+    await keys.add_sig0(admin, NO_SIGNER, SMITH, public, WHO)
+    await keys.add_sig0(admin, NO_SIGNER, SMITH, other, WHO)
 
     with pytest.raises(CannotDo, match="here already"):
-        await keys.add_sig0(admin, SMITH, public)
+        await keys.add_sig0(admin, NO_SIGNER, SMITH, public, WHO)
 
     assert {(key.algorithm, key.tag) for key in await live(admin, SMITH)} == {
         ("13", sig0_keys.key_tag(public)), ("15", sig0_keys.key_tag(other)),
@@ -89,11 +90,11 @@ async def test_a_name_may_have_several_public_keys_but_none_twice(admin, public)
 async def test_a_revoked_key_is_gone_and_its_name_is_free(admin):
     await keys.add_tsig(admin, SEALER, n("k.example."), "hmac-sha256", Secret(b"s" * 32))
 
-    assert await keys.revoke(admin, n("k.example.")) == 1
+    assert (await keys.revoke(admin, NO_SIGNER, n("k.example."), "why", WHO, NOW)).count == 1
 
     assert await live(admin, n("k.example.")) == ()
     with pytest.raises(CannotDo, match="no key"):
-        await keys.revoke(admin, n("k.example."))
+        await keys.revoke(admin, NO_SIGNER, n("k.example."), "why", WHO, NOW)
     await keys.add_tsig(admin, SEALER, n("k.example."), "hmac-sha256", Secret(b"t" * 32))
     assert len(await keys.listing(admin)) == 1
     assert len(await keys.listing(admin, revoked=True)) == 2
@@ -340,7 +341,7 @@ async def test_a_key_called_like_a_home_belongs_to_it_and_goes_when_it_goes(admi
     zone = await registry()
     made = await homes.add(admin, signer, zone, SMITH, None, WHO)
 
-    assert await keys.add_sig0(admin, SMITH, public)
+    assert (await keys.add_sig0(admin, NO_SIGNER, SMITH, public, WHO)).home
     assert await keys.add_tsig(admin, SEALER, SMITH, "hmac-sha256", Secret(b"s" * 32))
 
     assert [key.home for key in await live(admin, SMITH)] == [made.zone, made.zone]

@@ -54,6 +54,16 @@ ROWS = (
             "write one line of at most 400 characters; the owner reads it",
         ),
         (
+            "key-is-the-owners", "REFUSED", Ede.PROHIBITED, Turn.KEY,
+            "the update changes the KEY records at a home's apex otherwise than from its signer's key to one new key",
+            "delete the KEY that signs and add one other, in an update that does nothing else; or have the owner replace it",
+        ),
+        (
+            "key-rolls-rationed", "REFUSED", Ede.BLOCKED, Turn.LATER,
+            "the gateway has put a new key in the place of its own a dozen times within the hour",
+            "go on with the key that the home has",
+        ),
+        (
             "keys-pending", "REFUSED", Ede.PROHIBITED, Turn.LATER,
             "three new keys of the home wait for approval already",
             "have the owner approve the right one; after a week they end",
