@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import psycopg
 import pytest
 from signing import MASTER, NOW, Running, Update, add, read, validate
@@ -97,9 +95,8 @@ async def test_a_connection_that_broke_is_made_again(admin, conn, owner, connect
     jobs = await homes(admin, conn, connected, running, 1)
     assert signer(lookup).at_once(jobs)
     await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nameplate zone_signer'"
+        "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = 'nameplate zone_signer'"
     )
-    await asyncio.sleep(0.1)
 
     assert signer(lookup).at_once(jobs) is None  # and the loop's way says what is wrong
     assert signer(lookup).at_once(jobs)

@@ -272,7 +272,7 @@ async def test_who_is_away_is_said_once_for_all_zones_and_a_wrong_answer_for_eac
         if event.get("log_namespace") == "ddns.watch":
             said.append((event["log_format"].split()[0], formatEvent(event).split(" ", 1)[1]))
 
-    world = World(dsn_for, admin, owner, conn, timeout=0.1)
+    world = World(dsn_for, admin, owner, conn, timeout=0.5)
     found = [await world.zone(f"{name}.example.") for name in "ab"]
     for zone in found:
         await world.policy(zone, watch="targets")
