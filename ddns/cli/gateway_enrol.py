@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import click
 
-from ddns.cli import Failure
+from ddns.cli import Failure, gateway_pledge
 from ddns.cli.gateway_options import EPILOG, Server, cafile, here, home, read_cafile, read_jwk, say, server
 from ddns.cli.gateway_options import wait as wait_option
 from ddns.dns import names
 from ddns.dns.names import BadName, Name
-from ddns.gateway import agent, enrolling, pairing, rekey, reset
+from ddns.gateway import agent, bootstrap, enrolling, ldevid, pairing, rekey, reset
 from ddns.gateway.enrolling import CannotEnrol
 from ddns.gateway.invitation import BadInvitation, Invitation
 from ddns.gateway.key import BadKey
@@ -43,16 +43,27 @@ _long_wait = click.option(
 )
 @click.option("--https", "by_https", is_flag=True, help="Enrol by HTTPS; a link goes that way anyhow.")
 @cafile
+@gateway_pledge.options
 @home
 @_long_wait
 def enrol(
-    invitation: str | None, owner: Path | None, by_https: bool, trust: Path | None, folder: Path, wait: float
-) -> None:
+    invitation: str | None, owner: Path | None, by_https: bool, trust: Path | None, brski: str | None,
+    idevid: tuple[Path, Path] | None, anchor: Path | None, jws: bool, folder: Path, wait: float,
+) -> None:  # fmt: skip
     """Make a key and spend INVITATION: the line from `ddns home invite`, or a link; - reads it from stdin.
 
-    Without INVITATION an enrolment that waits goes on, as it does after a reboot. What is to be published is published
-    as soon as there is a home.
+    A box whose maker put a certificate into it needs none: --brski. Without INVITATION an enrolment that waits goes on,
+    as it does after a reboot. What is to be published is published as soon as there is a home.
     """
+    if brski is not None:
+        if invitation is not None or owner is not None or by_https or trust is not None:
+            raise click.UsageError("--brski goes without an INVITATION and without --owner, --https and --cafile")
+        begun = gateway_pledge.begin(brski, idevid, anchor, folder, jws=jws)
+        say(begun or gateway_pledge.go_on(folder, wait))
+        _publish_again(folder, wait)
+        return
+    if idevid is not None or anchor is not None or jws:
+        raise click.UsageError("--idevid, --anchor and --jws go together with --brski")
     if invitation is None:
         if owner is not None or by_https or trust is not None:
             raise click.UsageError("what goes on keeps its way; give the options together with an INVITATION")
@@ -80,7 +91,10 @@ def enrol(
 
 
 def _go_on(folder: Path, wait: float, *, again: bool = False) -> None:
-    outcome = _tried(lambda: enrolling.go_on(folder, wait=wait, again=again))
+    if _tried(lambda: bootstrap.under_way(folder)) is not None:
+        outcome = gateway_pledge.go_on(folder, wait, again=again)
+    else:
+        outcome = _tried(lambda: enrolling.go_on(folder, wait=wait, again=again))
     say(outcome)
     _publish_again(folder, wait)
 
@@ -192,7 +206,13 @@ def key() -> None:
 @home
 @wait_option
 def roll(folder: Path, wait: float) -> None:
-    """Put a new key in the place of this gateway's, in one step; the old one is dead from then on."""
+    """Put a new key in the place of this gateway's, in one step; the old one is dead from then on.
+
+    Where the registry gave a certificate for the old one, it gives one for the new key: `ddns gateway renew --new-key`.
+    """
+    if _tried(lambda: ldevid.held(folder)) is not None:
+        say(gateway_pledge.renewed(folder, fresh=True))
+        return
     say(_tried(lambda: rekey.roll(folder, wait=wait)))
 
 

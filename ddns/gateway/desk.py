@@ -14,9 +14,9 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from cryptography import x509
@@ -31,6 +31,9 @@ MOST = 1024 * 1024  # octets of an answer
 WAIT = 30.0  # seconds that a request takes at most, if the caller does not say otherwise
 LONGEST_PAUSE = 86_400  # seconds; a registry that says more is asked again after a day
 _PROBLEM = "application/problem+json"
+
+Shows = tuple[Path, Path]  # the files of a certificate (PEM, its chain behind it) and of its private key
+_Result = TypeVar("_Result")
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -85,9 +88,45 @@ def ask(
     *,
     headers: Mapping[str, str] | None = None,
     wait: float = WAIT,
+    shows: Shows | None = None,
 ) -> Said | Unproved | Unreachable:
-    """Send one request to *desk* and return its answer, within *wait* seconds."""
+    """Send one request to *desk* and return its answer, within *wait* seconds; it is shown the certificate *shows*."""
     end = time.monotonic() + wait
+
+    def work(sock: ssl.SSLSocket) -> Said | Unproved | Unreachable:
+        if desk.pins and not _is_pinned(sock, desk.pins):
+            return Unproved("its key is not the one that the registry has published")
+        return _exchange(_Deadline(sock, end), desk, method, path, body, dict(headers or {}))
+
+    return _spoken(desk, _context(desk, shows), end, work)
+
+
+def certificates_at(host: str, port: int, *, wait: float = WAIT) -> tuple[x509.Certificate, ...] | Unreachable:
+    """Return the certificate that the server at *host* shows, and where Python can tell (3.13) those that came along.
+
+    Nobody has judged them, and nothing was sent.
+    """
+
+    def work(sock: ssl.SSLSocket) -> tuple[x509.Certificate, ...] | Unreachable:
+        told = getattr(sock, "get_unverified_chain", None)
+        shown = list(told() if told else ()) or [sock.getpeercert(binary_form=True) or b""]
+        try:
+            return tuple(map(x509.load_der_x509_certificate, shown))
+        except ValueError:
+            return Unreachable("its certificate cannot be read")
+
+    place = Desk(host, port)
+    context = _context(place)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    found = _spoken(place, context, time.monotonic() + wait, work)
+    return Unreachable(found.reason) if isinstance(found, Unproved) else found
+
+
+def _spoken(
+    desk: Desk, context: ssl.SSLContext, end: float, work: Callable[[ssl.SSLSocket], _Result]
+) -> _Result | Unproved | Unreachable:
+    """Return what *work* makes of a connection to *desk* over TLS: the first of its addresses where it is the one."""
     try:
         places = socket.getaddrinfo(localhost.asked_for(desk.host), desk.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -98,11 +137,11 @@ def ask(
             with socket.socket(family, socket.SOCK_STREAM) as plain:
                 plain.settimeout(_left(end))
                 plain.connect(address)
-                with _context(desk).wrap_socket(plain, server_hostname=desk.name or desk.host) as sock:
-                    if desk.pins and not _is_pinned(sock, desk.pins):
-                        last = Unproved("its key is not the one that the registry has published")
-                        continue
-                    return _exchange(_Deadline(sock, end), desk, method, path, body, dict(headers or {}))
+                with context.wrap_socket(plain, server_hostname=desk.name or desk.host) as sock:
+                    found = work(sock)
+                    if not isinstance(found, Unproved):
+                        return found
+                    last = found
         except ssl.SSLCertVerificationError as error:
             last = Unproved(f"its certificate is not believed ({error.verify_message.rstrip('.')})")
         except ssl.SSLError as error:
@@ -145,7 +184,7 @@ def _digest(certificate: x509.Certificate) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-def _context(desk: Desk) -> ssl.SSLContext:
+def _context(desk: Desk, shows: Shows | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["http/1.1"])
@@ -156,6 +195,8 @@ def _context(desk: Desk) -> ssl.SSLContext:
         context.load_verify_locations(cadata=desk.cafile)
     else:
         context.load_default_certs()
+    if shows is not None:
+        context.load_cert_chain(*shows)
     return context
 
 

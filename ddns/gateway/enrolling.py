@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ddns.dns import names
-from ddns.gateway import agent, client, desk, proving, retry, state
+from ddns.gateway import agent, client, desk, patience, proving, retry, state
 from ddns.gateway.clock import Clock
 from ddns.gateway.desk import Desk, Said
 from ddns.gateway.invitation import Invitation
@@ -121,28 +121,32 @@ def go_on(
     """
     ticking = Clock(system)
     with state.held(folder):
-        known, there = state.read(folder), waiting(folder)
-        if known is None or there is None:
+        found, kept = state.read(folder), waiting(folder)
+        if found is None or kept is None:
             raise agent.NotEnrolled("no enrolment waits here; run `ddns gateway enrol` with an invitation")
+        known: State = found
+        there: Waiting = kept
         end = system() + wait
         pauses = _pauses(there, dice)
         if again and there.tries:
             pause(dice() * min(retry.long_wait(there.tries), wait / 2))
-        while True:
+
+        def attempt() -> tuple[Outcome, int]:
+            nonlocal there
             if there.phone:
-                outcome, after = _look(folder, known, there, ticking), 0
-            else:
-                outcome, after, there = _post(folder, known, there, ticking)
-            if outcome.status not in (Status.UNREACHABLE, Status.LATER):
-                if outcome.status != Status.UNPROVED:
-                    done(folder)
-                return outcome
+                return _look(folder, known, there, ticking), 0
+            outcome, after, there = _post(folder, known, there, ticking)
+            return outcome, after
+
+        def in_vain() -> None:
+            nonlocal there
             there = msgspec.structs.replace(there, tries=there.tries + 1)
             keep(folder, there)
-            left = max(next(pauses), after * (1 + dice()))
-            if system() + left >= end:
-                return outcome
-            pause(left)
+
+        outcome = patience.insist(attempt, in_vain, pauses, end, system=system, dice=dice, pause=pause)
+        if outcome.status not in (Status.UNREACHABLE, Status.LATER, Status.UNPROVED):
+            done(folder)
+        return outcome
 
 
 def _pauses(there: Waiting, dice: Callable[[], float]) -> Iterator[float]:

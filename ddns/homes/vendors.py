@@ -11,10 +11,10 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ddns.proof import chain, cms, idevid, voucher
+from ddns.proof import chain, cms, idevid, voucher, voucher_rules
 from ddns.proof.bad import BadProof
 from ddns.proof.idevid import IDevID
-from ddns.proof.voucher import Signed, Voucher
+from ddns.proof.voucher import Voucher
 from ddns.store.bonds import Bond
 
 
@@ -61,40 +61,17 @@ def check_voucher(
     Raises `BadProof`, with a code for each of what may be wrong.
     """
     said, signed = voucher.read_voucher(octets, media)
-    if not _signed_by(signed, known.bond, now):
-        raise BadProof("voucher-signature-wrong", "The voucher is not signed by a key that its maker's bond names.")
-    if said.serial_number != known.idevid.serial:
-        raise BadProof("voucher-other-serial", "The voucher is for a box with another serial number.")
-    if said.idevid_issuer and idevid.reduce_issuer(said.idevid_issuer) != known.issuer:
-        raise BadProof("voucher-other-serial", "The voucher is for a box that somebody else made.")
-    if said.created_on > now + voucher.LATENESS:
-        raise BadProof("voucher-not-yet", "The voucher comes from the future; have its maker set the clock.")
-    if said.expires_on is not None and said.expires_on <= now:
-        raise BadProof("voucher-expired", "The voucher has expired; ask its maker for a new one.")
-    if said.nonce != nonce if said.nonce is not None else said.expires_on is None:
-        raise BadProof("voucher-nonce-wrong", "The voucher answers another request of the box; ask with a fresh nonce.")
+    bond = known.bond
+    direct = tuple(x509.load_der_x509_certificate(one) for one in bond.masa_keys)
+    # What issues the certificates of boxes leads to no key that signs vouchers: else each box could sign them.
+    leading = tuple(one for one in direct if one.public_bytes(Encoding.DER) not in bond.anchors)
+    box = known.idevid.certificate
+    if not any(signed.verify(one) for one in direct) and not voucher_rules.signed_by(signed, leading, box, now):
+        raise voucher_rules.unsigned()
+    voucher_rules.check(said, known.idevid.serial, known.issuer, nonce, now)
     if not said.pinned_domain_cert or idevid.public_octets(cms.certificate(said.pinned_domain_cert)) not in pinned:
-        raise BadProof("voucher-other-domain", "The voucher sends the box to somebody else; ask its maker for another.")
+        raise voucher_rules.other_domain()
     return said
-
-
-def _signed_by(signed: Signed, bond: Bond, now: int) -> bool:
-    """Tell whether a key of *bond* signed, or one whose certificate came along and leads to one of these.
-
-    What issues the certificates of boxes leads to no such key: else each box could sign vouchers.
-    """
-    keys = tuple(x509.load_der_x509_certificate(octets) for octets in bond.masa_keys)
-    if any(signed.verify(one) for one in keys):
-        return True
-    issuers = [one for octets, one in zip(bond.masa_keys, keys, strict=True) if octets not in bond.anchors]
-    signer = signed.signer
-    if signer is None or not signed.verify(signer):
-        return False
-    try:
-        chain.path(signer, [one for one in signed.certificates if one != signer], issuers, now)
-    except chain.NoPath:
-        return False
-    return True
 
 
 def _unknown() -> BadProof:

@@ -1,0 +1,91 @@
+"""`ddns gateway enrol --brski` and `ddns gateway renew`: a box whose maker vouches for it."""
+
+from __future__ import annotations
+
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddns.cli import Failure
+from ddns.cli.gateway_options import EPILOG, here, home, say
+from ddns.gateway import bootstrap, ldevid, pledge
+from ddns.gateway.agent import NotEnrolled
+from ddns.gateway.enrolling import CannotEnrol
+from ddns.gateway.key import BadKey
+from ddns.gateway.outcome import Status
+from ddns.gateway.pledge import BadBox
+from ddns.gateway.state import BadState, Outcome
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def options(deed: Any) -> Any:
+    """Add the options of an enrolment by a maker's certificate."""
+    for one in (
+        click.option("--jws", is_flag=True, help="With --brski: sign as JWS; else as CMS."),
+        click.option(
+            "--anchor",
+            type=_file,
+            metavar="PEM",
+            help="With --brski: the certificate that the maker's vouchers are by.",
+        ),
+        click.option(
+            "--idevid", type=(_file, _file), metavar="CERT KEY", help="With --brski: what the maker put into the box."
+        ),
+        click.option("--brski", metavar="URL", help="Enrol at this registrar by the maker's word (RFC 8995)."),
+    ):
+        deed = one(deed)
+    return deed
+
+
+def begin(
+    url: str, idevid: tuple[Path, Path] | None, anchor: Path | None, folder: Path, *, jws: bool
+) -> Outcome | None:
+    """Begin to enrol at *url*; None: `bootstrap.go_on` follows. Raises `Failure` and `UsageError`."""
+    if idevid is None or anchor is None:
+        raise click.UsageError("--brski goes together with --idevid CERT KEY and --anchor PEM")
+    host, port = _place(url)
+    try:
+        return bootstrap.begin(folder, host, port, pledge.read_identity(*idevid), anchor.read_bytes(), jws=jws)
+    except (BadBox, BadState, BadKey, OSError) as error:
+        raise here(error) from None
+
+
+def go_on(folder: Path, wait: float, *, again: bool = False) -> Outcome:
+    """Go on with what `begin` began. Raises `Failure`."""
+    try:
+        return bootstrap.go_on(folder, wait=wait, again=again)
+    except (BadBox, BadState, BadKey, OSError) as error:
+        raise here(error) from None
+
+
+@click.command(epilog=EPILOG)
+@click.option("--new-key", is_flag=True, help="With a new key, which takes the place of the one that there is.")
+@home
+def renew(new_key: bool, folder: Path) -> None:
+    """Renew the certificate that the registry gave this gateway when it enrolled with --brski (EST, RFC 7030)."""
+    say(renewed(folder, fresh=new_key))
+
+
+def renewed(folder: Path, *, fresh: bool) -> Outcome:
+    """Renew the certificate in *folder*, with a *fresh* key or with the one that there is. Raises `Failure`."""
+    try:
+        return ldevid.renew(folder, fresh=fresh)
+    except (NotEnrolled, CannotEnrol) as error:
+        raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
+    except (BadState, BadKey, OSError) as error:
+        raise here(error) from None
+
+
+def _place(url: str) -> tuple[str, int]:
+    """Return host and port of a registrar's address. Raises `UsageError`."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        raise click.UsageError(f"--brski {url!r}: write https://HOST:PORT") from None
+    if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.username:
+        raise click.UsageError(f"--brski {url!r}: write https://HOST:PORT")
+    return parts.hostname, port

@@ -1,0 +1,34 @@
+"""Doing again what may be done later: by whoever waits for a registry that is away, or for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ddns.gateway.outcome import Status
+from ddns.gateway.state import Outcome
+
+
+def insist(
+    attempt: Callable[[], tuple[Outcome, int]],
+    in_vain: Callable[[], None],
+    pauses: Iterator[float],
+    end: float,
+    *,
+    system: Callable[[], float],
+    dice: Callable[[], float],
+    pause: Callable[[float], None],
+) -> Outcome:
+    """Return how *attempt* ended, which is made again until it ends for good or the time is over.
+
+    It gives the outcome and the seconds that were asked for before the next; those of *pauses* are waited for at least.
+    *in_vain* is called after each that may be made again. *end* is a time of *system*, in seconds since 1970.
+    """
+    while True:
+        outcome, after = attempt()
+        if outcome.status not in (Status.UNREACHABLE, Status.LATER):
+            return outcome
+        in_vain()
+        left = max(next(pauses), after * (1 + dice()))
+        if system() + left >= end:
+            return outcome
+        pause(left)
