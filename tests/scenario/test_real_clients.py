@@ -8,7 +8,8 @@ import threading
 
 import dns.rcode
 import pytest
-from registry import ZONES, change, knsupdate, nsupdate, tsig
+from registry import ZONES, change, keygen, knsupdate, nsupdate, tsig
+from service import eventually
 from tools import need
 
 CLIENTS = {
@@ -59,6 +60,34 @@ def test_a_gateway_with_its_own_key_changes_its_own_names(registry, key, options
     assert status == 0, words
     assert registry.values(owner, "A") == ["198.51.100.8"]
     assert registry.values(f"cam.{owner}", "AAAA") == ["2001:db8::8"]
+
+
+def test_nsupdate_rolls_the_key_of_a_home_and_takes_it_from_nobody(registry):
+    """A bare gateway with nsupdate and a key file needs no agent to get a new key; the owner's record stays his."""
+    home = "rolls.plain.example."
+    new = [keygen(registry.folder, home, algorithm) for algorithm in ("ECDSAP256SHA256", "ED25519")][1]
+    paths = [next(registry.folder.glob(f"K{home}+{algorithm}+*.private")) for algorithm in ("013", "015")]
+    registry.ddns("home", "add", "rolls", "--zone", "plain.example", "--sig0", paths[0].with_suffix(".key"))
+    eventually(lambda: registry.values(home, "KEY"))
+
+    status, words = nsupdate(registry, ["-k", paths[0]], home, f"update delete {home} KEY")
+    assert (status, "REFUSED" in words) == (2, True), words
+    assert [one.split()[2] for one in registry.values(home, "KEY")] == ["13"]
+    status, words = nsupdate(
+        registry, ["-k", paths[0]], home, f"update delete {home} KEY", f"update add {home} 300 KEY {new.rdata}"
+    )
+    assert status == 0, words
+
+    eventually(lambda: [one.split()[2] for one in registry.values(home, "KEY")] == ["15"])
+    lines = [f"update add {home} 60 A 192.0.2.7"]
+    assert nsupdate(registry, ["-k", paths[0]], home, *lines)[0] == 2
+    status, words = nsupdate(registry, ["-k", paths[1]], home, *lines)
+    assert status == 0, words
+    assert "roll-key" in registry.ddns("home", "history", "rolls", "--zone", "plain.example")
+    said = registry.ddns("key", "revoke", home, "--reason", "it was burgled")
+    assert "ddns gateway replace" in said
+    eventually(lambda: registry.values(home, "KEY") == [])
+    assert registry.values(home, "A") == ["192.0.2.7"]
 
 
 def test_nsupdate_finds_the_zone_by_itself(registry):
