@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+import msgspec
 
 from ddns.cli import Failure
 from ddns.cli.gateway_options import cafile, here, read_cafile
@@ -59,16 +60,24 @@ def said_by(
     make_statement: Callable[[str, int], AnyStatement],
     *,
     also: Sequence[PrivateKey] = (),
+    zone: str = "",
 ) -> Said:
-    """Sign and send what *make_statement* makes of the registry's zone and the time, and return the answer."""
+    """Sign and send what *make_statement* makes of the registry's zone and the time, and return the answer.
+
+    *zone* is the registry's where the phone cannot know it yet; then it is remembered, with the desk.
+    """
 
     def work() -> tuple[Said | Unproved | Unreachable, Desk]:
         where = place(folder, url, trust)
-        registry = phone.read(folder).registry
+        known = phone.read(folder)
+        registry = zone or known.registry
         if not registry and not make_statement("", 0).sub:
             raise BadPhone("nobody has said which registry this is about; scan an invitation or accept a home first")
         keys = [load(folder, role), *also]
-        return phone.say(where, lambda now: make_statement(registry, now), keys), where
+        said = phone.say(where, lambda now: make_statement(registry, now), keys)
+        if zone and isinstance(said, Said):
+            phone.write(folder, msgspec.structs.replace(known, registry=zone, desk=where))
+        return said, where
 
     said, where = tried(work)
     return judged(said, where)

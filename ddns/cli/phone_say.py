@@ -161,12 +161,14 @@ def remove_owner_key(thumbprint: str, role: str, url: str | None, trust: Path | 
 
 @say.command(epilog=EPILOG)
 @click.option("--new", "new", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The new key (PEM).")
+@click.option("--registry", metavar="ZONE", help="The registry's zone, on a phone that had no home there yet.")
 @verb_options
-def recover(new: Path, role: str, url: str | None, trust: Path | None, folder: Path) -> None:
+def recover(new: Path, registry: str | None, role: str, url: str | None, trust: Path | None, folder: Path) -> None:
     """Begin to replace lost keys by a new one, with --as recovery or admin. It takes days, and all keys are told."""
     key = tried(lambda: phone.load(new))
     said_by(
-        folder, role, url, trust, lambda zone, now: statements.Recover(**phone.common(zone, "", now)), also=[key]
+        folder, role, url, trust, lambda zone, now: statements.Recover(**phone.common(zone, "", now)), also=[key],
+        zone=home_of(registry) if registry else "",
     )  # fmt: skip
     click.echo("The recovery has begun. Until it is over nothing changes, and every key that is left may object.")
 
