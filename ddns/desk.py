@@ -9,35 +9,24 @@ right to a private key. The supervisor starts it with bound sockets; it says `re
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
-import logging
 import os
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
-from twisted.logger import (
-    FilteringLogObserver,
-    Logger,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
+from twisted.logger import Logger
 
-from ddns.aio import loop, on_loop
 from ddns.auth.sealing import Sealer
 from ddns.homes import registrar
 from ddns.net.connections import ConnectionLimits, Connections
 from ddns.net.encrypted import CertificateFiles, Inherited
+from ddns.process import reactor, run
 from ddns.signing.client import SignerClient
 from ddns.store.pool import Connection, Pool
 from ddns.web.chores import Chores
@@ -46,10 +35,11 @@ from ddns.web.listening import Listening
 from ddns.web.making_queue import GatherLimits, MakingQueue
 from ddns.web.masa_client import MasaClient
 from ddns.web.rations import RationLimits, Rations
-from ddns.web.routes import Enrolments, Place
+from ddns.web.routes import Enrolments, Place, Verifies
 from ddns.web.serving import Bounds, Serving
-from ddns.web.table import ROUTES, Table
+from ddns.web.table import Table, routes
 from ddns.web.transacting import connection, transaction
+from ddns.web.verifying import Verifying, VerifyLimits
 
 log = Logger(namespace="ddns.desk")
 
@@ -65,7 +55,7 @@ Clock = Callable[[], float]
 class DeskConfig(msgspec.Struct, frozen=True):
     """All that one desk is told. *sockets* are inherited descriptors, *secrets* is the path of `secrets.key`.
 
-    *private*: webhooks may lie at loopback and private addresses.
+    *private*: webhooks may lie at loopback and private addresses. *page*: owners find the page that works as a phone.
     """
 
     dsn: str
@@ -78,7 +68,9 @@ class DeskConfig(msgspec.Struct, frozen=True):
     rations: RationLimits = RationLimits()
     bounds: Bounds = Bounds()
     gathering: GatherLimits = GatherLimits()
+    verifying: VerifyLimits = VerifyLimits()
     private: bool = False
+    page: bool = True
     place: Place = Place()
 
 
@@ -96,8 +88,9 @@ class Desk:
         self.signer = SignerClient(Path(config.signer), config.signer_wait)
         self._making = MakingQueue(self, config.gathering)
         self.enrolments: Enrolments = self._making
-        rations = Rations(config.rations, time.monotonic, secrets.token_bytes)
-        self._serving = Serving(Table(ROUTES), self, rations, config.bounds)
+        self.rations = Rations(config.rations, time.monotonic, secrets.token_bytes)
+        self.verifying: Verifies = Verifying(config.verifying, self.rations, time.monotonic, time.thread_time)
+        self._serving = Serving(Table(routes(page=config.page)), self, self.rations, config.bounds)
         self._connections = Connections(config.connections, reactor())
         self._chores = Chores(self)
         self._courier = Courier(self.transaction, self.sealer, self.now, private=config.private)
@@ -166,41 +159,15 @@ class Desk:
         await self._pool.close()
 
 
-def reactor() -> Any:
-    """Return the reactor, which `ddns.aio` has installed; Twisted's own annotations do not know all that it can do."""
-    from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
-
-    return installed
-
-
-def run(config: DeskConfig, clock: Clock = time.time) -> None:
+def serve(config: DeskConfig, clock: Clock = time.time) -> None:
     """Serve until SIGTERM; *clock* tells the seconds since 1970."""
-    # Twisted's own annotations do not know that its observers are observers.
-    observer: Any = textFileLogObserver(sys.stderr)
-    wanted: Any = LogLevelFilterPredicate(LogLevel.info)
-    wanted.setLogLevelForNamespace("twisted.web", LogLevel.error)  # it tells of each client's mistakes
-    filtered: Any = FilteringLogObserver(observer, [wanted])
-    globalLogBeginner.beginLoggingTo([filtered], redirectStandardIO=False)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s [%(name)s] %(message)s")
-    desk = Desk(config, clock)
-
-    def launch(work: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:
-        return on_loop(work())
-
-    def failed(failure: Any) -> None:
-        log.failure("desk.failed", failure=failure)
-        os._exit(1)
-
-    reactor().callWhenRunning(lambda: launch(desk.start).addErrback(failed))
-    reactor().addSystemEventTrigger("before", "shutdown", functools.partial(launch, desk.stop))
-    reactor().run()
+    run(lambda: Desk(config, clock), log, "desk.failed")
 
 
 def main() -> None:
     """Read the configuration from stdin and serve."""
-    asyncio.set_event_loop(loop)
     gc.collect()
-    run(msgspec.json.decode(sys.stdin.buffer.read(), type=DeskConfig))
+    serve(msgspec.json.decode(sys.stdin.buffer.read(), type=DeskConfig))
 
 
 if __name__ == "__main__":

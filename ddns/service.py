@@ -28,6 +28,7 @@ from ddns.web.making_queue import GatherLimits
 from ddns.web.rations import RationLimits
 from ddns.web.routes import Place
 from ddns.web.serving import Bounds
+from ddns.web.verifying import VerifyLimits
 from ddns.worker import WorkerConfig
 from ddns.zone.dane import Rule
 from ddns.zone.lease import Terms
@@ -205,8 +206,10 @@ class Service:
             connections=self._connections(),
             rations=RationLimits(chosen.source_burst, chosen.source_rate, chosen.token_burst, chosen.token_rate),
             bounds=Bounds(chosen.waiting, chosen.seconds),
+            verifying=VerifyLimits(chosen.strangers),
             gathering=GatherLimits(enrol.at_once, enrol.gather_ms / 1000, enrol.waiting, chosen.seconds / 2),
             private=chosen.private,
+            page=chosen.page,
             place=self._place(),
         )
 

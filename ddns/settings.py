@@ -240,6 +240,9 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[
         int, Meta(ge=0, le=0xFFFF, description="The port that clients know, if another than listened on; 0: the same.")
     ] = 0
+    page: Annotated[
+        bool, Meta(description="Show /phone, the page that works as an owner's phone; browsers want [tls] certificate.")
+    ] = True
     private: Annotated[
         bool, Meta(description="Let webhooks lie at loopback and private addresses too, for networks of one's own.")
     ] = False
@@ -249,6 +252,15 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(ge=1, description="Requests at once from one IPv4 address or IPv6 /56 that shows no good token.")
     ] = 60.0
     source_rate: Annotated[float, Meta(gt=0, description="The same, a second.")] = 2.0
+    strangers: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="The part of a CPU for statements that are signed by keys by which nothing was done here lately, "
+            "all sources together.",
+        ),
+    ] = 0.25
     token_burst: Annotated[float, Meta(ge=1, description="Requests at once with one token.")] = 200.0
     token_rate: Annotated[float, Meta(gt=0, description="The same, a second.")] = 50.0
 

@@ -44,30 +44,9 @@ class Enrolled(msgspec.Struct, frozen=True):
 
 async def enrol(means: Means, asked: Asked) -> Answer:
     """Make a home for who has proved enough; the same wish again gets the same answer."""
-    signed = jws.read(asked.octets)
-    said = statements.read(signed)
-    if not isinstance(said, Enrol):
-        raise Refused(
-            Refusal("act-elsewhere", Rcode.REFUSED, "Only `enrol` is taken here; send this to /v1/statements.")
-        )
-    keys = statements.signers(said, signed)
-    statements.timely(said, asked.now)
-    method = table.by_name(means.sealer, means.secret, means.place.name).get(said.method)
-    if method is None:
-        raise Refused(
-            Refusal(
-                "method-not-allowed-here",
-                Rcode.REFUSED,
-                f"Homes here do not enrol by {said.method}; ask the registry for an invitation.",
-                Ede.PROHIBITED,
-            )
-        )
-    wish = Wish(signed, said, keys[0], keys[1] if len(keys) > 1 else None)
-    refusal = method.cheap(wish, asked.now)
-    if refusal is not None:
-        raise Refused(refusal)
-    tenant = await _tenant(means, asked, wish)
-    kept = Statement(signed.digest, jwk.thumbprint(keys[0]), said.jti, said.act, asked.octets, asked.now, said.exp)
+    method, wish, tenant = await read(means, asked)
+    signed, said = wish.signed, wish.said
+    kept = Statement(signed.digest, jwk.thumbprint(wish.gateway), said.jti, said.act, asked.octets, asked.now, said.exp)
     asked = msgspec.structs.replace(asked, tenant=tenant)
 
     async def asking(_conn: Connection) -> tuple[Method, Wish]:
@@ -76,7 +55,43 @@ async def enrol(means: Means, asked: Asked) -> Answer:
     def told(done: enrolment.Enrolled) -> Answer:
         return Answer(shown(done, means.place), 201)
 
-    return await means.enrolments.enrol(Enrolling(asked, signed, kept, asking, told))
+    answer = await means.enrolments.enrol(Enrolling(asked, signed, kept, asking, told))
+    means.verifying.done(asked.source, wish.gateway)
+    if wish.owner is not None:
+        means.verifying.done(asked.source, wish.owner)
+    return answer
+
+
+async def read(means: Means, asked: Asked, *, accepted: bool = True) -> tuple[Method, Wish, int]:
+    """Return the wish in a request, its method, and the tenant whose home it would be. Raises `Refused` and `BadProof`.
+
+    Unless it is *accepted* already, the owner whom it names may have yet to sign.
+    """
+    with means.verifying.bill(asked.source) as bill:
+        signed = jws.read(asked.octets)
+        bill.by(signed)
+        said = statements.read(signed)
+        if not isinstance(said, Enrol):
+            raise Refused(
+                Refusal("act-elsewhere", Rcode.REFUSED, "Only `enrol` is taken here; send this to /v1/statements.")
+            )
+        keys = statements.signers(said, signed, accepted=accepted)
+        statements.timely(said, asked.now)
+        method = table.by_name(means.sealer, means.secret, means.place.name).get(said.method)
+        if method is None:
+            raise Refused(
+                Refusal(
+                    "method-not-allowed-here",
+                    Rcode.REFUSED,
+                    f"Homes here do not enrol by {said.method}; ask the registry for an invitation.",
+                    Ede.PROHIBITED,
+                )
+            )
+        wish = Wish(signed, said, keys[0], keys[1] if len(keys) > 1 else None)
+        refusal = method.cheap(wish, asked.now)
+        if refusal is not None:
+            raise Refused(refusal)
+    return method, wish, await _tenant(means, asked, wish)
 
 
 async def _tenant(means: Means, asked: Asked, wish: Wish) -> int:

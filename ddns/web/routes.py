@@ -16,9 +16,11 @@ from cryptography import x509
 
 from ddns.auth.sealing import Sealer
 from ddns.dns.refusal import Refusal
+from ddns.proof.jwk import PublicJwk
 from ddns.signing.client import SignerClient
 from ddns.store.pool import Connection
 from ddns.web.masa_client import MasaClient
+from ddns.web.rations import Rations
 
 JSON = "application/json"
 JOSE = "application/jose+json"
@@ -96,6 +98,16 @@ class Place(msgspec.Struct, frozen=True):
     web: int = 0
 
 
+class Verifies(Protocol):
+    """Bounds what strangers' statements cost; `ddns.web.verifying` has it."""
+
+    def bill(self, host: str) -> Any:
+        """Return a context: charge a statement from the address *host* with what is done inside, as a `Bill` tells."""
+
+    def done(self, host: str, key: PublicJwk) -> None:
+        """Remember that something that *key* had signed was carried out for the address *host*."""
+
+
 class Enrolments(Protocol):
     """Makes the homes that are asked for at the same time together; `ddns.web.making_queue` has it."""
 
@@ -112,6 +124,8 @@ class Means(Protocol):
     place: Place
     masa: MasaClient
     enrolments: Enrolments
+    verifying: Verifies
+    rations: Rations
 
     def now(self) -> int:
         """Return the seconds since 1970."""

@@ -20,7 +20,7 @@ from ddns.homes.stating import Asking
 from ddns.proof import b64, jwk, jws, statements
 from ddns.proof.jwk import PublicJwk
 from ddns.proof.jws import Signed
-from ddns.proof.statements import AnnounceKey, AnyStatement, Enrol, Token
+from ddns.proof.statements import AnnounceKey, AnyStatement, Claim, Enrol, Recover, Token
 from ddns.store import desks
 from ddns.store.pool import Connection
 from ddns.store.statements import Statement
@@ -52,30 +52,41 @@ class Done(msgspec.Struct, frozen=True):
     key: MintedKey | None = None
 
 
+# What somebody may say whom nobody knows: that it was carried out makes nobody known.
+FROM_STRANGERS = (AnnounceKey, Claim, Recover)
+
+
 async def say(means: Means, asked: Asked) -> Answer:
     """Do what is signed; the same statement again gets the same answer."""
-    signed = jws.read(asked.octets)
-    said = statements.read(signed)
-    if isinstance(said, Enrol):
-        raise Refused(
-            Refusal("act-elsewhere", Rcode.REFUSED, "A wish for a home is taken at /v1/enrol; send it there.")
-        )
-    return await _do(means, asked, signed, said)
+    with means.verifying.bill(asked.source) as bill:
+        signed = jws.read(asked.octets)
+        bill.by(signed)
+        said = statements.read(signed)
+        if isinstance(said, Enrol):
+            raise Refused(
+                Refusal("act-elsewhere", Rcode.REFUSED, "A wish for a home is taken at /v1/enrol; send it there.")
+            )
+        keys = statements.signers(said, signed)
+    return await _do(means, asked, signed, said, keys)
 
 
 async def announce(means: Means, asked: Asked) -> Answer:
     """Have a gateway's new key be known, and trusted with nothing before its owner approves it."""
-    signed = jws.read(asked.octets)
-    said = statements.read(signed)
-    if not isinstance(said, AnnounceKey):
-        raise Refused(
-            Refusal("act-elsewhere", Rcode.REFUSED, "Only `announce-key` is taken here; send this to /v1/statements.")
-        )
-    return await _do(means, asked, signed, said)
+    with means.verifying.bill(asked.source) as bill:
+        signed = jws.read(asked.octets)
+        bill.by(signed)
+        said = statements.read(signed)
+        if not isinstance(said, AnnounceKey):
+            raise Refused(
+                Refusal(
+                    "act-elsewhere", Rcode.REFUSED, "Only `announce-key` is taken here; send this to /v1/statements."
+                )
+            )
+        keys = statements.signers(said, signed)
+    return await _do(means, asked, signed, said, keys)
 
 
-async def _do(means: Means, asked: Asked, signed: Signed, said: AnyStatement) -> Answer:
-    keys = statements.signers(said, signed)
+async def _do(means: Means, asked: Asked, signed: Signed, said: AnyStatement, keys: tuple[PublicJwk, ...]) -> Answer:
     statements.timely(said, asked.now)
     tenant = await _tenant(means, asked, said)
     asked = msgspec.structs.replace(asked, tenant=tenant)
@@ -85,7 +96,10 @@ async def _do(means: Means, asked: Asked, signed: Signed, said: AnyStatement) ->
         async def work() -> Answer:
             return await _work(conn, means, asked, signed, said, keys)
 
-        return await answering.once(conn, means, asked, signed, kept, work)
+        answer = await answering.once(conn, means, asked, signed, kept, work)
+    if not isinstance(said, FROM_STRANGERS):
+        means.verifying.done(asked.source, keys[0])
+    return answer
 
 
 async def _tenant(means: Means, asked: Asked, said: AnyStatement) -> int:

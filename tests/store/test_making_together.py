@@ -194,3 +194,18 @@ async def test_who_finds_the_line_full_is_told_when_to_come_again(street):
             assert int(refused.result()[2]) > 0
 
         assert sorted([(await task)[0] for task in sent]) == [201, 201, 503]
+
+
+async def test_who_has_a_home_here_is_heard_while_strangers_wait(street):
+    """Strangers' statements have used up what they get of the desk's CPU."""
+    async with street() as one:
+        mine, strangers = await one.wishes("anna", "bert")
+        assert (await one.send(mine))[0] == 201
+        one.at.desk.verifying._left = -1e6
+
+        status, code, later = await one.send(strangers)
+
+        assert (status, code) == (503, "desk-busy")
+        assert int(later) > 0
+        assert (await one.send(mine))[0] == 201
+        assert await one.count("count(*) FROM homes") == 1
