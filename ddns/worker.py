@@ -10,34 +10,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-import logging
 import os
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
-from twisted.internet.defer import Deferred
-from twisted.logger import (
-    FilteringLogObserver,
-    Logger,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
+from twisted.logger import Logger
 
-from ddns.aio import loop, on_loop
+from ddns.aio import loop
 from ddns.answer import hot
-from ddns.answer.compile import NeedZone
 from ddns.answer.cookied import Cookied
 from ddns.answer.counters import STREAMED
-from ddns.answer.online import NeedSigned, Proofs
+from ddns.answer.online import Proofs
 from ddns.answer.responder import Responder
 from ddns.answer.rrl import Rrl, RrlLimits
 from ddns.answer.table import MEMORY, Table
@@ -50,20 +39,21 @@ from ddns.delegate.visits import Visits, scanner
 from ddns.dns import names
 from ddns.dns import wire as wires
 from ddns.dns.asker import Asker, Transport
-from ddns.dns.codes import HEADER_SIZE, Opcode, Rcode
+from ddns.dns.codes import Opcode, Rcode
 from ddns.dns.names import Name
-from ddns.net import edns, udp
+from ddns.net import edns, own_records, udp
 from ddns.net.admission import Admission, AdmissionLimits
+from ddns.net.answering import Answering
 from ddns.net.batches import UNDER_WAY, UpdateLimits
 from ddns.net.cold import Cold
 from ddns.net.connections import ConnectionLimits, Connections
-from ddns.net.denials import DenialLimits, Denials, Outcome
+from ddns.net.denials import DenialLimits, Denials
 from ddns.net.encrypted import CertificateFiles, Encrypted, Inherited
 from ddns.net.expiry import Expiry, ExpiryLimits
 from ddns.net.keeper import Keeper
 from ddns.net.keyring import Keyring
 from ddns.net.outbox import Outbox
-from ddns.net.pins import Pins, Publishing
+from ddns.net.pins import Publishing
 from ddns.net.questions import SignedQuestions
 from ddns.net.refusals import JournalBounds, RefusalJournal
 from ddns.net.reply import Reply, counted
@@ -73,8 +63,7 @@ from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpListener
 from ddns.net.updates import Updates
 from ddns.net.uses import Uses
-from ddns.operator import dsync
-from ddns.operator import identity as server_key
+from ddns.process import reactor, run
 from ddns.signing.client import SignerClient
 from ddns.store.children import hasten
 from ddns.store.feed import Feed
@@ -94,7 +83,6 @@ log = Logger(namespace="ddns.worker")
 
 GC_YOUNG = 5_000  # objects made before the collector looks at them: some three milliseconds; few are in cycles
 GC_OLDER = 2_500  # times that it does before it looks at those that were still there: a tenth of a second and more
-MOST_TURNS = 32  # times that one question waits for something to be read
 RECONNECT = 0.5  # seconds between two attempts to reach the database at the start
 
 
@@ -137,27 +125,35 @@ class Worker:
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._pool = Pool(config.dsn, "ddns_server", 3)
-        options = edns.options(config.edns, Path(config.secrets).read_bytes(), time.time)
+        secret = Path(config.secrets).read_bytes()
+        options = edns.options(config.edns, secret, time.time)
         self._table = Table(config.table_entries, options.report, config.memory)
         proofs = Proofs(time.time, config.denials.memory)
         self._responder = Responder(self._table, options, proofs)
         # A line of its own: no update waits behind what somebody asks for that does not exist.
         self._denials = Denials(SignerClient(Path(config.signer), config.denials.wait), proofs, config.denials)
+        self._rrl = Rrl(config.rrl, options.cookies)
+        self._answerer = hot.answerer(self._table, self._rrl)
         self._outbox = Outbox()
         self._subscriber = Subscriber(self._table, self._pool, config.warm, self._outbox.together)
+        self._notices = Notices(
+            self._responder, lambda name: self._table.authority(name) is not None, self._hasten, config.delegation,
+            time.time,
+        )  # fmt: skip
+        self._answering = Answering(
+            self._table, self._responder, self._answerer, self._subscriber, self._denials, self._notices
+        )
         self._signer = SignerClient(Path(config.signer), config.signer_wait)
         self._key_line = Line(config.dsn, "ddns_server")
         self._keyring = Keyring(
             self._key_line, Sealer.from_file(Path(config.secrets)), config.updates.keys, config.updates.lookups
         )
         self._questions = SignedQuestions(
-            self._keyring, self._answer, tsig.Policy(sha1=config.updates.allow_sha1), time.time
+            self._keyring, self._answering.answer, tsig.Policy(sha1=config.updates.allow_sha1), time.time
         )
-        identity = _identity(config)
+        identity = Identity(secret, names.from_text(config.name)) if config.name else None
         self._refusals = RefusalJournal(self._pool, self._table.find, config.refusals, time.time)
-        self._rrl = Rrl(config.rrl, options.cookies)
         self._report = Report(self._rrl.counters, reactor().callLater)
-        self._answerer = hot.answerer(self._table, self._rrl)
         lookup = self._answerer.lookup
         self._cookied = None if options.cookies is None else Cookied(self._table, options.cookies, lookup)
         self._cold = Cold(
@@ -213,10 +209,6 @@ class Worker:
         )
         visits = Visits(config.dsn, config.delegation, time.time, Sealer.from_file(Path(config.secrets)).open)
         self._watcher = config.watch and Watcher(config.dsn, config.watch, time.time, self._settle_tlsa, visits.run)
-        self._notices = Notices(
-            self._responder, lambda name: self._table.authority(name) is not None, self._hasten, config.delegation,
-            time.time,
-        )  # fmt: skip
         self._feed = Feed(
             config.dsn,
             "ddns_server",
@@ -233,25 +225,15 @@ class Worker:
         self._encrypted = config.certificate and Encrypted(
             config.certificate, self._answerer, self._connections, self._streams, reactor()
         )
-        self._keepers = list(self._kept(config, identity))
+        self._keepers = [Keeper(*kept, self._pool, self._subscriber) for kept in self._kept(config, identity)]
 
-    def _kept(self, config: WorkerConfig, identity: Identity | None) -> Iterator[Keeper]:
-        """Yield the keepers of this server's own records; the first worker has them."""
+    def _kept(self, config: WorkerConfig, identity: Identity | None) -> Iterator[own_records.Kept]:
+        """Yield what this server keeps of its own records; the first worker does."""
         if config.publishing and self._encrypted:
-            what, digests = f"TLSA of {config.publishing.name}", self._encrypted.certificate.digests
-            yield Keeper(what, digests, Pins(config.publishing).publish, self._pool, self._subscriber)
+            yield own_records.tlsa(config.publishing, self._encrypted.certificate.digests)
         if identity and config.first:
-
-            def publish(conn: AsyncConnection[Any], public: bytes) -> Awaitable[int]:
-                return server_key.keep(conn, identity.name, public)
-
-            yield Keeper(f"KEY of {config.name}", lambda: identity.public, publish, self._pool, self._subscriber)
-            listens = dsync.records(identity.name, config.delegation.dsync_port, config.delegation.dsync_update)
-
-            def tell(conn: AsyncConnection[Any], wanted: frozenset[bytes]) -> Awaitable[int]:
-                return dsync.keep(conn, identity.name, wanted)
-
-            yield Keeper(f"DSYNC to {config.name}", lambda: listens, tell, self._pool, self._subscriber)
+            yield own_records.key(config.name, identity)
+            yield own_records.listening(config.name, identity, config.delegation)
 
     async def _resync(self, missed: bool) -> None:
         if self._keyring.compare(time.monotonic(), missed=missed):
@@ -378,43 +360,24 @@ class Worker:
         self._serve(wire, asker, counted(reply, self._rrl.counters))
 
     def _serve(self, wire: bytes, asker: Asker, reply: Reply) -> None:
-        if self._subscriber.register.is_complete or not self._settle(wire, asker, reply, self._serve_known):
+        if not self._answering.settle(wire, asker, reply, self._serve_known):
             self._serve_known(wire, asker, reply)
-
-    def _settle(self, wire: bytes, asker: Asker, reply: Reply, serve: Callable[[bytes, Asker, Reply], None]) -> bool:
-        """Have *wire* wait for *serve* until it is known which zone it is about, where not all zones are known yet."""
-        try:
-            name = names.read(wire, HEADER_SIZE)[0]
-        except names.BadName:
-            return False
-        if wire[2] & 0x80 or self._subscriber.register.is_settled(name):
-            return False
-
-        def settled(done: bool | None) -> None:
-            if done:
-                serve(wire, asker, reply)
-            else:
-                reply(self._responder.unavailable(wire, asker, "The zones cannot be read just now; ask again.") or b"")
-
-        if not self._subscriber.settle(name, settled):
-            self._turn_away(wire, asker, reply)
-        return True
 
     def _serve_known(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         try:
             if wire[2] & 0x80:
-                self._answer(wire, reply, asker)  # an answer, which gets none
+                self._answering.answer(wire, reply, asker)  # an answer, which gets none
             elif wire[2] >> 3 & 15 == Opcode.UPDATE:
                 self._admission.take(wire, asker, reply)
             elif not self._transfers.take(wire, asker, reply) and not self._questions.take(wire, asker, reply):
-                self._answer(wire, reply, asker)
+                self._answering.answer(wire, reply, asker)
         except Exception:  # noqa: BLE001 - a bug: said with its traceback, answered SERVFAIL, nobody else notices
             log.failure("message.failed source={source}", source=asker.source)
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
     def _update(self, wire: bytes, asker: Asker, reply: Reply) -> None:
         # Datagrams come here from their own socket, past `_serve`.
-        if self._subscriber.register.is_complete or not self._settle(wire, asker, reply, self._update_known):
+        if not self._answering.settle(wire, asker, reply, self._update_known):
             self._update_known(wire, asker, reply)
 
     def _update_known(self, wire: bytes, asker: Asker, reply: Reply) -> None:
@@ -424,99 +387,12 @@ class Worker:
             log.failure("update.failed source={source}", source=asker.source)
             reply(wires.error_reply(wire, Rcode.SERVFAIL))
 
-    def _answer(self, wire: bytes, reply: Reply, asker: Asker, turn: int = 0) -> None:
-        told = self._notices.answer(wire, asker) if wire[2] >> 3 & 15 == Opcode.NOTIFY else None
-        answer = told or self._responder.respond(wire, asker)
-        if isinstance(answer, NeedSigned):
-            self._have_signed(answer, wire, reply, asker, turn)
-            return
-        if not isinstance(answer, NeedZone):
-            if answer is not None:
-                reply(answer)
-            elif asker.transport.stream:
-                reply(b"")
-            return
-
-        def loaded(done: bool | None) -> None:
-            # A question may cross several zones (CNAME); each is loaded once, or its parts one after the other.
-            known = self._answerer.lookup(wire) if done and self._table.is_plain(wire) else None
-            if known is not None:
-                reply(known)
-            elif done is None:
-                self._turn_away(wire, asker, reply)
-            elif done and turn < MOST_TURNS:
-                self._answer(wire, reply, asker, turn + 1)
-            else:
-                reply(self._responder.unavailable(wire, asker, "The zone cannot be read just now; ask again.") or b"")
-
-        if not self._subscriber.need(answer.zone_id, loaded, answer.wanted):
-            self._turn_away(wire, asker, reply)
-
-    def _have_signed(self, needed: NeedSigned, wire: bytes, reply: Reply, asker: Asker, turn: int) -> None:
-        """Have signed what a compact zone says to a question, and answer it then."""
-
-        def settled(outcome: Outcome) -> None:
-            if outcome is Outcome.SIGNED and turn < MOST_TURNS:
-                self._answer(wire, reply, asker, turn + 1)
-            elif outcome is Outcome.BUSY and not (asker.verified or asker.transport.stream):
-                # As short as the question, and who really is there comes to where there are tokens of its own.
-                reply(self._responder.come_by_tcp(wire, asker))
-            else:
-                why = Outcome.BUSY if outcome is Outcome.SIGNED else outcome
-                reply(self._responder.unavailable(wire, asker, why.value) or b"")
-
-        self._denials.need(needed, asker, settled)
-
-    def _turn_away(self, wire: bytes, asker: Asker, reply: Reply) -> None:
-        """Let a datagram be lost for which there is no room to wait, so that it is asked for again.
-
-        A resolver would remember a failure (RFC 9520 §3.2). Over a stream nobody asks again, so there it is told.
-        """
-        if asker.transport.stream:
-            reply(self._responder.unavailable(wire, asker, "Too many zones are being read; ask again.") or b"")
-
-
-def _identity(config: WorkerConfig) -> Identity | None:
-    if not config.name:
-        return None
-    return Identity(Path(config.secrets).read_bytes(), names.from_text(config.name))
-
-
-def reactor() -> Any:
-    """Return the reactor, which `ddns.aio` has installed; Twisted's own annotations do not know all that it can do."""
-    from twisted.internet import reactor as installed  # noqa: PLC0415 - only after ddns.aio
-
-    return installed
-
-
-def run(config: WorkerConfig) -> None:
-    """Serve until SIGTERM."""
-    # Twisted's own annotations do not know that its observers are observers.
-    observer: Any = textFileLogObserver(sys.stderr)
-    wanted: Any = LogLevelFilterPredicate(LogLevel.info)
-    wanted.setLogLevelForNamespace("twisted.web", LogLevel.error)  # it tells of each client's mistakes
-    filtered: Any = FilteringLogObserver(observer, [wanted])
-    globalLogBeginner.beginLoggingTo([filtered], redirectStandardIO=False)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s [%(name)s] %(message)s")
-    worker = Worker(config)
-
-    def launch(work: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:
-        return on_loop(work())
-
-    def failed(failure: Any) -> None:
-        log.failure("worker.failed", failure=failure)
-        os._exit(1)
-
-    reactor().callWhenRunning(lambda: launch(worker.start).addErrback(failed))
-    reactor().addSystemEventTrigger("before", "shutdown", lambda: launch(worker.stop))
-    reactor().run()
-
 
 def main() -> None:
     """Read the configuration from stdin and serve."""
-    asyncio.set_event_loop(loop)
     gc.set_threshold(GC_YOUNG, GC_OLDER, 50)
-    run(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerConfig))
+    config = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerConfig)
+    run(lambda: Worker(config), log, "worker.failed")
 
 
 if __name__ == "__main__":
