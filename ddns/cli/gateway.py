@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from ddns.cli import Failure, gateway_delegation, gateway_device, gateway_enrol
+from ddns.cli import Failure, gateway_delegation, gateway_device, gateway_enrol, gateway_pledge, gateway_selftest
 from ddns.cli.gateway_options import EPILOG, LONGEST_LEASE, LONGEST_TTL, Address, here, home, say
 from ddns.cli.gateway_options import wait as wait_option
 from ddns.dns import names
@@ -287,6 +287,8 @@ for _verb in (
     gateway_enrol.qr_, gateway_enrol.pair,
 ):  # fmt: skip
     command.add_command(_verb)
+command.add_command(gateway_pledge.renew)
+command.add_command(gateway_selftest.selftest)
 command.add_command(gateway_device.device)
 command.add_command(gateway_device.hook)
 command.add_command(gateway_delegation.leave)

@@ -1,0 +1,121 @@
+"""`ddns gateway selftest`: a registry in the lab that watches a box, and tells what it did."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from ddns.cli import Failure
+
+METHODS = ("invitation", "owner")
+STEP = 600.0  # seconds for a person and a box to do one step
+
+_EPILOG = (
+    "Exit statuses: 0 all that is required is met; 1 something was missed, or the selftest could not run; "
+    "2 wrong usage; 4 something required was not seen."
+)
+
+
+class _Address(click.ParamType[str]):
+    """An address of this machine that a box can reach."""
+
+    name = "ADDR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read an IPv4 or IPv6 address."""
+        try:
+            address = ipaddress.ip_address(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no IPv4 or IPv6 address", param, ctx)
+        if address.is_unspecified or address.is_multicast or address.is_link_local:
+            self.fail(f"{address} is none that a box can be told; give one of this machine's", param, ctx)
+        return str(address)
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--method",
+    type=click.Choice([*METHODS, "all"]),
+    default="all",
+    show_default=True,
+    help="How the box enrols.",
+)
+@click.option(
+    "--listen",
+    "host",
+    type=_Address(),
+    default="127.0.0.1",
+    show_default=True,
+    help="This machine's address that the box reaches.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 86_400),
+    default=STEP,
+    show_default=True,
+    help="Seconds for each step.",
+)
+@click.option("--target", type=click.Choice(["self"]), help="Take our own gateway for the box.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def selftest(method: str, host: str, timeout: float, target: str | None, as_json: bool) -> int:
+    """Check a box, of whatever make: start a registry that watches, say what the box is to do, tell what it did.
+
+    Needs no root; all that it made is removed in the end.
+    """
+    session, lab, report, catalogue = (
+        import_module(f"ddns.selftest.{name}") for name in ("session", "lab", "report", "catalogue")
+    )
+    broken: type[Exception] = import_module("ddns.demo.screen").Broken
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    methods = METHODS if method == "all" else (method,)
+    try:
+        click.echo("Starting a registry …", err=True)
+        with lab.Lab(host) as there:
+            skip = _never if target else _asked_to_go_on()
+            if not target:
+                click.echo("Enter goes on without the step that is being waited for.", err=True)
+            found = session.run(
+                there, methods, timeout, lambda text: click.echo(text, err=True), own=target is not None, skip=skip
+            )
+    except broken as error:
+        raise Failure(str(error)) from None
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    told = catalogue.judge(found)
+    if as_json:
+        click.echo(json.dumps(report.members(methods, told), indent=2))
+    else:
+        for line in report.lines(told):
+            click.echo(line)
+    return int(catalogue.status(told))
+
+
+def _never() -> bool:
+    return False
+
+
+def _asked_to_go_on() -> Callable[[], bool]:
+    """Return what tells, once for each line on stdin, that a person wants to go on."""
+    asked = threading.Semaphore(0)
+
+    def listen() -> None:
+        # Without Python's own buffer, whose lock a thread that waits here would keep until the end, and past it.
+        while octets := os.read(0, 1024):
+            asked.release(octets.count(b"\n") or 1)
+
+    threading.Thread(target=listen, daemon=True).start()
+    return lambda: asked.acquire(blocking=False)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

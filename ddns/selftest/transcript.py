@@ -1,0 +1,144 @@
+"""What was written down while a box was watched: its handshakes, its requests, its messages, and what they got."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from ddns.dns.names import Name
+
+
+class Invited(msgspec.Struct, frozen=True):
+    """An invitation that the box was given: its *key*'s name and *secret*, and the *home* that it is for."""
+
+    key: Name
+    secret: bytes
+    home: Name
+
+    def __repr__(self) -> str:
+        return f"Invited({self.home!r})"
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What the box was given: the registry's *zone*, the name and port of its desk, *web*, and its invitations.
+
+    *owner* is the thumbprint of the owner's key, empty where there is no owner.
+    """
+
+    method: str
+    zone: Name
+    web: tuple[str, int]
+    invited: tuple[Invited, ...] = ()
+    owner: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened *at* so many seconds after the beginning, which was *now* in seconds since 1970.
+
+    *step* is what the box was being asked to do, *until* when the answer left, seconds as *at*.
+    """
+
+    at: float
+    now: int
+    step: str
+    until: float = 0.0
+
+
+class Handshake(Event, frozen=True, kw_only=True):
+    """A connection over TLS: with which *version*, empty where the handshake failed, and for which *name*.
+
+    *stranger*: the server had another key than the registry's; *spoke*: the box sent something then.
+    """
+
+    version: str
+    name: str
+    stranger: bool
+    spoke: bool
+
+
+class Exchange(Event, frozen=True, kw_only=True):
+    """A request by HTTPS, and its answer. The names of *headers* are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+    retry_after: int = 0
+
+    def __repr__(self) -> str:
+        return f"Exchange({self.method} {self.path} {self.status})"
+
+
+class Message(Event, frozen=True, kw_only=True):
+    """A message of the DNS, and its *answer*, empty where none was let through. *stream*: by TCP."""
+
+    octets: bytes
+    answer: bytes = b""
+    stream: bool = False
+
+
+class Handed(Event, frozen=True, kw_only=True):
+    """What the box handed to its owner's phone, and how the registry answered when the owner had signed it."""
+
+    body: bytes
+    status: int
+
+    def __repr__(self) -> str:
+        return f"Handed({self.status})"
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """All that happened in one method of enrolment, in the order in which it was written down."""
+
+    given: Given
+    events: tuple[Event, ...]
+
+
+class Recorder:
+    """Writes down what happens, from whatever thread. *given* may become more while it runs."""
+
+    def __init__(self, given: Given) -> None:
+        self.given = given
+        self.step = ""
+        self._events: list[Event] = []
+        self._news = threading.Condition()
+        self._began = time.monotonic()
+
+    @property
+    def at(self) -> float:
+        """Return the seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    def add(self, event: Event) -> None:
+        """Write down *event*, and wake who waits."""
+        with self._news:
+            self._events.append(event)
+            self._news.notify_all()
+
+    def transcript(self) -> Transcript:
+        """Return what there is by now."""
+        with self._news:
+            return Transcript(self.given, tuple(self._events))
+
+    def wait(self, there: Callable[[Transcript], bool], timeout: float, given_up: Callable[[], bool]) -> bool:
+        """Wait until what was written down is as *there* wants it; tell whether it is.
+
+        It is waited for *timeout* seconds at most, and no longer than until *given_up*.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            last = given_up()  # before the look: what was done until then is seen
+            if there(self.transcript()):
+                return True
+            left = end - time.monotonic()
+            if last or left <= 0:
+                return False
+            with self._news:
+                self._news.wait(min(left, _LOOK))
+
+
+_LOOK = 0.2  # seconds between two looks at what makes no noise

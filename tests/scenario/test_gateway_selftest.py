@@ -1,0 +1,116 @@
+"""`ddns gateway selftest`, with our own gateway as the box, with a box that does nothing, and with a bad one.
+
+The registry, what stands before it and the gateway are processes and real connections. Our own gateway waits as long as
+it does in a home; both methods run at once, so that it is waited for once.
+"""
+
+import http.client
+import json
+import re
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+from ddns.cli import FAILED, USAGE
+from ddns.selftest.catalogue import CHECKS
+from ddns.selftest.steps import METHODS, STEPS
+
+PATIENCE = 900  # seconds; a slow machine starts a database, a registry and a dozen commands, one after the other
+
+pytestmark = pytest.mark.timeout(1000)
+
+
+def started(*words, **pipes):
+    command = [sys.executable, "-m", "ddns.cli", "gateway", "selftest", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **pipes)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Return the exit status and what was said, by method, of our own gateway."""
+    processes = {
+        method: started("--target", "self", "--json", "--method", method, stdin=subprocess.DEVNULL)
+        for method in METHODS
+    }
+    try:
+        ended = {method: process.communicate(timeout=PATIENCE) for method, process in processes.items()}
+        return {method: (processes[method].returncode, *said) for method, said in ended.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_our_own_gateway_meets_all_that_is_required(runs, method):
+    status, out, said = runs[method]
+
+    assert status == 0, (out, said)
+    checks = {one["id"]: one for one in json.loads(out)["checks"]}
+    assert list(checks) == [one.id for one in CHECKS if method in one.methods]
+    assert {one["result"] for one in checks.values() if one["level"] != "recommended"} == {"met"}
+
+
+def test_a_bad_box_is_found_out_and_what_did_not_happen_too():
+    """It believes anybody, speaks an old TLS, and posts what is no statement; then it does nothing more."""
+    with started("--method", "invitation", stdin=subprocess.PIPE) as running:
+        try:
+            link = _link(running)
+            host, port = re.search(r"@(127\.0\.0\.1):\d+/.*web=[^:]+%3A(\d+)", link).groups()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            for _ in range(2):  # the first meets a stranger
+                connection = http.client.HTTPSConnection(host, int(port), timeout=60, context=context)
+                connection.request("POST", "/v1/enrol", b"{}", {"Content-Type": "application/json"})
+                assert connection.getresponse().status == 503
+                connection.close()
+            out, said = running.communicate("\n" * len(STEPS["invitation"]), timeout=PATIENCE)
+        finally:
+            running.kill()
+
+    missed = set(re.findall(r"^✗ (\S+)", out, re.MULTILINE))
+    assert {"BAD-1", "TLS-1", "HTTP-1", "JWS-1"} <= missed
+    assert re.search(r"^- UPD-1 .*: not seen$", out, re.MULTILINE)
+    assert running.returncode == 1, said
+    assert said.count("It was not done.") == len(STEPS["invitation"])
+
+
+def _link(running):
+    """Return the invitation's line, as a person reads it."""
+    for line in running.stderr:
+        if found := re.search(r"ddns://\S+", line):
+            return found[0]
+    raise AssertionError("no invitation was printed")
+
+
+def test_of_a_box_that_does_nothing_nothing_is_seen():
+    with started("--method", "owner", stdin=subprocess.PIPE) as running:
+        try:
+            out, said = running.communicate("\n" * len(STEPS["owner"]), timeout=PATIENCE)
+        finally:
+            running.kill()
+
+    assert running.returncode == 4, said
+    assert " 0 missed," in f" {out.splitlines()[-1]}"
+
+
+@pytest.mark.parametrize(
+    ("listen", "status", "words"),
+    [
+        ("192.0.2.1", FAILED, "assign requested address"),
+        ("0.0.0.0", USAGE, "none that a box can be told"),
+        ("home", USAGE, "is no IPv4 or IPv6 address"),
+    ],
+    ids=["nobody's", "any", "none"],
+)
+def test_an_address_that_cannot_be_listened_at_is_said_so(listen, status, words):
+    done = subprocess.run(
+        [sys.executable, "-m", "ddns.cli", "gateway", "selftest", "--listen", listen],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+
+    assert (done.returncode, words in done.stderr) == (status, True), done.stderr
