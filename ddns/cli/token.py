@@ -21,9 +21,9 @@ from ddns.cli.shell import (
 from ddns.database import Database
 from ddns.operator import tenants as tenant_words
 from ddns.operator import tokens as work
+from ddns.operator.acting import acting_for
 from ddns.store import tokens
 from ddns.store.pool import Connection
-from ddns.store.tenancy import entered
 from ddns.web.rights import WHAT
 
 _DAY = 86_400
@@ -58,9 +58,7 @@ def add(
     wanted = [one.strip() for one in rights.split(",") if one.strip()]
 
     async def run_it(conn: Connection, _database: Database) -> work.Fresh:
-        async with conn.transaction():
-            whose = await tenant_words.the_tenant(conn, tenant)
-            await entered(conn, whose.id)
+        async with acting_for(conn, tenant) as whose:
             return await work.add(
                 conn, whose.id, wanted, int(time.time()), secrets.token_bytes, seconds=days * _DAY, networks=networks,
                 note=note,

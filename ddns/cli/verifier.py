@@ -20,10 +20,10 @@ from ddns.cli.shell import (
 from ddns.database import Database
 from ddns.operator import tenants as tenant_words
 from ddns.operator import verifiers as work
+from ddns.operator.acting import acting_for
 from ddns.operator.vendors import scope
 from ddns.store import verifiers
 from ddns.store.pool import Connection
-from ddns.store.tenancy import entered
 from ddns.store.verifiers import Verifier
 
 _DAY = 86_400
@@ -52,9 +52,7 @@ def add(
     files = [b"" if one is None else one.read_bytes() for one in (rules, keys, anchors)]
 
     async def run_it(conn: Connection, _database: Database) -> Verifier:
-        async with conn.transaction():
-            whose = await tenant_words.the_tenant(conn, tenant)
-            await entered(conn, whose.id)
+        async with acting_for(conn, tenant) as whose:
             return await work.add(
                 conn, scope(whose.id), name, files[0], principal(), int(time.time()),
                 keys=files[1], anchors=files[2],
@@ -137,9 +135,7 @@ def withdraw(name: str, reason: str, tenant: str, dsn: str | None, state: Path |
     """Let the word of a verifier count no more. What it said before stays good as long as it was given."""
 
     async def run_it(conn: Connection, _database: Database) -> None:
-        async with conn.transaction():
-            whose = await tenant_words.the_tenant(conn, tenant)
-            await entered(conn, whose.id)
+        async with acting_for(conn, tenant) as whose:
             await work.withdraw(conn, scope(whose.id), name, reason, principal(), int(time.time()))
 
     run(dsn, state, run_it)

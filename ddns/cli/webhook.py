@@ -22,10 +22,10 @@ from ddns.cli.shell import (
 )
 from ddns.database import Database, secrets_key
 from ddns.operator import webhooks as work
+from ddns.operator.acting import acting_for
 from ddns.operator.tenants import the_tenant
 from ddns.store import webhooks
 from ddns.store.pool import Connection
-from ddns.store.tenancy import entered
 
 _PAUSE = 0.1  # seconds between two looks at what came of a test
 
@@ -47,9 +47,7 @@ def add(url: str, events: str, tenant: str, as_json: bool, dsn: str | None, stat
 
     async def run_it(conn: Connection, database: Database) -> work.Made:
         sealer = Sealer(secrets_key(database.state))
-        async with conn.transaction():
-            whose = await the_tenant(conn, tenant)
-            await entered(conn, whose.id)
+        async with acting_for(conn, tenant) as whose:
             return await work.add(conn, sealer, whose.id, url, wanted, secrets.token_bytes)
 
     made = run(dsn, state, run_it)
@@ -104,9 +102,7 @@ def test(ident: UUID, wait: float, tenant: str, as_json: bool, dsn: str | None, 
     """Have the desk send a notice to the webhook ID, and say what came of it. One that was stopped goes on again."""
 
     async def run_it(conn: Connection, _database: Database) -> tuple[bool, str]:
-        async with conn.transaction():
-            whose = await the_tenant(conn, tenant)
-            await entered(conn, whose.id)
+        async with acting_for(conn, tenant) as whose:
             notice = await work.test(conn, whose.id, ident, int(time.time()))
         end = time.monotonic() + wait
         while True:
@@ -137,9 +133,7 @@ def remove(ident: UUID, tenant: str, as_json: bool, dsn: str | None, state: Path
     """Remove the webhook ID, and what has not been delivered to it."""
 
     async def run_it(conn: Connection, _database: Database) -> None:
-        async with conn.transaction():
-            whose = await the_tenant(conn, tenant)
-            await entered(conn, whose.id)
+        async with acting_for(conn, tenant) as whose:
             await work.remove(conn, whose.id, ident)
 
     run(dsn, state, run_it)
