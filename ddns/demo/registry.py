@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,14 +33,17 @@ _LONGEST_BASE = 40  # octets of a folder in whose subfolders unix sockets still 
 
 
 class Registry:
-    """The service, its folder and its address; a context manager that leaves nothing behind but a log of failure."""
+    """The service, its folder and its address; a context manager that leaves nothing behind but a log of failure.
 
-    def __init__(self) -> None:
+    Its port is *easy* to type, or else one that is not even tried by others of its kind at the same moment.
+    """
+
+    def __init__(self, *, easy: bool = True) -> None:
         self.folder = _make_folder()
         self.state = self.folder / "registry"
         self.log = self.folder / "registry.log"
         self.addresses = ["127.0.0.1", *(["::1"] if _has_ipv6() else [])]
-        self.port = _free_port(self.addresses)
+        self.port = free_port(self.addresses, PORTS if easy else ())
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -66,10 +70,15 @@ class Registry:
         for address in self.addresses:
             words += ["--listen", f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"]
         command = program("ddns.cli", "serve", "--state", str(self.state), *words)
+        self._process = self._leashed(command)
+        self._wait()
+
+    def _leashed(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a program that goes on, and ends with us."""
         with self.log.open("ab") as log:
             # Its own session, so that Ctrl-C reaches us alone and we end it in order; the leash, so that it
             # ends even if we are killed.
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
+            return subprocess.Popen(  # noqa: S603 - our own program
                 [*program("ddns.demo.leash"), str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -77,7 +86,6 @@ class Registry:
                 env=self.environment(),
                 start_new_session=True,
             )
-        self._wait()
 
     def _wait(self) -> None:
         assert self._process is not None
@@ -108,7 +116,7 @@ class Registry:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of ours to its end, whatever that is. Raises `Broken` where it does not come."""
-        command = program("ddns.cli", *words)
+        command, started = program("ddns.cli", *words), time.monotonic()
         try:
             done = subprocess.run(  # noqa: S603 - our own program
                 command,
@@ -122,19 +130,15 @@ class Registry:
         except subprocess.TimeoutExpired:
             raise Broken(f"`ddns {' '.join(words)}` did not end within {COMMAND_TIMEOUT:.0f} s.") from None
         with self.log.open("a") as log:
-            log.write(f"$ ddns {' '.join(words[:2])}: {done.returncode}\n{done.stderr}")
+            log.write(
+                f"$ ddns {' '.join(words[:2])}: {done.returncode}, {time.monotonic() - started:.1f} s\n{done.stderr}"
+            )
         return done
 
     def stop(self) -> None:
         """End the service and wait until it has gone."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            end_process(self._process)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of our commands: this folder's database, whatever the user has set."""
@@ -151,6 +155,18 @@ class Registry:
                 if log.exists():
                     kept.write(f"-- {log.name}\n{log.read_text(errors='replace')}\n")
             kept.write(f"-- the demo\n{why}")
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """End *process*, if it has not ended, and wait until it has gone."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _make_folder() -> Path:
@@ -175,9 +191,9 @@ def _has_ipv6() -> bool:
     return False
 
 
-def _free_port(addresses: list[str]) -> int:
-    """Return a port that nobody uses, UDP and TCP, on all *addresses*. Raises `Broken`."""
-    for port in (*PORTS, *(secrets.choice(OTHER_PORTS) for _ in range(50))):
+def free_port(addresses: Sequence[str], first: Sequence[int] = ()) -> int:
+    """Return a port that nobody uses, UDP and TCP, on all *addresses*, one of *first* if it can. Raises `Broken`."""
+    for port in (*first, *(secrets.choice(OTHER_PORTS) for _ in range(50))):
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             for address in addresses:
                 for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):

@@ -15,8 +15,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from ddns.demo.household import free_port
-from ddns.demo.registry import Registry
+from ddns.demo.registry import Registry, free_port
 from ddns.demo.screen import Broken
 from ddns.dns import names
 from ddns.gateway import desk, phone
@@ -52,9 +51,9 @@ class Lab:
     def __enter__(self) -> Self:
         """Start everything. Raises `Broken`, and `OSError` where *host* is no address of this machine."""
         with contextlib.ExitStack() as opening:
-            self._web = free_port()
+            self._web = free_port(["127.0.0.1"])
             self._door = opening.enter_context(DeskDoor(self.host, self._web, self.recorder, self.play))
-            self._registry = opening.enter_context(Registry())
+            self._registry = opening.enter_context(Registry(easy=False))
             self._start_registry()
             behind = ("127.0.0.1", self._registry.port)
             self._names = opening.enter_context(NameServer(self.host, behind, self.recorder, self.play))

@@ -104,19 +104,19 @@ def test_a_port_in_use_is_not_chosen(monkeypatch):
     ports = free_port(), free_port()
     monkeypatch.setattr(registry, "PORTS", ports)
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        assert registry._free_port(["127.0.0.1"]) == ports[0]
+        assert registry.free_port(["127.0.0.1"], registry.PORTS) == ports[0]
         with socket.socket(socket.AF_INET, kind) as taken:
             taken.bind(("127.0.0.1", ports[0]))
             if kind == socket.SOCK_STREAM:
                 taken.listen()
-            assert registry._free_port(["127.0.0.1"]) == ports[1]
+            assert registry.free_port(["127.0.0.1"], registry.PORTS) == ports[1]
 
 
 def test_where_all_wanted_ports_are_in_use_another_is_found_outside_of_clients_ports(monkeypatch):
     """What the kernel gives to clients may be somebody's before the registry takes it."""
     monkeypatch.setattr(registry, "PORTS", ())
     for _ in range(20):
-        assert registry._free_port(["127.0.0.1"]) in registry.OTHER_PORTS
+        assert registry.free_port(["127.0.0.1"], registry.PORTS) in registry.OTHER_PORTS
 
 
 def test_the_folder_has_a_path_short_enough_for_sockets(monkeypatch, tmp_path):
