@@ -211,6 +211,10 @@ class WebConnection(ProtocolWrapper):
         if self._unsent:
             self._count()
 
+    def now(self) -> float:
+        """Return the seconds of the reactor's clock."""
+        return self._owner.connections.now()
+
     def touch(self) -> None:
         """Note a whole request."""
         if self.seat is not None:

@@ -27,12 +27,14 @@ from ddns.net.https import WebConnection, WebFactory
 from ddns.proof import cms
 from ddns.web import problem, refusing
 from ddns.web.heard import Heard, Response
-from ddns.web.routes import Listener
+from ddns.web.routes import BODY, Listener
 
 log = Logger(namespace="ddns.web")
 
 PROTOCOLS = (b"http/1.1",)
 MOST_HEADERS = 64
+STEP = BODY  # octets of a long body that are as good as a request: within `[tcp] idle` seconds the next ones must come
+UPLOAD = 600.0  # seconds after which that is over, and the rest has to come within `[tcp] idle`
 TOO_MUCH = 1024 * 1024  # octets over what a body may have, after which the client is cut off
 
 Serve = Callable[[Heard], Awaitable[Response]]
@@ -82,21 +84,29 @@ class ApiRequest(http.Request):
         self._size = 0
         self._kept = 0
         self._most = 0
+        self._began = 0.0
         self._waits = False
         self._gone = False
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802, ARG002 - Twisted's name
         """Take the body into memory, as far as its route allows; what a client says of its length means nothing."""
         self.content = BytesIO()
+        self._began = self._connection.now()
         channel: Any = self.channel
         path = channel._path.split(b"?", 1)[0]  # noqa: SLF001 - it has no public name before the body has come
         self._most = self._most_of(self._listener, _text(channel._command), _text(path))  # noqa: SLF001
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Keep what comes, up to what the route takes; cut off who does not end."""
+        """Keep what comes, up to what the route takes; cut off who does not end.
+
+        Who sends a long body over a slow line may take longer than one may be idle, as long as it comes steadily.
+        """
         kept = data[: max(0, self._most - self._kept)]
+        steps = self._kept // STEP
         self._size += len(data)
         self._kept += len(kept)
+        if self._kept // STEP > steps and self._connection.now() - self._began < UPLOAD:
+            self._connection.touch()
         self._connection.keeps(len(kept))
         self.content.write(kept)
         if self._size > self._most + TOO_MUCH:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 
 from ddns.auth.sealing import Sealer
 from ddns.homes.registrar import Registrar
@@ -25,7 +26,7 @@ from ddns.operator import tokens
 from ddns.signing.client import SignerClient
 from ddns.store.pool import Pool
 from ddns.store.tenancy import entered
-from ddns.web.channel import TOO_MUCH
+from ddns.web.channel import STEP, TOO_MUCH, UPLOAD
 from ddns.web.listening import Listening
 from ddns.web.rations import RationLimits, Rations
 from ddns.web.routes import Answer, Listener, Place, Route
@@ -35,6 +36,7 @@ from ddns.web.transacting import transaction
 
 PLENTY = RationLimits(source_burst=1e6, source_rate=1e6)
 MOST = 1000  # octets of the body of /echo
+LONG = 128 * STEP  # and of /long
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class Size(msgspec.Struct, frozen=True):
 class World:
     """A desk's listeners in this process, with routes of the test's own; what handlers work with."""
 
-    def __init__(self, folder: Path, *, rations=PLENTY, bounds=Bounds(), dsn="", **limits: Any) -> None:  # noqa: B008
+    def __init__(self, folder: Path, *, rations=PLENTY, bounds=Bounds(), dsn="", clock=reactor, **limits: Any) -> None:  # noqa: B008
         self.secret = b"s" * 32
         self.sealer = Sealer(self.secret)
         self.signer = SignerClient(folder / "no.sock", 0.1)
@@ -56,7 +58,7 @@ class World:
         self.gate = asyncio.Event()
         self.ended = 0
         self.shown: list[Any] = []
-        self.connections = Connections(ConnectionLimits(**{"handshakes": 1e6, **limits}), reactor)
+        self.connections = Connections(ConnectionLimits(**{"handshakes": 1e6, **limits}), clock)
         self.rations = Rations(rations, time.monotonic, secrets.token_bytes)
         both = {"right": None, "tag": "t", "listener": Listener.BOTH}
         routes = [
@@ -64,6 +66,10 @@ class World:
             Route(method="GET", path="/wait", summary="A.", answers={200: None}, alone=self.wait, **both),
             Route(
                 method="POST", path="/echo", summary="A.", answers={200: Size}, alone=self.echo, most=MOST,
+                media=("application/octet-stream",), **both,
+            ),
+            Route(
+                method="POST", path="/long", summary="A.", answers={200: Size}, alone=self.echo, most=LONG,
                 media=("application/octet-stream",), **both,
             ),
             Route(
@@ -180,6 +186,64 @@ async def test_a_request_that_dribbles_loses_its_connection_and_nobody_elses(wor
         assert await reader.read() == b""
     dribbling.cancel()
     writer.close()
+
+
+class Uploading:
+    """A client that sends a long body in pieces, while the desk's clock is ours; it may be idle for 10 s."""
+
+    def __init__(self, world):
+        self.clock = Clock()
+        self.desk = world(clock=self.clock, idle=10.0)
+
+    async def begin(self, octets=8 * STEP):
+        self.reader, self.writer = await self.desk.connect()
+        head = "POST /long HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length:"
+        self.writer.write(f"{head} {octets}\r\n\r\n".encode())
+        return self
+
+    async def send(self, octets, seconds):
+        """Send some of it, and let *seconds* go by when all of that has come; tell whether the desk goes on."""
+        here = self.desk.connections.held + octets
+        self.writer.write(b"x" * octets)
+        await until(lambda: self.desk.connections.held >= here or not len(self.desk.connections))
+        for _ in range(seconds):
+            self.clock.advance(1)
+        return len(self.desk.connections) == 1
+
+
+async def test_a_long_body_over_a_slow_line_is_taken(world):
+    """It takes longer than a connection may be idle, and comes steadily; then it is as short as others."""
+    up = await Uploading(world).begin()
+
+    assert [await up.send(STEP, 9) for _ in range(7)] == [True] * 7
+    up.writer.write(b"x" * STEP)
+
+    status, _, body = await answer(up.reader)
+    assert (status, json.loads(body)) == (200, {"octets": 8 * STEP})
+    up.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("octets", "seconds", "taken"),
+    [(STEP // 4, 4, 2), (STEP, 13, 0), (STEP // 8, int(UPLOAD), 0)],
+    ids=["too slowly", "with a long break", "hardly at all"],
+)
+async def test_a_long_body_that_does_not_come_steadily_ends_the_connection(world, octets, seconds, taken):
+    up = await Uploading(world).begin()
+
+    assert [await up.send(octets, seconds) for _ in range(taken)] == [True] * taken
+    assert not await up.send(octets, seconds)
+    up.writer.close()
+
+
+async def test_a_long_body_does_not_come_for_ever(world):
+    """As steadily as it may come, after ten minutes what is left has to be there at once."""
+    up = await Uploading(world).begin(LONG)
+    steps = int(UPLOAD / 9)
+
+    assert [await up.send(STEP, 9) for _ in range(steps + 1)] == [True] * (steps + 1)
+    assert not await up.send(STEP, 9)
+    up.writer.close()
 
 
 async def test_a_body_of_the_allowed_length_is_taken_and_one_octet_more_is_not(world):
