@@ -15,7 +15,7 @@ from ddns.cli.gateway_options import EPILOG, Server, cafile, here, home, read_ca
 from ddns.cli.gateway_options import wait as wait_option
 from ddns.dns import names
 from ddns.dns.names import BadName, Name
-from ddns.gateway import agent, bootstrap, enrolling, ldevid, pairing, rekey, reset
+from ddns.gateway import agent, enrolling, ldevid, pairing, rekey, reset
 from ddns.gateway.enrolling import CannotEnrol
 from ddns.gateway.invitation import BadInvitation, Invitation
 from ddns.gateway.key import BadKey
@@ -44,26 +44,37 @@ _long_wait = click.option(
 @click.option("--https", "by_https", is_flag=True, help="Enrol by HTTPS; a link goes that way anyhow.")
 @cafile
 @gateway_pledge.options
+@gateway_pledge.evident
 @home
 @_long_wait
 def enrol(
     invitation: str | None, owner: Path | None, by_https: bool, trust: Path | None, brski: str | None,
-    idevid: tuple[Path, Path] | None, anchor: Path | None, jws: bool, folder: Path, wait: float,
+    idevid: tuple[Path, Path] | None, anchor: Path | None, jws: bool, source: str | None, url: str | None,
+    registry: str | None, label: str, folder: Path, wait: float,
 ) -> None:  # fmt: skip
     """Make a key and spend INVITATION: the line from `ddns home invite`, or a link; - reads it from stdin.
 
-    A box whose maker put a certificate into it needs none: --brski. Without INVITATION an enrolment that waits goes on,
-    as it does after a reboot. What is to be published is published as soon as there is a home.
+    A box whose maker put a certificate into it needs none (--brski), nor one whose hardware is believed (--evidence).
+    Without INVITATION an enrolment that waits goes on, as it does after a reboot. What is to be published is published
+    as soon as there is a home.
     """
     if brski is not None:
-        if invitation is not None or owner is not None or by_https or trust is not None:
-            raise click.UsageError("--brski goes without an INVITATION and without --owner, --https and --cafile")
+        if invitation is not None or owner is not None or by_https or trust is not None or source is not None:
+            raise click.UsageError("--brski goes without an INVITATION, --owner, --https, --cafile and --evidence")
         begun = gateway_pledge.begin(brski, idevid, anchor, folder, jws=jws)
         say(begun or gateway_pledge.go_on(folder, wait))
         _publish_again(folder, wait)
         return
     if idevid is not None or anchor is not None or jws:
         raise click.UsageError("--idevid, --anchor and --jws go together with --brski")
+    if (url is not None or registry is not None or label) and (source is None or invitation is not None):
+        raise click.UsageError("--desk, --registry and --label go together with --evidence, without an INVITATION")
+    if invitation is None and source is not None:
+        if owner is not None or by_https:
+            raise click.UsageError("--evidence without an INVITATION goes by HTTPS, and without --owner")
+        gateway_pledge.begin_alone(source, url, registry, label, "" if trust is None else read_cafile(trust), folder)
+        _go_on(folder, wait)
+        return
     if invitation is None:
         if owner is not None or by_https or trust is not None:
             raise click.UsageError("what goes on keeps its way; give the options together with an INVITATION")
@@ -72,11 +83,12 @@ def enrol(
     try:
         text = sys.stdin.readline() if invitation == "-" else invitation
         read = Invitation.from_text(text)
-        if owner is None and not by_https and not text.strip().lower().startswith("https://"):
+        if owner is None and source is None and not by_https and not text.strip().lower().startswith("https://"):
             said: Outcome | None = agent.enrol(folder, read, wait=wait)
         else:
             person = None if owner is None else read_jwk(owner)
-            said = enrolling.begin(folder, read, person, cafile="" if trust is None else read_cafile(trust))
+            pem = "" if trust is None else read_cafile(trust)
+            said = enrolling.begin(folder, read, person, cafile=pem, source=source or "")
     except BadInvitation as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}", Status.USAGE) from None
     except (BadState, BadKey, CannotEnrol, OSError) as error:
@@ -91,7 +103,7 @@ def enrol(
 
 
 def _go_on(folder: Path, wait: float, *, again: bool = False) -> None:
-    if _tried(lambda: bootstrap.under_way(folder)) is not None:
+    if gateway_pledge.waits(folder):
         outcome = gateway_pledge.go_on(folder, wait, again=again)
     else:
         outcome = _tried(lambda: enrolling.go_on(folder, wait=wait, again=again))

@@ -1,4 +1,4 @@
-"""`ddns gateway enrol --brski` and `ddns gateway renew`: a box whose maker vouches for it."""
+"""`ddns gateway enrol --brski` and `--evidence`, and `ddns gateway renew`: a box that somebody vouches for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import click
 
 from ddns.cli import Failure
 from ddns.cli.gateway_options import EPILOG, here, home, say
-from ddns.gateway import bootstrap, ldevid, pledge
+from ddns.dns import names
+from ddns.dns.names import BadName
+from ddns.gateway import attesting, bootstrap, desk, ldevid, pledge
 from ddns.gateway.agent import NotEnrolled
 from ddns.gateway.enrolling import CannotEnrol
 from ddns.gateway.key import BadKey
@@ -40,6 +42,43 @@ def options(deed: Any) -> Any:
     return deed
 
 
+def evident(deed: Any) -> Any:
+    """Add the options of an enrolment with evidence of what holds the key."""
+    for one in (
+        click.option("--label", default="", help="With --evidence alone: the name that the home is to have."),
+        click.option("--registry", metavar="ZONE", help="With --evidence alone: below which zone the home is to be."),
+        click.option("--desk", "url", metavar="URL", help="With --evidence alone: where the registry is asked."),
+        click.option(
+            "--evidence", "source", metavar="COMMAND|FILE",
+            help='What holds the key: a command that reads {"nonce", "jwk"} and writes an EAT, or a file with one.',
+        ),
+    ):  # fmt: skip
+        deed = one(deed)
+    return deed
+
+
+def begin_alone(source: str, url: str | None, registry: str | None, label: str, trust: str, folder: Path) -> None:
+    """Begin to enrol by evidence alone; `go_on` follows. Raises `Failure` and `UsageError`."""
+    if url is None or registry is None:
+        raise click.UsageError("--evidence goes together with an INVITATION, or with --desk URL and --registry ZONE")
+    host, port = _place(url, "--desk")
+    try:
+        zone = names.from_text(registry)
+        attesting.begin(folder, zone, desk.believing(host, port, host, trust), source, label)
+    except (BadName, CannotEnrol) as error:
+        raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}.", Status.USAGE) from None
+    except (BadState, OSError) as error:
+        raise here(error) from None
+
+
+def waits(folder: Path) -> bool:
+    """Tell whether an enrolment without an invitation is under way in *folder*. Raises `Failure`."""
+    try:
+        return bootstrap.under_way(folder) is not None or attesting.under_way(folder) is not None
+    except BadState as error:
+        raise here(error) from None
+
+
 def begin(
     url: str, idevid: tuple[Path, Path] | None, anchor: Path | None, folder: Path, *, jws: bool
 ) -> Outcome | None:
@@ -54,9 +93,13 @@ def begin(
 
 
 def go_on(folder: Path, wait: float, *, again: bool = False) -> Outcome:
-    """Go on with what `begin` began. Raises `Failure`."""
+    """Go on with what `begin` or `begin_alone` began. Raises `Failure`."""
     try:
+        if bootstrap.under_way(folder) is None:
+            return attesting.go_on(folder, wait=wait, again=again)
         return bootstrap.go_on(folder, wait=wait, again=again)
+    except CannotEnrol as error:
+        raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}.", Status.FAILED) from None
     except (BadBox, BadState, BadKey, OSError) as error:
         raise here(error) from None
 
@@ -79,13 +122,13 @@ def renewed(folder: Path, *, fresh: bool) -> Outcome:
         raise here(error) from None
 
 
-def _place(url: str) -> tuple[str, int]:
-    """Return host and port of a registrar's address. Raises `UsageError`."""
+def _place(url: str, option: str = "--brski") -> tuple[str, int]:
+    """Return host and port of a server's address. Raises `UsageError`."""
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port or 443
     except ValueError:
-        raise click.UsageError(f"--brski {url!r}: write https://HOST:PORT") from None
+        raise click.UsageError(f"{option} {url!r}: write https://HOST:PORT") from None
     if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.username:
-        raise click.UsageError(f"--brski {url!r}: write https://HOST:PORT")
+        raise click.UsageError(f"{option} {url!r}: write https://HOST:PORT")
     return parts.hostname, port

@@ -17,17 +17,17 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ddns.dns import names
-from ddns.dns.names import ROOT, BadName
-from ddns.gateway import agent, client, ldevid, patience, pledge, registrar, retry, state
+from ddns.dns.names import ROOT
+from ddns.gateway import agent, answered, client, ldevid, patience, pledge, registrar, retry, state
+from ddns.gateway import under_way as kept
 from ddns.gateway.client import Unreachable
 from ddns.gateway.clock import Clock
 from ddns.gateway.desk import Desk, Said
-from ddns.gateway.key import GatewayKey, write_private
+from ddns.gateway.key import GatewayKey
 from ddns.gateway.outcome import Status, judge_said
 from ddns.gateway.pledge import Identity
 from ddns.gateway.registrar import Answered, Registrar
-from ddns.gateway.state import BadState, Outcome, State
+from ddns.gateway.state import Outcome
 from ddns.proof import cms, idevid, voucher
 from ddns.proof.bad import BadProof
 
@@ -76,12 +76,7 @@ class _Ended(Exception):
 
 def under_way(folder: Path) -> Under | None:
     """Return the enrolment that is under way in *folder*; None: there is none. Raises `BadState`."""
-    try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Under)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError):
-        raise BadState(f"{folder / FILE} cannot be read; remove it and enrol again with --brski") from None
+    return kept.read(folder / FILE, Under)
 
 
 def begin(
@@ -108,7 +103,7 @@ def begin(
         there = under_way(folder)
         if there is None or _place(there) != _place(wanted):
             stem = GatewayKey.make(ROOT).save(folder) if there is None else there.stem
-            _keep(folder, msgspec.structs.replace(wanted, stem=stem))
+            kept.write(folder / FILE, msgspec.structs.replace(wanted, stem=stem))
     return None
 
 
@@ -149,19 +144,11 @@ def forget(folder: Path) -> None:
     if there is None:
         return
     (folder / FILE).unlink()
-    for end in (".private", ".key"):
-        (folder / f"{there.stem}{end}").unlink(missing_ok=True)
+    kept.drop_key(folder, there.stem)
 
 
 def _place(one: Under) -> tuple[object, ...]:
     return one.host, one.port, one.certificate, one.key, one.anchor, one.jws
-
-
-def _keep(folder: Path, there: Under) -> None:
-    try:
-        write_private(folder / FILE, msgspec.json.encode(there) + b"\n")
-    except OSError as error:
-        raise BadState(f"{folder / FILE} cannot be written: {error.strerror}") from None
 
 
 def _same_key(seen: x509.Certificate, octets: bytes) -> bool:
@@ -256,23 +243,14 @@ class _Steps:
         with ldevid.shown(self._folder, certificate, self._key) as shows:
             self._good(at, at.tell("enrollstatus", shows))
             members = self._good(at, at.standing(shows)).members
-        place: Any = members.get("update")
-        place = place if isinstance(place, dict) else {}
-        try:
-            home = names.from_text(str(members.get("home", "")))
-            port, tls, web = (int(place.get(one, 0)) for one in ("dns", "tls", "web"))
-        except (BadName, ValueError, TypeError):
-            raise _Ended(self._of(Status.REFUSED, "What the registry says of the home cannot be read.")) from None
-        key = GatewayKey(home, self._key.private)
-        stem = key.save(self._folder)
-        known = State(
-            names.to_text(home), str(members.get("registry", "")), there.host, port, stem, tls=tls,
-            web=(str(place.get("name", "")), web) if web else None,
-        )  # fmt: skip
         ldevid.keep(
             self._folder, ldevid.Held(there.host, there.port, there.domain, self._box.idevid.serial), certificate
         )  # fmt: skip
-        return agent.settle(self._folder, known, None, client.WAIT, self._ticking)
+        outcome = answered.take(self._folder, members, Desk(there.host, there.port), self._key, self._ticking)
+        if outcome is None:
+            ldevid.forget(self._folder)
+            raise _Ended(self._of(Status.REFUSED, "What the registry says of the home cannot be read."))
+        return outcome
 
     def _good(self, at: Registrar, said: Answered, *statuses: int) -> Said:
         """Return an answer that did it. Raises `_Ended`."""
@@ -290,4 +268,4 @@ class _Steps:
     def _now(self, **changed: Any) -> None:
         """Write down what changed."""
         self._there = msgspec.structs.replace(self._there, **changed)
-        _keep(self._folder, self._there)
+        kept.write(self._folder / FILE, self._there)

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ddns.dns import names
-from ddns.gateway import agent, client, desk, patience, proving, retry, state
+from ddns.gateway import agent, client, desk, evidence, patience, proving, retry, scanning, state
 from ddns.gateway.clock import Clock
 from ddns.gateway.desk import Desk, Said
 from ddns.gateway.invitation import Invitation
@@ -45,7 +45,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
     *phone*: it goes to the registry by the phone of the owner, whose key has the thumbprint *owner* where that is
     known. *since* and *until* (seconds since 1970) are the statement's time; *tries* is how often the registry was
-    asked in vain. *cafile* holds certificates.
+    asked in vain. *cafile* holds certificates. *source* gives evidence of what holds the key, whose nonce is good until
+    *fresh*; the statement is empty where it could not be asked for yet.
     """
 
     invitation: str
@@ -56,6 +57,8 @@ class Waiting(msgspec.Struct, frozen=True):
     owner: str = ""
     cafile: str = ""
     tries: int = 0
+    source: str = ""
+    fresh: int = 0
 
     def __repr__(self) -> str:
         return f"Waiting(since={self.since})"
@@ -77,9 +80,12 @@ def begin(
     owner: PublicJwk | None = None,
     *,
     cafile: str = "",
+    source: str = "",
     system: Callable[[], float] = time.time,
 ) -> Outcome | None:
     """Make a key in *folder*, and the wish to have it enrolled by *invitation*, with *owner*'s signature beside it.
+
+    Evidence of what holds the key, where *source* gives any, is asked for by `go_on`: it answers a registry's nonce.
 
     Return None where `go_on` is to follow, else how it ended already. Doing it again gives the same key, and the same
     wish where it still holds. *system* is this machine's clock. Raises `CannotEnrol` and `BadState`.
@@ -98,8 +104,14 @@ def begin(
         known, _ = agent.with_key(folder, known, invitation)
         wanted, line = jwk.kid(owner) if owner else "", invitation.to_text()
         there = waiting(folder)
-        if there is None or (there.owner, there.invitation) != (wanted, line) or there.until <= ticking.now:
-            keep(folder, _signed(folder, known, invitation, wanted, cafile, ticking.now))
+        same = there is not None and (there.owner, there.invitation, there.source) == (wanted, line, source)
+        if there is None or not same or there.until <= ticking.now:
+            if source:
+                until = ticking.now + statements.CARRIED
+                made = Waiting(line, "", ticking.now, until, bool(wanted), wanted, cafile, source=source)
+            else:
+                made = _signed(folder, known, invitation, wanted, cafile, ticking.now)
+            keep(folder, made)
         elif there.cafile != cafile:
             keep(folder, msgspec.structs.replace(there, cafile=cafile))
     return None
@@ -134,6 +146,11 @@ def go_on(
         def attempt() -> tuple[Outcome, int]:
             nonlocal there
             if there.phone:
+                if there.source and there.fresh <= ticking.now:
+                    evident = _with_evidence(folder, known, there, ticking)
+                    if isinstance(evident, Outcome):
+                        return evident, 0
+                    there = evident
                 return _look(folder, known, there, ticking), 0
             outcome, after, there = _post(folder, known, there, ticking)
             return outcome, after
@@ -156,8 +173,31 @@ def _pauses(there: Waiting, dice: Callable[[], float]) -> Iterator[float]:
     return retry.waits_long(dice, first=retry.long_wait(there.tries))
 
 
-def _signed(folder: Path, known: State, invitation: Invitation, owner: str, cafile: str, now: int) -> Waiting:
-    """Make the wish and sign it with the gateway's key and the invitation's secret."""
+def _with_evidence(folder: Path, known: State, there: Waiting, ticking: Clock) -> Waiting | Outcome:
+    """Return *there* with a wish in which evidence answers a new nonce; or why there is none. Raises `CannotEnrol`."""
+    invitation = Invitation.from_text(there.invitation)
+    where = place(invitation, there.cafile, ticking)
+    nonce = where if isinstance(where, client.Unreachable) else scanning.fresh_nonce(where, ticking)
+    if not isinstance(nonce, str):
+        here = where if isinstance(where, Desk) else Desk(invitation.host, invitation.port)
+        return agent.outcome_of(ticking, *judge_said(nonce, here))
+    try:
+        token = evidence.take(there.source, nonce, GatewayKey.load(folder, known.key))
+    except evidence.NoEvidence as error:
+        raise CannotEnrol(str(error)) from None
+    made = _signed(folder, known, invitation, there.owner, there.cafile, ticking.now, token)
+    made = msgspec.structs.replace(
+        made, tries=there.tries, source=there.source, fresh=ticking.now + evidence.FRESH, until=there.until
+    )
+    keep(folder, made)
+    return made
+
+
+def _signed(
+    folder: Path, known: State, invitation: Invitation, owner: str, cafile: str, now: int,
+    token: statements.Evidence | None = None,
+) -> Waiting:  # fmt: skip
+    """Make the wish, with *token* as evidence, and sign it with the gateway's key and the invitation's secret."""
     wish = Enrol(
         aud=names.to_text(invitation.zone),
         iat=now,
@@ -166,6 +206,7 @@ def _signed(folder: Path, known: State, invitation: Invitation, owner: str, cafi
         method="invitation",
         label=names.to_text(invitation.home),
         owner=owner or None,
+        evidence=token,
     )
     key = GatewayKey.load(folder, known.key)
     text = statements.sign(wish, key.private, (names.to_text(invitation.key), invitation.secret)).decode()
@@ -179,7 +220,14 @@ def _post(folder: Path, known: State, there: Waiting, ticking: Clock) -> tuple[O
     if isinstance(where, client.Unreachable):
         status, sentence = judge(where, invitation.host, invitation.port, ticking.system)
         return agent.outcome_of(ticking, status, sentence), 0, there
-    said = _ask(where, there)
+    said: Said | Unproved | client.Unreachable | None = _ask(where, there) if there.statement else None
+    if there.source and (said is None or (isinstance(said, Said) and said.code in evidence.STALE)):
+        evident = _with_evidence(folder, known, there, ticking)
+        if isinstance(evident, Outcome):
+            return evident, 0, there
+        there = evident
+        said = _ask(where, there)
+    assert said is not None  # a wish without evidence is signed before it waits
     if isinstance(said, Said) and said.code == "statement-stale" and said.at is not None and ticking.correct(said.at):
         there = _signed(folder, known, invitation, "", there.cafile, ticking.now)
         keep(folder, there)

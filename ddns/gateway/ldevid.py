@@ -12,14 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ddns.dns import names
-from ddns.gateway import agent, pledge, registrar, state
+from ddns.gateway import agent, pledge, registrar, state, under_way
 from ddns.gateway.client import Unreachable
 from ddns.gateway.clock import Clock
 from ddns.gateway.desk import Desk, Said, Shows
@@ -58,14 +57,13 @@ class Renewal(msgspec.Struct, frozen=True):
 
 def held(folder: Path) -> Held | None:
     """Return where the certificate in *folder* is from; None: there is none. Raises `BadState`."""
-    found: Held | None = _read(folder / FILE, Held)
-    return found
+    return under_way.read(folder / FILE, Held)
 
 
 def keep(folder: Path, one: Held, certificate: x509.Certificate) -> None:
     """Keep the *certificate* and where it is from, for the owner of *folder* alone. Raises `OSError`."""
     write_private(folder / CERTIFICATE, certificate.public_bytes(Encoding.PEM))
-    write_private(folder / FILE, msgspec.json.encode(one) + b"\n")
+    under_way.write(folder / FILE, one)
 
 
 def forget(folder: Path) -> None:
@@ -98,12 +96,12 @@ def renew(folder: Path, *, fresh: bool = False, system: Callable[[], float] = ti
             raise CannotEnrol("this gateway has no certificate of its registry: it was not enrolled with --brski")
         old = GatewayKey.load(folder, known.key)
         certificate = _certificate(folder)
-        under: Renewal | None = _read(folder / RENEWAL, Renewal)
+        under = under_way.read(folder / RENEWAL, Renewal)
         if under is None:
             key = GatewayKey.make(names.from_text(known.home)) if fresh else old
             stem = key.save(folder) if fresh else known.key  # before anybody hears of it
             under = Renewal(stem, pledge.certification_request(there.serial, key.private))
-            write_private(folder / RENEWAL, msgspec.json.encode(under) + b"\n")
+            under_way.write(folder / RENEWAL, under)
         key = GatewayKey.load(folder, under.key)
         domain = cms.certificate(there.domain)
         found = registrar.find(there.host, there.port)
@@ -128,9 +126,9 @@ def renew(folder: Path, *, fresh: bool = False, system: Callable[[], float] = ti
             sentence = f"The certificate of {known.home} holds until {until}."
             if under.key != known.key:
                 sentence = f"Key {key.tag} has taken the place of {old.tag} at {known.home}. {sentence}"
-                _remove(folder, known.key)
+                under_way.drop_key(folder, known.key)
         elif status in (Status.REFUSED, Status.KEY) and under.key != known.key:
-            _remove(folder, under.key)
+            under_way.drop_key(folder, under.key)
         if status in (Status.DONE, Status.REFUSED, Status.KEY):
             (folder / RENEWAL).unlink(missing_ok=True)
         return agent.outcome_of(ticking, status, sentence)
@@ -142,22 +140,8 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(left)
 
 
-def _remove(folder: Path, stem: str) -> None:
-    for end in (".private", ".key"):
-        (folder / f"{stem}{end}").unlink(missing_ok=True)
-
-
 def _certificate(folder: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
     except (OSError, ValueError):
         raise BadState(f"{folder / CERTIFICATE} cannot be read; restore it, or enrol again after a reset") from None
-
-
-def _read(path: Path, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError):
-        raise BadState(f"{path} cannot be read; restore it, or enrol again after a reset") from None
