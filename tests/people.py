@@ -130,7 +130,7 @@ class Village:
         try:
             async with desk.transaction():
                 await entered(desk, tenant)
-                if not await stored.begin(desk, tenant, kept):
+                if not await stored.begin(desk, tenant, [kept]):
                     return "again"
                 asking = stating.Asking(
                     tenant=tenant,
