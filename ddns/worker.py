@@ -63,6 +63,7 @@ from ddns.net.subscriber import Subscriber
 from ddns.net.tcp import TcpListener
 from ddns.net.updates import Updates
 from ddns.net.uses import Uses
+from ddns.ongoing import Ongoing
 from ddns.process import reactor, run
 from ddns.signing.client import SignerClient
 from ddns.store.children import hasten
@@ -219,7 +220,7 @@ class Worker:
             follower=follower,
         )
         self._listening: list[Any] = []
-        self._ahead: asyncio.Task[None] | None = None
+        self._ahead = Ongoing()
         self._connections = Connections(config.connections, reactor(), options.keep_alive)
         self._streams = Streams(reactor())
         self._encrypted = config.certificate and Encrypted(
@@ -282,8 +283,8 @@ class Worker:
 
     def _read_keys_ahead(self) -> None:
         """Have keys read ahead, unless that is being done."""
-        if self._ahead is None or self._ahead.done():
-            self._ahead = asyncio.ensure_future(self._keyring.read_ahead(self._config.warm))
+        if not self._ahead.is_on:
+            self._ahead.start(self._keyring.read_ahead(self._config.warm))
 
     def _listen(self) -> None:
         for inherited in self._config.sockets:
@@ -331,9 +332,7 @@ class Worker:
         await self._signer.close()
         await self._denials.close()
         self._lines.close()
-        if self._ahead is not None:
-            self._ahead.cancel()
-            await asyncio.gather(self._ahead, return_exceptions=True)
+        await self._ahead.end()
         self._key_line.close()
         await self._pool.close()
         self._report.close()

@@ -22,6 +22,7 @@ from ddns.dns.codes import CLASS_IN, FLAG_QR, HEADER_SIZE, Ede, Opcode, Rcode, T
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
+from ddns.ongoing import Ongoing
 
 log = Logger(namespace="ddns.delegation")
 
@@ -63,14 +64,11 @@ class Notices:
         self._children = Buckets(limits.per_child, limits.per_child / _HOUR, PURSES)
         self._sources = Buckets(limits.per_source, limits.per_source / _HOUR, PURSES)
         self._waiting: dict[Name, None] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
 
     async def close(self) -> None:
         """Forget what waits: it was only to come sooner."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._ongoing.end()
 
     def answer(self, wire: bytes, asker: Asker) -> bytes | None:
         """Return the answer to *wire*, None where it is no NOTIFY of a kind that is known here."""
@@ -97,8 +95,8 @@ class Notices:
             return self._responder.acknowledge(wire, asker, RATIONED)
         if len(self._waiting) < MOST_WAITING:
             self._waiting[child] = None
-        if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self._work())
+        if not self._ongoing.is_on:
+            self._ongoing.start(self._work())
         return self._responder.acknowledge(wire, asker)
 
     async def _work(self) -> None:

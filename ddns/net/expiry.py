@@ -20,6 +20,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset
 from ddns.net.judging import PublishedRows, ZoneWork, with_those_above
 from ddns.net.subscriber import Subscriber
+from ddns.ongoing import Ongoing
 from ddns.signing.client import SignerClient
 from ddns.signing.publish import publish
 from ddns.store import credentials, journal, leases, notify, published, rrsets, tlsa, zones
@@ -136,18 +137,16 @@ class Expiry:
         self._subscriber = subscriber
         self._limits = limits
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
         self._told: str | None = None
 
     def start(self) -> None:
         """Look from now on."""
-        self._task = asyncio.ensure_future(self._run())
+        self._ongoing.start(self._run())
 
     async def close(self) -> None:
         """End; a commit that is under way is rolled back."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._ongoing.end()
 
     async def look(self) -> int:
         """Say that updates can be taken, and end what is over and may end; return how many records that were."""

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from twisted.logger import Logger
 
 from ddns.net.subscriber import Subscriber
+from ddns.ongoing import Ongoing
 from ddns.operator.fault import CannotDo
 from ddns.store.pool import Pool
 
@@ -38,18 +39,16 @@ class Keeper:
         self._write = write
         self._pool = pool
         self._subscriber = subscriber
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
         self._said = ""
 
     def start(self) -> None:
         """Publish, and keep published."""
-        self._task = asyncio.ensure_future(self._run())
+        self._ongoing.start(self._run())
 
     async def close(self) -> None:
         """End. The records stay: other workers and a next start show the same."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._ongoing.end()
 
     async def _run(self) -> None:
         done: object = None

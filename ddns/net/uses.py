@@ -12,6 +12,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from ddns.net.announcing import network
+from ddns.ongoing import Ongoing
 from ddns.store import credential_uses
 from ddns.store.credential_uses import Use
 from ddns.store.pool import Pool
@@ -30,17 +31,15 @@ class Uses:
         self._pool = pool
         self._clock = clock
         self._seen: dict[int, tuple[float, str]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
 
     def start(self) -> None:
         """Write from now on."""
-        self._task = asyncio.ensure_future(self._run())
+        self._ongoing.start(self._run())
 
     async def close(self) -> None:
         """Write what has gathered, once, and end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if await self._ongoing.end():
             await self._tried()
 
     def note(self, credential: int, source: str) -> None:

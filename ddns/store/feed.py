@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import AsyncConnection, Notify
 
 from ddns.dns.names import Name
+from ddns.ongoing import Ongoing
 from ddns.store import followers, notify
 from ddns.store.ear import Ear
 from ddns.store.lasting import Steady, lasting
@@ -52,7 +53,7 @@ class Feed:
         self._on_zones = on_zones
         self._on_keys = on_keys
         self._on_resync = on_resync
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
 
     def start(self) -> None:
         """Begin to listen, in a task of the running loop."""
@@ -63,14 +64,11 @@ class Feed:
             lambda reason: log.warning("feed.away reason=%s", reason),
             lambda error: log.error("feed.failed", exc_info=error),  # the resync after it mends the rest
         )
-        self._task = asyncio.ensure_future(use)
+        self._ongoing.start(use)
 
     async def close(self) -> None:
         """Listen no more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._ongoing.end()
 
     async def _use(self, conn: Connection, steady: Steady) -> None:
         await followers.enter(conn, self._follower)

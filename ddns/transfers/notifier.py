@@ -23,6 +23,7 @@ from ddns.auth.principal import Credential
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.net.keyring import Keyring
+from ddns.ongoing import Ongoing
 from ddns.store import followers, notify, transfers
 from ddns.store.ear import Ear
 from ddns.store.lasting import Steady, lasting
@@ -99,7 +100,7 @@ class Notifier:
         self._clock = clock
         self._pool = Pool(dsn, "ddns_server", 1)
         self._follower = secrets.randbits(63)
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
         self._wake = asyncio.Event()
         self._forget()
 
@@ -125,14 +126,11 @@ class Notifier:
             lambda reason: log.warn("notify.database_away reason={reason}", reason=reason),
             lambda _: log.failure("notify.failed"),
         )
-        self._task = asyncio.ensure_future(use)
+        self._ongoing.start(use)
 
     async def close(self) -> None:
         """Send no more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._ongoing.end()
         await self._pool.close()
 
     # -- the connection: notifications, and the lock while it lives

@@ -16,6 +16,7 @@ from psycopg import OperationalError
 from twisted.logger import Logger
 
 from ddns.dns import names
+from ddns.ongoing import Ongoing
 from ddns.store import delegations, notify, sightings
 from ddns.store.ear import Ear
 from ddns.store.lasting import Steady, lasting
@@ -71,7 +72,7 @@ class Watcher:
         self._clock = clock
         self._settle = settle
         self._beside = beside
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
         self.counted: Counter[str] = Counter()
         self._forget()
 
@@ -99,14 +100,11 @@ class Watcher:
             lambda reason: log.warn("watch.database_away reason={reason}", reason=reason),
             lambda _: log.failure("watch.failed"),
         )
-        self._task = asyncio.ensure_future(use)
+        self._ongoing.start(use)
 
     async def close(self) -> None:
         """Look no more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._ongoing.end()
 
     # -- the connection: notifications, and the lock while it lives
 
