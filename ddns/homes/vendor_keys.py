@@ -1,4 +1,4 @@
-"""Whether a key that signed is a vendor's: its CA's, or the one that signs its vouchers. Such a key says nothing here.
+"""Whether a key that signed is a vendor's: its CA's, its vouchers', or that of its bond. Such a key says nothing here.
 
 Law: this is asked about keys that have no part in a home, so that a vendor is told that he has no say; nothing that an
 owner may do depends on the answer.
@@ -21,9 +21,10 @@ from ddns.store import bonds
 
 async def speaks(conn: AsyncConnection[Any], keys: tuple[PublicJwk, ...]) -> bool:
     """Say whether one of *keys* is that of a bond of the transaction's tenant, also of one that holds no more."""
-    wanted = set(keys)
+    wanted, spelled = set(keys), {jwk.to_json(key) for key in keys}
     return any(
-        _key(octets) in wanted for bond in await bonds.counting(conn) for octets in (*bond.anchors, *bond.masa_keys)
+        bond.vendor_key in spelled or any(_key(octets) in wanted for octets in (*bond.anchors, *bond.masa_keys))
+        for bond in await bonds.counting(conn)
     )
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ddns.dns import names
 from ddns.dns.names import BadName, Name
-from ddns.proof import b64, cms, jwk, jws
+from ddns.proof import b64, cms, jwk, jws, strict_json
 from ddns.proof.bad import BadProof
 from ddns.proof.jwk import PrivateKey, PublicJwk
 from ddns.proof.jws import Signed
@@ -274,15 +274,7 @@ _WITHOUT_HOME = frozenset(
 
 def read(signed: Signed) -> AnyStatement:
     """Return the statement that was signed; no signature is verified yet. Raises `BadProof`."""
-    try:
-        found: AnyStatement = _DECODER.decode(signed.payload)
-    except msgspec.ValidationError as error:
-        said = str(error)[:200]
-        if "unknown field" in said:
-            raise BadProof("field-unknown", f"The statement has a field that its act does not know: {said}.") from None
-        raise BadProof("field-wrong", f"A field of the statement is wrong: {said}.") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise BadProof("statement-malformed", "The statement is not JSON; mend the program.") from None
+    found = strict_json.typed(_DECODER, signed.payload)
     if not found.sub and found.act not in _WITHOUT_HOME:
         raise BadProof("field-wrong", "The statement must say which home it is about: put its full name into sub.")
     registry_of(found)
@@ -301,7 +293,7 @@ def sign(statement: AnyStatement, *keys: PrivateKey | tuple[str, bytes]) -> byte
     return jws.sign(encode(statement), by)
 
 
-def timely(statement: AnyStatement, now: int) -> None:
+def timely(statement: Statement, now: int) -> None:
     """Raise `BadProof` unless *statement* holds at *now*, in seconds since 1970, and not longer than its act may."""
     if statement.exp - statement.iat > statement.LONGEST:
         longest = statement.LONGEST
@@ -314,10 +306,11 @@ def timely(statement: AnyStatement, now: int) -> None:
         )
 
 
-def signers(statement: AnyStatement, signed: Signed) -> tuple[PublicJwk, ...]:
+def signers(statement: AnyStatement, signed: Signed, *, accepted: bool = True) -> tuple[PublicJwk, ...]:
     """Return the keys that signed *statement*, each verified; of an invitation's signature nothing is said here.
 
-    Raises `BadProof` where one signature is wrong, missing or too many, or does not show its key.
+    Unless it is *accepted* already, the owner whom a wish names may have yet to sign. Raises `BadProof` where one
+    signature is wrong, missing or too many, or does not show its key.
     """
     fewest, most = _how_many(statement)
     if not fewest <= len(signed.signatures) <= most:
@@ -325,7 +318,7 @@ def signers(statement: AnyStatement, signed: Signed) -> tuple[PublicJwk, ...]:
         raise BadProof("statement-signature-wrong", f"The statement has to be signed by {wanted}, in this order.")
     found = []
     for index in range(min(len(signed.signatures), _keys(statement, signed))):
-        key = _shown(signed, index)
+        key = shown(signed, index)
         if not jws.verify(signed, index, key):
             raise BadProof("statement-signature-wrong", f"Signature {index + 1} of the statement is not by its key.")
         found.append(key)
@@ -333,14 +326,15 @@ def signers(statement: AnyStatement, signed: Signed) -> tuple[PublicJwk, ...]:
         raise BadProof("statement-signature-wrong", "The gateway has to sign too, with the key that it is to have.")
     named = statement.owner if isinstance(statement, Enrol | Claim) else None
     place = 0 if isinstance(statement, Claim) else 1
-    if named is not None and (len(found) <= place or jwk.kid(found[place]) != named):
+    signed_by = jwk.kid(found[place]) if len(found) > place else None
+    if named is not None and signed_by != named and (accepted or signed_by is not None):
         raise BadProof("statement-signature-wrong", "The box named another owner; sign with that owner's key.")
     if len(set(found)) != len(found):
         raise BadProof("statement-signature-wrong", "One key signed twice; each signer has to have a key of its own.")
     return tuple(found)
 
 
-def registry_of(statement: AnyStatement) -> Name:
+def registry_of(statement: Statement) -> Name:
     """Return the name of the registry that *statement* is for. Raises `BadProof`."""
     return _name(statement.aud, "aud")
 
@@ -376,7 +370,8 @@ def _keys(statement: AnyStatement, signed: Signed) -> int:
     return count
 
 
-def _shown(signed: Signed, index: int) -> PublicJwk:
+def shown(signed: Signed, index: int) -> PublicJwk:
+    """Return the key that signature *index* shows, in `jwk` or `x5c`; nothing is verified. Raises `BadProof`."""
     one = signed.signatures[index]
     if one.key is not None and not one.x5c:
         return one.key

@@ -6,12 +6,16 @@ Two readers of `{"act": "object", "act": "release"}` may see two statements unde
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
 
 from ddns.proof.bad import BadProof
 
 MOST = 65_536  # octets of one document
 DEEPEST = 16  # objects and arrays within one another
+
+_Said = TypeVar("_Said")
 
 
 def members(octets: bytes, most: int = MOST) -> dict[str, Any]:
@@ -50,3 +54,16 @@ def _deeper(value: Any, left: int) -> bool:
     if isinstance(value, list):
         return left == 0 or any(_deeper(one, left - 1) for one in value)
     return False
+
+
+def typed(decoder: msgspec.json.Decoder[_Said], payload: bytes) -> _Said:
+    """Return the statement in *payload* as *decoder* reads it. Raises `BadProof`, naming a field that is wrong."""
+    try:
+        return decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        said = str(error)[:200]
+        if "unknown field" in said:
+            raise BadProof("field-unknown", f"The statement has a field that its act does not know: {said}.") from None
+        raise BadProof("field-wrong", f"A field of the statement is wrong: {said}.") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise BadProof("statement-malformed", "The statement is not JSON; mend the program.") from None

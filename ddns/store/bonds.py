@@ -109,10 +109,14 @@ async def get(conn: Conn, ident: int) -> Bond | None:
 
 
 async def of_key(conn: Conn, tenant: int | None, vendor_key: bytes) -> list[Bond]:
-    """Return the bonds that *vendor_key* (a JWK) has signed for, of *tenant*, None: of those for all; newest last."""
+    """Lock and return the bonds that *vendor_key* (a JWK) has signed for, the newest last.
+
+    They are those of *tenant*, None: those for all.
+    """
     cursor = await conn.execute(
         f"""SELECT {_COLUMNS} FROM bonds
-            WHERE vendor_key = %(key)s AND tenant IS NOT DISTINCT FROM %(tenant)s ORDER BY id""",  # noqa: S608 - constants
+            WHERE vendor_key = %(key)s AND tenant IS NOT DISTINCT FROM %(tenant)s ORDER BY id
+            FOR NO KEY UPDATE""",  # noqa: S608 - constants
         {"key": vendor_key, "tenant": tenant},
         binary=True,
     )

@@ -87,8 +87,9 @@ def _operation(route: Route, components: Mapping[str, Any]) -> dict[str, Any]:
         "responses": _responses(route),
     }
     if route.body is not None or route.media != (JSON,):
-        schema = {"type": "string"} if route.body is None else {"$ref": _REF.format(name=route.body.__name__)}
-        said["requestBody"] = {"required": True, "content": {one: {"schema": schema} for one in route.media}}
+        typed = {"type": "string"} if route.body is None else {"$ref": _REF.format(name=route.body.__name__)}
+        content = {one: {"schema": typed if one == JSON else {"type": "string"}} for one in route.media}
+        said["requestBody"] = {"required": True, "content": content}
     if not said["parameters"]:
         del said["parameters"]
     return said

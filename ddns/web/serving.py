@@ -204,7 +204,7 @@ class Serving:
         if route.body is not None or route.media != (typed.JSON,):
             if media not in route.media and heard.method not in SAFE:
                 raise Refused(refusing.media_type(" or ".join(route.media)))
-            if route.body is not None:
+            if route.body is not None and media == typed.JSON:  # of a path that takes other types too, as octets
                 body = typed.body(heard.body, route.body)
         elif heard.body:
             raise Refused(refusing.field_unknown("this path takes no body"))

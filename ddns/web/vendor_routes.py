@@ -11,16 +11,18 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from ddns.operator import vendor_statements
 from ddns.operator import vendors as work
 from ddns.operator import verifiers as verifier_words
 from ddns.operator.fault import CannotDo, ThereAlready
+from ddns.operator.vendor_statements import Terms
 from ddns.store import bonds, verifiers
 from ddns.store.bonds import Bond
 from ddns.store.pool import Connection
 from ddns.store.verifiers import Verifier
 from ddns.web import refusing, rights
 from ddns.web.paging import MOST
-from ddns.web.routes import Answer, Asked, Means, Refused, Route
+from ddns.web.routes import JOSE, JSON, Answer, Asked, Means, Refused, Route
 
 MOST_BODY = 256 * 1024  # octets: three times 16 certificates, as PEM
 
@@ -49,6 +51,25 @@ class BondWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: Annotated[list[_Model], msgspec.Meta(max_length=work.MOST_MODELS)] = []
     assurance: Literal["open", "token", "qr", "voucher"] = "voucher"
     until: Annotated[int, msgspec.Meta(ge=0, le=2**40, description="Seconds since 1970.")] | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is accepted of a vendor's signed statement; what is left out is as the statement has it."""
+
+    assurance: Literal["open", "token", "qr", "voucher"] | None = None
+    models: Annotated[str, msgspec.Meta(max_length=8000, description="These alone, with commas between them.")] = ""
+    until: Annotated[int, msgspec.Meta(ge=0, le=2**40, description="Seconds since 1970.")] | None = None
+    widen: Annotated[bool, msgspec.Meta(description="Accept more than was accepted of this vendor before.")] = False
+
+
+class BondHeard(msgspec.Struct, frozen=True):
+    """What holds after a vendor's statement: no more than an operator has accepted."""
+
+    vendor: str
+    models: Annotated[list[str], msgspec.Meta(description="None: all.")]
+    assurance: str
+    holds: bool
+    until: Moment | None
 
 
 class VerifierWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +102,7 @@ class BondShown(msgspec.Struct, frozen=True):
     until: Moment | None
     withdrawn_at: Moment | None
     why: str
+    key: Annotated[str, msgspec.Meta(description="Thumbprint of the vendor's own key that signed for it; or empty.")]
 
 
 class Bonds(msgspec.Struct, frozen=True):
@@ -132,7 +154,18 @@ async def all_bonds(conn: Connection, _means: Means, asked: Asked) -> Answer:
 
 
 async def make_bond(conn: Connection, _means: Means, asked: Asked) -> Answer:
-    """Bond a vendor, for all tenants where the registry itself does."""
+    """Bond a vendor, for all tenants where the registry itself does; a statement of its own comes as JWS."""
+    given: Accepted = asked.query
+    if asked.media == JOSE:
+        models = tuple(one.strip() for one in given.models.split(",") if one.strip())
+        terms = Terms(given.assurance, models, given.until, given.widen)
+        with _read():
+            taken = await vendor_statements.accept(
+                conn, asked.tenant, asked.octets, terms, asked.who.principal, asked.now
+            )
+        return Answer(_bond(taken, asked.now), 201)
+    if given != Accepted():
+        raise Refused(refusing.field_unknown("parameters are for signed statements; say it in the body"))
     wish: BondWish = asked.body
     with _read():
         made = await work.bond(
@@ -141,6 +174,13 @@ async def make_bond(conn: Connection, _means: Means, asked: Asked) -> Answer:
             masa_anchors=wish.masa_anchors.encode(), assurance=wish.assurance, until=wish.until,
         )  # fmt: skip
     return Answer(_bond(made, asked.now), 201)
+
+
+async def hear(conn: Connection, _means: Means, asked: Asked) -> Answer:
+    """Take what a vendor says of its own bond, narrower or withdrawn."""
+    with _read():
+        one = await vendor_statements.hear(conn, asked.tenant, asked.octets, asked.now)
+    return Answer(BondHeard(one.vendor, list(one.models), one.assurance, one.holds(asked.now), one.until))
 
 
 async def withdraw_bond(conn: Connection, _means: Means, asked: Asked) -> Answer:
@@ -200,6 +240,7 @@ def _bond(one: Bond, now: int) -> BondShown:
     return BondShown(
         one.id, one.vendor, one.tenant is None, list(one.models), one.assurance, _prints(one.anchors),
         _prints(one.masa_keys), one.masa_url, one.holds(now), one.since, one.until, one.withdrawn_at, one.why,
+        vendor_statements.thumbprint(one),
     )  # fmt: skip
 
 
@@ -227,7 +268,12 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST", path="/v1/bonds", summary="Bond a maker of boxes: which keys vouch for which of them.",
-        tag="vendors", right=rights.VENDORS, body=BondWish, answers={201: BondShown}, within=make_bond, most=MOST_BODY,
+        tag="vendors", right=rights.VENDORS, query=Accepted, body=BondWish, media=(JSON, JOSE),
+        answers={201: BondShown}, within=make_bond, most=MOST_BODY,
+    ),
+    Route(
+        method="POST", path="/v1/vendors/statements", summary="Update, narrow or withdraw one's own bond, as a vendor.",
+        tag="vendors", right=None, media=(JOSE,), answers={200: BondHeard}, within=hear,
     ),
     Route(
         method="DELETE", path="/v1/bonds/{id}", summary="Withdraw a bond; no home changes.", tag="vendors",

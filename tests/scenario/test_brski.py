@@ -260,6 +260,45 @@ def test_a_bond_that_is_withdrawn_lets_no_box_in_and_changes_no_home(desk):
     assert old.enrol(verb="simplereenroll", files=old.given).status == 200
 
 
+def test_a_maker_signs_for_its_bond_and_ends_it_itself_and_no_home_changes(desk):
+    """Row 66: the trust bond, by the maker's own key, with the commands of both sides."""
+    maker = Vendor(desk, "Signer")
+    key = desk.folder / "bond.key"
+    key.write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    signed, end = desk.folder / "signer.jws", desk.folder / "end.jws"
+    both = ("--registry", "homes.example", "--key", key)
+    ca = maker.folder / "ca.pem"
+    desk.ddns(
+        "vendor", "statement", "make", "Signer", *both, "--anchors", ca, "--masa-keys", maker.folder / "masa.pem",
+        "--masa", f"localhost:{maker.port}", "--masa-anchors", ca, "--out", signed,
+    )  # fmt: skip
+    shown = json.loads(desk.ddns("vendor", "statement", "show", signed, "--json"))
+    early = maker.box("S-0").ask_voucher()
+    made = json.loads(desk.ddns("vendor", "bond", signed, "--json"))
+    try:
+        maker.start()
+        old, new = maker.box("S-1"), maker.box("S-2")
+        assert old.ask_voucher().status == new.ask_voucher().status == 200
+        home = old.took(old.enrol())
+    finally:
+        maker.stop()
+    desk.ddns("vendor", "statement", "withdraw", *both, "--reason", "sold", "--out", end)
+
+    said = desk.ask_web(
+        "POST", "/v1/vendors/statements", end.read_bytes(), headers={"Content-Type": "application/jose+json"}
+    )
+
+    assert (early.status, early.json["code"]) == (404, "idevid-unknown-issuer")
+    assert (shown["vendor"], shown["key"], made["key"]) == ("Signer", made["key"], shown["key"])
+    assert (said.status, said.json["holds"]) == (200, False), said
+    assert (new.enrol().status, new.enrol().json["code"]) == (403, "bond-withdrawn")
+    assert "sold" in desk.ddns("vendor", "show", str(made["id"]))
+    eventually(lambda: keys.key_rdata(old.key) in key_at(desk, home))
+    assert old.enrol(verb="simplereenroll", files=old.given).status == 200
+
+
 def test_programs_see_whose_word_counts_and_what_it_brought(desk, acme):
     box = acme.box("P-1")
     assert box.ask_voucher().status == 200

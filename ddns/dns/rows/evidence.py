@@ -74,6 +74,11 @@ ROWS = (
             "enrol by invitation, or ask the registry",
         ),
         (
+            "bond-wider", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "a vendor's statement names none of the models that an operator accepted of this vendor",
+            "ask the operator to accept them: `ddns vendor bond FILE --widen`",
+        ),
+        (
             "bond-withdrawn", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
             "the bond of the box's maker is withdrawn or over: no new boxes enrol by its word",
             "enrol by invitation, or ask the registry",
