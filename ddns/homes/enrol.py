@@ -17,7 +17,7 @@ from ddns.dns import names
 from ddns.dns.codes import Class, Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
-from ddns.homes import policies
+from ddns.homes import labels, policies
 from ddns.homes.making import Collided, NoRegistry, Unmade, Wanted, Why, make
 from ddns.signing.client import SignerClient
 from ddns.store import home_policies, invitations, zones
@@ -103,7 +103,9 @@ async def enrol(
     )  # fmt: skip
     try:
         done = await make(conn, signer, parent, [one], now, invitation.tenant)
-    except (errors.UniqueViolation, Collided, NoRegistry):
+    except Collided as collided:
+        return labels.unavailable() if collided.why is Why.ALIKE else verdicts.home_exists(home)
+    except (errors.UniqueViolation, NoRegistry):
         return verdicts.home_exists(home)
     made = done.made[0]
     if isinstance(made, Unmade):

@@ -32,7 +32,19 @@ from ddns.homes import labels, quotas
 from ddns.homes.delegating import delegate, home_records
 from ddns.signing.client import SignerAway
 from ddns.signing.publish import Signs
-from ddns.store import home_events, journal, new_homes, notify, outbox, published, resting, rrsets, signing, zones
+from ddns.store import (
+    home_events,
+    journal,
+    naming,
+    new_homes,
+    notify,
+    outbox,
+    published,
+    resting,
+    rrsets,
+    signing,
+    zones,
+)
 from ddns.store.home_events import Event
 from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.zones import Zone
@@ -92,6 +104,7 @@ class Why(StrEnum):
     ENROLLED = "enrolled"  # its key is enrolled under its name already
     QUOTA = "quota"
     SPENT = "spent"  # the invitation
+    ALIKE = "alike"  # people may take its name for another home's
 
 
 class Unmade(msgspec.Struct, frozen=True):
@@ -242,6 +255,7 @@ async def write(conn: AsyncConnection[Any], signer: Signs, registry: Zone, draft
     below = await occupied(conn, registry.id, drafts)
     if below:
         raise Collided(below, Why.OCCUPIED)
+    await _look_alike(conn, registry, drafts)
     children = [
         (one.name, _servers(one), () if answer is None else answer.ds)
         for one, answer in zip(drafts, answers, strict=True)
@@ -258,6 +272,18 @@ async def write(conn: AsyncConnection[Any], signer: Signs, registry: Zone, draft
     )
     editions = tuple(Edition(zone, 1, 0, 1, (), answer.added) for zone, answer in shown)
     return Making(made, (*editions, *delegated.editions), (*waiting, *delegated.pending))
+
+
+async def _look_alike(conn: AsyncConnection[Any], registry: Zone, drafts: Sequence[Draft]) -> None:
+    """Raise `Collided` where names look like others: seen behind the lock, two who came at once see each other."""
+    shown = [_shown(one.wanted) for one in drafts]
+    found = await naming.alike_among(
+        conn,
+        registry.id,
+        [(one.name, skeleton, text.isascii()) for one, (text, skeleton) in zip(drafts, shown, strict=True)],
+    )
+    if found:
+        raise Collided(found, Why.ALIKE)
 
 
 async def _take_labels(
@@ -283,8 +309,12 @@ def _good(draft: Draft) -> SignedJob | None:
 def _row(draft: Draft, answer: SignedJob | None) -> new_homes.Row:
     one = draft.wanted
     serial, due = (0, 0) if answer is None else (1, answer.resign_at)
-    shown, skeleton = (one.shown, one.skeleton) if one.skeleton else labels.looks(one.name)
-    return new_homes.Row(one.name, serial, due, one.owner, one.device, one.kind, shown, skeleton)
+    return new_homes.Row(one.name, serial, due, one.owner, one.device, one.kind, *_shown(one))
+
+
+def _shown(one: Wanted) -> tuple[str, str]:
+    """Return a home's label as people read it, and what that looks like."""
+    return (one.shown, one.skeleton) if one.skeleton else labels.looks(one.name)
 
 
 def _key(zone: int, draft: Draft) -> new_homes.Key:

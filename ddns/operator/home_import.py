@@ -25,7 +25,7 @@ from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.operator.home_line import MOST_OCTETS, BadLine, Named, NewHome, name_of, read
 from ddns.signing.client import SignerClient
-from ddns.store import home_policies, naming, new_homes
+from ddns.store import home_policies, new_homes
 from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.zones import Zone
 
@@ -195,18 +195,18 @@ class Import:
         if not homes:
             return
         now = int(time.time())
-        unfit = await new_homes.unfit(lane.conn, self._registry.id, list(map(self._wanted, homes)), now)
+        wanted = {one.name: self._wanted(one) for one in homes}
+        unfit = await new_homes.unfit(lane.conn, self._registry.id, list(wanted.values()), now)
         for one in [one for one in homes if unfit.get(one.name) == making.Why.RESTING]:
             homes.remove(one)
             self.report.refuse(
                 one.line, f"{names.to_text(one.name)} was somebody's not long ago and rests; choose another label"
             )
-        for one in await self._alike(lane.conn, homes):
+        alike = _alike([wanted[one.name] for one in homes])
+        for one in [one for one in homes if one.name in alike]:
             homes.remove(one)
-            self.report.refuse(
-                one.line, f"{names.to_text(one.name)} looks like another home's name; choose another label"
-            )
-        drafts = await making.sign(lane.signer, self._registry, list(map(self._wanted, homes)), apex)
+            self.report.refuse(one.line, _looks_like_another(one))
+        drafts = await making.sign(lane.signer, self._registry, [wanted[one.name] for one in homes], apex)
         new: list[_New] = []
         for one, draft in zip(homes, drafts, strict=True):
             if draft.answer is not None and draft.answer.error:
@@ -215,15 +215,12 @@ class Import:
                 new.append((one, draft))
         await self._commit(lane, new)
 
-    async def _alike(self, conn: Conn, homes: Sequence[NewHome]) -> list[NewHome]:
-        """Return those of *homes* that people may take for others that are there."""
-        looks = [labels.looks(one.name) for one in homes]
-        wanted = [(one.name, skeleton, shown.isascii()) for one, (shown, skeleton) in zip(homes, looks, strict=True)]
-        found = await naming.alike_among(conn, self._registry.id, wanted)
-        return [one for one in homes if one.name in found]
-
     def _wanted(self, one: NewHome) -> Wanted:
-        return Wanted(name=one.name, key=one.key, records=one.records, invitation=making.WHOEVER, who=self._principal)
+        shown, skeleton = labels.looks(one.name)
+        return Wanted(
+            name=one.name, key=one.key, records=one.records, invitation=making.WHOEVER, who=self._principal,
+            shown=shown, skeleton=skeleton,
+        )  # fmt: skip
 
     def _gone(self) -> CannotDo:
         return CannotDo(f"The zone {names.to_text(self._registry.origin)} has just been removed.")
@@ -236,8 +233,8 @@ class Import:
                 return
             try:
                 await self._write(lane, new)
-            except Collided as occupied:
-                new = self._without(new, occupied.homes)
+            except Collided as collided:
+                new = self._without(new, collided)
             except making.NoRegistry:
                 raise self._gone() from None
             except (errors.UniqueViolation, errors.DeadlockDetected) as error:
@@ -261,14 +258,17 @@ class Import:
         for some in (new[:half], new[half:]):
             await self._commit(lane, some)
 
-    def _without(self, new: list[_New], found: frozenset[Name]) -> list[_New]:
+    def _without(self, new: list[_New], collided: Collided) -> list[_New]:
         apex = names.to_text(self._registry.origin)
         for one, _ in new:
-            if one.name in found:
+            if one.name in collided.homes:
                 self.report.refuse(
-                    one.line, f"the zone {apex} has records at or below {names.to_text(one.name)}; choose another label"
+                    one.line,
+                    _looks_like_another(one)
+                    if collided.why is making.Why.ALIKE
+                    else f"the zone {apex} has records at or below {names.to_text(one.name)}; choose another label",
                 )
-        return [pair for pair in new if pair[0].name not in found]
+        return [pair for pair in new if pair[0].name not in collided.homes]
 
     @staticmethod
     def _why(home: NewHome, error: Error | None) -> str:
@@ -306,3 +306,21 @@ class Import:
             done = await making.write(lane.conn, lane.signer, self._registry, [draft for _, draft in new], now)
         self.report.made += len(new)
         self.report.unsigned += sum(isinstance(one, Made) and one.pending for one in done.made)
+
+
+def _alike(wanted: Sequence[Wanted]) -> set[Name]:
+    """Return those names that people may take for one that stands before them; two in plain ASCII never are."""
+    first: dict[str, list[bool]] = {}
+    out: set[Name] = set()
+    for one in wanted:
+        plain = one.shown.isascii()
+        there = first.setdefault(one.skeleton, [])
+        if there and not (plain and all(there)):
+            out.add(one.name)
+        else:
+            there.append(plain)
+    return out
+
+
+def _looks_like_another(one: NewHome) -> str:
+    return f"{names.to_text(one.name)} looks like another home's name; choose another label"

@@ -108,6 +108,15 @@ async def test_names_that_look_like_others_are_refused(admin, registry, bring):
     assert "looks like another home" in report.reasons[0].reason
 
 
+async def test_of_two_lines_that_look_alike_the_first_comes_in(admin, registry, bring):
+    await home_policy.change(admin, 1, ZONE, {"idn": "latin,cyrillic"})
+
+    report = await bring("label\nscope\n\u0455\u0441\u043e\u0440\u0435\nmodem\nmodern\n")
+
+    assert (report.made, [one.line for one in report.reasons]) == (3, [3])
+    assert "looks like another home" in report.reasons[0].reason
+
+
 async def test_no_more_homes_come_in_than_the_tenant_may_have(admin, registry, bring):
     await tenants.set_bounds(admin, "isp", {"homes": 1})
 
