@@ -144,7 +144,7 @@ class Village:
                 done = await stating.answer(desk, NO_SIGNER, said, signed, keys, asking)
                 if isinstance(done, Refusal):
                     raise Undone(done.code)  # noqa: TRY301 - as the desk does: it rolls the transaction back
-                await stored.end(desk, signed.digest, 200, b"{}")
+                await stored.end(desk, [(signed.digest, 200, b"{}")])
         except Undone as refused:
             return str(refused)
         return done
