@@ -14,7 +14,8 @@ from ddns.dns import names
 from ddns.dns.codes import Type
 from ddns.dns.names import Name
 from ddns.dns.records import RRset, SignedRRset
-from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged, texts
+from ddns.store import published
+from ddns.store.packing import bigints, integers, octets, ragged, texts
 from ddns.store.signing import insert_keys
 from ddns.zone import edition as editions
 from ddns.zone.changes import ChangeSet, RRsetChange
@@ -30,7 +31,6 @@ EDITION_LIMIT = 20_000  # RRsets; a bigger edition is not kept, and whoever is b
 MOST_EDITIONS = 10_000  # of one zone
 FEW_EDITIONS = 100  # of one zone that are kept however old they are
 OLD = 7 * 86400  # seconds
-_COPY_AT_ONCE = 1000  # rows
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -126,20 +126,7 @@ async def _remove(conn: Conn, changed: Sequence[Publication]) -> None:
 
 
 async def _add(conn: Conn, changed: Sequence[Publication]) -> None:
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy("COPY published_rrsets (zone, owner, type, ttl, rdatas, sigs) FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        rows = [COPY_HEAD]
-        for publication in changed:
-            zone = publication.zone.id
-            for one in publication.added:
-                rows.append(copy_row(zone, names.order_key(one.name), one.type, one.ttl, one.rdatas, one.sigs))
-                if len(rows) > _COPY_AT_ONCE:
-                    await copy.write(b"".join(rows))
-                    rows.clear()
-        rows.append(COPY_TAIL)
-        await copy.write(b"".join(rows))
+    await published.fill_all(conn, ((one.zone.id, rrset) for one in changed for rrset in one.added))
 
 
 async def _append_editions(conn: Conn, changed: Sequence[Publication]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -12,10 +11,11 @@ from psycopg import AsyncConnection
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.records import SignedRRset
+from ddns.store.copying import copy_in
 from ddns.store.line import Line, Statement
-from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged
+from ddns.store.packing import bigints, copy_row, integers, octets, ragged
 from ddns.store.pool import rows
-from ddns.store.rrsets import COPY_ROWS, STATEMENT_ROWS
+from ddns.store.rrsets import STATEMENT_ROWS
 
 
 def _rrsets(rows: Iterable[Sequence[Any]]) -> list[SignedRRset]:
@@ -218,20 +218,12 @@ async def fill(conn: AsyncConnection[Any], zone: int, rrsets: Iterable[SignedRRs
 
 async def fill_all(conn: AsyncConnection[Any], rrsets: Iterable[tuple[int, SignedRRset]]) -> int:
     """Write RRsets of any number of zones, given as (zone, RRset), as `fill` does."""
-    count = 0
-    source = iter(rrsets)
     key = names.order_key
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy("COPY published_rrsets (zone, owner, type, ttl, rdatas, sigs) FROM STDIN (FORMAT binary)") as copy,
-    ):
-        await copy.write(COPY_HEAD)
-        while rows := [copy_row(zone, key(one.name), one.type, one.ttl, one.rdatas, one.sigs)
-                       for zone, one in islice(source, COPY_ROWS)]:  # fmt: skip
-            count += len(rows)
-            await copy.write(b"".join(rows))
-        await copy.write(COPY_TAIL)
-    return count
+    return await copy_in(
+        conn,
+        "COPY published_rrsets (zone, owner, type, ttl, rdatas, sigs) FROM STDIN (FORMAT binary)",
+        (copy_row(zone, key(one.name), one.type, one.ttl, one.rdatas, one.sigs) for zone, one in rrsets),
+    )
 
 
 async def clear(conn: AsyncConnection[Any], zone: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncServerCursor
@@ -11,12 +10,12 @@ from psycopg import AsyncConnection, AsyncServerCursor
 from ddns.dns import names
 from ddns.dns.names import Name
 from ddns.dns.records import RRset
-from ddns.store.packing import COPY_HEAD, COPY_TAIL, bigints, copy_row, integers, octets, ragged
+from ddns.store.copying import copy_in
+from ddns.store.packing import bigints, copy_row, integers, octets, ragged
 from ddns.store.pool import rows
 from ddns.zone.changes import ChangeSet
 
 STREAM_ROWS = 5_000  # fetched at once
-COPY_ROWS = 2_000  # written at once
 STATEMENT_ROWS = 10_000  # of one statement: bounds the memory of a parameter
 
 
@@ -158,20 +157,12 @@ async def fill(conn: AsyncConnection[Any], zone: int, rrsets: Iterable[RRset]) -
 
 async def fill_all(conn: AsyncConnection[Any], rrsets: Iterable[tuple[int, RRset]]) -> int:
     """Write RRsets of any number of zones, given as (zone, RRset), as `fill` does."""
-    count = 0
-    source = iter(rrsets)
     key = names.order_key
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy("COPY rrsets (zone, owner, type, ttl, rdatas) FROM STDIN (FORMAT binary)") as copy,
-    ):
-        await copy.write(COPY_HEAD)
-        while rows := [copy_row(zone, key(one.name), one.type, one.ttl, one.rdatas)
-                       for zone, one in islice(source, COPY_ROWS)]:  # fmt: skip
-            count += len(rows)
-            await copy.write(b"".join(rows))
-        await copy.write(COPY_TAIL)
-    return count
+    return await copy_in(
+        conn,
+        "COPY rrsets (zone, owner, type, ttl, rdatas) FROM STDIN (FORMAT binary)",
+        (copy_row(zone, key(one.name), one.type, one.ttl, one.rdatas) for zone, one in rrsets),
+    )
 
 
 async def clear(conn: AsyncConnection[Any], zone: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from rows import a, n, signed, txt
 
 from ddns.dns.records import SignedRRset
-from ddns.store import published, zones
+from ddns.store import copying, published, zones
 
 
 async def two_zones(conn):
@@ -75,7 +75,7 @@ async def test_a_signature_is_no_row_of_its_own(conn):
 
 async def test_a_large_publication_is_written_in_parts(conn, monkeypatch):
     monkeypatch.setattr(published, "STATEMENT_ROWS", 7)
-    monkeypatch.setattr(published, "COPY_ROWS", 7)
+    monkeypatch.setattr(copying, "AT_ONCE", 7)
     one, other = await two_zones(conn)
     rows = [signed(a(f"{number:03}.a.", 1)) for number in range(40)]
 

@@ -10,7 +10,7 @@ from rows import a, n, txt
 
 from ddns.dns import names
 from ddns.dns.records import RRset
-from ddns.store import rrsets, zones
+from ddns.store import copying, rrsets, zones
 from ddns.zone.changes import ChangeSet, RRsetChange
 
 
@@ -111,7 +111,7 @@ async def test_a_zone_is_read_in_canonical_order(conn):
 
 async def test_large_changes_are_written_in_parts(conn, monkeypatch):
     monkeypatch.setattr(rrsets, "STATEMENT_ROWS", 7)
-    monkeypatch.setattr(rrsets, "COPY_ROWS", 7)
+    monkeypatch.setattr(copying, "AT_ONCE", 7)
     monkeypatch.setattr(rrsets, "STREAM_ROWS", 7)
     one, _ = await two_zones(conn)
     wanted = [a(f"{number:03}.a.", 1) for number in range(50)]
