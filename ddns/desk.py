@@ -96,7 +96,7 @@ class Desk:
         self._courier = Courier(self.transaction, self.sealer, self.now, private=config.private)
         self._tasks: list[asyncio.Task[None]] = []
         mine = registrar.of(self.secret, self.place.name)
-        self._listening = Listening(config.certificate, self._serving, self._connections, mine, reactor())
+        self._listening = Listening(config.certificate, self._serving, self._connections, mine, reactor(), clock)
 
     def now(self) -> int:
         """Return the seconds since 1970."""

@@ -39,6 +39,7 @@ TOO_MUCH = 1024 * 1024  # octets over what a body may have, after which the clie
 
 Serve = Callable[[Heard], Awaitable[Response]]
 Most = Callable[[Listener, str, str], int]
+Clock = Callable[[], float]  # seconds since 1970, which `Date` tells: whose clock is wrong corrects it by that
 
 # What every answer says: nothing here is for caches, frames or guesses of types.
 ALWAYS = (
@@ -74,10 +75,12 @@ class ApiRequest(http.Request):
     _parsePOSTFormSubmission = False  # noqa: N815 - Twisted's name: a body is never a form
 
     def __init__(
-        self, serve: Serve, most: Most, listener: Listener, connection: WebConnection, *how: Any, **also: Any
-    ) -> None:
+        self, serve: Serve, most: Most, listener: Listener, clock: Clock, connection: WebConnection, *how: Any,
+        **also: Any,
+    ) -> None:  # fmt: skip
         super().__init__(*how, **also)
         self._serve = serve
+        self._clock = clock
         self._most_of = most
         self._listener = listener
         self._connection = connection
@@ -148,7 +151,7 @@ class ApiRequest(http.Request):
         if self._gone:
             return
         self.setResponseCode(response.status)
-        for name, value in (*ALWAYS, (b"date", http.datetimeToString())):
+        for name, value in (*ALWAYS, (b"date", http.datetimeToString(self._clock()))):
             self.setHeader(name, value)
         if response.status != 204:
             self.setHeader(b"content-type", response.media.encode())
@@ -178,8 +181,10 @@ class ApiFactory(WebFactory):
 
     protocol = Channel  # type: ignore[assignment]
 
-    def __init__(self, serve: Serve, most: Most, listener: Listener, connections: Connections, reactor: Any) -> None:
-        super().__init__(functools.partial(ApiRequest, serve, most, listener), connections, reactor)
+    def __init__(
+        self, serve: Serve, most: Most, listener: Listener, connections: Connections, reactor: Any, clock: Clock
+    ) -> None:
+        super().__init__(functools.partial(ApiRequest, serve, most, listener, clock), connections, reactor)
 
 
 def _text(octets: bytes) -> str:

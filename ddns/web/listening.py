@@ -10,6 +10,7 @@ service's secret: they know it from the voucher of their maker, not from those w
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ddns.net.connections import Connections
 from ddns.net.encrypted import CertificateFiles
 from ddns.net.handshakes import Handshakes, TlsFactory
 from ddns.net.reloading import Reloading
-from ddns.web.channel import PROTOCOLS, ApiFactory
+from ddns.web.channel import PROTOCOLS, ApiFactory, Clock
 from ddns.web.routes import Listener
 from ddns.web.serving import Serving
 
@@ -45,12 +46,14 @@ class Listening:
     """All listeners of one desk."""
 
     def __init__(
-        self, files: CertificateFiles, serving: Serving, connections: Connections, mine: Registrar, reactor: Any
-    ) -> None:
+        self, files: CertificateFiles, serving: Serving, connections: Connections, mine: Registrar, reactor: Any,
+        clock: Clock = time.time,
+    ) -> None:  # fmt: skip
         self._serving = serving
         self._connections = connections
         self._registrar = Certificate((mine.certificate, mine.ca), mine.key)
         self._reactor = reactor
+        self._clock = clock
         self._certificate = Reloading(Path(files.certificate), Path(files.key), files.roll, reactor)
         self._closers: list[Callable[[], Any]] = []
 
@@ -66,7 +69,9 @@ class Listening:
         else:
             handshakes = Handshakes(PROTOCOLS, self._certificate.current)
             self._certificate.tell(handshakes.use)
-        inside = ApiFactory(self._serving.serve, self._serving.most, listener, self._connections, self._reactor)
+        inside = ApiFactory(
+            self._serving.serve, self._serving.most, listener, self._connections, self._reactor, self._clock
+        )
         around = TlsFactory(handshakes, inside, self._connections, self._reactor)
         port = self._reactor.adoptStreamPort(sock.fileno(), sock.family, around)
         sock.close()  # adopting has made a descriptor of its own

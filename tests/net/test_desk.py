@@ -36,6 +36,7 @@ from ddns.web.transacting import transaction
 
 PLENTY = RationLimits(source_burst=1e6, source_rate=1e6)
 MOST = 1000  # octets of the body of /echo
+DATED = 3656_614_400  # what the desk's clock says
 LONG = 128 * STEP  # and of /long
 
 
@@ -80,7 +81,7 @@ class World:
         self.serving = Serving(Table(routes), self, self.rations, bounds)
         files = CertificateFiles(*map(str, certificates.make(folder / "tls", "ns1.example.")))
         self.listening = Listening(
-            files, self.serving, self.connections, Registrar(self.secret, "ns1.example"), reactor
+            files, self.serving, self.connections, Registrar(self.secret, "ns1.example"), reactor, lambda: DATED
         )
         self.ports = {}
         for kind in ("web", "devices"):
@@ -149,6 +150,13 @@ async def until(condition):
     """Let the loop turn until *condition* holds."""
     while not condition():  # noqa: ASYNC110 - it is what others do on this loop that is waited for
         await asyncio.sleep(0)
+
+
+async def test_the_date_of_an_answer_is_the_desks_own_time(world):
+    """Statements are judged by that clock; whose own is wrong corrects it by what `Date` says."""
+    _status, headers, _body = await world().ask(get("/now"))
+
+    assert headers["date"] == "wed, 14 nov 2085 22:13:20 gmt"
 
 
 def get(path, *headers):
