@@ -25,7 +25,7 @@ from ddns.cli.phone_options import (
     verb_options,
 )
 from ddns.dns import names
-from ddns.gateway import desk, enrolling, phone, scanning
+from ddns.gateway import desk, enrolling, paper_code, phone, scanning
 from ddns.gateway.client import Unreachable
 from ddns.gateway.clock import Clock
 from ddns.gateway.desk import Desk
@@ -47,10 +47,22 @@ def command() -> None:
 @command.command(epilog=EPILOG)
 @click.option("--role", type=click.Choice(phone.ROLES), default="owner", show_default=True, help="What the key is for.")
 @click.option("--curve", type=click.Choice(phone.CURVES), default="P-256", show_default=True, help="Its kind.")
+@click.option("--paper", is_flag=True, help="Show, this once, a code to write down from which the key is made anew.")
+@click.option("--from-paper", is_flag=True, help="Make the key anew from such a code, which is asked for.")
 @folder_option
-def make(role: str, curve: str, folder: Path) -> None:
-    """Make an owner's key. A recovery key is for paper: print its file, and take it off the phone."""
-    made = tried(lambda: phone.make(folder, role, curve))
+def make(role: str, curve: str, paper: bool, from_paper: bool, folder: Path) -> None:
+    """Make an owner's key. A recovery key is for paper: write down its code, and take its file off the phone."""
+    if (paper or from_paper) and (curve != "P-256" or (paper and from_paper)):
+        raise click.UsageError("--paper and --from-paper exclude each other, and are for P-256")
+    if from_paper:
+        code = click.prompt("The code on the paper", err=True)
+        made: PrivateKey = tried(lambda: phone.keep(folder, role, paper_code.key_of(paper_code.read(code))))
+    elif paper:
+        chance = secrets.token_bytes(paper_code.CHANCE)
+        made = tried(lambda: phone.keep(folder, role, paper_code.key_of(chance)))
+        click.echo(f"Write this down, it is shown only now: {paper_code.write(chance)}")
+    else:
+        made = tried(lambda: phone.make(folder, role, curve))
     click.echo(f"The {role} key {jwk.kid(jwk.of(made))} is in {folder / f'{role}.pem'}; keep a copy of it safe.")
     click.echo(f"Its public half, for the gateway: {folder / f'{role}.jwk'}")
 

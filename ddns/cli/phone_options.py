@@ -21,6 +21,7 @@ from ddns.gateway.desk import Desk, Said
 from ddns.gateway.enrolling import CannotEnrol
 from ddns.gateway.invitation import BadInvitation
 from ddns.gateway.outcome import Status, judge_said
+from ddns.gateway.paper_code import BadCode
 from ddns.gateway.phone import BadPhone, Phone
 from ddns.gateway.reply import Unproved
 from ddns.gateway.state import BadState
@@ -150,7 +151,7 @@ def tried(work: Callable[[], _Result]) -> _Result:
         return work()
     except BadProof as error:
         raise Failure(error.sentence, Status.USAGE) from None
-    except (BadPhone, BadInvitation, CannotEnrol, BadName, agent.NotEnrolled) as error:
+    except (BadPhone, BadCode, BadInvitation, CannotEnrol, BadName, agent.NotEnrolled) as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}.", Status.USAGE) from None
     except scanning.BoxAway as error:
         raise Failure(f"{str(error)[:1].upper()}{str(error)[1:]}.", Status.UNREACHABLE) from None

@@ -150,13 +150,20 @@ def _check(kinds: Mapping[str, Sequence[Address]], chosen: settings.Settings) ->
             "[update] transport is encrypted, but nothing here listens encrypted, so no update could ever come; add "
             '[tls] listen = ["ADDR:853"] or --tls ADDR:853.'
         )
+    known = False  # to browsers, as far as the certificate itself tells
     if chosen.tls.certificate and any(kinds[kind] for kind in (*ENCRYPTED, *DESK)):
         from ddns.net import certificate  # noqa: PLC0415 - only who needs it pays for it
 
         try:
-            certificate.load(Path(chosen.tls.certificate), Path(chosen.tls.key))
+            (own, *_) = certificate.load(Path(chosen.tls.certificate), Path(chosen.tls.key)).chain
         except certificate.BadCertificate as error:
             raise Failure(str(error)) from None
+        known = own.issuer != own.subject
+    if kinds["web"] and chosen.web.page and not known:
+        _say(
+            "browsers do not know the desk's certificate, so its page /phone frightens people; say [tls] certificate "
+            "and key of an authority that browsers know, or [web] page = false"
+        )
     files = raise_file_limit()
     if files < chosen.tcp.clients + OWN_FILES:
         _say(

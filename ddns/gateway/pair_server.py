@@ -1,4 +1,4 @@
-"""The door at which a box meets a phone: two paths of HTTP in the home's own network, open until the box has a home.
+"""The door at which a box meets a phone: some paths of HTTP in the home's own network, open until the box has a home.
 
 What goes through it is sealed or signed (`ddns.gateway.pairing`), so it needs no certificate; it is bounded, serves one
 request at a time, and says nothing of the box to who has not scanned its code.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.server
 import socket
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ from ddns.proof import statements
 from ddns.proof.bad import BadProof
 
 PATIENCE = 10.0  # seconds that a connection may take to say something
+
+# A page of the registry's may not ask a box that speaks plain HTTP; it brings its question to these, behind a #.
+PAGE_PATH = "/nameplate"
+_PAGES = {
+    PAGE_PATH: ("door.html", "text/html; charset=utf-8"),
+    f"{PAGE_PATH}.mjs": ("door.mjs", "text/javascript; charset=utf-8"),
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 
 
 class Door(http.server.HTTPServer):
@@ -63,6 +75,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server_version = "nameplate"
     sys_version = ""
 
+    def do_GET(self) -> None:
+        """Show the page by which a browser speaks to this box."""
+        name, media = _PAGES.get(self.path, ("", ""))
+        if not name:
+            self._refuse(404, "not-found", "There is no such thing here.")
+            return
+        octets = resources.files("ddns.gateway").joinpath("static", name).read_bytes()
+        self._say(200, media, octets, (("Content-Security-Policy", _POLICY), ("Referrer-Policy", "no-referrer")))
+
     def do_POST(self) -> None:
         """Answer a phone's challenge, or take over what it brings."""
         body = self._body()
@@ -96,9 +117,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         said = {"status": status, "code": code, "detail": sentence, "type": f"urn:nameplate:refusal:{code}"}
         self._say(status, "application/problem+json", msgspec.json.encode(said))
 
-    def _say(self, status: int, media: str, octets: bytes) -> None:
+    def _say(self, status: int, media: str, octets: bytes, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self.close_connection = True
         self.send_response(status)
+        for name, value in (*headers, ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")):
+            self.send_header(name, value)
         self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(len(octets)))
         self.send_header("Connection", "close")

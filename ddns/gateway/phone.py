@@ -71,12 +71,17 @@ def write(folder: Path, phone: Phone) -> None:
 
 def make(folder: Path, role: str, curve: str) -> PrivateKey:
     """Make the key *role*, `owner`, `admin` or `recovery`, in *folder*. Raises `BadPhone` where there is one."""
-    path = folder / f"{role}.pem"
-    if path.exists():
-        raise BadPhone(f"{path} is there already; an owner who loses it needs another key, so it is never replaced")
     made: PrivateKey = (
         ed25519.Ed25519PrivateKey.generate() if curve == "Ed25519" else ec.generate_private_key(ec.SECP256R1())
     )
+    return keep(folder, role, made)
+
+
+def keep(folder: Path, role: str, made: PrivateKey) -> PrivateKey:
+    """Write the key *made* for *role* into *folder*. Raises `BadPhone` where there is one."""
+    path = folder / f"{role}.pem"
+    if path.exists():
+        raise BadPhone(f"{path} is there already; an owner who loses it needs another key, so it is never replaced")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(path, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (folder / f"{role}.jwk").write_bytes(jwk.to_json(jwk.of(made)) + b"\n")

@@ -5,6 +5,8 @@ Law: pure. The dice come in, and whether a name is taken is asked by the caller.
 
 from __future__ import annotations
 
+import hmac
+import itertools
 from collections.abc import Callable, Iterator
 
 from ddns.dns.names import Name
@@ -17,6 +19,12 @@ _HEX_DIGITS = 6  # to begin with; two more after each that is taken
 _OF_A_LENGTH = 3  # names of two words, then of three, then with ever more digits
 
 Dice = Callable[[int], int]  # a whole number from 0 to below the one that is given
+
+
+def falling(seed: bytes) -> Dice:
+    """Return dice that fall as they fell before from the same *seed*: who was shown a name gets it, if it is free."""
+    throws = itertools.count()
+    return lambda sides: int.from_bytes(hmac.digest(seed, next(throws).to_bytes(4, "big"), "sha512"), "big") % sides
 
 
 def offers(style: str, rules: LabelRules, zone: Name, dice: Dice) -> Iterator[Label]:

@@ -20,6 +20,7 @@ from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.text import rdata_to_text
 from ddns.homes import boxes, knowing, labels, making, naming, nonces, ownership, policies
+from ddns.homes.allocation import falling
 from ddns.homes.labels import Label
 from ddns.homes.making import Evidence, Unmade, Wanted
 from ddns.homes.methods import Method, Proved, Wish
@@ -31,6 +32,7 @@ from ddns.store import home_policies, owners, releases, rrsets, zones
 from ddns.store.zones import Zone
 
 UUID_OCTETS = 16
+_SEED = 32  # octets from which a name falls that nobody was shown before
 Dice = Callable[[int], bytes]
 
 
@@ -93,7 +95,7 @@ async def judge(
     if isinstance(registry, Refusal):
         return registry
     policy = await home_policies.of(conn, tenant, registry.id)
-    has_owner = wish.owner is not None or proved.owner is not None
+    has_owner = bool(wish.owned_by) or proved.owner is not None
     refusal = policies.admits(policy, proved.method, proved.assurance, has_owner=has_owner)
     if refusal is not None:
         return refusal
@@ -204,7 +206,8 @@ async def _label(
             )
         return Label(first, *labels.looks(proved.label))
     if not text:
-        return await naming.allocated(conn, tenant, registry, now, lambda sides: int.from_bytes(dice(8)) % sides)
+        seed = proved.seed or dice(_SEED)
+        return await naming.allocated(conn, tenant, registry, now, falling(seed))
     origin = names.to_text(registry.origin)
     return await naming.chosen(conn, tenant, registry, text.removesuffix(f".{origin}"), now)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from ddns.dns import names
 from ddns.dns.names import Name
+from ddns.homes import knowing
 from ddns.operator import holding, looking, search
 from ddns.operator.fault import CannotDo
 from ddns.operator.looking import Look
@@ -82,8 +83,9 @@ class OwnerKeyShown(msgspec.Struct, frozen=True):
 
 
 class PendingKeyShown(msgspec.Struct, frozen=True):
-    """A key that waits for the owner's approval."""
+    """A key that waits for the owner's approval; its gateway shows the same thumbprint (RFC 7638)."""
 
+    thumbprint: str
     tag: int
     algorithm: int
     seen_at: Moment
@@ -145,11 +147,16 @@ class History(msgspec.Struct, frozen=True):
 
 
 async def find(conn: Connection, means: Means, asked: Asked) -> Answer:
-    """Return a page of the tenant's homes."""
+    """Return a page of the tenant's homes, or of those of the owner whose token it is."""
     said: HomeQuery = asked.query
+    if asked.who.home is not None:
+        raise Refused(refusing.right_missing(HOMES_READ))  # a home's token reads that home, by its name
     try:
+        owner = search.read_owner(said.owner) or asked.who.owner
+        if asked.who.owner not in (None, owner):
+            raise Refused(refusing.not_found())
         wanted = Wanted(
-            asked.tenant, search.read_text(said.text), said.state, search.read_owner(said.owner),
+            asked.tenant, search.read_text(said.text), said.state, owner,
             search.read_digest(said.device), said.since or None,
             (await the_registry(conn, said.zone)).id if said.zone else None,
         )  # fmt: skip
@@ -221,7 +228,10 @@ def _shown(found: Look) -> HomeShown:
             for one in found.keys
             if one.kind != srp.POLICY
         ],
-        [PendingKeyShown(one.tag, one.algorithm, one.seen_at, one.until) for one in found.pending],
+        [
+            PendingKeyShown(b64.encode(knowing.thumbprint_of(one.key)), one.tag, one.algorithm, one.seen_at, one.until)
+            for one in found.pending
+        ],
         found.claim_due_at,
     )  # fmt: skip
 
@@ -256,7 +266,7 @@ async def history(conn: Connection, means: Means, asked: Asked) -> Answer:
 ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path="/v1/homes", summary="Find homes, a page at a time.", tag="homes", right=HOMES_READ,
-        query=HomeQuery, answers={200: HomeFoundPage}, within=find,
+        query=HomeQuery, answers={200: HomeFoundPage}, within=find, own=True,
     ),
     Route(
         method="GET", path="/v1/homes/{name}", summary="Look at a home.", tag="homes", right=HOMES_READ,

@@ -14,6 +14,7 @@ from ddns.auth.budget import Buckets
 from ddns.net.connections import client_of
 
 LONGEST = 3600  # seconds that a Retry-After says at most
+OFFERS = 10  # names that one proof is shown in an hour
 
 
 class RationLimits(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Rations:
         self._dice = dice
         self._sources = Buckets(limits.source_burst, limits.source_rate, limits.purses)
         self._proved = Buckets(limits.proved_burst, limits.proved_rate, limits.purses)
+        self._offers = Buckets(OFFERS, OFFERS / 3600, limits.purses)
         self._good: OrderedDict[str, bytes] = OrderedDict()
 
     def source(self, host: str) -> int:
@@ -65,6 +67,12 @@ class Rations:
         if self._proved.take(who, self._clock()):
             return 0
         return self.later(1 / self._limits.proved_rate)
+
+    def offer(self, who: Hashable) -> int:
+        """Let who has proved to be *who* pay for being shown one name; return 0, or after how many seconds it can."""
+        if self._offers.take(who, self._clock()):
+            return 0
+        return self.later(3600 / OFFERS)
 
     def later(self, seconds: float) -> int:
         """Return a number of seconds to wait, *seconds* or up to as many and ten more, by chance."""

@@ -17,6 +17,7 @@ from ddns.web import (
     invitation_routes,
     making_routes,
     notice_routes,
+    offer_routes,
     page_routes,
     policy_routes,
     standing_routes,
@@ -39,6 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *invitation_routes.ROUTES,
     *making_routes.ROUTES,
     *notice_routes.ROUTES,
+    *offer_routes.ROUTES,
     *page_routes.ROUTES,
     *policy_routes.ROUTES,
     *standing_routes.ROUTES,
@@ -47,6 +49,11 @@ ROUTES: tuple[Route, ...] = (
     *token_routes.ROUTES,
     *vendor_routes.ROUTES,
 )
+
+
+def routes(*, page: bool) -> tuple[Route, ...]:
+    """Return the routes of a desk; without *page* it has none of the page that works as a phone."""
+    return ROUTES if page else tuple(one for one in ROUTES if one not in page_routes.PHONE)
 
 
 class Table:

@@ -6,6 +6,8 @@ no other method. `ddns.homes.making` makes the home of it. Which methods a tenan
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -13,8 +15,12 @@ import msgspec
 from psycopg import AsyncConnection
 
 from ddns.dns.refusal import Refusal
+from ddns.proof import jwk
 from ddns.proof.jwk import PublicJwk
 from ddns.proof.jws import Signed
+from ddns.proof.statements import Enrol
+
+_NAMING = b"nameplate-naming"
 
 
 class DeviceIdentity(msgspec.Struct, frozen=True):
@@ -41,7 +47,8 @@ class Proved(msgspec.Struct, frozen=True):
 
     *zone* is the registry's zone and *label* the home's whole name in wire form where the method decides them;
     *until* (seconds since 1970) is when *evidence* has to be shown anew, None: never. *bond* and *verifier* are ids of
-    the rows by whose word it was taken.
+    the rows by whose word it was taken. *seed* is what a name falls from that the registry makes (`seed_of`), so that
+    it can be shown before it is accepted; empty: it falls by chance.
     """
 
     method: str
@@ -55,6 +62,7 @@ class Proved(msgspec.Struct, frozen=True):
     until: int | None = None
     bond: int | None = None
     verifier: int | None = None
+    seed: bytes = b""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -67,6 +75,13 @@ class Wish(msgspec.Struct, frozen=True):
     said: Any
     gateway: PublicJwk
     owner: PublicJwk | None
+
+    @property
+    def owned_by(self) -> str:
+        """Return the thumbprint of the owner's key, who signed, or is named and has yet to; or nothing."""
+        if self.owner is not None:
+            return jwk.kid(self.owner)
+        return (self.said.owner or "") if isinstance(self.said, Enrol) else ""
 
 
 class Method(Protocol):
@@ -81,3 +96,8 @@ class Method(Protocol):
 
     async def prove(self, conn: AsyncConnection[Any], wish: Wish, now: int, /) -> Proved | Refusal:
         """Return what has been proved, or the refusal; *now* in seconds since 1970. It reads, and writes nothing."""
+
+
+def seed_of(secret: bytes, gateway: PublicJwk) -> bytes:
+    """Return what the name of a home for the key *gateway* falls from; only who has the registry's *secret* knows."""
+    return hmac.digest(hashlib.blake2b(secret, person=_NAMING).digest(), jwk.thumbprint(gateway), "sha256")

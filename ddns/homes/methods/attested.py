@@ -17,7 +17,7 @@ from ddns.auth.principal import ASSURANCES
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
 from ddns.homes import appraising, boxes
-from ddns.homes.methods import DeviceIdentity, Method, Proved, Spend, Wish
+from ddns.homes.methods import DeviceIdentity, Method, Proved, Spend, Wish, seed_of
 from ddns.proof import b64, csr, eat, nonce
 from ddns.proof.bad import BadProof, refusal_of
 from ddns.proof.eat import Evidence
@@ -54,9 +54,10 @@ class AttestedMethod:
     async def prove(self, conn: AsyncConnection[Any], wish: Wish, now: int) -> Proved | Refusal:
         """Return the tier that a verifier gives, and the box where the token names it."""
         try:
-            return await judge(conn, self._secret, _tokens(wish), wish.gateway, now)
+            proved = await judge(conn, self._secret, _tokens(wish), wish.gateway, now)
         except BadProof as error:
             return refusal_of(error)
+        return msgspec.structs.replace(proved, seed=seed_of(self._secret, wish.gateway))
 
 
 class Beside:

@@ -14,7 +14,7 @@ from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
 from ddns.homes import boxes
 from ddns.homes.boxes import QR
-from ddns.homes.methods import Proved, Spend, Wish
+from ddns.homes.methods import Proved, Spend, Wish, seed_of
 from ddns.proof import b64, jwk, jws, nonce, strict_json
 from ddns.proof.bad import BadProof, refusal_of
 from ddns.proof.jws import Signed
@@ -54,7 +54,10 @@ class ScannedMethod:
         key = proof.signatures[0].key
         assert key is not None  # `_proof` has verified by it
         device = boxes.shown_by(self._secret, proof.signatures[0], key)
-        return Proved(NAME, QR, device=device, spend=Spend(nonce=octets), evidence=b64.decode(wish.said.proof))
+        return Proved(
+            NAME, QR, device=device, spend=Spend(nonce=octets), evidence=b64.decode(wish.said.proof),
+            seed=seed_of(self._secret, wish.gateway),
+        )  # fmt: skip
 
     def _proof(self, wish: Wish, now: int) -> tuple[Signed, bytes]:
         """Return what the key on the box signed, and the octets of our nonce in it. Raises `BadProof`."""
@@ -62,15 +65,14 @@ class ScannedMethod:
         key = proof.signatures[0].key
         if len(proof.signatures) != 1 or key is None or proof.signatures[0].x5c or not jws.verify(proof, 0, key):
             raise _wrong("it has to be signed once, by the key that it shows in jwk")
-        if key in (wish.gateway, wish.owner):
+        if key == wish.gateway or jwk.kid(key) == wish.owned_by:
             raise _wrong("the key on the box has to be another than those that enrol and own the home")
         members = strict_json.members(proof.payload)
         said = members.get("nonce")
         octets = nonce.good(self._secret, said, now) if isinstance(said, str) else None
         if octets is None:
             raise _wrong("it holds no nonce of ours, or one that is over")
-        owner = "" if wish.owner is None else jwk.kid(wish.owner)
-        if (members.get("key"), members.get("owner", "")) != (jwk.kid(wish.gateway), owner):
+        if (members.get("key"), members.get("owner", "")) != (jwk.kid(wish.gateway), wish.owned_by):
             raise _wrong("it is not about the keys that enrol and own this home")
         return proof, octets
 

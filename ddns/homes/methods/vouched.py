@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from psycopg import AsyncConnection
@@ -17,7 +18,7 @@ from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
 from ddns.homes import registrar, vendors
 from ddns.homes.boxes import IDEVID
-from ddns.homes.methods import DeviceIdentity, Proved, Spend, Wish
+from ddns.homes.methods import DeviceIdentity, Proved, Spend, Wish, seed_of
 from ddns.homes.vendors import Known
 from ddns.proof import b64, cms, jwk, jws, nonce, strict_json, voucher
 from ddns.proof.bad import BadProof, refusal_of
@@ -62,7 +63,8 @@ class VoucherMethod:
             vendors.check_voucher(given, media, known, None, self._registrar.keys, now)
         except BadProof as error:
             return refusal_of(error)
-        return of_box(known, given, Spend(nonce=octets))
+        proved = of_box(known, given, Spend(nonce=octets))
+        return msgspec.structs.replace(proved, seed=seed_of(self._secret, wish.gateway))
 
     def _proof(self, wish: Wish, now: int) -> tuple[Signed, bytes]:
         """Return what the box signed, and the octets of our nonce in it. Raises `BadProof`."""
