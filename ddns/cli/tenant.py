@@ -74,10 +74,15 @@ def _bound(most: int) -> str:
     return str(most) if most else "no bound"
 
 
+def _told(threshold: int, what: str) -> str:
+    return f"{count(threshold, what)} a week" if threshold else f"no number of {what}s"
+
+
 def _json(one: Tenant) -> dict[str, Any]:
     return {
         "tenant": one.name, "state": one.state, "host": one.host or None, "homes_most": one.homes_most,
-        "invitations_most": one.invitations_most, "enrolments_a_day": one.enrolments_a_day, "since": one.created_at,
+        "invitations_most": one.invitations_most, "enrolments_a_day": one.enrolments_a_day,
+        "refusals_a_week": one.refusals_a_week, "complaints_a_week": one.complaints_a_week, "since": one.created_at,
     }  # fmt: skip
 
 
@@ -111,6 +116,7 @@ def show(name: str, as_json: bool, dsn: str | None, state: Path | None) -> None:
             ("Homes", f"{there.homes}, {_bound(one.homes_most)}"),
             ("Invitations", f"{there.invitations} open, {_bound(one.invitations_most)}"),
             ("In the last day", f"{count(there.enrolments, 'new home')}, {_bound(one.enrolments_a_day)}"),
+            ("Told of homes", f"{_told(one.refusals_a_week, 'refusal')}, {_told(one.complaints_a_week, 'complaint')}"),
             *[("Zone", f"{shown(zone)}, {count(number, 'home')}") for zone, number in found.zones],
             ("Since", when(one.created_at)),
         ]
@@ -174,7 +180,10 @@ def allow(name: str, zone: str, no_more: bool, as_json: bool, dsn: str | None, s
 @json_option
 @database_options
 def quota(name: str, bounds: tuple[str, ...], as_json: bool, dsn: str | None, state: Path | None) -> None:
-    """Bound what the tenant NAME may have: homes=N, invitations=N, enrolments-a-day=N; 0: no bound. Also host=NAME."""
+    """Bound what the tenant NAME may have: homes=N, invitations=N, enrolments-a-day=N; 0: no bound. Also host=NAME.
+
+    refusals-a-week=N and complaints-a-week=N bound nothing: operators are told of a home with so many; 0: they are not.
+    """
     wanted = {key.replace("_", "-"): value for key, value in read_settings(bounds).items()}
     host = wanted.pop("host", None)
     numbers = {key: _number(key, value) for key, value in wanted.items()}
@@ -188,7 +197,8 @@ def quota(name: str, bounds: tuple[str, ...], as_json: bool, dsn: str | None, st
         return
     click.echo(
         f"{name}: homes {_bound(changed.homes_most)}, open invitations {_bound(changed.invitations_most)}, "
-        f"new homes a day {_bound(changed.enrolments_a_day)}."
+        f"new homes a day {_bound(changed.enrolments_a_day)}; told of homes with "
+        f"{_told(changed.refusals_a_week, 'refusal')}, {_told(changed.complaints_a_week, 'complaint')}."
     )
 
 

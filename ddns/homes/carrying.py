@@ -229,6 +229,8 @@ async def _boxes(conn: AsyncConnection[Any], known: Known, decision: Decision, b
                 await releases.insert(conn, bearing.new_id(), device, digest, bearer, receiver, until)
             case do.SpendRelease(release):
                 await releases.spend(conn, release, now)
+                if decision.event == "replace":  # into a home that is there already
+                    await crossing.tell_seller(conn, release, bearing.tenant, now)
             case _:
                 pass
 

@@ -127,13 +127,18 @@ async def commit_updates(
     wanted = [(zone, name) for zone, mine in mentioned.items() for name in mine]
     async with conn.pipeline(), conn.transaction():
         # The lock goes first: what is read behind it shows what other workers committed before we got it.
-        locked, known, live, everybody, found, shown = await asyncio.gather(
-            zones.lock(conn, ids),
-            requests.known(conn, [(one.digest, one.expires) for one in batch]),
-            credentials.by_ids(conn, list({one.credential.id for one in batch}), zones=ids),
-            stored_grants.for_everybody(conn, ids),
-            rrsets.read_names(conn, wanted),
-            published.read_names(conn, wanted),
+        (locked, known, rooms), (live, everybody, found, shown) = await asyncio.gather(
+            asyncio.gather(
+                zones.lock(conn, ids),
+                requests.known(conn, [(one.digest, one.expires) for one in batch]),
+                home_policies.rooms(conn, ids),
+            ),
+            asyncio.gather(
+                credentials.by_ids(conn, list({one.credential.id for one in batch}), zones=ids),
+                stored_grants.for_everybody(conn, ids),
+                rrsets.read_names(conn, wanted),
+                published.read_names(conn, wanted),
+            ),
         )
         held, registered = await _read_leases(conn, batch, locked, mentioned, found, shown)
         work = {
@@ -144,6 +149,7 @@ async def commit_updates(
         for zone, item in work.items():
             item.leases = held.get(zone, item.leases)
             item.registered = registered.get(zone, 0)
+            item.room = rooms.get(zone)
         leased = [one for one in batch if one.update.lease is not None or one.registration is not None]
         wish = {one.zone for one in leased if one.zone is not None}
         if wish:

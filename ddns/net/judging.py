@@ -17,12 +17,13 @@ from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset, SignedRRset, soa_serial, soa_with_serial
 from ddns.dns.refusal import Refusal
+from ddns.homes import fullness, rolling
 from ddns.homes import leases as leasing
-from ddns.homes import rolling
 from ddns.net.answers import Answer
 from ddns.net.guard import Guard
 from ddns.signing.publish import Published, ZoneStep
 from ddns.store import journal, requests
+from ddns.store.home_policies import Room
 from ddns.store.standing import Shown
 from ddns.store.zones import Zone
 from ddns.zone import update as updates
@@ -93,8 +94,8 @@ class ZoneWork:
     """One locked zone of a batch: its row, its view, what of it is published, and the journal entries that gather.
 
     *everybody* are the denials that bind every key there; *rules* may outlive the batch where zone and denials do.
-    *guarded*: a TLSA record changes, and there is no *guard*. *terms* are those of its policy for leases, where it has
-    some.
+    *guarded*: a TLSA record changes, and there is no *guard*. *terms* are those of its policy for leases, and
+    *room* is how much it may hold and holds, where it has some.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class ZoneWork:
         self.leases = Leases({})
         self.registered = 0
         self.terms: Terms | None = None
+        self.room: Room | None = None
         self.guard: Guard | None = None
         self.guarded = False
         self._published = published
@@ -309,7 +311,7 @@ def _judge(
             return Answer.of(refusal)
     refuse = rules.refuse_outcome if guard is None else _both(rules, guard, update)
     if zone.home:
-        refuse = _of_home(refuse, zone)
+        refuse = _of_home(refuse, item)
     done = leasing.apply(
         update, registration, zone, item.view, item.leases, terms=item.terms or terms, limits=limits,
         refuse=refuse, registered=item.registered,
@@ -325,6 +327,8 @@ def _judge(
             if change.type == _TLSA:
                 item.guarded = True
     if changes:
+        if item.room is not None:
+            item.room = fullness.after(item.room, zone.origin, item.view, changes)
         item.view.apply(done.changes)
         item.entries.append(_entry(one, live, zone, len(item.entries), done.changes))
     if guard is not None and wish is not None:
@@ -335,10 +339,16 @@ def _judge(
 Refuse = Callable[[Sequence[RRsetChange]], Refusal | None]
 
 
-def _of_home(refuse: Refuse, zone: Zone) -> Refuse:
-    """Return what refuses an outcome in a home: what does so anywhere, and then other keys at its apex."""
-    home = zone.origin
-    return lambda changes: refuse(changes) or rolling.refuse_keys(home, changes)
+def _of_home(refuse: Refuse, item: ZoneWork) -> Refuse:
+    """Return what refuses an outcome in a home: what does so anywhere, other keys at its apex, and what is too much."""
+    home, room = item.zone.origin, item.room
+    if room is None:
+        return lambda changes: refuse(changes) or rolling.refuse_keys(home, changes)
+    return lambda changes: (
+        refuse(changes)
+        or rolling.refuse_keys(home, changes)
+        or fullness.refuse(room, fullness.after(room, home, item.view, changes), home)
+    )
 
 
 def _both(rules: grants.Rules, guard: Guard, update: Update) -> Refuse:

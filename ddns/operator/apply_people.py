@@ -29,6 +29,8 @@ class WantedTenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     homes: int | None = None
     invitations: int | None = None
     enrolments_a_day: int | None = None
+    refusals_a_week: int | None = None
+    complaints_a_week: int | None = None
     zones: tuple[str, ...] = ()
 
 
@@ -82,6 +84,7 @@ async def put_tenant(conn: Conn, wanted: WantedTenant) -> str:
         word: most
         for word, most in (
             ("homes", wanted.homes), ("invitations", wanted.invitations), ("enrolments-a-day", wanted.enrolments_a_day),
+            ("refusals-a-week", wanted.refusals_a_week), ("complaints-a-week", wanted.complaints_a_week),
         )
         if most is not None
     }  # fmt: skip

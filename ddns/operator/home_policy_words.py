@@ -24,12 +24,14 @@ NONE = "none"  # what is written for no methods, no tables, no patterns, and for
 MOST_RESERVED = 1000
 MOST_TABLES = 32
 LONGEST = 10 * 365 * DAY
+MOST = 1_000_000  # names or records of one home
 # The least that a wait may be: the database refuses less, too.
 LEAST = {"claim_wait": 7 * DAY, "recovery_wait": DAY, "registry_wait": 7 * DAY, "lease_most": 30, "key_lease_most": 30}
 TIMES = frozenset(
-    {"rest", "lease_most", "key_lease_most", "claim_wait", "recovery_wait", "registry_wait", "claim_rest"}
+    {"rest", "lease_most", "key_lease_most", "claim_wait", "recovery_wait", "registry_wait", "claim_rest", "idle"}
 )
 _OPTIONAL = frozenset({"lease_most", "key_lease_most"})
+_NUMBERS = frozenset({"names_most", "records_most"})
 _LISTS = frozenset({"methods", "reserved", "idn"})
 _CHOICES = {"labels": (CHOSEN, ALLOCATED, BOTH), "label_style": STYLES}
 _TIME = re.compile(r"([0-9]{1,10})(w|d|h|m|s|)")
@@ -121,6 +123,15 @@ def _read_length(key: str, value: Value) -> int:
     return int(text)
 
 
+def _read_number(key: str, value: Value) -> int:
+    text = "0" if value == NONE else str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or len(text) > len(str(MOST)):
+        raise CannotDo(f"{key}: {value!r} is no number; write 1 to {MOST}, or {NONE}.")
+    if int(text) > MOST:
+        raise CannotDo(f"{key}: {value} is more than {MOST}; write less, or {NONE}.")
+    return int(text)
+
+
 def _read_time(key: str, value: Value) -> int | None:
     if value == NONE and key in _OPTIONAL:
         return None
@@ -139,17 +150,18 @@ _READERS: dict[str, Callable[[str, Value], object]] = {
     "reserved": _read_reserved,
     "idn": _read_tables,
     "least": _read_assurance,
-    "owner_required": _read_yes,
+    **dict.fromkeys(("owner_required", "expected_only"), _read_yes),
     "label_least": _read_length,
     "label_most": _read_length,
     **dict.fromkeys(_CHOICES, _read_choice),
+    **dict.fromkeys(_NUMBERS, _read_number),
 }
 
 
 def shown(policy: HomePolicy, key: str) -> str:
     """Return the value of *key* in *policy* as it is written."""
     value = getattr(policy, key)
-    if value is None or value == ():
+    if value is None or value == () or (key in _NUMBERS and not value):
         return NONE
     if key in TIMES:
         return shown_time(value)

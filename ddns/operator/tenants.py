@@ -18,7 +18,14 @@ from ddns.store import tenants
 from ddns.store.tenancy import REGISTRY, entered
 from ddns.store.tenants import Counts, Tenant
 
-BOUNDS = {"homes": "homes_most", "invitations": "invitations_most", "enrolments-a-day": "enrolments_a_day"}
+# What a tenant may have, and from how many refusals or complaints of a home in a week on its operators are told.
+BOUNDS = {
+    "homes": "homes_most",
+    "invitations": "invitations_most",
+    "enrolments-a-day": "enrolments_a_day",
+    "refusals-a-week": "refusals_a_week",
+    "complaints-a-week": "complaints_a_week",
+}
 MOST = 1_000_000_000  # of a bound
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 

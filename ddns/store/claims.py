@@ -9,6 +9,9 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from ddns.dns import names
+from ddns.dns.names import Name
+
 Conn = AsyncConnection[Any]
 
 
@@ -23,6 +26,16 @@ class Claim(msgspec.Struct, frozen=True):
     device: UUID
     claimant: UUID
     claimant_key: bytes
+    filed_at: int
+    due_at: int
+
+
+class Running(msgspec.Struct, frozen=True):
+    """An open claim on the box of *home*, whose *owner* may object; times in seconds since 1970."""
+
+    id: UUID
+    home: Name
+    owner: UUID | None
     filed_at: int
     due_at: int
 
@@ -108,6 +121,27 @@ async def to_decide(conn: Conn, now: int, most: int) -> list[UUID]:
         prepare=True,
     )
     return [row[0] for row in await cursor.fetchall()]
+
+
+async def half_over(conn: Conn, now: int, most: int) -> list[Running]:
+    """Return open claims on boxes of the tenant's homes of which half of the waiting time is over, and not all of it.
+
+    At most *most*, and none of which the box's owner was reminded and is not to be again at *now*.
+    """
+    cursor = await conn.execute(
+        """SELECT claims.id, zones.origin, homes.owner, extract(epoch FROM claims.filed_at)::bigint,
+                  extract(epoch FROM claims.due_at)::bigint
+           FROM claims JOIN homes ON homes.device = claims.device AND homes.tenant = ddns_tenant()
+           JOIN zones ON zones.id = homes.zone
+           WHERE claims.state = 'open' AND claims.due_at > to_timestamp(%(now)s)
+                 AND claims.filed_at + (claims.due_at - claims.filed_at) / 2 <= to_timestamp(%(now)s)
+                 AND NOT EXISTS (SELECT FROM told WHERE told.tenant = homes.tenant AND told.what = 'claim'
+                                 AND told.subject = claims.id::text AND told.until > to_timestamp(%(now)s))
+           ORDER BY claims.due_at LIMIT %(most)s""",
+        {"now": now, "most": most},
+        prepare=True,
+    )
+    return [Running(row[0], names.from_order_key(row[1]), *row[2:]) for row in await cursor.fetchall()]
 
 
 async def told_at(conn: Conn, owner: UUID | None, since: int) -> int | None:

@@ -19,15 +19,18 @@ CHOSEN, ALLOCATED, BOTH = "chosen", "allocated", "both"
 class HomePolicy(msgspec.Struct, frozen=True):
     """A policy; times are in seconds.
 
-    *methods* are the ways to enrol, *least* is the least assurance that a new home's key needs. *labels* says who
-    names a home; *rest* is how long a name rests after its home has gone. *lease_most* and *key_lease_most* bound
-    leases (None: as the service does). A claim waits for *claim_wait*, and who was objected to may claim again after
-    *claim_rest*; the other waits are those of recoveries, by a key and by the registry.
+    *methods* are the ways to enrol, *least* is the least assurance that a new home's key needs; *expected_only*: boxes
+    come by themselves only where they are expected. *labels* says who names a home; *rest* is how long a name rests
+    after its home has gone. *lease_most* and *key_lease_most* bound leases (None: as the service does). A claim waits for *claim_wait*, and who was objected to may claim again after
+    *claim_rest*; the other waits are those of recoveries, by a key and by the registry. A home has *names_most* names
+    with records below its own and *records_most* records in all, 0: no bound; after *idle* without any use people are
+    told, 0: they are not.
     """
 
     methods: tuple[str, ...] = ("invitation",)
     least: str = "token"
     owner_required: bool = False
+    expected_only: bool = False
     labels: str = BOTH
     label_least: int = 1
     label_most: int = 63
@@ -41,6 +44,9 @@ class HomePolicy(msgspec.Struct, frozen=True):
     recovery_wait: int = 3 * DAY
     registry_wait: int = 14 * DAY
     claim_rest: int = 365 * DAY
+    names_most: int = 0
+    records_most: int = 0
+    idle: int = 365 * DAY
 
 
 FIELDS = tuple(one.name for one in msgspec.structs.fields(HomePolicy))
@@ -105,6 +111,39 @@ async def lease_bounds(conn: AsyncConnection[Any], homes: Iterable[int]) -> dict
         binary=True,
     )
     return {zone: (lease, key) for zone, lease, key in await rows(cursor)}
+
+
+class Room(msgspec.Struct, frozen=True):
+    """How much a home may hold, 0: no bound, and how much it holds: names below its own, and records.
+
+    What the registry writes itself does not count: the SOA, NS and KEY at the apex.
+    """
+
+    names_most: int
+    records_most: int
+    names: int
+    records: int
+
+
+async def rooms(conn: AsyncConnection[Any], homes: Iterable[int]) -> dict[int, Room]:
+    """Return how much room there is in those of *homes* (their zones) whose policy bounds it."""
+    cursor = await conn.execute(
+        """
+        SELECT zones.id, home_policies.names_most, home_policies.records_most, there.names, there.records
+        FROM zones JOIN homes ON homes.zone = zones.id
+        JOIN home_policies ON home_policies.zone = zones.parent AND home_policies.tenant = zones.tenant
+        CROSS JOIN LATERAL (
+            SELECT count(DISTINCT owner) FILTER (WHERE owner <> zones.origin) AS names,
+                   coalesce(sum(cardinality(rdatas)) FILTER (WHERE owner <> zones.origin OR type NOT IN (2, 6, 25)), 0)
+                       ::bigint AS records
+            FROM rrsets WHERE rrsets.zone = zones.id) AS there
+        WHERE zones.id = ANY (%(zones)s) AND (home_policies.names_most > 0 OR home_policies.records_most > 0)
+        """,
+        {"zones": bigints(list(homes))},
+        prepare=True,
+        binary=True,
+    )
+    return {row[0]: Room(*row[1:]) for row in await rows(cursor)}
 
 
 async def tables(conn: AsyncConnection[Any], tenant: int) -> dict[str, tuple[Span, ...]]:

@@ -27,19 +27,21 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """A zone's row, the denials for everybody, and the *state* that stands for both.
 
     It says how the zone is signed, with which keyset, and counts what is not in the row: its rules, its home, leases,
-    what waits to be signed. *registry* does so for the rules of the zone's parent, 0 where there is none.
+    what waits to be signed. *registry* does so for the rules of the zone's parent, 0 where there is none. *bounded*:
+    how much it may hold is bounded, so what it holds has to be counted.
     """
 
     zone: Zone
     everybody: tuple[Grant, ...]
     state: str
     registry: int
+    bounded: bool = False
 
     @property
     def ready(self) -> bool:
         """Tell whether what is published of the zone is what is stored of it, signed, and nothing else counts."""
         zone = self.zone
-        at_rest = not (zone.signed_pending or zone.leased or zone.is_away)
+        at_rest = not (zone.signed_pending or zone.leased or zone.is_away or self.bounded)
         return zone.denial != "none" and zone.edition > 0 and at_rest
 
 
@@ -48,6 +50,8 @@ _STANDINGS = f"""
 SELECT NULL::bigint AS place, ROW(
     concat_ws(' ', zones.denial, zones.algorithm, zones.parent, zones.basis, zones.keyset),
     coalesce(registries.basis, 0),
+    coalesce((SELECT names_most > 0 OR records_most > 0 FROM home_policies
+              WHERE home_policies.zone = zones.parent AND home_policies.tenant = zones.tenant), false),
     ARRAY(
         SELECT ROW({grants.COLUMNS}) FROM grants
         WHERE credential IS NULL AND zone = ANY (ARRAY[zones.id, zones.parent]) AND homes = (zone <> zones.id)
@@ -58,7 +62,7 @@ JOIN zones ON zones.id = wanted.zone
 LEFT JOIN zones AS registries ON registries.id = zones.parent
 {zones.BESIDE}
 """  # noqa: S608 - constants
-_STANDING = b"tq(" + grants.KINDS + b")" + zones.KINDS
+_STANDING = b"tqz(" + grants.KINDS + b")" + zones.KINDS
 
 _RECORDS = """
 SELECT place, ROW(ARRAY(
@@ -96,7 +100,7 @@ async def ask(line: Line, ids: Sequence[int], wanted: Sequence[tuple[int, Name]]
             at_names.append(cell(at, 1))
             asked.append(wanted[int.from_bytes(place, "big") - 1])
     standings = {
-        row[3]: Standing(Zone(*row[3:]), grants.binding(grants.from_rows(row[2]), row[4]), row[0], row[1])
+        row[4]: Standing(Zone(*row[4:]), grants.binding(grants.from_rows(row[3]), row[5]), row[0], row[1], row[2])
         for row in unpacked(_STANDING, stand)
     }
     shown = {key: found for key, (found,) in zip(asked, unpacked(b"(S)", at_names), strict=True) if found}

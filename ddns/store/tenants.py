@@ -19,7 +19,10 @@ _COUNTING = 0x6E706C71  # the class of our advisory locks: whoever has a tenant'
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """A tenant; *host* is the server name by which its people come, empty: none of its own. Bounds: 0 is none."""
+    """A tenant; *host* is the server name by which its people come, empty: none of its own. Bounds: 0 is none.
+
+    Its operators are told of a home with so many refusals, or complaints, within a week; 0: they are not.
+    """
 
     id: int
     name: str
@@ -28,6 +31,8 @@ class Tenant(msgspec.Struct, frozen=True):
     homes_most: int
     invitations_most: int
     enrolments_a_day: int
+    refusals_a_week: int
+    complaints_a_week: int
     created_at: int
 
     @property
@@ -45,7 +50,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = """id, name, state, coalesce(host, ''), homes_most, invitations_most, enrolments_a_day,
-       extract(epoch FROM created_at)::bigint"""
+       refusals_a_week, complaints_a_week, extract(epoch FROM created_at)::bigint"""
 
 
 async def insert(conn: AsyncConnection[Any], name: str, host: str) -> Tenant:
@@ -98,10 +103,11 @@ async def set_host(conn: AsyncConnection[Any], tenant: int, host: str) -> None:
 
 
 async def set_bounds(conn: AsyncConnection[Any], one: Tenant) -> None:
-    """Write the three bounds of *one*."""
+    """Write the bounds of *one*, and of what its operators are told."""
     await conn.execute(
         """
-        UPDATE tenants SET homes_most = %(homes)s, invitations_most = %(invitations)s, enrolments_a_day = %(day)s
+        UPDATE tenants SET homes_most = %(homes)s, invitations_most = %(invitations)s, enrolments_a_day = %(day)s,
+               refusals_a_week = %(refusals)s, complaints_a_week = %(complaints)s
         WHERE id = %(tenant)s
         """,
         {
@@ -109,6 +115,8 @@ async def set_bounds(conn: AsyncConnection[Any], one: Tenant) -> None:
             "homes": one.homes_most,
             "invitations": one.invitations_most,
             "day": one.enrolments_a_day,
+            "refusals": one.refusals_a_week,
+            "complaints": one.complaints_a_week,
         },
     )
 

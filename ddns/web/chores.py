@@ -13,9 +13,10 @@ from uuid import UUID
 import msgspec
 from twisted.logger import Logger
 
-from ddns.homes import due, lapsing
+from ddns.homes import due, lapsing, telling
+from ddns.ongoing import Ongoing
 from ddns.signing.client import SignerClient
-from ddns.store import desks, home_people, keyed_requests, pending_keys, statements, tenancy, tokens
+from ddns.store import desks, home_people, keyed_requests, pending_keys, statements, tenancy, tokens, told
 from ddns.store.pool import Connection
 from ddns.web.routes import Means
 from ddns.web.transacting import NOBODY
@@ -61,6 +62,26 @@ async def _let_evidence_lapse(conn: Connection, _means: Means, now: int) -> int:
     return await lapsing.lapse(conn, now, AT_ONCE)
 
 
+async def _forget_told(conn: Connection, _means: Means, now: int) -> int:
+    return await told.forget(conn, now, AT_ONCE)
+
+
+async def _remind_of_claims(conn: Connection, _means: Means, now: int) -> int:
+    return await telling.remind_of_claims(conn, now, AT_ONCE)
+
+
+async def _tell_of_idle_homes(conn: Connection, _means: Means, now: int) -> int:
+    return await telling.tell_of_idle_homes(conn, now, AT_ONCE)
+
+
+async def _tell_of_signals(conn: Connection, _means: Means, now: int) -> int:
+    return await telling.tell_of_signals(conn, await tenancy.current(conn), now)
+
+
+async def _tell_of_quotas(conn: Connection, _means: Means, now: int) -> int:
+    return await telling.tell_of_quotas(conn, await tenancy.current(conn), now)
+
+
 Happening = Callable[[Connection, SignerClient, int, int, Callable[[], UUID]], Awaitable[int]]
 
 
@@ -84,6 +105,11 @@ CHORES: tuple[Chore, ...] = (
     Chore("claims", _event(due.decide_claim), most=1),
     Chore("recoveries", _event(due.finish_recovery), most=1),
     Chore("homes", _event(due.sweep_home), most=1),
+    Chore("told", _forget_told),
+    Chore("reminders", _remind_of_claims),
+    Chore("idle-homes", _tell_of_idle_homes),
+    Chore("signals", _tell_of_signals, most=telling.SIGNALS + 1),
+    Chore("quotas", _tell_of_quotas),
 )
 
 
@@ -93,17 +119,15 @@ class Chores:
     def __init__(self, means: Means, chores: tuple[Chore, ...] = CHORES) -> None:
         self._means = means
         self._chores = chores
-        self._task: asyncio.Task[None] | None = None
+        self._ongoing = Ongoing()
 
     def start(self) -> None:
         """Begin with the first round."""
-        self._task = asyncio.ensure_future(self._run())
+        self._ongoing.start(self._run())
 
     async def stop(self) -> None:
         """End; what is open is rolled back."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._ongoing.end()
 
     async def round(self) -> int:
         """Do what is due, for every tenant; return how many rows that were."""

@@ -10,7 +10,7 @@ from ddns.dns import names
 from ddns.operator import home_policy
 from ddns.operator.fault import CannotDo
 from ddns.operator.home_policy import Kind
-from ddns.operator.home_policy_words import NONE
+from ddns.operator.home_policy_words import MOST, NONE
 from ddns.store.pool import Connection
 from ddns.web import refusing
 from ddns.web.invitation_routes import the_registry
@@ -21,6 +21,7 @@ _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Label = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Words = Annotated[list[_Word], msgspec.Meta(max_length=1000)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 Length = Annotated[int, msgspec.Meta(ge=1, le=63)]
 
 
@@ -39,6 +40,7 @@ class PolicyShown(msgspec.Struct, frozen=True):
     methods: list[str]
     least: str
     owner_required: bool
+    expected_only: Annotated[bool, msgspec.Meta(description="Vouchers and evidence count for expected boxes alone.")]
     labels: str
     label_least: int
     label_most: int
@@ -52,6 +54,9 @@ class PolicyShown(msgspec.Struct, frozen=True):
     recovery_wait: int
     registry_wait: int
     claim_rest: int
+    names_most: int
+    records_most: int
+    idle: int
     types: Annotated[list[str], msgspec.Meta(description="Types that homes may not write, `A(4)`: no more of.")]
     addresses: Annotated[list[str], msgspec.Meta(description="Networks whose addresses homes may not publish.")]
     kinds: list[KindShown]
@@ -63,6 +68,7 @@ class PolicyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     methods: Words | None = None
     least: _Word | None = None
     owner_required: bool | None = None
+    expected_only: bool | None = None
     labels: _Word | None = None
     label_least: Length | None = None
     label_most: Length | None = None
@@ -76,6 +82,9 @@ class PolicyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     recovery_wait: Seconds | None = None
     registry_wait: Seconds | None = None
     claim_rest: Seconds | None = None
+    names_most: Annotated[Number | None, msgspec.Meta(description="Names of a home below its own; 0: no bound.")] = None
+    records_most: Annotated[Number | None, msgspec.Meta(description="Records of a home; 0: no bound.")] = None
+    idle: Annotated[Seconds | None, msgspec.Meta(description="Without use; 0: nobody is told.")] = None
     types: Words | None = None
     addresses: Words | None = None
 

@@ -17,6 +17,12 @@ from ddns.web.rights import TENANTS
 from ddns.web.routes import Answer, Asked, Means, Refused, Route
 
 Bound = Annotated[int, msgspec.Meta(ge=0, le=tenants.MOST, description="0: no bound.")]
+Told = Annotated[
+    int,
+    msgspec.Meta(
+        ge=0, le=tenants.MOST, description="So many of one home within a week are told to operators; 0: none are."
+    ),
+]
 TenantName = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[a-z][a-z0-9-]{0,31}$")]
 
 
@@ -36,6 +42,8 @@ class TenantShown(msgspec.Struct, frozen=True):
     homes: Bound
     invitations: Bound
     enrolments_a_day: Bound
+    refusals_a_week: Told
+    complaints_a_week: Told
     since: Moment
 
 
@@ -70,6 +78,8 @@ class TenantChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     homes: Bound | None = None
     invitations: Bound | None = None
     enrolments_a_day: Bound | None = None
+    refusals_a_week: Told | None = None
+    complaints_a_week: Told | None = None
 
 
 class ZoneAllowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +91,7 @@ class ZoneAllowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _shown(one: Tenant) -> TenantShown:
     return TenantShown(
         one.name, "suspended" if one.state == "suspended" else "active", one.host, one.homes_most,
-        one.invitations_most, one.enrolments_a_day, one.created_at,
+        one.invitations_most, one.enrolments_a_day, one.refusals_a_week, one.complaints_a_week, one.created_at,
     )  # fmt: skip
 
 
@@ -126,6 +136,7 @@ async def change(conn: Connection, _means: Means, asked: Asked) -> Answer:
         word: most
         for word, most in (
             ("homes", wish.homes), ("invitations", wish.invitations), ("enrolments-a-day", wish.enrolments_a_day),
+            ("refusals-a-week", wish.refusals_a_week), ("complaints-a-week", wish.complaints_a_week),
         )
         if most is not None
     }  # fmt: skip

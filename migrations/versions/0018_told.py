@@ -5,7 +5,7 @@ touches the registry's zone, as its other rules do.
 """
 
 from ddns.migrations import execute
-from ddns.migrations.walls import walled
+from ddns.migrations.walls import only_for, walled
 
 revision = "0018"
 down_revision = "0017"
@@ -64,12 +64,22 @@ COMMENT ON TABLE adoption_codes IS 'SHA-256 of a code with which a home that nob
 COMMENT ON COLUMN adoption_codes.who IS 'the operator who made it';
 GRANT SELECT, INSERT, UPDATE, DELETE ON adoption_codes TO ddns_web, ddns_admin;
 
+-- Who said that a box may go: over the wall, for the one notice that it has come to somebody.
+CREATE FUNCTION seller_of(released uuid) RETURNS TABLE (tenant bigint, owner uuid, name bytea) LANGUAGE sql STABLE
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT home_events.tenant, home_events.owner, home_events.name
+    FROM releases JOIN home_events ON home_events.device = releases.device AND home_events.event = 'release'
+                                      AND home_events.statement = releases.statement
+    WHERE releases.id = released ORDER BY home_events.id DESC LIMIT 1
+$$;
+
 -- A key that takes the place of another by UPDATE has its tier by what that one has it.
 GRANT SELECT, INSERT ON appraisals TO ddns_server;
 """
 
 DOWNGRADE = """
 REVOKE SELECT, INSERT ON appraisals FROM ddns_server;
+DROP FUNCTION seller_of;
 DROP TABLE adoption_codes, told;
 REVOKE UPDATE (refusals_a_week, complaints_a_week) ON tenants FROM ddns_web;
 ALTER TABLE tenants DROP COLUMN refusals_a_week, DROP COLUMN complaints_a_week;
@@ -82,6 +92,7 @@ ALTER TABLE home_policies DROP COLUMN names_most, DROP COLUMN records_most, DROP
 
 def upgrade() -> None:
     execute(UPGRADE)
+    execute(only_for("ddns_web", ("seller_of(uuid)",)))
     for table in ("told", "adoption_codes"):
         execute(walled(table))
 

@@ -146,4 +146,5 @@ def test_a_box_is_sold_and_only_its_bearer_enrols_it_in_a_home_of_his_own(desk):
     eventually(lambda: desk.values("bought.homes.example.", "KEY"))
     eventually(lambda: desk.values("seller.homes.example.", "KEY") == [])
     assert desk.values("seller.homes.example.", "SOA"), "the name is the seller's"
+    assert "box.taken" in seller.at_phone("notices")
     assert "is somebody's" in take("again", "--secret", secret)[1]

@@ -47,7 +47,7 @@ async def test_every_setting_is_kept_as_it_is_written(admin, registry):
         "methods": "voucher,qr", "least": "qr", "owner_required": "yes", "labels": "allocated", "label_least": "3",
         "label_most": "20", "label_style": "hex", "reserved": "Bank*,b", "idn": "greek,latin", "rest": "0",
         "lease_most": "1h", "key_lease_most": "2d", "claim_wait": "7d", "recovery_wait": "1d", "registry_wait": "8d",
-        "claim_rest": "30d",
+        "claim_rest": "30d", "names_most": "50", "records_most": "none", "idle": "90d",
     }  # fmt: skip
 
     assert await home_policy.change(admin, OWN, ZONE, wanted)
@@ -56,7 +56,7 @@ async def test_every_setting_is_kept_as_it_is_written(admin, registry):
     assert set(wanted) == set(FIELDS)
     assert await home_policies.of(admin, OWN, registry.id) == HomePolicy(
         ("qr", "voucher"), "qr", True, "allocated", 3, 20, "hex", ("b", "bank*"), ("greek", "latin"), 0,
-        3600, 172_800, 604_800, 86_400, 691_200, 2_592_000,
+        3600, 172_800, 604_800, 86_400, 691_200, 2_592_000, 50, 0, 7_776_000,
     )  # fmt: skip
     assert await home_policy.change(admin, OWN, ZONE, dict.fromkeys(FIELDS, "default"))
     assert await home_policies.of(admin, OWN, registry.id) == HomePolicy()
@@ -75,7 +75,8 @@ async def test_every_setting_is_kept_as_it_is_written(admin, registry):
         ({"idn": "A B"}, "no name for a table"), ({"rest": "long"}, "no time"), ({"rest": "-1"}, "no time"),
         ({"rest": "11w", "claim_wait": "6d"}, "not between 7d"), ({"recovery_wait": "23h"}, "not between 1d"),
         ({"registry_wait": "6d"}, "not between 7d"), ({"lease_most": "29"}, "not between 30s"),
-        ({"rest": "9999d"}, "and 3650d"), ({"types": "A,A"}, None), ({"types": "A,A(2)"}, None),
+        ({"rest": "9999d"}, "and 3650d"), ({"names_most": "many"}, "no number"),
+        ({"records_most": "1000001"}, "more than"), ({"types": "A,A"}, None), ({"types": "A,A(2)"}, None),
         ({"types": "NONSENSE"}, "no record type"), ({"addresses": "10.0.0.1/8"}, "bits behind its prefix"),
     ],
 )  # fmt: skip

@@ -50,6 +50,7 @@ WITHOUT = {
 OVER = {
     "device_history": "kinds and days of a box's events, to who has its certificate",
     "home_of_device": "where a box is, to ddns.homes.crossing alone",
+    "seller_of": "who let a box go, to ddns.homes.crossing alone, which tells him that it was taken",
     "tenant_of": "whose transaction a name's is; nothing is answered from it",
     "tenant_at": "whose people come by a server name",
     "every_tenant": "numbers, for chores",

@@ -49,6 +49,11 @@ ROWS = (
             "`ddns tenant release NAME`, once the reason is gone",
         ),
         (
+            "home-is-full", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the update would leave the home with more names, or more records, than its policy lets it have",
+            "delete some in the same update, or ask the registry; `names_most`, `records_most`",
+        ),
+        (
             "quota-reached", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
             "the tenant has as many homes, invitations or new homes a day as it may have",
             "`ddns tenant quota NAME`, or wait until the day is over",
