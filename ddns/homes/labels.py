@@ -6,6 +6,7 @@ lies whole in one of its tables, and is not reserved. Whether somebody has it al
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from fnmatch import fnmatchcase
@@ -147,16 +148,15 @@ def _by_rules(text: str, label: Label, rules: LabelRules) -> Refusal | None:
 
 def _in_zone(text: str, label: Label, zone: Name) -> Refusal | None:
     """Refuse a name below a special-use name, and one that the Bidi rule refuses as a whole (RFC 5893 §2)."""
-    for special in SPECIAL_NAMES:
-        if names.is_subdomain(zone, special):
-            return Refusal(
-                "label-special",
-                Rcode.REFUSED,
-                f"{text}.{names.to_text(zone)} is below {names.to_text(special)}, a special-use name that the public "
-                "DNS never answers for; give homes names below a domain of your own.",
-                Ede.PROHIBITED,
-            )
-    above = [one for one in map(_shown, names.labels(zone)) if one]
+    special, above = _of_zone(zone)
+    if special is not None:
+        return Refusal(
+            "label-special",
+            Rcode.REFUSED,
+            f"{text}.{names.to_text(zone)} is below {names.to_text(special)}, a special-use name that the public "
+            "DNS never answers for; give homes names below a domain of your own.",
+            Ede.PROHIBITED,
+        )
     try:
         if any(_is_rtl(one) for one in (label.shown, *above)):
             for one in (label.shown, *above):
@@ -166,12 +166,22 @@ def _in_zone(text: str, label: Label, zone: Name) -> Refusal | None:
     return None
 
 
+@functools.lru_cache(maxsize=64)
+def _of_zone(zone: Name) -> tuple[Name | None, tuple[str, ...]]:
+    """Return the special-use name that *zone* is below, if it is, and its labels as people read them."""
+    special = next((one for one in SPECIAL_NAMES if names.is_subdomain(zone, one)), None)
+    return special, tuple(one for one in map(_shown, names.labels(zone)) if one)
+
+
 def _is_rtl(label: str) -> bool:
     return not label.isascii() and any(unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in label)
 
 
 def _shown(label: bytes) -> str:
     """Return how people read a label that is there; nothing where it is no A-label."""
+    text = label.decode("latin-1")
+    if _LDH.fullmatch(text) and text[2:4] != "--":
+        return text  # it is plain, as hundreds of thousands of an import are: what IDNA would say of it is this
     try:
         return idna.ulabel(label)
     except (idna.IDNAError, UnicodeError):
