@@ -13,7 +13,8 @@ import msgspec
 from ddns.dns import names
 from ddns.dns.codes import Rcode
 from ddns.dns.refusal import Refusal
-from ddns.homes import stating
+from ddns.homes import ownership_guards as guard
+from ddns.homes import stating, vendor_keys
 from ddns.homes.carrying import Outcome
 from ddns.homes.minting import Minted
 from ddns.homes.stating import Asking
@@ -91,12 +92,19 @@ async def _do(means: Means, asked: Asked, signed: Signed, said: AnyStatement, ke
     tenant = await _tenant(means, asked, said)
     asked = msgspec.structs.replace(asked, tenant=tenant)
     kept = Statement(signed.digest, jwk.thumbprint(keys[0]), said.jti, said.act, asked.octets, asked.now, said.exp)
-    async with means.transaction(tenant) as conn:
+    try:
+        async with means.transaction(tenant) as conn:
 
-        async def work() -> Answer:
-            return await _work(conn, means, asked, signed, said, keys)
+            async def work() -> Answer:
+                return await _work(conn, means, asked, signed, said, keys)
 
-        answer = await answering.once(conn, means, asked, signed, kept, work)
+            answer = await answering.once(conn, means, asked, signed, kept, work)
+    except Refused as refused:
+        if refused.refusal.code == guard.vendor_has_no_say().code:
+            # What was refused is undone, so that it was tried is written down by itself.
+            async with means.transaction(tenant) as conn:
+                await vendor_keys.note_refused(conn, statements.home_of(said), said.act, keys, asked.now)
+        raise
     if not isinstance(said, FROM_STRANGERS):
         means.verifying.done(asked.source, keys[0])
     return answer

@@ -10,9 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from desk import Desk
 from service import eventually
-from townspeople import ACTS, SIGNERS, code, fields_of, key
+from townspeople import ACTS, SIGNERS, code, fields_of, key, kid
 
 from ddns.proof import statements
+from ddns.proof.statements import RevokeKey
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,17 @@ def test_vendor_cannot_revoke_transfer_or_see_an_owned_home(desk, acme, box, kin
         refused = post(desk, kind, *signers, **{**fields_of(kind, box.home, box.key), "sub": box.home})
         assert refused.status in (400, 403, 422), refused
     assert desk.values(box.home, "KEY")
+
+
+def test_vendor_cannot_ask_unseen_nor_fill_a_history(desk, acme, box):
+    """Row 47: what its key signs about an owned home is refused, and that it tried stands there once a day."""
+    for _ in range(3):
+        refused = post(desk, RevokeKey, keys_of(acme)[0], sub=box.home, key=kid(key()), reason="we sold it again")
+        assert (refused.status, refused.json["code"]) == (403, "vendor-has-no-say")
+
+    tried = [line for line in desk.ddns("home", "history", box.home).splitlines() if "vendor-refused" in line]
+    assert len(tried) == 1
+    assert "vendor:Acme" in tried[0]
 
 
 def test_vendor_cannot_end_a_home_by_stopping_its_box_or_selling_it_again(desk, acme, box):
