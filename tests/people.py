@@ -63,6 +63,15 @@ class Village:
         await operator.add(self.admin, text, "none", 13, "operator:test")
         return self
 
+    async def family(self, gateway, owner, box, admin, recovery) -> int:
+        """Make the home smith: a gateway in a box, an owner, an administrator, a recovery key. Return its zone."""
+        zone = await self.home("smith", gateway, owner, box)
+        for key, role in ((admin, "admin"), (recovery, "recovery")):
+            done = await self.say(statements.AddOwnerKey, owner, key, role=role)
+            assert done.event == "add-owner-key"
+        await self.check()
+        return zone
+
     async def tenant_called(self, name: str) -> int:
         """Make another tenant, who may have homes in the same registry."""
         cursor = await self.admin.execute("INSERT INTO tenants (name) VALUES (%s) RETURNING id", [name])

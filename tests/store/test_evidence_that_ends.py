@@ -5,7 +5,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from makers import Maker
-from people import NOW, REGISTRY, Village, p256
+from people import NOW, REGISTRY, p256
 
 from ddns.dns import names
 from ddns.homes import lapsing, making
@@ -56,8 +56,7 @@ async def assurance(village, zone):
 
 
 @pytest.mark.parametrize(("shift", "count"), [(-1, 0), (0, 1)])
-async def test_it_is_over_at_its_last_second_and_not_before(admin, desk_conn, shift, count):
-    village = await Village(admin, desk_conn).begin()
+async def test_it_is_over_at_its_last_second_and_not_before(village, shift, count):
     zone = await home(village, "smith", "invitation")
 
     assert await lapse(village, NOW + 100 + shift) == count
@@ -65,25 +64,23 @@ async def test_it_is_over_at_its_last_second_and_not_before(admin, desk_conn, sh
 
 
 @pytest.mark.parametrize(("method", "left"), [("invitation", "token"), ("attested", "open"), ("voucher", "qr")])
-async def test_what_is_left_is_what_the_key_has_without(admin, desk_conn, method, left):
-    village = await Village(admin, desk_conn).begin()
+async def test_what_is_left_is_what_the_key_has_without(village, method, left):
     zone = await home(village, "smith", method, bond=await bonded(village) if method == "voucher" else None)
 
     assert await lapse(village, NOW + 200) == 1
     assert await assurance(village, zone) == (left, True)
 
 
-async def test_it_happens_once_with_a_line_in_the_history_and_a_notice(admin, desk_conn):
-    village = await Village(admin, desk_conn).begin()
+async def test_it_happens_once_with_a_line_in_the_history_and_a_notice(village):
     zone = await home(village, "smith", "invitation")
 
     assert [await lapse(village, NOW + 200) for _ in range(2)] == [1, 0]
 
-    cursor = await admin.execute(
+    cursor = await village.admin.execute(
         "SELECT event, who, before, after FROM home_events WHERE zone = %s AND event <> 'enrol'", [zone]
     )
     assert await cursor.fetchall() == [("evidence-over", "clock", "attested", "token")]
-    cursor = await admin.execute("SELECT kind, body FROM outbox WHERE kind LIKE 'evidence%'")
+    cursor = await village.admin.execute("SELECT kind, body FROM outbox WHERE kind LIKE 'evidence%'")
     ((kind, body),) = await cursor.fetchall()
     assert (kind, json.loads(body)) == (
         "evidence.over",
@@ -91,27 +88,24 @@ async def test_it_happens_once_with_a_line_in_the_history_and_a_notice(admin, de
     )
 
 
-async def test_many_are_done_in_pieces_the_oldest_first(admin, desk_conn):
-    village = await Village(admin, desk_conn).begin()
+async def test_many_are_done_in_pieces_the_oldest_first(village):
     made = [await home(village, f"h{number}", "invitation", until=NOW + number) for number in range(1, 4)]
 
     assert await lapse(village, NOW + 10, most=2) == 2
     assert [(await assurance(village, zone))[0] for zone in made] == ["token", "token", "attested"]
 
 
-async def test_evidence_without_an_end_and_keys_that_are_revoked_are_left_alone(admin, desk_conn):
-    village = await Village(admin, desk_conn).begin()
+async def test_evidence_without_an_end_and_keys_that_are_revoked_are_left_alone(village):
     endless = await home(village, "endless", "invitation", until=None)
     revoked = await home(village, "revoked", "invitation")
-    await admin.execute("UPDATE credentials SET revoked_at = now() WHERE home = %s", [revoked])
+    await village.admin.execute("UPDATE credentials SET revoked_at = now() WHERE home = %s", [revoked])
 
     assert await lapse(village, NOW + 10**6) == 0
     assert await assurance(village, endless) == ("attested", True)
     assert await assurance(village, revoked) == ("attested", False)
 
 
-async def test_another_tenants_evidence_is_that_ones(admin, desk_conn):
-    village = await Village(admin, desk_conn).begin()
+async def test_another_tenants_evidence_is_that_ones(village):
     await home(village, "smith", "invitation")
     other = await village.tenant_called("isp")
 

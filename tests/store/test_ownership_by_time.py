@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from people import DAY, NOW, Undone, Village, kid, p256, thumb
+from people import DAY, NOW, Undone, kid, p256, thumb
 from waiting import wait_for
 
 from ddns.dns import names
@@ -15,7 +15,6 @@ from ddns.homes.operating import Operator
 from ddns.homes.ownership_facts import Waits
 from ddns.proof import jwk
 from ddns.proof.statements import (
-    AddOwnerKey,
     AnnounceKey,
     BindOwner,
     Claim,
@@ -36,19 +35,8 @@ GATEWAY, OWNER, ADMIN, RECOVERY, BOX = (p256(number) for number in range(201, 20
 
 
 @pytest.fixture
-def village(admin, desk_conn):
-    return wait_for(Village(admin, desk_conn).begin())
-
-
-@pytest.fixture
 def smith(village):
-    async def make():
-        zone = await village.home("smith", GATEWAY, OWNER, BOX)
-        for key, role in ((ADMIN, "admin"), (RECOVERY, "recovery")):
-            await village.say(AddOwnerKey, OWNER, key, role=role)
-        return zone
-
-    return wait_for(make())
+    return wait_for(village.family(GATEWAY, OWNER, BOX, ADMIN, RECOVERY))
 
 
 async def tick(village, what, tenant=1):

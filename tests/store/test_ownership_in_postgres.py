@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from people import DAY, NOW, Village, kid, p256, thumb
+from people import DAY, NOW, kid, p256, thumb
 from waiting import wait_for
 
 from ddns.proof import b64, jwk
@@ -44,23 +44,9 @@ GATEWAY, OWNER, ADMIN, RECOVERY, BOX = (p256(number) for number in range(101, 10
 
 
 @pytest.fixture
-def village(admin, desk_conn):
-    return wait_for(Village(admin, desk_conn).begin())
-
-
-@pytest.fixture
 def smith(village):
     """The home smith, with a gateway in a box, an owner, an administrator and a recovery key."""
-
-    async def make():
-        zone = await village.home("smith", GATEWAY, OWNER, BOX)
-        for key, role in ((ADMIN, "admin"), (RECOVERY, "recovery")):
-            done = await village.say(AddOwnerKey, OWNER, key, role=role)
-            assert done.event == "add-owner-key"
-        await village.check()
-        return zone
-
-    return wait_for(make())
+    return wait_for(village.family(GATEWAY, OWNER, BOX, ADMIN, RECOVERY))
 
 
 async def test_a_new_gateway_takes_the_old_ones_place_in_one_edition(village, smith):

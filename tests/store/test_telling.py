@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from people import DAY, NOW, REGISTRY, Village, p256
+from people import DAY, NOW, REGISTRY, p256
 from waiting import wait_for
 
 from ddns.dns import names
@@ -18,11 +18,6 @@ from ddns.store.tenancy import entered
 
 SMITH = "smith.homes.example."
 GATEWAY, OWNER, BOX, BUYER, OTHER = (p256(number) for number in range(301, 306))
-
-
-@pytest.fixture
-def village(admin, desk_conn):
-    return wait_for(Village(admin, desk_conn).begin())
 
 
 @pytest.fixture
