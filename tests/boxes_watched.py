@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from base64 import b64encode
 
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from makers import Maker, name
+from registrars import Registrar, box_request
 
 from ddns.auth import sig0, tsig
 from ddns.auth.principal import Credential, Secret
@@ -12,9 +20,10 @@ from ddns.dns import names
 from ddns.dns.codes import CLASS_IN, Type
 from ddns.gateway import update
 from ddns.gateway.state import Device
-from ddns.proof import jwk, jws, statements
+from ddns.proof import jwk, jws, statements, voucher
 from ddns.proof.statements import Enrol, Replace, RollKey
-from ddns.selftest.transcript import Exchange, Given, Handed, Handshake, Invited, Message, Transcript
+from ddns.selftest.transcript import Exchange, Gained, Given, Handed, Handshake, Invited, Message, Transcript
+from ddns.selftest.voucher_checks import LATER, TRICKS
 from ddns.selftest.waits import RETRY_AFTER
 
 NOW = 1_800_000_000
@@ -139,13 +148,93 @@ def replace(at, **fields):
     return statements.sign(said(Replace, at, **({"sub": home(ONE), "same_box": True} | fields)), ANEW)
 
 
+# -- a box with its maker's certificate
+
+MAKER, REGISTRAR = Maker(), Registrar()
+BOX, BOX_KEY = MAKER.device("SN-1")
+STRANGER, STRANGER_KEY = Maker("Stranger").device("SN-1")
+SHOWN = BOX.public_bytes(Encoding.DER)
+GIVEN = b"the certificate of the domain"
+BRSKI, EST = "/.well-known/brski/", "/.well-known/est/"
+HOME = home(ONE)
+
+
+def pvr(at, *, by=(BOX, BOX_KEY), near=None, nonce=None, **more):
+    """A request for a voucher, with a nonce of its time."""
+    seen = REGISTRAR.octets if near is None else near
+    return box_request(*by, seen, nonce=nonce or f"the nonce of {at:04.0f}".encode(), at=NOW + int(at), **more)
+
+
+def asks(at, body, status=200, *, trick="", retry_after=0, media=voucher.CMS, shown=SHOWN):
+    one = post(at, body, status, f"{BRSKI}requestvoucher", retry_after, content_type=media)
+    return msgspec.structs.replace(one, trick=trick, shown=shown)
+
+
+def tells(at, what, good, shown=SHOWN):
+    body = json.dumps({"version": 1, "status": good}).encode()
+    return msgspec.structs.replace(post(at, body, 200, f"{BRSKI}{what}", content_type="application/json"), shown=shown)
+
+
+def certifies(at, key, status=200, *, serial="SN-1", shown=SHOWN, spoilt=False):
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name(None, serial))
+    octets = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    body = b64encode(octets[:-1] + bytes([octets[-1] ^ 1]) if spoilt else octets)
+    return msgspec.structs.replace(post(at, body, status, f"{EST}simpleenroll"), shown=shown)
+
+
+def looks(at, path, shown):
+    return msgspec.structs.replace(post(at, b"", 200, path), method="GET", shown=shown)
+
+
+def gained(at, key, called=HOME):
+    rdata = jwk.to_key_rdata(jwk.of(key))
+    return Gained(at=at, until=at, now=NOW + int(at), step="enrol", key=rdata, home=called)
+
+
+def comes(at, key, called=HOME, asked=None):
+    """The events of an enrolment with a good voucher, from *at* on."""
+    return {
+        f"asks at {at}": asks(at, asked or pvr(at)),
+        f"good at {at}": tells(at + 1, "voucher_status", good=True),
+        f"wants at {at}": looks(at + 2, f"{EST}csrattrs", SHOWN),
+        f"certifies at {at}": certifies(at + 3, key),
+        f"gained at {at}": gained(at + 3.1, key, called),
+        f"enrolled at {at}": tells(at + 4, "enrollstatus", good=True, shown=GIVEN),
+        f"standing at {at}": looks(at + 5, "/v1/enrolment", GIVEN),
+    }
+
+
+def by_voucher():
+    """The events of a box that is brought bad vouchers, waits for the good one, publishes and is reset."""
+    bad = {trick: asks(2 * n, pvr(2 * n), trick=trick) for n, trick in enumerate(TRICKS)}
+    told = {f"told {trick}": tells(2 * n + 1, "voucher_status", good=False) for n, trick in enumerate(TRICKS)}
+    asked = pvr(20)
+    later = asks(20, asked, 202, trick=LATER, retry_after=RETRY_AFTER)
+    publishes = {"publish": message(50, signed(publish("2001:db8::7"), FIRST, 50))}
+    return bad | told | {"later": later} | comes(40, FIRST, asked=asked) | publishes | comes(70, ANEW, home(TWO))
+
+
 def transcript(method, events):
     owner = thumb(OWNER) if method == "owner" else ""
-    given = Given(method=method, zone=ZONE, web=(NAME, PORT), invited=(ONE, TWO), owner=owner)
+    given = Given(
+        method=method, zone=ZONE, web=(NAME, PORT), invited=() if method == "voucher" else (ONE, TWO), owner=owner,
+        idevid=SHOWN if method == "voucher" else b"", registrar=REGISTRAR.octets if method == "voucher" else b"",
+    )  # fmt: skip
     return Transcript(given, tuple(sorted(events.values(), key=lambda one: one.at)))
 
 
-GOOD = {"invitation": by_invitation, "owner": by_owner}
+GOOD = {"invitation": by_invitation, "owner": by_owner, "voucher": by_voucher}
+
+
+def believed(trick):
+    """What a box does that takes a bad voucher."""
+    at = 2 * list(TRICKS).index(trick) + 1
+    return {f"told {trick}": tells(at, "voucher_status", good=True)}
+
+
+def again(body, **more):
+    """A request for a voucher after all else, which gets none."""
+    return {"again": asks(90, body, 403, **more)}
 
 
 def broken_signature(octets):
@@ -227,6 +316,26 @@ FAULTS = {
     "ROLL-4": ({"late": message(33, signed(publish("2001:db8::9", ident=6), FIRST, 33))}, set()),
     "RESET-1": ({"anew": post(40, wish(FIRST, 40, TWO), 201)}, set()),
     "RESET-2": ({"late": message(50, signed(probe(ONE.home), NEXT, 50))}, set()),
+    "PVR-1": (again(pvr(90, by=(STRANGER, STRANGER_KEY))), set()),
+    "PVR-2": (again(pvr(90, near=Registrar("Other").octets)), set()),
+    "PVR-3": (again(pvr(90, serial="SN-2")), set()),
+    "PVR-4": (again(pvr(90, nonce=b"short")), set()),
+    "PVR-5": (again(pvr(90, nonce=b"the nonce of 0020")), set()),
+    "PVR-6": (again(pvr(90), shown=b""), set()),
+    "PVR-7": (again(pvr(90), media="application/json"), {"PVR-1"}),
+    **{f"BAD-{n}": (believed(trick), {"VST-1"}) for n, trick in enumerate(TRICKS, 2)},
+    "VST-1": ({"told nonce": None}, set()),
+    "VST-2": ({"good at 40": None}, set()),
+    "EST-1": ({"wants at 40": None, "wants at 70": None}, set()),
+    "EST-2": ({"late": certifies(91, BOX_KEY, 403)}, set()),
+    "EST-3": ({"late": certifies(91, OTHER, 400, spoilt=True)}, set()),
+    "EST-4": ({"enrolled at 70": None}, set()),
+    "EST-5": ({"standing at 40": None, "standing at 70": None}, set()),
+    "EST-6": (
+        dict.fromkeys(by_voucher())
+        | {"wants": looks(1, f"{EST}csrattrs", SHOWN), "late": certifies(2, OTHER, 403)},
+        set(),
+    ),
     "OWN-1": ({"early": hand(1, wish(FIRST, 1, owner=thumb(OTHER)), 401)}, set()),
     "OWN-2": (early(wish(FIRST, 1, owner=thumb(OWNER))), set()),
     "OWN-3": ({"probe": None}, set()),

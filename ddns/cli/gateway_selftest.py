@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ import click
 
 from ddns.cli import Failure
 
-METHODS = ("invitation", "owner")
+METHODS = ("invitation", "owner", "voucher")
 STEP = 600.0  # seconds for a person and a box to do one step
 
 _EPILOG = (
@@ -71,16 +71,15 @@ def selftest(method: str, host: str, timeout: float, target: str | None, as_json
 
     Needs no root; all that it made is removed in the end.
     """
-    session, lab, report, catalogue = (
-        import_module(f"ddns.selftest.{name}") for name in ("session", "lab", "report", "catalogue")
-    )
+    session, lab = (import_module(f"ddns.selftest.{name}") for name in ("session", "lab"))
     broken: type[Exception] = import_module("ddns.demo.screen").Broken
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     methods = METHODS if method == "all" else (method,)
+    there = lab.Lab(host)
     try:
         click.echo("Starting a registry …", err=True)
-        with lab.Lab(host) as there:
+        with there:
             skip = _never if target else _asked_to_go_on()
             if not target:
                 click.echo("Enter goes on without the step that is being waited for.", err=True)
@@ -88,9 +87,16 @@ def selftest(method: str, host: str, timeout: float, target: str | None, as_json
                 there, methods, timeout, lambda text: click.echo(text, err=True), own=target is not None, skip=skip
             )
     except broken as error:
-        raise Failure(str(error)) from None
+        log = f" Its log is {there.kept_log}" if there.kept_log is not None and there.kept_log.exists() else ""
+        raise Failure(f"{error}{log}") from None
     except KeyboardInterrupt:
         raise click.Abort from None
+    return end(methods, found, as_json=as_json)
+
+
+def end(methods: Sequence[str], found: Sequence[Any], *, as_json: bool) -> int:
+    """Tell what the transcripts *found* say, and return the exit status."""
+    report, catalogue = (import_module(f"ddns.selftest.{name}") for name in ("report", "catalogue"))
     told = catalogue.judge(found)
     if as_json:
         click.echo(json.dumps(report.members(methods, told), indent=2))

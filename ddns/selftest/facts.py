@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from functools import cached_property
 
 from ddns.auth import sig0, tsig
@@ -13,17 +14,27 @@ from ddns.dns.codes import Opcode
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.wire import BadMessage
-from ddns.proof import jwk, jws, statements
+from ddns.proof import csr, jwk, jws, statements, voucher
 from ddns.proof.bad import BadProof
+from ddns.proof.csr import Csr
 from ddns.proof.jwk import PublicJwk
 from ddns.proof.jws import Signed
 from ddns.proof.statements import AnyStatement, Enrol, RollKey
-from ddns.selftest.transcript import Exchange, Handed, Handshake, Invited, Message, Transcript
+from ddns.proof.voucher import Request
+from ddns.proof.voucher import Signed as VoucherSigned
+from ddns.selftest.transcript import Exchange, Gained, Handed, Handshake, Invited, Message, Transcript
 from ddns.zone import request
 from ddns.zone.request import Update
 
 ENROL = "/v1/enrol"
 STATEMENTS = "/v1/statements"
+VOUCHER = "/.well-known/brski/requestvoucher"
+VOUCHER_STATUS = "/.well-known/brski/voucher_status"
+ENROL_STATUS = "/.well-known/brski/enrollstatus"
+ATTRIBUTES = "/.well-known/est/csrattrs"
+CACERTS = "/.well-known/est/cacerts"
+SIMPLEENROLL = "/.well-known/est/simpleenroll"
+STANDING = "/v1/enrolment"
 _DONE = (200, 201)
 
 
@@ -54,6 +65,40 @@ class Wish:
     def done(self) -> bool:
         """Tell whether the registry did it."""
         return self.event.status in _DONE
+
+
+class Asking:
+    """A request for a voucher; *why* says what is wrong with its form."""
+
+    def __init__(self, event: Exchange) -> None:
+        self.event = event
+        self.said: Request | None = None
+        self.signed: VoucherSigned | None = None
+        self.why = ""
+        try:
+            self.said, self.signed = voucher.read_request(event.body, media_of(event))
+        except BadProof as error:
+            self.why = error.sentence
+
+
+class Certifying:
+    """A request for a certificate by EST; *why* says what is wrong with it."""
+
+    def __init__(self, event: Exchange) -> None:
+        self.event = event
+        self.said: Csr | None = None
+        self.why = ""
+        try:
+            self.said = csr.read(a2b_base64(event.body))
+        except BadProof as error:
+            self.why = error.sentence
+        except ValueError:
+            self.why = "It is not base64."
+
+
+def media_of(event: Exchange) -> str:
+    """Return the media type of a request, without its parameters."""
+    return event.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Sent:
@@ -155,6 +200,26 @@ class Facts:
         return [one for one in self.wishes if isinstance(one.said, RollKey)]
 
     @cached_property
+    def askings(self) -> list[Asking]:
+        """Return the requests for a voucher."""
+        return [Asking(one) for one in self.exchanges if one.path == VOUCHER and one.method == "POST"]
+
+    @cached_property
+    def certifyings(self) -> list[Certifying]:
+        """Return the requests for a first certificate."""
+        return [Certifying(one) for one in self.exchanges if one.path == SIMPLEENROLL and one.method == "POST"]
+
+    @cached_property
+    def begun(self) -> list[tuple[float, str, tuple[PublicJwk, ...]]]:
+        """Return what gave a box a key, in time: when, by which act, and the keys that signed; each once."""
+        kept = [one for one in self.wishes if one.done and one.keys]
+        first = {one.signed.digest: one for one in reversed(kept) if one.signed is not None}
+        found = [(one.event.until, one.said.act, one.keys) for one in first.values() if one.said is not None]
+        gained = [one for one in self.events if isinstance(one, Gained)]
+        found += [(one.until, "enrol", (jwk.from_key_rdata(one.key),)) for one in gained]
+        return sorted(found, key=lambda one: one[0])
+
+    @cached_property
     def sent(self) -> list[Sent]:
         """Return the messages by DNS, in the order in which they came."""
         return sorted((Sent(one) for one in self.events if isinstance(one, Message)), key=lambda one: one.event.at)
@@ -173,6 +238,11 @@ class Facts:
     def lives(self) -> list[Life]:
         """Return the keys that the registry took, each with its time."""
         found: list[Life] = []
+        for event in self.events:
+            if isinstance(event, Gained):
+                key = jwk.from_key_rdata(event.key)
+                if not any(one.key == key for one in found):
+                    found.append(Life(key, event.home, event.until, "enrol"))
         for wish in self.wishes:
             if not wish.done or wish.said is None or not wish.keys:
                 continue

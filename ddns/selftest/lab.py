@@ -13,8 +13,10 @@ from typing import Self
 import dns.exception
 import dns.message
 import dns.query
-import dns.rdatatype
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from ddns.auth import keyfile
 from ddns.demo.registry import Registry, free_port
 from ddns.demo.screen import Broken
 from ddns.dns import names
@@ -25,15 +27,19 @@ from ddns.gateway.phone import BadPhone
 from ddns.net import certificate
 from ddns.proof import jwk
 from ddns.proof.bad import BadProof
+from ddns.proof.jwk import PublicJwk
 from ddns.selftest.desk import DeskDoor
 from ddns.selftest.name_server import NameServer
 from ddns.selftest.playing import Play
+from ddns.selftest.registrar import Maker, RegistrarDoor
 from ddns.selftest.transcript import Given, Handed, Invited, Recorder
 
 ZONE = "homes.example."
 NAME = "ns.homes.example"
+SERIAL = "SELFTEST-1"
 _ZONE_FILE = "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 300\n@ NS ns\nns {kind} {address}\n"
 _SETTINGS = '[serve]\nname = "{name}"\n[web]\nport = {port}\nsource_rate = 1000\nsource_burst = 1000\n'
+_SETTLED = 2.0  # seconds after which a file is taken for whole
 _READY = 60.0  # seconds for the registry to publish its own keys
 
 
@@ -47,6 +53,8 @@ class Lab:
         self.words: dict[str, str] = {}
         self._stack = contextlib.ExitStack()
         self._handed: dict[Path, bool] = {}
+        self._homes = 0
+        self.kept_log: Path | None = None  # where the registry's log stays after a failure
 
     def __enter__(self) -> Self:
         """Start everything. Raises `Broken`, and `OSError` where *host* is no address of this machine."""
@@ -54,6 +62,7 @@ class Lab:
             self._web = free_port(["127.0.0.1"])
             self._door = opening.enter_context(DeskDoor(self.host, self._web, self.recorder, self.play))
             self._registry = opening.enter_context(Registry(easy=False))
+            self.kept_log = self._registry.kept_log
             self._start_registry()
             behind = ("127.0.0.1", self._registry.port)
             self._names = opening.enter_context(NameServer(self.host, behind, self.recorder, self.play))
@@ -73,6 +82,8 @@ class Lab:
 
     def begin(self, method: str) -> Recorder:
         """Make what a box is given for *method*, and write down anew from now on. Raises `Broken`."""
+        if method == "voucher":
+            return self._begin_voucher()
         lines = [self._invite(f"{method}-{place}") for place in ("one", "two")]
         read = [Invitation.from_text(line) for line in lines]
         given = Given(
@@ -98,6 +109,54 @@ class Lab:
         self.recorder = self._door.recorder = self._names.recorder = Recorder(given)
         return self.recorder
 
+    def _begin_voucher(self) -> Recorder:
+        """Make a maker and a box of it, and a registrar that knows both. Raises `Broken`."""
+        folder = self.folder / "maker"
+        self._registry.ddns("masa", "init", str(folder), "--name", "Selftest")
+        self._registry.ddns("masa", "device", "add", str(folder), SERIAL)
+        pem, key = (folder / "boxes" / f"{SERIAL}.{end}" for end in ("pem", "key"))
+        door = self._stack.enter_context(RegistrarDoor(self.host, NAME, self.recorder, self.play))
+        update = {"name": NAME, "dns": self._names.port, "tls": 0, "web": 0}
+        place = {"registry": ZONE, "servers": [f"{NAME}."], "assurance": "voucher", "update": update}
+        self._stack.enter_context(door.opened(Maker(folder, SERIAL), self.folder, self._make_home, place))
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.words = {
+            "url": f"https://{host}:{door.server_port}",
+            "idevid": str(pem),
+            "idevid_key": str(key),
+            "anchor": str(folder / "masa.pem"),
+        }
+        given = Given(
+            method="voucher",
+            zone=names.from_text(ZONE),
+            web=(NAME, door.server_port),
+            idevid=x509.load_pem_x509_certificate(pem.read_bytes()).public_bytes(Encoding.DER),
+            registrar=door.mine.certificate.public_bytes(Encoding.DER),
+        )
+        self.recorder = door.recorder = self._names.recorder = Recorder(given)
+        return self.recorder
+
+    def _make_home(self, key: PublicJwk) -> str:
+        """Make a home for *key*, wait until it is served, and return its name. Raises `Broken`."""
+        self._homes += 1
+        home = f"voucher-{self._homes}.{ZONE}"
+        file = self.folder / f"{home}key"
+        file.write_text(keyfile.public_text(names.from_text(home), jwk.to_key_rdata(key)))
+        self._registry.ddns("home", "add", home, "--sig0", str(file))
+        self._until_there(home, "KEY", f"The registry does not serve {home}")
+        return home
+
+    def _until_there(self, name: str, rdtype: str, otherwise: str) -> None:
+        """Wait until the registry has records of *rdtype* at *name*. Raises `Broken`."""
+        question = dns.message.make_query(name, rdtype)
+        end = time.monotonic() + _READY
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError, dns.exception.DNSException):
+                if dns.query.udp(question, "127.0.0.1", timeout=1, port=self._registry.port).answer:
+                    return
+            time.sleep(0.05)
+        raise Broken(f"{otherwise} within {_READY:.0f} s.")
+
     def look(self) -> None:
         """Sign and post what was put down for the owner's phone. Raises `Broken` where the registry has ended."""
         self._registry.check()
@@ -107,9 +166,10 @@ class Lab:
             try:
                 octets, _ = phone.read_request(path)
             except BadPhone:
-                octets = path.read_bytes()[: phone.MOST]
-                if not octets.endswith(b"\n"):
-                    continue  # it is still being written
+                if time.time() - path.stat().st_mtime < _SETTLED:
+                    continue  # it may still be being written
+                with path.open("rb") as file:
+                    octets = file.read(phone.MOST)
             self._handed[path] = True
             self._accept(octets)
 
@@ -128,19 +188,13 @@ class Lab:
         registry = self._registry
         settings = registry.folder / "ddns.toml"
         settings.write_text(_SETTINGS.format(name=NAME, port=self._door.server_port))
-        registry.start("--config", str(settings), "--web", f"127.0.0.1:{self._web}")
+        registry.start("--config", str(settings), "--workers", "1", "--web", f"127.0.0.1:{self._web}")
         file = registry.folder / "zone"
         kind = "AAAA" if ipaddress.ip_address(self.host).version == 6 else "A"
         file.write_text(_ZONE_FILE.format(kind=kind, address=self.host))
         registry.ddns("zone", "import", str(file), "--origin", ZONE)
-        question = dns.message.make_query(f"_{self._door.server_port}._tcp.{NAME}", "TLSA")
-        end = time.monotonic() + _READY
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError, dns.exception.DNSException):
-                if dns.query.udp(question, "127.0.0.1", timeout=1, port=registry.port).answer:
-                    return
-            time.sleep(0.05)
-        raise Broken("The registry does not publish the key of its desk.")
+        tlsa = f"_{self._door.server_port}._tcp.{NAME}"
+        self._until_there(tlsa, "TLSA", "The registry does not publish the key of its desk")
 
     def _invite(self, label: str) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

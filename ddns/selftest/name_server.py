@@ -8,7 +8,7 @@ import socketserver
 import struct
 import threading
 import time
-from typing import Self
+from typing import Any, Self
 
 from ddns.dns import wire
 from ddns.dns.codes import MAX_MESSAGE, Opcode
@@ -18,6 +18,7 @@ from ddns.selftest.transcript import Message, Recorder
 
 ANSWER = 20.0  # seconds for the registry to answer
 IDLE = 60.0  # seconds for a connection to say something
+AT_ONCE = 64  # messages and connections
 TRIES = 50  # ports that are tried until one is free for UDP and TCP
 
 
@@ -74,13 +75,31 @@ def _is_update(octets: bytes) -> bool:
     return head.opcode == Opcode.UPDATE and head.nscount > 0
 
 
-class _Datagrams(socketserver.ThreadingUDPServer):
+class _Seats:
+    """What is answered at once is bounded: the rest waits in the kernel, as before any server."""
+
+    seats: threading.BoundedSemaphore
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the request a thread, when there is a seat."""
+        self.seats.acquire()
+        super().process_request(request, client_address)  # type: ignore[misc]
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer it."""
+        try:
+            super().process_request_thread(request, client_address)  # type: ignore[misc]
+        finally:
+            self.seats.release()
+
+
+class _Datagrams(_Seats, socketserver.ThreadingUDPServer):
     daemon_threads = True
     max_packet_size = MAX_MESSAGE
     observer: NameServer
 
 
-class _Streams(socketserver.ThreadingTCPServer):
+class _Streams(_Seats, socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     observer: NameServer
@@ -116,8 +135,8 @@ class _Stream(socketserver.StreamRequestHandler):
 def _servers(host: str, observer: NameServer) -> tuple[_Datagrams, _Streams]:
     """Return both servers, open at one port. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    datagrams_of = type("_Datagrams", (_Datagrams,), {"address_family": family, "observer": observer})
-    streams_of = type("_Streams", (_Streams,), {"address_family": family, "observer": observer})
+    own = {"address_family": family, "observer": observer, "seats": threading.BoundedSemaphore(AT_ONCE)}
+    datagrams_of, streams_of = type("_Datagrams", (_Datagrams,), own), type("_Streams", (_Streams,), own)
     for tries in range(TRIES):
         streams = streams_of((host, 0), _Stream)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from ddns.program import program
 
 PATIENCE = 300  # seconds for an enrolment
 LONGEST = 600.0  # seconds for one command
-STARTS = 5  # of an enrolment: a unit of systemd starts it again, as ship-a-gateway.md has it
+STARTS = 10  # of an enrolment: a unit of systemd starts it again, as ship-a-gateway.md has it
+TRIES = 20  # to publish something: a worker of the registry may not have heard of the key yet
+PAUSE = 1.0  # seconds between two of these
 FOR_GOOD = frozenset({Status.USAGE, Status.REFUSED, Status.KEY})  # RestartPreventExitStatus there
 ADDRESS, OTHER_ADDRESS = "2001:db8::7", "2001:db8::8"
 
@@ -38,6 +41,9 @@ class OwnBox:
             ),
             ("owner", "publish"): lambda: self._publish(ADDRESS),
             ("owner", "reset"): lambda: self._again(words["handed_second"]),
+            ("voucher", "enrol"): lambda: self._come(words),
+            ("voucher", "publish"): lambda: self._publish(ADDRESS),
+            ("voucher", "reset"): lambda: self._come_again(words),
         }
         return deeds[method, step]
 
@@ -49,8 +55,22 @@ class OwnBox:
                 break
             status = self._run("enrol", "--wait", str(PATIENCE))
 
+    def _come(self, words: dict[str, str]) -> None:
+        """Enrol with the maker's certificate; who was brought a bad voucher starts all over."""
+        said = ("--brski", words["url"], "--idevid", words["idevid"], words["idevid_key"], "--anchor", words["anchor"])
+        for _ in range(STARTS):
+            if self._run("enrol", *said, "--wait", str(PATIENCE)) in (Status.DONE, *FOR_GOOD):
+                return
+
+    def _come_again(self, words: dict[str, str]) -> None:
+        self._run("reset", "--forget")
+        self._come(words)
+
     def _publish(self, address: str) -> None:
-        self._run("publish", "cam", "--address", address)
+        for _ in range(TRIES):
+            if self._run("publish", "cam", "--address", address) == Status.DONE:
+                return
+            time.sleep(PAUSE)
 
     def _roll(self) -> None:
         self._run("key", "roll")

@@ -8,11 +8,15 @@ import msgspec
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """How often it happens: the desk has a *stranger*'s key, it is *busy*, an update is *lost*."""
+    """How often it happens: the desk has a *stranger*'s key, it is *busy*, an update is *lost*.
+
+    *tricks* are what is wrong with the vouchers that are given, one after the other.
+    """
 
     stranger: int = 0
     busy: int = 0
     lost: int = 0
+    tricks: tuple[str, ...] = ()
 
 
 class Play:
@@ -38,6 +42,13 @@ class Play:
     def lost(self) -> bool:
         """Tell whether the next update is lost."""
         return self._take("lost")
+
+    def trick(self) -> str:
+        """Return what is wrong with the next voucher; nothing: it is good."""
+        with self._lock:
+            first, *rest = self._left.tricks or ("",)
+            self._left = msgspec.structs.replace(self._left, tricks=tuple(rest))
+            return first
 
     def _take(self, what: str) -> bool:
         with self._lock:

@@ -56,15 +56,20 @@ def _wait(
         except Broken as error:
             broken.append(error)
 
+    worker = threading.Thread(target=work, daemon=True)
+
     def over(transcript: Transcript) -> bool:
-        lab.look()
         return step.over(Facts(transcript))
 
+    def ended() -> bool:
+        last = skip() if deed is None else not worker.is_alive()
+        lab.look()
+        return last
+
     if deed is None:
-        return recorder.wait(over, timeout, skip)
-    worker = threading.Thread(target=work, daemon=True)
+        return recorder.wait(over, timeout, ended)
     worker.start()
-    done = recorder.wait(over, timeout, lambda: not worker.is_alive())
+    done = recorder.wait(over, timeout, ended)
     worker.join(timeout)
     if broken:
         raise broken[0]

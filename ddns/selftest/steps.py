@@ -8,6 +8,8 @@ import msgspec
 
 from ddns.selftest.facts import Facts
 from ddns.selftest.playing import Trouble
+from ddns.selftest.transcript import Gained
+from ddns.selftest.voucher_checks import LATER, TRICKS
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -45,6 +47,11 @@ def _known(how: str) -> Callable[[Facts], bool]:
         if life.how == how
         for one in (*facts.probes, *facts.updates)
     )
+
+
+def _gained(step: str) -> Callable[[Facts], bool]:
+    """Return what tells whether a certificate was got in *step*."""
+    return lambda facts: any(isinstance(one, Gained) and one.step == step for one in facts.events)
 
 
 INVITATION = (
@@ -91,5 +98,22 @@ OWNER = (
     ),
 )
 
-STEPS: dict[str, tuple[Step, ...]] = {"invitation": INVITATION, "owner": OWNER}
+VOUCHER = (
+    Step(
+        "enrol",
+        "Give the box these as what its maker put into it: the certificate {idevid}, its key {idevid_key}, and whom it "
+        "believes vouchers from, {anchor}.\nHave it enrol (RFC 8995) at {url}. It gets five vouchers that are bad, and "
+        "has to wait for the good one; have it go on where it gives up.",
+        _gained("enrol"),
+        Trouble(tricks=(*TRICKS, LATER)),
+    ),
+    Step("publish", "Have the box publish an address of a device, such as 2001:db8::7 at cam.", _published("publish")),
+    Step(
+        "reset",
+        "Reset the box to what it was in the shop, and have it enrol at {url} again.",
+        _gained("reset"),
+    ),
+)
+
+STEPS: dict[str, tuple[Step, ...]] = {"invitation": INVITATION, "owner": OWNER, "voucher": VOUCHER}
 METHODS = tuple(STEPS)

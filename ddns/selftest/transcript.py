@@ -10,6 +10,9 @@ import msgspec
 
 from ddns.dns.names import Name
 
+MOST = 20_000  # events of one method
+LOOK = 0.2  # seconds between two looks at what makes no noise
+
 
 class Invited(msgspec.Struct, frozen=True):
     """An invitation that the box was given: its *key*'s name and *secret*, and the *home* that it is for."""
@@ -25,7 +28,8 @@ class Invited(msgspec.Struct, frozen=True):
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What the box was given: the registry's *zone*, the name and port of its desk, *web*, and its invitations.
 
-    *owner* is the thumbprint of the owner's key, empty where there is no owner.
+    *owner* is the thumbprint of the owner's key, empty where there is no owner. A box with a maker has its certificate,
+    *idevid*, and is brought to the registrar with the certificate *registrar*, both in DER.
     """
 
     method: str
@@ -33,6 +37,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     web: tuple[str, int]
     invited: tuple[Invited, ...] = ()
     owner: str = ""
+    idevid: bytes = b""
+    registrar: bytes = b""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +66,10 @@ class Handshake(Event, frozen=True, kw_only=True):
 
 
 class Exchange(Event, frozen=True, kw_only=True):
-    """A request by HTTPS, and its answer. The names of *headers* are in lower case."""
+    """A request by HTTPS, and its answer. The names of *headers* are in lower case.
+
+    *shown* is the certificate that the box showed, in DER. *trick* is what was wrong with the voucher that it got.
+    """
 
     method: str
     path: str
@@ -68,6 +77,8 @@ class Exchange(Event, frozen=True, kw_only=True):
     body: bytes
     status: int
     retry_after: int = 0
+    shown: bytes = b""
+    trick: str = ""
 
     def __repr__(self) -> str:
         return f"Exchange({self.method} {self.path} {self.status})"
@@ -89,6 +100,13 @@ class Handed(Event, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Handed({self.status})"
+
+
+class Gained(Event, frozen=True, kw_only=True):
+    """A certificate of the domain that a box got for its *key*, the RDATA of a KEY, and so its *home*."""
+
+    key: bytes
+    home: str
 
 
 class Transcript(msgspec.Struct, frozen=True):
@@ -114,9 +132,10 @@ class Recorder:
         return time.monotonic() - self._began
 
     def add(self, event: Event) -> None:
-        """Write down *event*, and wake who waits."""
+        """Write down *event*, and wake who waits. A box that does not stop is written down for so long."""
         with self._news:
-            self._events.append(event)
+            if len(self._events) < MOST:
+                self._events.append(event)
             self._news.notify_all()
 
     def transcript(self) -> Transcript:
@@ -124,21 +143,23 @@ class Recorder:
         with self._news:
             return Transcript(self.given, tuple(self._events))
 
-    def wait(self, there: Callable[[Transcript], bool], timeout: float, given_up: Callable[[], bool]) -> bool:
+    def wait(self, there: Callable[[Transcript], bool], timeout: float, look: Callable[[], bool]) -> bool:
         """Wait until what was written down is as *there* wants it; tell whether it is.
 
-        It is waited for *timeout* seconds at most, and no longer than until *given_up*.
+        It is waited for *timeout* seconds at most, and no longer than until *look*, which is called all the time, says
+        that there is no more to come.
         """
         end = time.monotonic() + timeout
+        seen = -1
         while True:
-            last = given_up()  # before the look: what was done until then is seen
-            if there(self.transcript()):
+            last = look()  # before the transcript is looked at: what was done until then is in it
+            found = self.transcript()
+            if len(found.events) != seen and there(found):
                 return True
+            seen = len(found.events)
             left = end - time.monotonic()
             if last or left <= 0:
                 return False
             with self._news:
-                self._news.wait(min(left, _LOOK))
-
-
-_LOOK = 0.2  # seconds between two looks at what makes no noise
+                if len(self._events) == seen:
+                    self._news.wait(min(left, LOOK))

@@ -15,7 +15,7 @@ from ddns.selftest.web_checks import PAGE
 COOKIE = 10  # RFC 7873 §4, the EDNS option's code
 HURRY = 0.5  # seconds; RFC 8961 §4 has a first wait of a second, and a busy machine may notice the first try late
 SAME = 60.0  # seconds for which a message that got no answer is sent again as it is
-_BOTH = ("invitation", "owner")
+_EVERY = ("invitation", "owner", "voucher")
 _ALONE, _OWNED = ("invitation",), ("owner",)
 _INVITATION, _AWAY = f"{PAGE}, Enrol by invitation", f"{PAGE}, When nobody answers"
 _ROLL = f"{PAGE}, Replace, roll, announce"
@@ -193,17 +193,13 @@ def _begun_anew(facts: Facts) -> list[Life]:
 
 
 def _reset_new(facts: Facts) -> Verdict:
-    """Judge the wishes that begin anew: all enrolments and replacements that were done, but the first."""
-    done = {
-        one.signed.digest: one for one in reversed(facts.wishes) if one.done and one.keys and one.signed is not None
-    }
+    """Judge what begins anew: all enrolments and replacements that were done, but the first."""
     seen: set[PublicJwk] = set()
     fresh: list[bool] = []
-    for one in reversed(done.values()):
-        assert one.said is not None
-        if one.said.act in ("enrol", "replace"):
-            fresh.append(one.keys[0] not in seen)
-        seen.update(one.keys)
+    for _, act, keys in facts.begun:
+        if act in ("enrol", "replace"):
+            fresh.append(keys[0] not in seen)
+        seen.update(keys)
     return each(fresh[1:], lambda new: "" if new else "After the reset it came with a key that it had before.")
 
 
@@ -269,15 +265,15 @@ def _readable(facts: Facts) -> Verdict:
 _R, _C, _S = Level.REQUIRED, Level.CONDITIONAL, Level.RECOMMENDED
 
 CHECKS: tuple[Check, ...] = (
-    Check("DNS-1", _BOTH, _R, "RFC 1035 §4.1", "sends messages that can be read", _readable),
-    Check("UPD-1", _BOTH, _R, _INVITATION, "signs updates with SIG(0), under its home's name", _signed),
-    Check("UPD-2", _BOTH, _R, _INVITATION, "signs with the key that it enrolled", _verifies),
-    Check("UPD-3", _BOTH, _R, "refusals.md, sig0-time-wrong and sig0-window-wide",
+    Check("DNS-1", _EVERY, _R, "RFC 1035 §4.1", "sends messages that can be read", _readable),
+    Check("UPD-1", _EVERY, _R, _INVITATION, "signs updates with SIG(0), under its home's name", _signed),
+    Check("UPD-2", _EVERY, _R, _INVITATION, "signs with the key that it enrolled", _verifies),
+    Check("UPD-3", _EVERY, _R, "refusals.md, sig0-time-wrong and sig0-window-wide",
           "signs for a time that is now, and for 3900 s at most", _window),
-    Check("UPD-4", _BOTH, _R, "RFC 2136 §2.3", "names its own home in the zone section", _zone),
-    Check("UPD-5", _BOTH, _R, "RFC 2136 §3.4.1", "writes nothing that is not below its home's name", _within),
-    Check("UPD-6", _BOTH, _R, _INVITATION, "gets something published", _accepted),
-    Check("UPD-7", _BOTH, _S, "RFC 7873 §5.1", "sends a DNS cookie", _cookie),
+    Check("UPD-4", _EVERY, _R, "RFC 2136 §2.3", "names its own home in the zone section", _zone),
+    Check("UPD-5", _EVERY, _R, "RFC 2136 §3.4.1", "writes nothing that is not below its home's name", _within),
+    Check("UPD-6", _EVERY, _R, _INVITATION, "gets something published", _accepted),
+    Check("UPD-7", _EVERY, _S, "RFC 7873 §5.1", "sends a DNS cookie", _cookie),
     Check("AWAY-1", _ALONE, _R, _AWAY, "sends an update again that got no answer", _again),
     Check("AWAY-2", _ALONE, _S, _AWAY, "sends the same octets again, for the first minute", _same_octets),
     Check("AWAY-3", _ALONE, _S, "RFC 8961 §4", "lets about a second go by before it does", _no_hurry),
@@ -285,8 +281,8 @@ CHECKS: tuple[Check, ...] = (
     Check("ROLL-2", _ALONE, _C, _ROLL, "rolls to a key that is new", _roll_fresh),
     Check("ROLL-3", _ALONE, _C, _ROLL, "signs updates with the next key after a roll", _roll_used),
     Check("ROLL-4", _ALONE, _C, _ROLL, "uses no key again whose place another one has taken", _old_silent),
-    Check("RESET-1", _BOTH, _R, _SHIP, "has a new key after a factory reset", _reset_new),
-    Check("RESET-2", _BOTH, _R, _SHIP, "uses no key again from before a factory reset", _reset_silent),
+    Check("RESET-1", _EVERY, _R, _SHIP, "has a new key after a factory reset", _reset_new),
+    Check("RESET-2", _EVERY, _R, _SHIP, "uses no key again from before a factory reset", _reset_silent),
     Check("OWN-1", _OWNED, _R, _INVITATION, "names its owner's key in the statement", _owner_named),
     Check("OWN-2", _OWNED, _R, _INVITATION, "leaves it to its owner's phone to post it", _owner_handed),
     Check("OWN-3", _OWNED, _R, _INVITATION, "asks by DNS whether its key is known", _owner_asks),

@@ -108,5 +108,21 @@ def test_every_source_of_ours_is_a_page_with_that_heading():
             assert f"## {heading}\n" in text, check.id
 
 
+@pytest.mark.parametrize(
+    ("seen", "status"),
+    [
+        (lambda: transcript("owner", GOOD["owner"]()), 0),
+        (lambda: faulty(next(one for one in CHECKS if one.id == "OWN-1"))[0], 1),
+        (lambda: transcript("owner", {}), 4),
+    ],
+    ids=["met", "missed", "not seen"],
+)
+def test_the_exit_status_says_it(capsys, seen, status):
+    assert gateway_selftest.end(["owner"], [seen()], as_json=True) == status
+    assert json.loads(capsys.readouterr().out)["exit_status"] == status
+    assert gateway_selftest.end(["owner"], [seen()], as_json=False) == status
+    assert "OWN-1" in capsys.readouterr().out
+
+
 def test_the_command_offers_the_methods_that_there_are():
     assert gateway_selftest.METHODS == METHODS
