@@ -23,8 +23,8 @@ from ports import free_port
 from ddns import postgres
 from ddns.dns import names
 
-START_TIMEOUT = 60.0
-STOP_TIMEOUT = 60.0
+START_TIMEOUT = 120.0
+STOP_TIMEOUT = 120.0
 # Updates wait for their signatures however slow the machine is: what NOERROR said is what the next one who asks sees.
 PATIENT = "[signer]\nwait = 25.0\n"
 NOBODY = '[watch]\nresolver = "127.0.0.1:9"\n'  # what the service watches is not to be looked up outside
