@@ -193,14 +193,19 @@ def qr_(maker: str, information: str, show: bool, folder: Path) -> None:
 @click.option(
     "--wait", type=click.FloatRange(1, LONGEST_WAIT), default=600.0, show_default=True, help="Seconds without a phone."
 )
+@gateway_pledge.made
 @home
-def pair(listen: str, wait: float, folder: Path) -> None:
-    """Wait for a phone that scans the code on the box; what its owner accepts is this gateway's home."""
+def pair(listen: str, wait: float, idevid: tuple[Path, Path] | None, anchor: Path | None, folder: Path) -> None:
+    """Wait for a phone that scans the code on the box; what its owner accepts is this gateway's home.
+
+    With --idevid and --anchor the phone may have the box's maker say whose it is: then the registry believes more.
+    """
+    maker = gateway_pledge.maker(idevid, anchor)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise click.UsageError(f"--listen {listen!r}: write ADDR:PORT")
     _tried(lambda: pairing.printed_key(folder))
-    with _tried(lambda: Door((host.strip("[]"), int(port)), folder)) as door:
+    with _tried(lambda: Door((host.strip("[]"), int(port)), folder, maker)) as door:
         click.echo(f"Waiting at {host} port {door.server_port} for a phone.")
         outcome = door.pair(wait)
     if outcome is None:

@@ -19,6 +19,7 @@ from ddns.gateway.key import BadKey
 from ddns.gateway.outcome import Status
 from ddns.gateway.pledge import BadBox
 from ddns.gateway.state import BadState, Outcome
+from ddns.gateway.vouching import Maker
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -40,6 +41,28 @@ def options(deed: Any) -> Any:
     ):
         deed = one(deed)
     return deed
+
+
+def made(deed: Any) -> Any:
+    """Add the options by which a box that waits for a phone has a maker."""
+    for one in (
+        click.option("--anchor", type=_file, metavar="PEM", help="Whose vouchers count, for what --idevid names."),
+        click.option("--idevid", type=(_file, _file), metavar="CERT KEY", help="What the maker put into the box."),
+    ):
+        deed = one(deed)
+    return deed
+
+
+def maker(idevid: tuple[Path, Path] | None, anchor: Path | None) -> Maker | None:
+    """Return the maker of a box that waits for a phone; None: it shows none. Raises `Failure` and `UsageError`."""
+    if (idevid is None) != (anchor is None):
+        raise click.UsageError("--idevid CERT KEY and --anchor PEM go together")
+    if idevid is None or anchor is None:
+        return None
+    try:
+        return Maker(pledge.read_identity(*idevid), pledge.read_anchors(anchor.read_bytes()))
+    except (BadBox, OSError) as error:
+        raise here(error) from None
 
 
 def evident(deed: Any) -> Any:

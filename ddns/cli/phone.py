@@ -25,7 +25,7 @@ from ddns.cli.phone_options import (
     verb_options,
 )
 from ddns.dns import names
-from ddns.gateway import desk, enrolling, paper_code, phone, scanning
+from ddns.gateway import desk, enrolling, maker_asking, paper_code, phone, scanning
 from ddns.gateway.client import Unreachable
 from ddns.gateway.clock import Clock
 from ddns.gateway.desk import Desk
@@ -73,6 +73,14 @@ def make(role: str, curve: str, paper: bool, from_paper: bool, folder: Path) -> 
 @click.option("--registry", metavar="ZONE", help="With --box: the registry's zone, if the phone has no home there yet.")
 @click.option("--label", default="", help="With --box: the name that the home is to have; without it one is made.")
 @click.option("--secret", default="", help="With --box: what the seller gave who lets the box go to its bearer.")
+@click.option("--without-maker", is_flag=True, help="With --box: do not ask its maker for a voucher.")
+@click.option(
+    "--maker-cafile",
+    "believed",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PEM",
+    help="With --box: whom its maker's service is believed by.",
+)
 @desk_option
 @cafile
 @folder_option
@@ -82,6 +90,8 @@ def scan(
     registry: str | None,
     label: str,
     secret: str,
+    without_maker: bool,
+    believed: Path | None,
     url: str | None,
     trust: Path | None,
     folder: Path,
@@ -89,10 +99,14 @@ def scan(
     """Scan CODE: that of an invitation, the line or the link, or with --box the one that is printed on a box.
 
     From an invitation the phone learns where the registry is, and keeps nothing else of it. A box has to show that it
-    has the printed key; then `accept` is all that is left.
+    has the printed key; where the code names its maker's service, the phone has that say that the box is the owner's.
+    Then `accept` is all that is left.
     """
     if box is not None:
-        _scan_box(code, box, registry, label, secret, url, trust, folder)
+        before = _before(code, box, registry, url, trust, folder)
+        if before.uri.maker and not without_maker:
+            _ask_maker(before, "" if believed is None else read_cafile(believed))
+        _scan_box(before, label, secret, folder)
         return
     invitation = tried(lambda: Invitation.from_text(code))
     where = tried(lambda: enrolling.place(invitation, "" if trust is None else read_cafile(trust), Clock()))
@@ -105,18 +119,24 @@ def scan(
     click.echo(f"At the gateway: ddns gateway enrol - --owner {folder / 'owner.jwk'}")
 
 
-def _scan_box(
-    code: str,
-    box: str,
-    registry: str | None,
-    label: str,
-    secret: str,
-    url: str | None,
-    trust: Path | None,
-    folder: Path,
-) -> None:
-    """Challenge the box whose printed CODE was scanned, and keep its wish until the owner accepts."""
-    before = _before(code, box, registry, url, trust, folder)
+def _ask_maker(before: _Before, cafile: str) -> None:
+    """Have the maker of the box say that it is this owner's. Raises `Failure`."""
+
+    def work() -> bool:
+        return maker_asking.fetch(
+            before.uri, before.box, before.owner, before.nonce, before.now, secrets.token_bytes, cafile
+        )
+
+    try:
+        found = tried(work)
+    except maker_asking.MakerAway as error:
+        raise Failure(f"{error} To go on without its word: --without-maker.", error.status) from None
+    if found:
+        click.echo("The maker of the box says that it may be yours.")
+
+
+def _scan_box(before: _Before, label: str, secret: str, folder: Path) -> None:
+    """Challenge the box whose printed code was scanned, and keep its wish until the owner accepts."""
     offer = scanning.Offer(before.zone, before.nonce, label, secret)
     found = tried(
         lambda: scanning.challenge(before.uri, before.box, before.owner, offer, before.now, secrets.token_bytes)

@@ -14,10 +14,12 @@ from typing import Any
 
 import msgspec
 
-from ddns.gateway import pairing
+from ddns.gateway import pairing, vouching
 from ddns.gateway.key import BadKey
 from ddns.gateway.outcome import Status
+from ddns.gateway.pledge import BadBox
 from ddns.gateway.state import BadState, Outcome
+from ddns.gateway.vouching import Maker
 from ddns.proof import statements
 from ddns.proof.bad import BadProof
 
@@ -40,10 +42,11 @@ class Door(http.server.HTTPServer):
 
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], folder: Path) -> None:
+    def __init__(self, address: tuple[str, int], folder: Path, maker: Maker | None = None) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         self.folder = folder
+        self.maker = maker
         self.outcome: Outcome | None = None
         super().__init__(address, _Handler)
 
@@ -93,6 +96,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             if answer := answers.get(self.path):
                 self._say(200, statements.MEDIA_TYPE, answer(self.server.folder, body.decode("ascii", "replace")))
+            elif (maker := self.server.maker) is not None and self.path in vouching.REQUEST_PATHS:
+                media = vouching.media_of(self.headers.get("Accept", ""))
+                self._say(200, media, vouching.request(self.server.folder, maker, body, media))
+            elif maker is not None and self.path in vouching.VOUCHER_PATHS:
+                media = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                vouching.take(self.server.folder, maker, body, media)
+                self._say(200, "application/json", msgspec.json.encode({"version": 1, "status": True}))
             elif self.path == pairing.ANSWER_PATH:
                 outcome = pairing.settle(self.server.folder, body)
                 done = outcome.status == Status.DONE
@@ -103,7 +113,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._refuse(404, "not-found", "There is no such thing here.")
         except BadProof as error:
             self._refuse(403, error.code, error.sentence)
-        except (BadState, BadKey, OSError):
+        except (BadState, BadKey, BadBox, OSError):
             self._refuse(500, "our-fault", "This box cannot do that just now; restart it and scan its code again.")
 
     def _body(self) -> bytes | None:

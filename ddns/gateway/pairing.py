@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ddns.dns import names
 from ddns.dns.names import ROOT, BadName
-from ddns.gateway import agent, state
+from ddns.gateway import agent, state, vouched
 from ddns.gateway.clock import Clock
 from ddns.gateway.key import GatewayKey, write_private
 from ddns.gateway.outcome import Status
@@ -120,6 +120,7 @@ def answer(folder: Path, sealed: str) -> bytes:
         key = GatewayKey.load(folder, there.key)
         said = {"nonce": asked.nonce, "key": jwk.kid(jwk.of(key.private)), "owner": owner}
         proof = jws.sign(msgspec.json.encode(said), [jws.shown(mine, TYP_PROOF)])
+        request, given = vouched.of(folder, asked.owner, asked.nonce)
         wish = Enrol(
             aud=asked.registry,
             iat=asked.now,
@@ -130,6 +131,8 @@ def answer(folder: Path, sealed: str) -> bytes:
             owner=owner,
             secret=asked.secret,
             proof=b64.encode(proof),
+            request=request,
+            voucher=given,
         )
         return statements.sign(wish, key.private)
 
@@ -186,6 +189,7 @@ def settle(folder: Path, octets: bytes, *, system: Callable[[], float] = time.ti
         for end in (".private", ".key"):
             (folder / f"{there.key}{end}").unlink(missing_ok=True)
         (folder / FILE).unlink(missing_ok=True)
+        vouched.forget(folder)
         return outcome
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ddns.gateway import agent, attesting, bootstrap, clock, enrolling, ldevid, pairing, rekey, state
+from ddns.gateway import agent, attesting, bootstrap, clock, enrolling, ldevid, pairing, rekey, state, vouched
 from ddns.gateway.outcome import Status
 from ddns.gateway.state import BadState, Entry, Kept, Outcome, State
 
@@ -32,6 +32,7 @@ def wipe(folder: Path, *, forget: bool = False) -> State | None:
             )
             state.write(folder, stays)  # first: who is interrupted finds no key that it could not read
         try:
+            vouched.forget(folder)
             attesting.forget(folder)
             bootstrap.forget(folder)
             ldevid.forget(folder)

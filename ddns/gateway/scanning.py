@@ -112,7 +112,7 @@ def _ask(path: str, uri: DppUri, box: tuple[str, int], owner: PrivateKey, offer:
     )
     once = ec.generate_private_key(ec.SECP256R1())
     sealed = jwe.seal(msgspec.json.encode(asked), uri.public_key, once, dice(jwe.NONCE))
-    return _post(box, path, sealed.encode(), "application/jose")
+    return post(box, path, sealed.encode(), "application/jose")
 
 
 def accept(scanned: Scanned, owner: PrivateKey, where: Desk) -> Said | Unproved | Unreachable:
@@ -137,7 +137,7 @@ def bring(scanned: Scanned, owner: PrivateKey, where: Desk, said: Said) -> str:
         cafile=where.cafile,
     )
     octets = jws.sign(msgspec.json.encode(told), [jws.shown(owner, pairing.TYP_ENROLLED)])
-    answer = _post(scanned.box, pairing.ANSWER_PATH, octets, statements.MEDIA_TYPE)
+    answer = post(scanned.box, pairing.ANSWER_PATH, octets, statements.MEDIA_TYPE)
     return str(msgspec.json.decode(answer, type=dict[str, str]).get("said", ""))
 
 
@@ -146,8 +146,11 @@ def read(text: str) -> DppUri:
     return dpp.read(text)
 
 
-def _post(box: tuple[str, int], path: str, body: bytes, media: str) -> bytes:
-    """Post *body* to the box and return what it answers. Raises `BoxAway`, and `BadProof` where it refuses."""
+def post(box: tuple[str, int], path: str, body: bytes, media: str) -> bytes:
+    """Post *body* to the box and return what it answers; nothing where it has no such *path*.
+
+    Raises `BoxAway`, and `BadProof` where it refuses.
+    """
     end = time.monotonic() + WAIT
     connection = http.client.HTTPConnection(*box, timeout=WAIT)
     try:
@@ -162,6 +165,8 @@ def _post(box: tuple[str, int], path: str, body: bytes, media: str) -> bytes:
         connection.close()
     if response.status == 200 and len(octets) <= MOST:
         return octets
+    if response.status == 404:
+        return b""
     code, sentence = desk.problem(octets)
     if response.status == 403 and code:
         raise BadProof("qr-proof-wrong", sentence)

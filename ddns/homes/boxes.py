@@ -22,6 +22,7 @@ from ddns.store import devices
 
 IDEVID = "idevid"
 QR = "qr"
+SERIAL = "serial"
 
 _PURPOSE = b"nameplate box 1"
 
@@ -50,8 +51,21 @@ async def known_or_new(
 ) -> UUID:
     """Return the box with this *identity*, and make its row where it is seen for the first time."""
     found = await known(conn, identity)
+    if identity.certificate is not None and (other := await devices.find(conn, IDEVID, identity.certificate)):
+        if found is not None:
+            return await _taken(conn, other, found)
+        await devices.identify(conn, other, identity.kind, identity.digest)
+        return other
     if found is None:
         found = await devices.make(conn, new_id(), identity.kind, identity.digest, identity.model, now, bond)
     if identity.certificate is not None:
         await devices.identify(conn, found, IDEVID, identity.certificate)
     return found
+
+
+async def _taken(conn: AsyncConnection[Any], one: UUID, other: UUID) -> UUID:
+    """Return which of two rows of one box, that was met twice in different ways, is somebody's; else the first."""
+    states = {box: await devices.lock(conn, box) for box in sorted({one, other})}
+    there = states[other]
+    mine = states[one]
+    return other if there is not None and mine is not None and mine.state == devices.FREE != there.state else one
