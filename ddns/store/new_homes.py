@@ -124,31 +124,41 @@ async def insert(
     keys = [names.order_key(row.origin) for row in rows]
     cursor = await conn.execute(
         """
-        WITH wanted AS (
-            SELECT origin, serial, due, nullif(owner, '')::uuid AS owner, nullif(device, '')::uuid AS device, kind,
-                   shown, skeleton
-            FROM unnest(%(origins)s, %(serials)s, %(dues)s, %(owners)s, %(devices)s, %(kinds)s, %(shown)s,
-                        %(skeletons)s)
-                 AS new (origin, serial, due, owner, device, kind, shown, skeleton)
-        ), made AS (
-            INSERT INTO zones (origin, denial, algorithm, parent, head, edition, serial)
-            SELECT origin, %(denial)s, %(algorithm)s, %(parent)s, 1, CASE serial WHEN 0 THEN 0 ELSE 1 END, serial
-            FROM wanted
-            RETURNING id, origin, edition
-        ), signed AS (
-            INSERT INTO signing (zone, signed_head, pending, resign_at)
-            SELECT made.id, made.edition, made.edition = 0, to_timestamp(nullif(wanted.due, 0))
-            FROM made JOIN wanted ON wanted.origin = made.origin
-        ), owned AS (
-            INSERT INTO homes (zone, owner, device, kind, label_shown, skeleton, changed_at)
-            SELECT made.id, wanted.owner, wanted.device, wanted.kind, wanted.shown, wanted.skeleton,
-                   to_timestamp(%(now)s)
-            FROM made JOIN wanted ON wanted.origin = made.origin
-        )
-        SELECT origin, id FROM made
+        INSERT INTO zones (origin, denial, algorithm, parent, head, edition, serial)
+        SELECT origin, %(denial)s, %(algorithm)s, %(parent)s, 1, CASE serial WHEN 0 THEN 0 ELSE 1 END, serial
+        FROM unnest(%(origins)s, %(serials)s) AS new (origin, serial)
+        RETURNING origin, id
         """,
         {
             "origins": octets(keys),
+            "serials": bigints([row.serial for row in rows]),
+            "denial": denial,
+            "algorithm": algorithm,
+            "parent": parent,
+        },
+        prepare=True,
+        binary=True,
+    )
+    made = dict(await cursor.fetchall())
+    ids = [made[key] for key in keys]
+    # A statement of its own: what the first one returns would be joined with the rest, each home with all of them.
+    await conn.execute(
+        """
+        WITH wanted AS (
+            SELECT zone, serial = 0 AS pending, to_timestamp(nullif(due, 0)) AS due, nullif(owner, '')::uuid AS owner,
+                   nullif(device, '')::uuid AS device, kind, shown, skeleton
+            FROM unnest(%(zones)s, %(serials)s, %(dues)s, %(owners)s, %(devices)s, %(kinds)s, %(shown)s,
+                        %(skeletons)s)
+                 AS new (zone, serial, due, owner, device, kind, shown, skeleton)
+        ), signed AS (
+            INSERT INTO signing (zone, signed_head, pending, resign_at)
+            SELECT zone, CASE WHEN pending THEN 0 ELSE 1 END, pending, due FROM wanted
+        )
+        INSERT INTO homes (zone, owner, device, kind, label_shown, skeleton, changed_at)
+        SELECT zone, owner, device, kind, shown, skeleton, to_timestamp(%(now)s) FROM wanted
+        """,
+        {
+            "zones": bigints(ids),
             "serials": bigints([row.serial for row in rows]),
             "dues": bigints([row.due for row in rows]),
             "owners": texts(_text(row.owner) for row in rows),
@@ -156,15 +166,10 @@ async def insert(
             "kinds": texts(row.kind for row in rows),
             "shown": texts(row.shown for row in rows),
             "skeletons": texts(row.skeleton for row in rows),
-            "denial": denial,
-            "algorithm": algorithm,
-            "parent": parent,
             "now": now,
         },
         prepare=True,
-        binary=True,
     )
-    made = dict(await cursor.fetchall())
     boxes = [str(row.device) for row in rows if row.device is not None]
     if boxes:
         await conn.execute(
@@ -172,7 +177,7 @@ async def insert(
             {"boxes": texts(boxes)},
             prepare=True,
         )
-    return [made[key] for key in keys]
+    return ids
 
 
 def _text(value: UUID | None) -> str:
