@@ -13,37 +13,76 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ddns.demo.registry import Registry
+from ddns.demo.registry import Registry, end_process
 from ddns.demo.screen import Broken
 from ddns.program import program
 
 NAME = "ns.homes.example"  # what the server calls itself, and its desk
 SETTINGS = f'[serve]\nname = "{NAME}"\n[web]\nprivate = true\n'
+DAY = 86_400  # seconds
 PATIENCE = 60.0  # seconds for a box to wait for a phone, and for the desk to answer first
 _THUMBPRINT = re.compile(r"--key (\S{43})")
 
 
 class Desk(Registry):
-    """A registry that takes statements over HTTPS, too; *web* and *devices* are its ports."""
+    """A registry that takes statements over HTTPS, too; *web* and *devices* are its ports.
+
+    The desk is a process of its own, whose clock the story may set ahead.
+    """
+
+    name = NAME
 
     def __init__(self) -> None:
         super().__init__()
         self.web, self.devices = free_port(), free_port()
+        self._ahead = 0  # seconds
+        self._desk: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
-        """Start the service with its desk, and wait until both answer. Raises `Broken`."""
-        settings = self.folder / "ddns.toml"
-        settings.write_text(SETTINGS)
+        """Start the service and its desk, and wait until both answer. Raises `Broken`."""
+        self._settings.write_text(SETTINGS)
         desk = ("--web", f"127.0.0.1:{self.web}", "--devices", f"127.0.0.1:{self.devices}")
-        super().start("--config", str(settings), *desk, *options)
+        super().start("--only", "dns", "--config", str(self._settings), *desk, *options)
+        self._open()
+
+    def later(self, days: int) -> None:
+        """Have the desk believe that so many *days* have gone by. Raises `Broken`."""
+        self._ahead += days * DAY
+        self._close()
+        self._open()
+
+    def check(self) -> None:
+        """See that service and desk still run. Raises `Broken`."""
+        super().check()
+        if self._desk is not None and self._desk.poll() is not None:
+            raise Broken(f"The desk has ended: {self._last_words()}")
+
+    def stop(self) -> None:
+        """End the desk, then the service."""
+        self._close()
+        super().stop()
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / "ddns.toml"
+
+    def _open(self) -> None:
+        words = (self.state, self._settings, self.port, self.web, self.devices, self._ahead)
+        self._desk = self._leashed(program("ddns.demo.desk", *map(str, words)))
         end = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.ask("GET", "/healthz")[0] == http.HTTPStatus.OK:
                     return
+            self.check()
             if time.monotonic() > end:
                 raise Broken(f"The desk did not answer within {PATIENCE:.0f} s.")
             time.sleep(0.1)
+
+    def _close(self) -> None:
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            end_process(desk)
 
     @property
     def certificate(self) -> Path:
@@ -81,6 +120,10 @@ class Person:
         self.folder = desk.folder / f"{called}-phone"
         self.ddns("make")
 
+    def file(self, name: str) -> str:
+        """Return the path of a file in the phone."""
+        return str(self.folder / name)
+
     def ddns(self, *words: str) -> str:
         """Have the phone do something. Raises `Broken`."""
         return self._desk.ddns("phone", *words, "--phone", str(self.folder))
@@ -92,6 +135,10 @@ class Person:
     def says(self, verb: str, home: str, *words: str) -> str:
         """Have the owner say something about *home*, signed. Raises `Broken`."""
         return self.ddns("say", verb, home, *words)
+
+    def says_about_keys(self, verb: str, *words: str) -> str:
+        """Have the owner say something about keys of people, signed. Raises `Broken`."""
+        return self.ddns("say", verb, *words)
 
 
 class Box:
@@ -130,21 +177,33 @@ class Box:
 
     def scanned_by(self, person: Person, *words: str) -> subprocess.CompletedProcess[str]:
         """Have *person* scan the code while the box waits, and accept; return how that went. Raises `Broken`."""
+        code = self.code
         self._open()
         try:
             at = ("--box", f"127.0.0.1:{self._port}", "--registry", "homes.example")
-            person.ddns("scan", self.code, *at, *self._desk.known, *words)
+            person.ddns("scan", code, *at, *self._desk.known, *words)
             done = person.tries("accept")
         finally:
             self._close(wait=False)
         return done
 
+    def claimed_by(self, person: Person) -> subprocess.CompletedProcess[str]:
+        """Have *person* claim the box by its code; return how that went. Raises `Broken`."""
+        code = self.code
+        self._open()
+        try:
+            at = ("--box", f"127.0.0.1:{self._port}", "--registry", "homes.example")
+            return person.tries("claim", code, *at, *self._desk.known)
+        finally:
+            self._close(wait=False)
+
     def home_with(self, person: Person, label: str, *words: str) -> str:
         """Have *person* scan the code and accept the name *label*; return the home. Raises `Broken`."""
+        code = self.code
         self._open()
         try:
             at = ("--box", f"127.0.0.1:{self._port}", "--registry", "homes.example", "--label", label)
-            person.ddns("scan", self.code, *at, *self._desk.known, *words)
+            person.ddns("scan", code, *at, *self._desk.known, *words)
             person.ddns("accept")
             self._close(wait=True)
         finally:

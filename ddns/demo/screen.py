@@ -12,7 +12,9 @@ from rich.text import Text
 
 WIDTH = 80  # columns
 _INDENT = "   "
-_ASCII = str.maketrans({"…": "...", "→": "->", "“": '"', "”": '"'})  # for terminals that know no more
+_ASCII = str.maketrans(
+    {"…": "...", "→": "->", "“": '"', "”": '"', "\N{NO-BREAK SPACE}": " "}
+)  # for terminals that know no more
 
 
 class Broken(Exception):
@@ -75,7 +77,7 @@ class Screen:
             self._marked(self._cross, "bold red", sentence, "")
             raise Broken(sentence) from error
         took = time.monotonic() - started
-        self._marked(self._tick, "bold green", step.sentence, f" ({took:.1f} s)" if took >= 1 else "")
+        self._marked(self._tick, "bold green", step.sentence, f" ({took:.1f}\N{NO-BREAK SPACE}s)" if took >= 1 else "")
         for note in step.notes:
             filled = textwrap.fill(
                 note.translate(self._spelling),
