@@ -245,27 +245,34 @@ async def not_hosted(conn: Conn, zones: Sequence[int]) -> frozenset[int]:
 
 
 # A zone at rest whose keys are as they ought to be for ever is never looked at. All others are: whose keys end some
-# day, or move, or are not of the kind that its policy asks for, and homes whose registry came to be signed.
+# day, or move, or are not of the kind that its policy asks for. A home whose keys came to be while its registry was not
+# signed is looked at when that is signed again, and not when its next roll is due: until then nobody could trust it.
 # Servers write rows of `signing` in an order of their own: one that is locked is looked at another time.
 _FORGOTTEN = """
     WITH forgotten AS MATERIALIZED (
     SELECT signing.zone FROM signing JOIN zones ON zones.id = signing.zone
     JOIN signing_policies AS policy
         ON policy.name = coalesce(zones.policy, CASE WHEN zones.parent IS NULL THEN 'default' ELSE 'home' END)
-    WHERE zones.id > %(after)s AND zones.id <= %(last)s
-      AND signing.step_at IS NULL AND zones.edition > 0 AND zones.denial <> 'none'
-      AND (CASE policy.scheme WHEN 'csk' THEN policy.csk_lifetime > 0
-                              ELSE policy.ksk_lifetime > 0 OR policy.zsk_lifetime > 0 END
-           OR EXISTS (
-               SELECT FROM signing_keys AS key WHERE key.zone = zones.id AND state <> 'removed'
-                 AND (NOT stays OR 'rumoured' IN (dnskey, zrrsig, ds) OR 'unretentive' IN (dnskey, zrrsig, ds)
-                      OR key.algorithm <> coalesce(policy.algorithm, zones.algorithm)
-                      OR key.vault <> policy.vault
-                      OR key.role <> ALL (CASE policy.scheme WHEN 'csk' THEN ARRAY['csk'] ELSE ARRAY['ksk', 'zsk'] END)
-                      OR (ds = 'hidden' AND (zones.parent IS NULL OR EXISTS (
-                          SELECT FROM zones AS registry
-                          WHERE registry.id = zones.parent AND registry.denial <> 'none')))
-               ) OFFSET 0))
+    WHERE zones.id > %(after)s AND zones.id <= %(last)s AND zones.edition > 0 AND zones.denial <> 'none'
+      AND (signing.step_at IS NULL
+           AND (CASE policy.scheme WHEN 'csk' THEN policy.csk_lifetime > 0
+                                   ELSE policy.ksk_lifetime > 0 OR policy.zsk_lifetime > 0 END
+                OR EXISTS (
+                    SELECT FROM signing_keys AS key WHERE key.zone = zones.id AND state <> 'removed'
+                      AND (NOT stays OR 'rumoured' IN (dnskey, zrrsig, ds) OR 'unretentive' IN (dnskey, zrrsig, ds)
+                           OR key.algorithm <> coalesce(policy.algorithm, zones.algorithm)
+                           OR key.vault <> policy.vault
+                           OR key.role <> ALL (
+                               CASE policy.scheme WHEN 'csk' THEN ARRAY['csk'] ELSE ARRAY['ksk', 'zsk'] END)
+                           OR (ds = 'hidden' AND zones.parent IS NULL))
+                    OFFSET 0))
+           OR (signing.step_at IS NULL OR signing.step_at > to_timestamp(%(now)s))
+               AND EXISTS (SELECT FROM signing_keys AS key WHERE key.zone = zones.id AND stays AND ds = 'hidden'
+                               AND dnskey = 'omnipresent' AND state <> 'removed' OFFSET 0)
+               AND NOT EXISTS (SELECT FROM signing_keys AS key WHERE key.zone = zones.id
+                                   AND ds IN ('rumoured', 'omnipresent', 'unretentive') OFFSET 0)
+               AND EXISTS (SELECT FROM zones AS registry
+                           WHERE registry.id = zones.parent AND registry.denial <> 'none'))
     FOR NO KEY UPDATE OF signing SKIP LOCKED)
     UPDATE signing SET step_at = to_timestamp(%(now)s) FROM forgotten WHERE signing.zone = forgotten.zone"""
 
