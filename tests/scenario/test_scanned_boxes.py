@@ -148,3 +148,34 @@ def test_a_box_is_sold_and_only_its_bearer_enrols_it_in_a_home_of_his_own(desk):
     assert desk.values("seller.homes.example.", "SOA"), "the name is the seller's"
     assert "box.taken" in seller.at_phone("notices")
     assert "is somebody's" in take("again", "--secret", secret)[1]
+
+
+def test_a_box_is_claimed_by_its_code_and_its_owner_is_told_and_objects(desk):
+    """Row 35, for a seller who is not silent: nothing changes, and that claimant does not come again."""
+    box = Box(desk, "claimed").open()
+    box.scan(None, "--label", "silent")
+    box.at_phone("accept")
+    assert box.close()[0] == 0
+    finder = Home(desk, "finder")
+    finder.at_phone("make")
+    where = ("--desk", f"https://localhost:{desk.web}", "--cafile", str(desk.certificate))
+
+    def claim(status=0):
+        box.port = free_port()
+        box.open()
+        try:
+            at = ("--box", f"127.0.0.1:{box.port}", "--registry", "homes.example")
+            return finder.at_phone("claim", box.code, *at, *where, status=status)
+        finally:
+            box.door.terminate()
+            box.close()
+
+    box.at_gateway("reset", "--forget")
+    said = claim()
+
+    assert "If nobody objects until 20" in said
+    assert "claim.filed" in box.at_phone("notices")
+    assert "is closed" in box.at_phone("say", "object", "silent.homes.example")
+    assert "has objected" in claim(status=3)
+    assert "claim.objected" in finder.at_phone("notices")
+    eventually(lambda: desk.values("silent.homes.example.", "KEY"))
