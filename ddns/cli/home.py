@@ -11,6 +11,7 @@ import click
 from ddns.cli import (
     Failure,
     home_abuse,
+    home_adopt,
     home_approve,
     home_export,
     home_hold,
@@ -50,6 +51,7 @@ def command() -> None:
     """Invite homes and look after them."""
 
 
+command.add_command(home_adopt.command)
 command.add_command(home_approve.command)
 command.add_command(home_export.command)
 command.add_command(home_import.command)

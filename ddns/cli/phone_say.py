@@ -56,6 +56,21 @@ _plain("leave", statements.Leave, "Close HOME; within 30 days it can return.", "
 _plain("return", statements.Return, "Have HOME back, which was closed.", "{home} is back.")
 
 
+@say.command(epilog=EPILOG)
+@click.argument("home")
+@click.option("--code", required=True, help="What the registry gave you for it: six letters and digits, four times.")
+@verb_options
+def adopt(home: str, code: str, role: str, url: str | None, trust: Path | None, folder: Path) -> None:
+    """Be the first owner of HOME, which nobody owns, by a code from the registry. --desk says where that is."""
+    whole = home_of(home)
+    said_by(
+        folder, role, url, trust,
+        lambda zone, now: statements.Adopt(**phone.common(zone_of(zone, whole), whole, now), code=code),
+        zone=zone_of("", whole),
+    )  # fmt: skip
+    click.echo(f"{whole} is yours.")
+
+
 @say.command("approve-key", epilog=EPILOG)
 @click.argument("home")
 @click.option("--key", "thumbprint", required=True, help="The new key's thumbprint, as the gateway says it.")

@@ -31,6 +31,7 @@ from ddns.proof import b64, jwk
 from ddns.proof.jwk import PublicJwk
 from ddns.signing.publish import Signs
 from ddns.store import (
+    adoption_codes,
     appraisals,
     claims,
     devices,
@@ -141,6 +142,8 @@ async def _home(
             case do.BindOwner(owner):
                 await _make_owner(conn, owner, bearing, now)
                 await home_people.bind_owner(conn, home.zone, owner, now)
+            case do.SpendCode():
+                await adoption_codes.drop(conn, home.zone)
             case do.KeepPending(_, until):
                 await pending_keys.keep(conn, home.zone, bearing.rdata, now, until, bearing.source)
             case do.DropPending():

@@ -39,8 +39,8 @@ from ddns.store.zones import Zone
 # Events that leave the registry's zone alone: others wait for that one, so it is not locked for them.
 _IN_THE_HOME = frozenset(
     {
-        "announce-key", "approve-key", "bind-owner", "device-key", "found", "mint-key", "object", "release", "replace",
-        "revoke-key", "roll-key", "stolen",
+        "adopt", "announce-key", "approve-key", "bind-owner", "device-key", "found", "mint-key", "object", "release",
+        "replace", "revoke-key", "roll-key", "stolen",
     }
 )  # fmt: skip
 _BOXES = {devices.FREE: Box.FREE, devices.OWNED: Box.OWNED, devices.STOLEN: Box.STOLEN}

@@ -137,9 +137,9 @@ RULES: tuple[Rule, ...] = (
         notices=(Notice("home.enrolled"),),
     ),
     Rule(
-        number=2, event="bind-owner", says="a home that nobody owns gets its owner", who=(_GATEWAY,),
-        proof="the gateway's key and the new owner's sign",
-        homes=(Home.ACTIVE,), guards=(guard.NO_OWNER,), does=(do.BindOwner,), effects=move.bind_owner,
+        number=2, event="bind-owner", says="a home that nobody owns gets its owner", who=(_GATEWAY, Who.BEARER),
+        proof="the gateway's key and the new owner's sign; or the new owner's, over an operator's code",
+        homes=_LIVE, guards=(guard.NO_OWNER,), does=(do.BindOwner, do.SpendCode), effects=move.bind_owner,
         notices=(Notice("owner.bound"),),
     ),
     Rule(

@@ -38,6 +38,10 @@ class BindOwner(Effect, frozen=True):
     owner: UUID
 
 
+class SpendCode(Effect, frozen=True):
+    """The operator's code for the home's adoption, if there is one, is used up."""
+
+
 class BindDevice(Effect, frozen=True):
     """The home has this box."""
 

@@ -57,9 +57,9 @@ def enrol(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:
 
 
 def bind_owner(_facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:
-    """Give the home its owner."""
+    """Give the home its owner; what an operator had made for that is of no more use."""
     assert asked.owner is not None, "an owner's key signed"
-    return (do.BindOwner(asked.owner),)
+    return (do.BindOwner(asked.owner), do.SpendCode())
 
 
 def replace(facts: Facts, asked: Asked, _now: int) -> tuple[Effect, ...]:

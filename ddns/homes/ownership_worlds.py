@@ -121,7 +121,7 @@ def _homes() -> Iterator[Facts]:
                 yield _with(claimed_or_not, pending=pending, used=used)
         if home is Home.CLOSED:
             yield _with(_alone(facts), closed_at=NOW - 30 * DAY)
-        if home is Home.ACTIVE:
+        if home in (Home.ACTIVE, Home.KEYLESS):
             yield _with(_alone(facts), owner=None, owner_keys=())
         if home in (Home.SUSPENDED, Home.QUARANTINED):
             yield _with(_alone(facts), keys=())

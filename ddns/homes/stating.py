@@ -18,7 +18,7 @@ from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.names import BadName
 from ddns.dns.refusal import Refusal
-from ddns.homes import boxes, carrying, crossing, knowing, nonces, ownership, vendor_keys
+from ddns.homes import adopting, boxes, carrying, crossing, knowing, nonces, ownership, vendor_keys
 from ddns.homes import ownership_guards as guard
 from ddns.homes.carrying import Bearing, Outcome
 from ddns.homes.methods import Proved, Wish
@@ -40,8 +40,8 @@ _GATEWAY_FIRST = frozenset({"replace"})  # acts whose asker signs after the gate
 _OF_OWNERS = frozenset({"add-owner-key", "remove-owner-key", "recover", "object-recovery"})
 _OF_HOMES = frozenset(
     {
-        "bind-owner", "replace", "announce-key", "approve-key", "revoke-key", "roll-key", "release", "object", "stolen",
-        "found", "leave", "return", "device-key", "mint-key",
+        "adopt", "bind-owner", "replace", "announce-key", "approve-key", "revoke-key", "roll-key", "release", "object",
+        "stolen", "found", "leave", "return", "device-key", "mint-key",
     }
 )  # fmt: skip
 ACTS = _OF_OWNERS | _OF_HOMES | {"claim"}
@@ -123,11 +123,14 @@ async def _of_home(
     if known is None or known.home is None or known.home.parent != registry.id:
         return guard.not_yours()
     owner, new_owner = known.facts.owner, None
-    if said.act == "bind-owner":
-        theirs = await owners.by_thumbprint(conn, asking.tenant, jwk.thumbprint(keys[1]))
+    if isinstance(said, statements.Adopt) and await adopting.fits(conn, known.home.zone, said.code, asking.now):
+        who = Who.BEARER  # who shows no such code is a stranger, and is told no more
+    if isinstance(said, statements.BindOwner | statements.Adopt):
+        first = keys[-1]
+        theirs = await owners.by_thumbprint(conn, asking.tenant, jwk.thumbprint(first))
         if theirs is not None and theirs.role != "owner":
             return guard.not_yours()
-        owner, new_owner = (asking.new_id(), keys[1]) if theirs is None else (theirs.owner, None)
+        owner, new_owner = (asking.new_id(), first) if theirs is None else (theirs.owner, None)
     try:
         asked = _asked(said, who, by, gateway, owner)
     except BadName as error:
@@ -193,6 +196,8 @@ def _asked(said: AnyStatement, who: Who, by: bytes, gateway: PublicJwk | None, o
             return change(asked, key=jwk.thumbprint(gateway), name=names.from_text(name))
         case statements.MintKey(name=name):
             return change(asked, name=names.from_text(name))
+        case statements.Adopt():
+            return change(asked, event="bind-owner")
         case _:
             return asked if gateway is None else change(asked, key=jwk.thumbprint(gateway))
 

@@ -96,6 +96,12 @@ class BindOwner(Statement, frozen=True, kw_only=True, tag="bind-owner"):
     """Give a home that has no owner its first."""
 
 
+class Adopt(Statement, frozen=True, kw_only=True, tag="adopt"):
+    """Be the first owner of a home by the *code* that the registry's operator has made for it."""
+
+    code: Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
+
+
 class Replace(Statement, frozen=True, kw_only=True, tag="replace"):
     """Put a new gateway's key in the place of all others. *same_box*: the box was only reset, and stays.
 
@@ -220,6 +226,7 @@ class Token(Statement, frozen=True, kw_only=True, tag="token"):
 AnyStatement = (
     Enrol
     | BindOwner
+    | Adopt
     | Replace
     | AnnounceKey
     | ApproveKey
@@ -245,6 +252,7 @@ AnyStatement = (
 SIGNERS: dict[str, tuple[str, ...]] = {
     "enrol": ("gateway", "owner", "method"),  # the last two may be absent: the owner's where the policy says so
     "bind-owner": ("gateway", "owner"),
+    "adopt": ("owner",),
     "replace": ("new gateway", "owner or admin"),
     "announce-key": ("new gateway",),
     "approve-key": ("owner or admin",),

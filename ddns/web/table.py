@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from ddns.web import (
     abuse_routes,
+    adoption_routes,
     brski_routes,
     device_routes,
     enrol_routes,
@@ -30,6 +31,7 @@ from ddns.web.routes import BODY, Listener, Route
 
 ROUTES: tuple[Route, ...] = (
     *abuse_routes.ROUTES,
+    *adoption_routes.ROUTES,
     *brski_routes.ROUTES,
     *device_routes.ROUTES,
     *enrol_routes.ROUTES,

@@ -17,6 +17,7 @@ from ddns.gateway.invitation import Invitation
 from ddns.proof import jwk, statements
 from ddns.proof.statements import (
     AddOwnerKey,
+    Adopt,
     ApproveKey,
     DeviceKey,
     Enrol,
@@ -57,6 +58,7 @@ def fields_of(kind, home, some):
         AddOwnerKey: {"role": "owner"},
         DeviceKey: {"name": f"cam.{home}"},
         MintKey: {"name": f"www.{home}", "days": 1},
+        Adopt: {"code": "AAAAAA-BBBBBB-CCCCCC-DDDDDD"},
     }.get(kind, {})
 
 
@@ -64,7 +66,8 @@ def fields_of(kind, home, some):
 SIGNERS = {
     Replace: (2, 1), RollKey: (2, 0), AddOwnerKey: (2, 0), Recover: (2, 0), DeviceKey: (2, 0),
     **dict.fromkeys(
-        (ApproveKey, RevokeKey, Release, Object, Stolen, Found, RemoveOwnerKey, ObjectRecovery, Leave, Return, MintKey),
+        (ApproveKey, RevokeKey, Release, Object, Stolen, Found, RemoveOwnerKey, ObjectRecovery, Leave, Return, MintKey,
+         Adopt),
         (1, 0),
     ),
 }  # fmt: skip

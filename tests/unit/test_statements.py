@@ -30,6 +30,7 @@ FIELDS = {
     "device-key": HOME | {"name": "lamp.smith.homes.example."},
     "mint-key": HOME | {"name": "www.smith.homes.example."},
     "token": COMMON,
+    "adopt": HOME | {"code": "ABCDEF-GHIJKL-MNOPQR-STUVWX"},
 }
 
 
