@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ddns.cli import Failure
 from ddns.cli.gateway_options import EPILOG, read_jwk
 from ddns.cli.phone_options import (
     home_of,
@@ -17,12 +19,15 @@ from ddns.cli.phone_options import (
     verb_options,
     zone_of,
 )
+from ddns.dns import names
 from ddns.gateway import phone
+from ddns.gateway.outcome import Status
 from ddns.proof import b64, jwk, statements
 from ddns.proof.statements import AnyStatement
 
 BEARER = 32  # octets of a release's secret
 LONGEST_RELEASE = 90  # days
+LONGEST_KEY = 400  # days
 
 
 @click.group(epilog=EPILOG)
@@ -102,6 +107,57 @@ def revoke_key(
         ),
     )  # fmt: skip
     click.echo(f"The key is dead. {whole} stays yours.")
+
+
+@say.command("device-key", epilog=EPILOG)
+@click.argument("home")
+@click.argument("name")
+@click.option("--new", "new", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Its key (PEM).")
+@verb_options
+def device_key(home: str, name: str, new: Path, role: str, url: str | None, trust: Path | None, folder: Path) -> None:
+    """Give the device called NAME, below HOME, a key that changes its own name alone. That key signs, too."""
+    whole, key = home_of(home), tried(lambda: phone.load(new))
+    called = _within(whole, name)
+    said_by(
+        folder, role, url, trust,
+        lambda zone, now: statements.DeviceKey(**phone.common(zone_of(zone, whole), whole, now), name=called),
+        also=[key],
+    )  # fmt: skip
+    thumbprint = jwk.kid(jwk.of(key))
+    click.echo(f"{called} has a key of its own, {thumbprint}.")
+    click.echo(f"To take it away: ddns phone say revoke-key {whole} --key {thumbprint}")
+
+
+@say.command("mint-key", epilog=EPILOG)
+@click.argument("home")
+@click.argument("name")
+@click.option(
+    "--days", type=click.IntRange(1, LONGEST_KEY), default=LONGEST_KEY, show_default=True, help="How long it holds."
+)
+@verb_options
+def mint_key(home: str, name: str, days: int, role: str, url: str | None, trust: Path | None, folder: Path) -> None:
+    """Make a shared secret that answers the ACME challenges of NAME, which is HOME or below, and does nothing else."""
+    whole = home_of(home)
+    called = _within(whole, name)
+    said = said_by(
+        folder, role, url, trust,
+        lambda zone, now: statements.MintKey(
+            **phone.common(zone_of(zone, whole), whole, now), name=called, days=days
+        ),
+    )  # fmt: skip
+    made = said.members.get("key")
+    if not isinstance(made, dict):
+        raise Failure("The registry said nothing of the key; ask for another one.", Status.LATER)
+    until = time.strftime("%Y-%m-%d", time.gmtime(int(made["expires"])))
+    click.echo(f"The key is good until {until}. Its secret is shown only now:")
+    click.echo(f"{made['algorithm']}:{made['name']}:{made['secret']}")
+
+
+def _within(home: str, name: str) -> str:
+    """Return the whole of *name*, which may be said without the *home* that it is in."""
+    full = home_of(name)
+    inside = names.is_subdomain(names.from_text(full), names.from_text(home))
+    return full if inside else home_of(f"{name.rstrip('.')}.{home}")
 
 
 @say.command(epilog=EPILOG)

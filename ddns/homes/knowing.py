@@ -140,6 +140,7 @@ async def _locked(
     every = [one for one in await keys_of_homes.live(conn, standing.zone) if _lasts(one, now)]
     by_thumbprint = _at_apex(every, standing.name, now)
     keys = tuple(KeyFact(key, one.device, one.assurance) for key, one in by_thumbprint.items())
+    below = {thumbprint_of(one.public): one.id for one in every if one.kind == "sig0" and one.name != standing.name}
     policy = await home_policies.of(conn, standing.tenant, standing.parent)
     claim = await claims.open_on(conn, concerned) if concerned is not None else None
     own_claim = claim if concerned == standing.device else await _claim_on(conn, standing.device)
@@ -165,12 +166,13 @@ async def _locked(
         used=claim is not None and await home_keys.used_since(conn, standing.zone, claim.device, claim.filed_at),
         was_ours=had is not None or (concerned is not None and concerned == standing.device),
         minted=sum(one.kind == "tsig" for one in every),
+        device_keys=tuple(below),
         closed_at=standing.closed_at,
         label_rests=await home_people.rests(conn, standing.parent, standing.name),
         least=policy.least,
         waits=waits_of(policy),
     )
-    ids = {key: one.id for key, one in by_thumbprint.items()}
+    ids = below | {key: one.id for key, one in by_thumbprint.items()}
     return Known(facts, standing, locked.get(standing.zone), ids, pending)
 
 

@@ -119,7 +119,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     *owner* and *owner_keys* are the home's, or those of the key that asks where no home is concerned. *key_known*: the
     new key is some owner's already. *used*: a key of the box was used since the claim was filed. *barred*: this
     claimant's claim on this box was objected to not long ago. *was_ours*: this home released the box, or reported it
-    as stolen. *minted*: how many keys with one narrow right the home has.
+    as stolen. *minted*: how many keys with one narrow right the home has. *device_keys* are those of its devices, each
+    for a name below the home's.
     """
 
     zone: int | None = None
@@ -145,6 +146,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     open_claims: int = 0
     was_ours: bool = False
     minted: int = 0
+    device_keys: tuple[bytes, ...] = ()
     closed_at: int | None = None
     label_rests: bool = False
     least: str = "open"

@@ -121,8 +121,8 @@ KEY_IS_PENDING = Guard(
     lambda _facts, _asked, _now: _wrong_state("No such key is pending; have the gateway announce its key."),
 )
 KEY_IS_LIVE = Guard(
-    "the home has the key",
-    lambda facts, asked, _now: asked.key in _live(facts),
+    "the home has the key, or one of its devices",
+    lambda facts, asked, _now: asked.key in (*_live(facts), *facts.device_keys),
     lambda _facts, _asked, _now: _wrong_state("The home has no such key; look at its keys."),
 )
 NO_OPEN_CLAIM = Guard(

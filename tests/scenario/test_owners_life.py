@@ -128,6 +128,34 @@ def test_an_owner_adds_a_recovery_key_and_reads_notices(desk):
     assert "owner.key-added" in said
 
 
+def test_an_owner_gives_a_device_a_key_of_its_own_and_takes_it_away(desk):
+    """Row 25: it changes its own name alone; the home's own key goes on."""
+    home = Home(desk, "devices").enrolled()
+    home.at_phone("make", "--role", "admin")  # a key that is nobody's yet: here the camera's
+
+    said = home.at_phone("say", "device-key", home.name, "cam", "--new", str(home.phone / "admin.pem"))
+    thumbprint = re.search(r"--key (\S{43})", said).group(1)
+    eventually(lambda: desk.values(f"cam.{home.name}", "KEY"))
+    home.at_phone("say", "revoke-key", home.name, "--key", thumbprint)
+
+    eventually(lambda: desk.values(f"cam.{home.name}", "KEY") == [])
+    assert "has no such key" in home.at_phone("say", "revoke-key", home.name, "--key", thumbprint, status=3)
+    home.at_gateway("publish", "door", "--address", "2001:db8::e")
+
+
+def test_an_owner_mints_a_key_for_certificates_which_is_shown_once(desk):
+    """Row 52: with one narrow right and an end."""
+    home = Home(desk, "minting").enrolled()
+
+    said = home.at_phone("say", "mint-key", home.name, "cam", "--days", "3")
+    algorithm, name, secret = said.split()[-1].split(":")
+
+    assert (algorithm.rstrip("."), len(secret) >= 40) == ("hmac-sha256", True)
+    shown = desk.ddns("home", "show", home.name, "--json")
+    assert name.rstrip(".") in shown
+    assert secret not in shown
+
+
 def test_a_home_leaves_and_returns(desk):
     """Closed by its owner, and back within 30 days."""
     home = Home(desk, "leaving").enrolled()
