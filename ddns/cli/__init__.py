@@ -37,6 +37,7 @@ NOUNS = {
     "webhook": ("ddns.cli.webhook", "Have programs told of what happens to homes."),
     "vendor": ("ddns.cli.vendor", "Say which makers of boxes may vouch for which of them."),
     "verifier": ("ddns.cli.verifier", "Say whose word about a box's hardware counts."),
+    "device": ("ddns.cli.device", "Say which boxes are expected, how they are called and whose they are."),
     "delegation": ("ddns.cli.delegation", "Let homes leave for servers of their own, and return."),
     "gateway": ("ddns.cli.gateway", "Speak for a home: enrol it and publish its devices."),
     "phone": ("ddns.cli.phone", "Speak for a home's owner: accept a gateway, and say what is to be done."),

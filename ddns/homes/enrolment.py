@@ -19,7 +19,7 @@ from ddns.dns.codes import Ede, Rcode, Type
 from ddns.dns.names import Name
 from ddns.dns.refusal import Refusal
 from ddns.dns.text import rdata_to_text
-from ddns.homes import boxes, knowing, labels, making, naming, nonces, ownership, policies
+from ddns.homes import boxes, crossing, expecting, knowing, labels, making, naming, nonces, ownership, policies
 from ddns.homes.allocation import falling
 from ddns.homes.labels import Label
 from ddns.homes.making import Evidence, Unmade, Wanted
@@ -28,7 +28,9 @@ from ddns.homes.ownership_effects import SpendRelease
 from ddns.homes.ownership_facts import Asked, Facts, Who
 from ddns.proof import b64, jwk, statements
 from ddns.signing.publish import Signs
+from ddns.store import expected as expected_boxes
 from ddns.store import home_policies, owners, releases, rrsets, zones
+from ddns.store.expected import Expected
 from ddns.store.zones import Zone
 
 UUID_OCTETS = 16
@@ -51,13 +53,17 @@ class Enrolled(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A wish that may be carried out, as far as reading tells: what was *proved*, its home's registry and label."""
+    """A wish that may be carried out, as far as reading tells: what was *proved*, its home's registry and label.
+
+    *expected* is what its tenant had said of the box, which comes for the first time.
+    """
 
     wish: Wish
     proved: Proved
     registry: Zone
     least: str
     label: Label
+    expected: Expected | None = None
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -96,13 +102,21 @@ async def judge(
         return registry
     policy = await home_policies.of(conn, tenant, registry.id)
     has_owner = bool(wish.owned_by) or proved.owner is not None
+    expected = await expecting.about(conn, tenant, proved.device)
+    first = expected if expected is not None and expected.came_at is None else None  # later it is somebody else's home
+    if first is not None and first.owner is not None and proved.owner is None:
+        proved, has_owner = msgspec.structs.replace(proved, owner=first.owner), True
     refusal = policies.admits(policy, proved.method, proved.assurance, has_owner=has_owner)
+    refusal = refusal or expecting.refuse(policy, proved, expected)
     if refusal is not None:
         return refusal
-    label = await _label(conn, proved, wish, registry, tenant, now, dice)
+    if first is not None and first.label and proved.label is None:
+        label = await _expected_label(conn, first.label, wish, registry, tenant, now)
+    else:
+        label = await _label(conn, proved, wish, registry, tenant, now, dice)
     if isinstance(label, Refusal):
         return label
-    return Judged(wish, proved, registry, policy.least, label)
+    return Judged(wish, proved, registry, policy.least, label, first)
 
 
 async def prepare(conn: AsyncConnection[Any], judged: Judged, tenant: int, now: int, dice: Dice) -> Ready | Refusal:
@@ -119,6 +133,8 @@ async def prepare(conn: AsyncConnection[Any], judged: Judged, tenant: int, now: 
     decision = ownership.decide(facts, _asked(facts, proved, wish, owner, now), now)
     if isinstance(decision, Refusal):
         return decision
+    if judged.expected is not None:
+        await expected_boxes.came(conn, tenant, judged.expected.digest, judged.expected.vendor, now)
     wanted = Wanted(
         name=names.prepend(label.wire, judged.registry.origin),
         key=jwk.to_key_rdata(wish.gateway),
@@ -150,6 +166,7 @@ async def carry_out(
     for one in ready:
         for release in one.releases:
             await releases.spend(conn, release, now)
+            await crossing.tell_seller(conn, release, tenant, now)
     servers = await servers_of(conn, registry)
     return tuple(
         done.refusal
@@ -246,6 +263,20 @@ async def _box(conn: AsyncConnection[Any], proved: Proved, now: int, dice: Dice)
     return await boxes.known_or_new(
         conn, proved.device, now, lambda: UUID(bytes=dice(UUID_OCTETS), version=4), proved.bond
     )
+
+
+async def _expected_label(
+    conn: AsyncConnection[Any], text: str, wish: Wish, registry: Zone, tenant: int, now: int
+) -> Label | Refusal:
+    """Return the label that the tenant keeps for the box."""
+    label = await naming.given(conn, tenant, registry, text, now)
+    asked = wish.said.label.removesuffix(f".{names.to_text(registry.origin)}")
+    if not isinstance(label, Refusal) and asked not in ("", label.wire.decode(), label.shown):
+        return Refusal(
+            "label-not-allowed", Rcode.REFUSED,
+            "The registry has a name for this box already; leave the label out.", Ede.PROHIBITED,
+        )  # fmt: skip
+    return label
 
 
 async def servers_of(conn: AsyncConnection[Any], registry: Zone) -> tuple[str, ...]:

@@ -36,6 +36,12 @@ async def chosen(conn: AsyncConnection[Any], tenant: int, registry: Zone, text: 
             "Names of homes are made by this registry; ask for one without saying which.",
             Ede.PROHIBITED,
         )
+    return await given(conn, tenant, registry, text, now)
+
+
+async def given(conn: AsyncConnection[Any], tenant: int, registry: Zone, text: str, now: int) -> Label | Refusal:
+    """Return the label *text* that the registry gives a home, as `chosen` does, also where people choose none."""
+    policy = await home_policies.of(conn, tenant, registry.id)
     label = labels.read(text, await label_rules(conn, tenant, policy), registry.origin)
     if isinstance(label, Refusal):
         return label

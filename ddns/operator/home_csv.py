@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
-from ddns.operator.fault import CannotDo
-from ddns.operator.home_line import MOST_OCTETS
+from ddns.operator import csv_rows
 
 COLUMNS = ("label", "key", "records")
-MEDIA = "text/csv"
+MEDIA = csv_rows.MEDIA
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -36,38 +33,8 @@ class Lines:
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes]:
-    csv.field_size_limit(MOST_OCTETS)
-    text = io.TextIOWrapper(source, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
-    head: list[str] | None = None
     number = 0
-    try:
-        for row in reader:
-            cells = [one.strip() for one in row]
-            line = b"\n"
-            if any(cells) and head is None:
-                head = _head(cells)
-            elif any(cells) and head is not None:
-                if len(cells) != len(head):
-                    raise CannotDo(
-                        f"Line {reader.line_num} has {len(cells)} cells, the head {len(head)}; quote cells with commas."
-                    )
-                line = _ENCODER.encode(dict(zip(head, cells, strict=True))) + b"\n"
-            yield from [b"\n"] * (reader.line_num - number - 1)
-            yield line
-            number = reader.line_num
-    except csv.Error as error:
-        raise CannotDo(f"Line {reader.line_num} is no CSV ({error}); quote cells with commas or line breaks.") from None
-    except UnicodeDecodeError:
-        raise CannotDo("The file is not UTF-8; write it anew in that encoding.") from None
-    finally:
-        text.detach()
-
-
-def _head(cells: list[str]) -> list[str]:
-    for one in cells:
-        if one not in COLUMNS:
-            raise CannotDo(f"The head has a column {one!r}; there are {', '.join(COLUMNS)}.")
-    if "label" not in cells or len(set(cells)) < len(cells):
-        raise CannotDo(f"The head needs a column label, and each once; there are {', '.join(COLUMNS)}.")
-    return cells
+    for line, row in csv_rows.read(source, COLUMNS, ("label",)):
+        yield from [b"\n"] * (line - number - 1)
+        yield _ENCODER.encode(row) + b"\n"
+        number = line

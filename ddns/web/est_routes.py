@@ -68,7 +68,7 @@ class EstMethod:
         known = await device_proofs.known_box(conn, self._asked)
         if self._request.serial not in ("", known.idevid.serial):
             raise BadProof("voucher-other-serial", "The request names another serial number than the certificate does.")
-        proved = vouched.of_box(known, await self._shown(conn, known), Spend())
+        proved = vouched.of_box(self._secret, known, await self._shown(conn, known), Spend())
         if not self._request.evidence:
             return proved
         more = await attested.judge(conn, self._secret, self._request.evidence, self._request.key, now)

@@ -8,6 +8,7 @@ HOMES_HOLD = "homes:hold"
 INVITATIONS = "invitations"
 POLICY = "policy"
 VENDORS = "vendors"
+DEVICES = "devices"
 TOKENS = "tokens"
 WEBHOOKS = "webhooks"
 TENANTS = "tenants"
@@ -20,6 +21,7 @@ WHAT = {
     INVITATIONS: "invite homes and withdraw invitations",
     POLICY: "read and change what homes may do",
     VENDORS: "say and see whose devices and whose evidence are believed",
+    DEVICES: "say which boxes are expected",
     TOKENS: "make, list and revoke tokens, with no more rights than its own",
     WEBHOOKS: "say who is told of what happens",
     TENANTS: "make tenants and bound them; the registry's own tokens alone",

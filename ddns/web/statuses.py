@@ -25,7 +25,7 @@ _BY_STATUS = {
         "client-certificate-missing",
         "registrar-not-named",
     ),
-    404: ("not-found", "idevid-unknown-issuer", "voucher-denied", "voucher-unknown"),
+    404: ("not-found", "idevid-unknown-issuer", "box-not-expected", "voucher-denied", "voucher-unknown"),
     405: ("method-unknown",),
     406: ("not-acceptable",),
     409: (

@@ -8,10 +8,12 @@ from urllib.parse import unquote_to_bytes
 from ddns.web import (
     abuse_routes,
     adoption_routes,
+    audit_routes,
     brski_routes,
     device_routes,
     enrol_routes,
     est_routes,
+    expected_routes,
     export_routes,
     general_routes,
     homes_routes,
@@ -31,11 +33,13 @@ from ddns.web.routes import BODY, Listener, Route
 
 ROUTES: tuple[Route, ...] = (
     *abuse_routes.ROUTES,
+    *audit_routes.ROUTES,
     *adoption_routes.ROUTES,
     *brski_routes.ROUTES,
     *device_routes.ROUTES,
     *enrol_routes.ROUTES,
     *est_routes.ROUTES,
+    *expected_routes.ROUTES,
     *export_routes.ROUTES,
     *general_routes.ROUTES,
     *homes_routes.ROUTES,

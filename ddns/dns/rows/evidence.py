@@ -74,6 +74,11 @@ ROWS = (
             "enrol by invitation, or ask the registry",
         ),
         (
+            "box-not-expected", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
+            "the policy takes only boxes that its tenant was told of (`expected_only`), and this one was not",
+            "ask the registry to expect it: `ddns device expect`",
+        ),
+        (
             "bond-wider", "REFUSED", Ede.PROHIBITED, Turn.POLICY,
             "a vendor's statement names none of the models that an operator accepted of this vendor",
             "ask the operator to accept them: `ddns vendor bond FILE --widen`",

@@ -26,13 +26,16 @@ _NAMING = b"nameplate-naming"
 class DeviceIdentity(msgspec.Struct, frozen=True):
     """What a box has proved to be: *kind* `idevid`, `serial`, `qr` or `ueid`, and the digest by which it is known.
 
-    *model* is what its maker calls it, *certificate* the SHA-256 of its certificate where it showed one.
+    *model* is what its maker calls it, *certificate* the SHA-256 of its certificate where it showed one. *serial* is
+    the digest of the serial number in that, by whose bond with *vendor* it is believed.
     """
 
     kind: str
     digest: bytes
     model: str = ""
     certificate: bytes | None = None
+    serial: bytes | None = None
+    vendor: str = ""
 
 
 class Spend(msgspec.Struct, frozen=True):

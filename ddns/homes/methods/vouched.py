@@ -16,8 +16,8 @@ from psycopg import AsyncConnection
 
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
-from ddns.homes import registrar, vendors
-from ddns.homes.boxes import IDEVID
+from ddns.homes import boxes, registrar, vendors
+from ddns.homes.boxes import IDEVID, SERIAL
 from ddns.homes.methods import DeviceIdentity, Proved, Spend, Wish, seed_of
 from ddns.homes.vendors import Known
 from ddns.proof import b64, cms, jwk, jws, nonce, strict_json, voucher
@@ -59,11 +59,10 @@ class VoucherMethod:
             found = await bonds.counting(conn)
             known = vendors.judge(certificates[0], certificates[1:], found, now)
             given = b64.decode(wish.said.voucher)
-            media = voucher.CMS if given[:1] == b"\x30" else voucher.JWS
-            vendors.check_voucher(given, media, known, None, self._registrar.keys, now)
+            vendors.check_voucher(given, voucher.media_of(given), known, None, self._registrar.keys, now)
         except BadProof as error:
             return refusal_of(error)
-        proved = of_box(known, given, Spend(nonce=octets))
+        proved = of_box(self._secret, known, given, Spend(nonce=octets))
         return msgspec.structs.replace(proved, seed=seed_of(self._secret, wish.gateway))
 
     def _proof(self, wish: Wish, now: int) -> tuple[Signed, bytes]:
@@ -84,13 +83,19 @@ class VoucherMethod:
         return proof, octets
 
 
-def of_box(known: Known, evidence: bytes, spend: Spend) -> Proved:
-    """Return what is proved by a box whose maker's word is good: *evidence* is what is remembered of it."""
+def of_box(secret: bytes, known: Known, evidence: bytes, spend: Spend) -> Proved:
+    """Return what is proved by a box whose maker's word is good: *evidence* is what is remembered of it.
+
+    *secret* is the registry's, under which it knows serial numbers.
+    """
     certificate = known.idevid.certificate.public_bytes(Encoding.DER)
     digest = hashlib.sha256(certificate).digest()
+    device = DeviceIdentity(
+        IDEVID, digest, known.idevid.model, serial=boxes.digest(secret, SERIAL, known.idevid.serial.encode()),
+        vendor=known.bond.vendor,
+    )  # fmt: skip
     return Proved(
-        NAME, known.bond.assurance, device=DeviceIdentity(IDEVID, digest, known.idevid.model), spend=spend,
-        evidence=evidence, bond=known.bond.id,
+        NAME, known.bond.assurance, device=device, spend=spend, evidence=evidence, bond=known.bond.id
     )  # fmt: skip
 
 
