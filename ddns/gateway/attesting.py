@@ -115,10 +115,9 @@ def go_on(
             kept.write(folder / FILE, there)
 
         pauses = retry.waits_long(dice, first=retry.long_wait(there.tries))
-        end = system() + wait
-        if again and there.tries:
-            pause(dice() * min(retry.long_wait(there.tries), wait / 2))
-        outcome = patience.insist(attempt, in_vain, pauses, end, system=system, dice=dice, pause=pause)
+        outcome = patience.insist(
+            attempt, in_vain, pauses, wait, tries=there.tries if again else 0, system=system, dice=dice, pause=pause
+        )  # fmt: skip
         if outcome.status not in (Status.UNREACHABLE, Status.LATER, Status.UNPROVED):
             forget(folder)
         return outcome

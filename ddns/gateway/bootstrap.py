@@ -126,12 +126,10 @@ def go_on(
         if there is None:
             raise agent.NotEnrolled("no enrolment by BRSKI waits here; run `ddns gateway enrol --brski URL`")
         steps = _Steps(folder, there, Clock(system))
-        end = system() + wait
         pauses = retry.waits_long(dice, first=retry.long_wait(there.tries))
-        if again and there.tries:
-            pause(dice() * min(retry.long_wait(there.tries), wait / 2))
         outcome = patience.insist(
-            steps.attempt, steps.in_vain, pauses, end, system=system, dice=dice, pause=pause
+            steps.attempt, steps.in_vain, pauses, wait, tries=there.tries if again else 0, system=system, dice=dice,
+            pause=pause,
         )  # fmt: skip
         if outcome.status not in (Status.UNREACHABLE, Status.LATER, Status.CLOCK):
             forget(folder)

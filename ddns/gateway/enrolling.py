@@ -138,10 +138,7 @@ def go_on(
             raise agent.NotEnrolled("no enrolment waits here; run `ddns gateway enrol` with an invitation")
         known: State = found
         there: Waiting = kept
-        end = system() + wait
         pauses = _pauses(there, dice)
-        if again and there.tries:
-            pause(dice() * min(retry.long_wait(there.tries), wait / 2))
 
         def attempt() -> tuple[Outcome, int]:
             nonlocal there
@@ -160,7 +157,9 @@ def go_on(
             there = msgspec.structs.replace(there, tries=there.tries + 1)
             keep(folder, there)
 
-        outcome = patience.insist(attempt, in_vain, pauses, end, system=system, dice=dice, pause=pause)
+        outcome = patience.insist(
+            attempt, in_vain, pauses, wait, tries=there.tries if again else 0, system=system, dice=dice, pause=pause
+        )  # fmt: skip
         if outcome.status not in (Status.UNREACHABLE, Status.LATER, Status.UNPROVED):
             done(folder)
         return outcome
