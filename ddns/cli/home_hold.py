@@ -58,34 +58,6 @@ def hold(
     _set(label, zone, state_, reason, wait, as_json, dsn, state)
 
 
-@click.command()
-@click.argument("label")
-@_ZONE
-@click.option("--reason", default=BY_OPERATOR, metavar="TEXT", help="Why, in one line: its owner reads it.")
-@wait_option
-@json_option
-@database_options
-def suspend(
-    label: str, zone: str | None, reason: str, wait: float, as_json: bool, dsn: str | None, state: Path | None
-) -> None:
-    """Refuse the updates of the home LABEL until it is released; its names go on being answered."""
-    _set(label, zone, SUSPENDED, reason, wait, as_json, dsn, state)
-
-
-@click.command()
-@click.argument("label")
-@_ZONE
-@click.option("--reason", default=BY_OPERATOR, metavar="TEXT", help="Why, in one line: its owner reads it.")
-@wait_option
-@json_option
-@database_options
-def release(
-    label: str, zone: str | None, reason: str, wait: float, as_json: bool, dsn: str | None, state: Path | None
-) -> None:
-    """Let the home LABEL, which was suspended or in quarantine, be as it was."""
-    _set(label, zone, RELEASED, reason, wait, as_json, dsn, state)
-
-
 def _set(
     label: str,
     zone: str | None,
@@ -112,6 +84,30 @@ def _set(
         print_json({"home": shown(name), "state": wanted, "changed": done is not None})
     else:
         click.echo(f"{shown(name)} is {wanted}{' already' if done is None else ''}.")
+
+
+def _having(name: str, wanted: str, told: str) -> click.Command:
+    """Return the command *name*, which has a home be as *wanted*; *told* is what its help says."""
+
+    @click.command(name, help=told)
+    @click.argument("label")
+    @_ZONE
+    @click.option("--reason", default=BY_OPERATOR, metavar="TEXT", help="Why, in one line: its owner reads it.")
+    @wait_option
+    @json_option
+    @database_options
+    def having(
+        label: str, zone: str | None, reason: str, wait: float, as_json: bool, dsn: str | None, state: Path | None
+    ) -> None:
+        _set(label, zone, wanted, reason, wait, as_json, dsn, state)
+
+    return having
+
+
+suspend = _having(
+    "suspend", SUSPENDED, "Refuse the updates of the home LABEL until it is released; its names go on being answered."
+)
+release = _having("release", RELEASED, "Let the home LABEL, which was suspended or in quarantine, be as it was.")
 
 
 @click.command()
