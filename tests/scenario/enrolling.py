@@ -53,7 +53,7 @@ class Home:
         """Have the owner accept, too."""
         self.asked()
         self.at_phone("accept", self.request)
-        self.at_gateway("enrol", "--wait", "20")
+        self.at_gateway("enrol", "--wait", "60")
         return self
 
     def post(self, path, octets):

@@ -88,7 +88,7 @@ def test_evidence_lifts_the_tier_of_an_invitation_with_and_without_an_owner(desk
     words = (line, "--evidence", command(desk), "--owner", owned.owner, *cafile)
     owned.at_gateway("enrol", *words, "--wait", "1", status=7)
     owned.at_phone("accept", owned.request)
-    owned.at_gateway("enrol", "--wait", "20")
+    owned.at_gateway("enrol", "--wait", "60")
 
     assert [tier(desk, one.name) for one in (plain, owned)] == ["attested", "attested"]
 
@@ -156,7 +156,7 @@ def test_a_box_that_loses_its_power_before_it_hears_the_answer_has_one_home(desk
         check=False,
     )
     before = json.loads((home.gateway / "attesting.json").read_bytes())["statement"]
-    home.at_gateway("enrol", "--wait", "2")
+    home.at_gateway("enrol", "--wait", "60")
 
     assert done.returncode < 0
     assert before
