@@ -205,7 +205,7 @@ def test_what_a_gateway_was_invited_to_is_accepted_from_its_file(desk, page):
 
     assert (asked["act"], asked["home"]) == ("enrol", "invited.homes.example.")
     assert person("accept") == "invited.homes.example."
-    box.at_gateway("enrol", "--wait", "20")
+    box.at_gateway("enrol", "--wait", "60")
     assert person.home("invited.homes.example.")["state"] == "active"
     for text in (request.replace("a", "b"), "{}", json.dumps({"payload": "e30", "signatures": []})):
         with pytest.raises(Wrong):
