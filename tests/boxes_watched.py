@@ -20,9 +20,9 @@ from ddns.dns import names
 from ddns.dns.codes import CLASS_IN, Type
 from ddns.gateway import update
 from ddns.gateway.state import Device
-from ddns.proof import jwk, jws, statements, voucher
+from ddns.proof import b64, jwk, jws, statements, voucher
 from ddns.proof.statements import Enrol, Replace, RollKey
-from ddns.selftest.transcript import Exchange, Gained, Given, Handed, Handshake, Invited, Message, Transcript
+from ddns.selftest.transcript import Exchange, Gained, Given, Handed, Handshake, Invited, Message, Phoned, Transcript
 from ddns.selftest.voucher_checks import LATER, TRICKS
 from ddns.selftest.waits import RETRY_AFTER
 
@@ -214,16 +214,56 @@ def by_voucher():
     return bad | told | {"later": later} | comes(40, FIRST, asked=asked) | publishes | comes(70, ANEW, home(TWO))
 
 
+# -- a box with a code on it
+
+PRINTED = ec.generate_private_key(ec.SECP256R1())
+NONCE = "the-registrys-nonce"
+
+
+def coded(key, at, *, by=PRINTED, nonce=NONCE, owner=OWNER, about=None, **fields):
+    """A wish with the proof that the printed key is there."""
+    members = {"nonce": nonce, "key": thumb(about or key), "owner": thumb(owner)}
+    proof = b64.encode(jws.sign(json.dumps(members).encode(), [jws.shown(by)]))
+    wanted = {"method": "qr", "label": "h1", "owner": thumb(OWNER), "proof": proof} | fields
+    return statements.sign(said(Enrol, at, **wanted), key)
+
+
+def phoned(at, what, status, nonce=NONCE):
+    return Phoned(at=at, until=at + 0.1, now=NOW + int(at), step="enrol", what=what, status=status, nonce=nonce)
+
+
+def by_code():
+    """The events of a box whose code is scanned, which publishes and is reset."""
+    return {
+        "other": phoned(1, "other-key", 403),
+        "challenge": phoned(2, "challenge", 200),
+        "enrol": msgspec.structs.replace(hand(5, coded(FIRST, 5), 201), home=HOME),
+        "stranger": phoned(6, "stranger", 403),
+        "probe": message(8, signed(probe(ONE.home), FIRST, 8)),
+        "enrolled": phoned(8.05, "enrolled", 200),
+        "publish": message(20, LOST),
+        "replace": hand(30, replace(30), 200),
+        "known": message(33, signed(probe(ONE.home, 10), ANEW, 33)),
+    }
+
+
+def handed(octets, status=403):
+    """What the box answers a phone at first, and the registry refuses."""
+    return {"early": hand(3, octets, status)}
+
+
 def transcript(method, events):
-    owner = thumb(OWNER) if method == "owner" else ""
-    given = Given(
-        method=method, zone=ZONE, web=(NAME, PORT), invited=() if method == "voucher" else (ONE, TWO), owner=owner,
-        idevid=SHOWN if method == "voucher" else b"", registrar=REGISTRAR.octets if method == "voucher" else b"",
-    )  # fmt: skip
+    more = {
+        "invitation": {"invited": (ONE, TWO)},
+        "owner": {"invited": (ONE, TWO), "owner": thumb(OWNER)},
+        "voucher": {"idevid": SHOWN, "registrar": REGISTRAR.octets},
+        "qr": {"owner": thumb(OWNER), "printed": thumb(PRINTED), "label": "h1"},
+    }
+    given = Given(method=method, zone=ZONE, web=(NAME, PORT), **more[method])
     return Transcript(given, tuple(sorted(events.values(), key=lambda one: one.at)))
 
 
-GOOD = {"invitation": by_invitation, "owner": by_owner, "voucher": by_voucher}
+GOOD = {"invitation": by_invitation, "owner": by_owner, "voucher": by_voucher, "qr": by_code}
 
 
 def believed(trick):
@@ -316,6 +356,13 @@ FAULTS = {
     "ROLL-4": ({"late": message(33, signed(publish("2001:db8::9", ident=6), FIRST, 33))}, set()),
     "RESET-1": ({"anew": post(40, wish(FIRST, 40, TWO), 201)}, set()),
     "RESET-2": ({"late": message(50, signed(probe(ONE.home), NEXT, 50))}, set()),
+    "QR-1": ({"other": phoned(1, "other-key", 200)}, set()),
+    "QR-2": (handed(coded(OTHER, 3, by=STRANGER_KEY)), set()),
+    "QR-3": (handed(coded(OTHER, 3, about=FIRST)), set()),
+    "QR-4": (handed(coded(OTHER, 3, label="palace")), set()),
+    "QR-5": (handed(coded(PRINTED, 3)), set()),
+    "QR-6": ({"stranger": phoned(6, "stranger", 200)}, set()),
+    "QR-7": ({"probe": None}, set()),
     "PVR-1": (again(pvr(90, by=(STRANGER, STRANGER_KEY))), set()),
     "PVR-2": (again(pvr(90, near=Registrar("Other").octets)), set()),
     "PVR-3": (again(pvr(90, serial="SN-2")), set()),

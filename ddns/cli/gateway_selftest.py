@@ -16,7 +16,7 @@ import click
 
 from ddns.cli import Failure
 
-METHODS = ("invitation", "owner", "voucher")
+METHODS = ("invitation", "owner", "voucher", "qr")
 STEP = 600.0  # seconds for a person and a box to do one step
 
 _EPILOG = (
@@ -41,13 +41,30 @@ class _Address(click.ParamType[str]):
         return str(address)
 
 
+class _Place(click.ParamType[tuple[str, int]]):
+    """ADDR:PORT."""
+
+    name = "ADDR:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Read an address or a name, and a port."""
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        host, _, port = str(value).rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) <= 65535):
+            self.fail(f"{value!r}: write ADDR:PORT", param, ctx)
+        return host.strip("[]"), int(port)
+
+
 @click.command(epilog=_EPILOG)
 @click.option(
     "--method",
+    "chosen",
     type=click.Choice([*METHODS, "all"]),
-    default="all",
+    multiple=True,
+    default=["all"],
     show_default=True,
-    help="How the box enrols.",
+    help="How the box enrols; repeat it for several ways.",
 )
 @click.option(
     "--listen",
@@ -65,18 +82,36 @@ class _Address(click.ParamType[str]):
     help="Seconds for each step.",
 )
 @click.option("--target", type=click.Choice(["self"]), help="Take our own gateway for the box.")
+@click.option("--code", metavar="DPP:…", help="For the method qr: the code that is printed on the box.")
+@click.option("--box", type=_Place(), help="For the method qr: where the box waits for a phone.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def selftest(method: str, host: str, timeout: float, target: str | None, as_json: bool) -> int:
+def selftest(
+    chosen: tuple[str, ...],
+    host: str,
+    timeout: float,
+    target: str | None,
+    code: str | None,
+    box: tuple[str, int] | None,
+    as_json: bool,
+) -> int:
     """Check a box, of whatever make: start a registry that watches, say what the box is to do, tell what it did.
 
     Needs no root; all that it made is removed in the end.
     """
-    session, lab = (import_module(f"ddns.selftest.{name}") for name in ("session", "lab"))
+    session, lab, _ = (import_module(f"ddns.selftest.{name}") for name in ("session", "lab", "report"))
     broken: type[Exception] = import_module("ddns.demo.screen").Broken
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
-    methods = METHODS if method == "all" else (method,)
+    scanned = None if code is None or box is None else (code, box)
+    if target is not None and (code is not None or box is not None):
+        raise click.UsageError("--code and --box are those of a box; leave them out with --target self")
+    if target is None and scanned is None and ("qr" in chosen or code is not None or box is not None):
+        raise click.UsageError("the method qr goes with --code and --box: what is printed on the box, and where it is")
+    methods = tuple(one for one in METHODS if one in chosen or "all" in chosen)
+    if target is None and scanned is None:
+        methods = tuple(one for one in methods if one != "qr")
     there = lab.Lab(host)
+    there.scanned = scanned
     try:
         click.echo("Starting a registry …", err=True)
         with there:

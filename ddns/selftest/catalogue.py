@@ -7,12 +7,14 @@ from enum import IntEnum
 
 import msgspec
 
-from ddns.selftest import update_checks, voucher_checks, web_checks
+from ddns.selftest import code_checks, update_checks, voucher_checks, web_checks
 from ddns.selftest.check import Check, Level, Result, Verdict, worst
 from ddns.selftest.facts import Facts
 from ddns.selftest.transcript import Transcript
 
-CHECKS: tuple[Check, ...] = (*web_checks.CHECKS, *voucher_checks.CHECKS, *update_checks.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *web_checks.CHECKS, *code_checks.CHECKS, *voucher_checks.CHECKS, *update_checks.CHECKS,
+)  # fmt: skip
 
 
 class Exit(IntEnum):

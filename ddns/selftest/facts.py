@@ -254,7 +254,8 @@ class Facts:
                 next_one = keys[1] if act == "roll-key" and len(keys) > 1 else keys[0]
                 found.append(Life(next_one, wish.said.sub, since, act))
             elif isinstance(wish.said, Enrol) and not any(one.key == keys[0] for one in found):
-                found.append(Life(keys[0], self.home_of(wish.said.label), since, act))
+                told = wish.event.home if isinstance(wish.event, Handed) else ""
+                found.append(Life(keys[0], told or self.home_of(wish.said.label), since, act))
         return found
 
     def home_of(self, label: str) -> str:

@@ -23,15 +23,17 @@ from ddns.dns import names
 from ddns.gateway import desk, phone
 from ddns.gateway.desk import Said
 from ddns.gateway.invitation import Invitation
+from ddns.gateway.pairing import Enrolled
 from ddns.gateway.phone import BadPhone
 from ddns.net import certificate
-from ddns.proof import jwk
+from ddns.proof import dpp, jwk
 from ddns.proof.bad import BadProof
 from ddns.proof.jwk import PublicJwk
 from ddns.selftest.desk import DeskDoor
 from ddns.selftest.name_server import NameServer
 from ddns.selftest.playing import Play
 from ddns.selftest.registrar import Maker, RegistrarDoor
+from ddns.selftest.scanner import Scanner
 from ddns.selftest.transcript import Given, Handed, Invited, Recorder
 
 ZONE = "homes.example."
@@ -54,6 +56,8 @@ class Lab:
         self._stack = contextlib.ExitStack()
         self._handed: dict[Path, bool] = {}
         self._homes = 0
+        self._scanner: Scanner | None = None
+        self.scanned: tuple[str, tuple[str, int]] | None = None  # the code on the box, and where the box is
         self.kept_log: Path | None = None  # where the registry's log stays after a failure
 
     def __enter__(self) -> Self:
@@ -84,6 +88,8 @@ class Lab:
         """Make what a box is given for *method*, and write down anew from now on. Raises `Broken`."""
         if method == "voucher":
             return self._begin_voucher()
+        if method == "qr":
+            return self._begin_code()
         lines = [self._invite(f"{method}-{place}") for place in ("one", "two")]
         read = [Invitation.from_text(line) for line in lines]
         given = Given(
@@ -136,6 +142,35 @@ class Lab:
         self.recorder = door.recorder = self._names.recorder = Recorder(given)
         return self.recorder
 
+    def _begin_code(self) -> Recorder:
+        """Send the owner's phone to the box with the code. Raises `Broken`."""
+        if self.scanned is None:
+            raise Broken("There is no code to scan.")
+        code, box = self.scanned
+        self._registry.ddns("policy", "set", ZONE, "methods=invitation,qr")
+        label = "qr-one"
+        try:
+            printed = jwk.kid(jwk.of(dpp.read(code).public_key))
+            self._scanner = Scanner(code, box, self._owner, self._desk, ZONE, label, self._place)
+        except BadProof as error:
+            raise Broken(error.sentence) from None
+        second = self.folder / "request-code.jws"
+        self._handed = {second: False}
+        self.words = {"box": f"{box[0]} port {box[1]}", "handed_second": str(second)}
+        given = Given(
+            method="qr", zone=names.from_text(ZONE), web=(NAME, self._door.server_port),
+            owner=jwk.kid(jwk.of(self._owner)), printed=printed, label=label,
+        )  # fmt: skip
+        self.recorder = self._door.recorder = self._names.recorder = Recorder(given)
+        return self.recorder
+
+    def _place(self, said: Said) -> Enrolled:
+        """Return what a box is told that got its home by a phone: the registry as it is seen from there."""
+        return Enrolled(
+            home=str(said.members.get("home", "")), registry=ZONE, host=self.host, port=self._names.port, name=NAME,
+            web=self._door.server_port, pins=self._desk.pins, cafile=self._desk.cafile,
+        )  # fmt: skip
+
     def _make_home(self, key: PublicJwk) -> str:
         """Make a home for *key*, wait until it is served, and return its name. Raises `Broken`."""
         self._homes += 1
@@ -160,6 +195,8 @@ class Lab:
     def look(self) -> None:
         """Sign and post what was put down for the owner's phone. Raises `Broken` where the registry has ended."""
         self._registry.check()
+        if self._scanner is not None:
+            self._scanner.look(self.recorder)
         for path, taken in self._handed.items():
             if taken or not path.exists():
                 continue

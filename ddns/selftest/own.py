@@ -24,10 +24,11 @@ ADDRESS, OTHER_ADDRESS = "2001:db8::7", "2001:db8::8"
 
 
 class OwnBox:
-    """A gateway in *folder*."""
+    """A gateway in *folder*, which waits for phones at *door*."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, door: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._folder = folder
+        self.door = door
 
     def deed(self, method: str, step: str, words: dict[str, str]) -> Callable[[], None]:
         """Return what the box does in a step of a method, which raises `Broken` where it cannot."""
@@ -42,6 +43,9 @@ class OwnBox:
             ("owner", "publish"): lambda: self._publish(ADDRESS),
             ("owner", "reset"): lambda: self._again(words["handed_second"]),
             ("voucher", "enrol"): lambda: self._come(words),
+            ("qr", "enrol"): self._pair,
+            ("qr", "publish"): lambda: self._publish(ADDRESS),
+            ("qr", "reset"): lambda: self._again(words["handed_second"]),
             ("voucher", "publish"): lambda: self._publish(ADDRESS),
             ("voucher", "reset"): lambda: self._come_again(words),
         }
@@ -94,14 +98,23 @@ class OwnBox:
         self._run("reset")
         self._owned(handed, "replace")
 
+    def code(self) -> str:
+        """Return what is printed on the box; its key is made. Raises `Broken`."""
+        return self._done("qr").stdout.decode().strip()
+
+    def _pair(self) -> None:
+        self._run("pair", "--listen", f"{self.door[0]}:{self.door[1]}", "--wait", str(PATIENCE))
+
     def _run(self, *words: str) -> int:
         """Run a command of the gateway, and return its exit status. Raises `Broken` where it does not end."""
+        return self._done(*words).returncode
+
+    def _done(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DDNS_")}
         command = program("ddns.cli", "gateway", *words, "--home", str(self._folder))
         try:
-            done = subprocess.run(  # noqa: S603 - our own program
+            return subprocess.run(  # noqa: S603 - our own program
                 command, env=kept, stdin=subprocess.DEVNULL, capture_output=True, timeout=LONGEST, check=False
             )
         except subprocess.TimeoutExpired:
             raise Broken(f"`ddns gateway {words[0]}` did not end within {LONGEST:.0f} s.") from None
-        return done.returncode

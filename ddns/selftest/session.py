@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from ddns.demo.registry import free_port
 from ddns.demo.screen import Broken
 from ddns.selftest.facts import Facts
 from ddns.selftest.lab import Lab
@@ -25,8 +26,10 @@ def run(
     """
     found: list[Transcript] = []
     for method in methods:
+        box = OwnBox(lab.folder / f"box-{method}", ("127.0.0.1", free_port(["127.0.0.1"]))) if own else None
+        if method == "qr" and box is not None:
+            lab.scanned = (box.code(), box.door)
         recorder = lab.begin(method)
-        box = OwnBox(lab.folder / f"box-{method}") if own else None
         for step in STEPS[method]:
             recorder.step = step.id
             lab.play.begin(step.trouble)

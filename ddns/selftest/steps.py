@@ -8,7 +8,7 @@ import msgspec
 
 from ddns.selftest.facts import Facts
 from ddns.selftest.playing import Trouble
-from ddns.selftest.transcript import Gained
+from ddns.selftest.transcript import Gained, Phoned
 from ddns.selftest.voucher_checks import LATER, TRICKS
 
 
@@ -52,6 +52,11 @@ def _known(how: str) -> Callable[[Facts], bool]:
 def _gained(step: str) -> Callable[[Facts], bool]:
     """Return what tells whether a certificate was got in *step*."""
     return lambda facts: any(isinstance(one, Gained) and one.step == step for one in facts.events)
+
+
+def _brought(facts: Facts) -> bool:
+    """Tell whether the box took over what its owner's phone brought it."""
+    return any(isinstance(one, Phoned) and (one.what, one.status) == ("enrolled", 200) for one in facts.events)
 
 
 INVITATION = (
@@ -115,5 +120,17 @@ VOUCHER = (
     ),
 )
 
-STEPS: dict[str, tuple[Step, ...]] = {"invitation": INVITATION, "owner": OWNER, "voucher": VOUCHER}
+CODE = (
+    Step(
+        "enrol",
+        "Have the box wait for a phone at {box}. The phone here scans its code, and the owner accepts.",
+        lambda facts: any(
+            isinstance(one, Phoned) and (one.what, one.status) == ("enrolled", 200) for one in facts.events
+        ),
+    ),
+    Step("publish", "Have the box publish an address of a device, such as 2001:db8::7 at cam.", _published("publish")),
+    OWNER[-1],
+)
+
+STEPS: dict[str, tuple[Step, ...]] = {"invitation": INVITATION, "owner": OWNER, "voucher": VOUCHER, "qr": CODE}
 METHODS = tuple(STEPS)

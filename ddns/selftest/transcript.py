@@ -29,7 +29,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What the box was given: the registry's *zone*, the name and port of its desk, *web*, and its invitations.
 
     *owner* is the thumbprint of the owner's key, empty where there is no owner. A box with a maker has its certificate,
-    *idevid*, and is brought to the registrar with the certificate *registrar*, both in DER.
+    *idevid*, and is brought to the registrar with the certificate *registrar*, both in DER. On a box with a code the
+    key with the thumbprint *printed* is printed, and it is offered the name *label*.
     """
 
     method: str
@@ -39,6 +40,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     idevid: bytes = b""
     registrar: bytes = b""
+    printed: str = ""
+    label: str = ""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,13 +96,33 @@ class Message(Event, frozen=True, kw_only=True):
 
 
 class Handed(Event, frozen=True, kw_only=True):
-    """What the box handed to its owner's phone, and how the registry answered when the owner had signed it."""
+    """What the box handed to its owner's phone, and how the registry answered when the owner had signed it.
+
+    *home* is what the registry called the home, where it said so.
+    """
 
     body: bytes
     status: int
+    home: str = ""
 
     def __repr__(self) -> str:
         return f"Handed({self.status})"
+
+
+class Phoned(Event, frozen=True, kw_only=True):
+    """What the phone said to a box, and what came of it: *status* 200, and the *body*, or 403.
+
+    *what* is `challenge`, with the registry's *nonce*, or `enrolled`; and `other-key` and `stranger` are what somebody
+    says who is not before the box, or not its owner.
+    """
+
+    what: str
+    status: int
+    body: bytes = b""
+    nonce: str = ""
+
+    def __repr__(self) -> str:
+        return f"Phoned({self.what} {self.status})"
 
 
 class Gained(Event, frozen=True, kw_only=True):

@@ -15,8 +15,8 @@ from ddns.selftest.web_checks import PAGE
 COOKIE = 10  # RFC 7873 §4, the EDNS option's code
 HURRY = 0.5  # seconds; RFC 8961 §4 has a first wait of a second, and a busy machine may notice the first try late
 SAME = 60.0  # seconds for which a message that got no answer is sent again as it is
-_EVERY = ("invitation", "owner", "voucher")
-_ALONE, _OWNED = ("invitation",), ("owner",)
+_EVERY = ("invitation", "owner", "voucher", "qr")
+_ALONE, _OWNED, _PHONED = ("invitation",), ("owner",), ("owner", "qr")
 _INVITATION, _AWAY = f"{PAGE}, Enrol by invitation", f"{PAGE}, When nobody answers"
 _ROLL = f"{PAGE}, Replace, roll, announce"
 _SHIP = "ship-a-gateway.md, What to keep, and what to wipe"
@@ -286,6 +286,6 @@ CHECKS: tuple[Check, ...] = (
     Check("OWN-1", _OWNED, _R, _INVITATION, "names its owner's key in the statement", _owner_named),
     Check("OWN-2", _OWNED, _R, _INVITATION, "leaves it to its owner's phone to post it", _owner_handed),
     Check("OWN-3", _OWNED, _R, _INVITATION, "asks by DNS whether its key is known", _owner_asks),
-    Check("OWN-4", _OWNED, _R, _ROLL, "asks for its own home after a reset (replace)", _replace_home),
-    Check("OWN-5", _OWNED, _S, _ROLL, "says that it is the same box (same_box)", _replace_same),
+    Check("OWN-4", _PHONED, _R, _ROLL, "asks for its own home after a reset (replace)", _replace_home),
+    Check("OWN-5", _PHONED, _S, _ROLL, "says that it is the same box (same_box)", _replace_same),
 )  # fmt: skip

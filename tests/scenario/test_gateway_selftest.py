@@ -13,11 +13,13 @@ import sys
 
 import pytest
 
-from ddns.cli import FAILED, USAGE
+from ddns.cli import FAILED
 from ddns.selftest.catalogue import CHECKS
 from ddns.selftest.steps import METHODS, STEPS
 
 PATIENCE = 900  # seconds; a slow machine starts a database, a registry and a dozen commands, one after the other
+
+RUNS = [("invitation",), ("voucher",), ("owner", "qr")]  # what waits for long runs at the same time
 
 pytestmark = pytest.mark.timeout(1000)
 
@@ -29,26 +31,33 @@ def started(*words, **pipes):
 
 @pytest.fixture(scope="module")
 def runs():
-    """Return the exit status and what was said, by method, of our own gateway."""
-    words = {method: ("--target", "self", "--json", "--method", method) for method in METHODS}
-    processes = {name: started(*more, stdin=subprocess.DEVNULL) for name, more in words.items()}
+    """Return the exit status and what was said, by methods, of our own gateway."""
+    words = {methods: [word for one in methods for word in ("--method", one)] for methods in RUNS}
+    processes = {
+        methods: started("--target", "self", "--json", *more, stdin=subprocess.DEVNULL)
+        for methods, more in words.items()
+    }
     try:
-        ended = {name: processes[name].communicate(timeout=PATIENCE) for name in words}
-        return {name: (processes[name].returncode, *said) for name, said in ended.items()}
+        ended = {methods: process.communicate(timeout=PATIENCE) for methods, process in processes.items()}
+        return {methods: (processes[methods].returncode, *said) for methods, said in ended.items()}
     finally:
         for process in processes.values():
             process.kill()
             process.wait()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_our_own_gateway_meets_all_that_is_required(runs, method):
-    status, out, said = runs[method]
+@pytest.mark.parametrize("methods", RUNS, ids=" and ".join)
+def test_our_own_gateway_meets_all_that_is_required(runs, methods):
+    status, out, said = runs[methods]
 
     assert status == 0, (out, said)
     checks = {one["id"]: one for one in json.loads(out)["checks"]}
-    assert list(checks) == [one.id for one in CHECKS if method in one.methods]
+    assert list(checks) == [one.id for one in CHECKS if set(methods) & set(one.methods)]
     assert {one["result"] for one in checks.values() if one["level"] != "recommended"} == {"met"}
+
+
+def test_every_method_is_run():
+    assert {one for methods in RUNS for one in methods} == set(METHODS)
 
 
 def test_a_bad_box_is_found_out_and_what_did_not_happen_too():
@@ -85,19 +94,10 @@ def _link(running):
     raise AssertionError("no invitation was printed")
 
 
-@pytest.mark.parametrize(
-    ("listen", "status", "words"),
-    [
-        ("192.0.2.1", FAILED, "assign requested address"),
-        ("0.0.0.0", USAGE, "none that a box can be told"),
-        ("home", USAGE, "is no IPv4 or IPv6 address"),
-    ],
-    ids=["nobody's", "any", "none"],
-)
-def test_an_address_that_cannot_be_listened_at_is_said_so(listen, status, words):
+def test_an_address_that_is_not_ours_is_said_so():
     done = subprocess.run(
-        [sys.executable, "-m", "ddns.cli", "gateway", "selftest", "--listen", listen],
+        [sys.executable, "-m", "ddns.cli", "gateway", "selftest", "--listen", "192.0.2.1"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
 
-    assert (done.returncode, words in done.stderr) == (status, True), done.stderr
+    assert (done.returncode, "assign requested address" in done.stderr) == (FAILED, True), done.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from boxes_watched import FAULTS, GOOD, faulty, transcript
+from click.testing import CliRunner
 
 from ddns.cli import gateway_selftest
 from ddns.selftest import report
@@ -122,6 +123,25 @@ def test_the_exit_status_says_it(capsys, seen, status):
     assert json.loads(capsys.readouterr().out)["exit_status"] == status
     assert gateway_selftest.end(["owner"], [seen()], as_json=False) == status
     assert "OWN-1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--listen", "0.0.0.0"], "none that a box can be told"),
+        (["--listen", "home"], "is no IPv4 or IPv6 address"),
+        (["--method", "qr"], "goes with --code and --box"),
+        (["--code", "DPP:K:AAAA;;"], "goes with --code and --box"),
+        (["--code", "DPP:K:AAAA;;", "--box", "here"], "write ADDR:PORT"),
+        (["--target", "self", "--box", "127.0.0.1:80"], "leave them out"),
+        (["--method", "scan"], "is not one of"),
+    ],
+    ids=["any address", "no address", "no code", "no box", "no place", "two boxes", "no method"],
+)
+def test_what_cannot_be_meant_is_said_so(words, sentence):
+    done = CliRunner().invoke(gateway_selftest.selftest, words)
+
+    assert (done.exit_code, sentence in done.output) == (2, True), done.output
 
 
 def test_the_command_offers_the_methods_that_there_are():

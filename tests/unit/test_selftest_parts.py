@@ -226,7 +226,7 @@ def test_each_step_is_over_when_its_part_was_done_and_not_before(method):
 def _with_steps(method, events):
     """Say of each event in which step it was."""
     begins = {"invitation": {20: "publish", 30: "roll", 40: "reset"}, "owner": {20: "publish", 30: "reset"}}
-    begins["voucher"] = {50: "publish", 70: "reset"}
+    begins |= {"voucher": {50: "publish", 70: "reset"}, "qr": {20: "publish", 30: "reset"}}
     for one in events:
         step = "enrol"
         for at, name in begins[method].items():
