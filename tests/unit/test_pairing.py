@@ -109,7 +109,7 @@ def test_a_phone_takes_no_answer_but_the_boxs(tmp_path, code, what, monkeypatch)
     else:
         said |= {"nonce": "another"} if what == "another nonce" else {"label": "other"}
         octets = pairing.answer(tmp_path, sealed(code, owner, **said))
-    monkeypatch.setattr(scanning, "_post", lambda *_: octets)
+    monkeypatch.setattr(scanning, "post", lambda *_: octets)
 
     with pytest.raises(BadProof, match="not the box"):
         scanning.challenge(dpp.read(code), ("box", 80), owner, OFFER, NOW, secrets.token_bytes)
@@ -118,7 +118,7 @@ def test_a_phone_takes_no_answer_but_the_boxs(tmp_path, code, what, monkeypatch)
 def test_the_box_itself_is_taken(tmp_path, code, monkeypatch):
     """The same way, with nobody between."""
     owner = key()
-    monkeypatch.setattr(scanning, "_post", lambda _box, _path, body, _media: pairing.answer(tmp_path, body.decode()))
+    monkeypatch.setattr(scanning, "post", lambda _box, _path, body, _media: pairing.answer(tmp_path, body.decode()))
 
     found = scanning.challenge(dpp.read(code), ("box", 80), owner, OFFER, NOW, secrets.token_bytes)
 
@@ -141,7 +141,7 @@ def test_a_box_signs_a_claim_for_the_one_who_asks_and_makes_no_key(tmp_path, cod
 def test_a_claim_is_signed_by_claimant_and_box_in_this_order(tmp_path, code, monkeypatch):
     """As the registry takes it."""
     claimant = key()
-    monkeypatch.setattr(scanning, "_post", lambda _box, _path, body, _media: pairing.claim(tmp_path, body.decode()))
+    monkeypatch.setattr(scanning, "post", lambda _box, _path, body, _media: pairing.claim(tmp_path, body.decode()))
 
     signed = jws.read(scanning.claim(dpp.read(code), ("box", 80), claimant, OFFER, NOW, secrets.token_bytes))
 
@@ -161,7 +161,7 @@ def test_a_phone_puts_its_name_to_no_claim_but_its_own(tmp_path, code, what, mon
         octets = pairing.answer(folder, sealed(code, claimant, **said))
     else:
         octets = pairing.claim(folder, sealed(code, key() if what == "another owner" else claimant, **said))
-    monkeypatch.setattr(scanning, "_post", lambda *_: octets)
+    monkeypatch.setattr(scanning, "post", lambda *_: octets)
 
     with pytest.raises(BadProof, match="not the box"):
         scanning.claim(dpp.read(code), ("box", 80), claimant, OFFER, NOW, secrets.token_bytes)
