@@ -151,6 +151,22 @@ def post(box: tuple[str, int], path: str, body: bytes, media: str) -> bytes:
 
     Raises `BoxAway`, and `BadProof` where it refuses.
     """
+    status, octets = exchange(box, path, body, media)
+    if status == 200 and len(octets) <= MOST:
+        return octets
+    if status == 404:
+        return b""
+    code, sentence = desk.problem(octets)
+    if status == 403 and code:
+        raise BadProof("qr-proof-wrong", sentence)
+    raise BoxAway(sentence or f"the box answered {status}")
+
+
+def exchange(box: tuple[str, int], path: str, body: bytes, media: str) -> tuple[int, bytes]:
+    """Post *body* to the box and return the status of its answer, and what that holds. Raises `BoxAway`.
+
+    Of an answer that is too long not all is read, but more than `MOST`.
+    """
     end = time.monotonic() + WAIT
     connection = http.client.HTTPConnection(*box, timeout=WAIT)
     try:
@@ -163,14 +179,7 @@ def post(box: tuple[str, int], path: str, body: bytes, media: str) -> bytes:
         raise BoxAway(f"the box at {box[0]} port {box[1]} does not answer ({error}); be in its network") from None
     finally:
         connection.close()
-    if response.status == 200 and len(octets) <= MOST:
-        return octets
-    if response.status == 404:
-        return b""
-    code, sentence = desk.problem(octets)
-    if response.status == 403 and code:
-        raise BadProof("qr-proof-wrong", sentence)
-    raise BoxAway(sentence or f"the box answered {response.status}")
+    return response.status, octets
 
 
 def _not_the_box(why: str) -> BadProof:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -19,7 +20,9 @@ from ddns.proof.bad import BadProof
 from ddns.proof.jwk import PrivateKey
 from ddns.selftest.transcript import Handed, Phoned, Recorder
 
-REFUSED, DONE = 403, 200
+DONE, LATER = 200, 503
+BRINGS = 10  # times that a box is told where its home is, until it believes it
+PAUSE = 2.0  # seconds between two looks whether the box is there
 
 
 class Scanner:
@@ -37,11 +40,13 @@ class Scanner:
         self._zone, self._label = zone, label
         self._place = place
         self._done = False
+        self._next = 0.0  # seconds of the recorder
 
     def look(self, recorder: Recorder) -> None:
         """Go to the box, once it answers, and do everything there; nothing is done twice."""
-        if self._done:
+        if self._done or recorder.at < self._next:
             return
+        self._next = recorder.at + PAUSE
         ticking = Clock()
         nonce = scanning.fresh_nonce(self._desk, ticking)
         if not isinstance(nonce, str):
@@ -54,7 +59,7 @@ class Scanner:
             said = self._accept(recorder, wish) if wish else None
             if said is not None:
                 self._bring(recorder, "stranger", stranger, said)
-                self._bring(recorder, "enrolled", self._owner, said)
+                self._bring_until(recorder, said)
         except BoxAway:
             return
 
@@ -65,7 +70,10 @@ class Scanner:
         asked = Challenge(b64.encode(jwk.to_json(jwk.of(self._owner))), self._zone, nonce, ticking.now, self._label)
         once = ec.generate_private_key(ec.SECP256R1())
         sealed = jwe.seal(msgspec.json.encode(asked), sealed_for, once, secrets.token_bytes(jwe.NONCE))
-        return self._post(recorder, what, pairing.CHALLENGE_PATH, sealed.encode(), "application/jose", nonce)
+        status, octets = self._post(
+            recorder, what, pairing.CHALLENGE_PATH, sealed.encode(), "application/jose", nonce
+        )  # fmt: skip
+        return octets if status == DONE else b""
 
     def _accept(self, recorder: Recorder, wish: bytes) -> Said | None:
         """Sign the wish as the owner, and post it; None: the registry did not do it."""
@@ -81,23 +89,30 @@ class Scanner:
         recorder.add(Handed(at=at, now=now, step=recorder.step, until=recorder.at, body=wish, status=status, home=home))
         return said if home else None
 
-    def _bring(self, recorder: Recorder, what: str, signer: PrivateKey, said: Said) -> None:
-        """Bring the box what the registry said, signed by its owner or by a stranger. Raises `BoxAway`."""
-        octets = jws.sign(msgspec.json.encode(self._place(said)), [jws.shown(signer, pairing.TYP_ENROLLED)])
-        self._post(recorder, what, pairing.ANSWER_PATH, octets, statements.MEDIA_TYPE, "")
+    def _bring_until(self, recorder: Recorder, said: Said) -> None:
+        """Bring the box what the registry said, again where it does not believe it yet: it asks the registry first."""
+        for _ in range(BRINGS):
+            with contextlib.suppress(BoxAway):
+                if self._bring(recorder, "enrolled", self._owner, said) != LATER:
+                    return
+            time.sleep(PAUSE)
 
-    def _post(self, recorder: Recorder, what: str, path: str, body: bytes, media: str, nonce: str) -> bytes:
+    def _bring(self, recorder: Recorder, what: str, signer: PrivateKey, said: Said) -> int:
+        """Bring the box what the registry said, signed by its owner or by a stranger; return the status of its answer.
+
+        Raises `BoxAway`.
+        """
+        octets = jws.sign(msgspec.json.encode(self._place(said)), [jws.shown(signer, pairing.TYP_ENROLLED)])
+        return self._post(recorder, what, pairing.ANSWER_PATH, octets, statements.MEDIA_TYPE, "")[0]
+
+    def _post(self, recorder: Recorder, what: str, path: str, body: bytes, media: str, nonce: str) -> tuple[int, bytes]:
         """Post something to the box, write down what came of it, and return that. Raises `BoxAway`."""
         at, now = recorder.at, int(time.time())
-        try:
-            octets = scanning.post(self._box, path, body, media)
-            status = DONE
-        except BadProof:
-            octets, status = b"", REFUSED
+        status, octets = scanning.exchange(self._box, path, body, media)
         recorder.add(
             Phoned(
                 at=at, now=now, step=recorder.step, until=recorder.at, what=what, status=status, body=octets,
                 nonce=nonce,
             )
         )  # fmt: skip
-        return octets
+        return status, octets

@@ -124,9 +124,7 @@ CODE = (
     Step(
         "enrol",
         "Have the box wait for a phone at {box}. The phone here scans its code, and the owner accepts.",
-        lambda facts: any(
-            isinstance(one, Phoned) and (one.what, one.status) == ("enrolled", 200) for one in facts.events
-        ),
+        _brought,
     ),
     Step("publish", "Have the box publish an address of a device, such as 2001:db8::7 at cam.", _published("publish")),
     OWNER[-1],

@@ -110,7 +110,7 @@ class Handed(Event, frozen=True, kw_only=True):
 
 
 class Phoned(Event, frozen=True, kw_only=True):
-    """What the phone said to a box, and what came of it: *status* 200, and the *body*, or 403.
+    """What the phone said to a box, and what came of it: the *status* of HTTP, and the *body*.
 
     *what* is `challenge`, with the registry's *nonce*, or `enrolled`; and `other-key` and `stranger` are what somebody
     says who is not before the box, or not its owner.
