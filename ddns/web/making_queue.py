@@ -25,6 +25,7 @@ from ddns.proof.bad import BadProof
 from ddns.proof.jws import Signed
 from ddns.store.pool import Connection
 from ddns.store.statements import Statement
+from ddns.store.tenancy import entered
 from ddns.web import answering, refusing
 from ddns.web.routes import Answer, Asked, Means, Refused
 
@@ -106,6 +107,9 @@ class MakingQueue:
         for task in self._at_work:
             task.cancel()
         await asyncio.gather(*self._at_work, return_exceptions=True)
+        for line in self._lines.values():
+            for place in line:
+                place.done.cancel()
 
     async def _serve(self, tenant: int, line: list[_Place]) -> None:
         """Work until the line of *tenant* is empty."""
@@ -156,6 +160,7 @@ class MakingQueue:
             method, wish = await one.asking(conn)
             found = await enrolment.judge(conn, method, wish, asked.tenant, asked.now, means.dice)
         except (Refused, BadProof):
+            await entered(conn, asked.tenant)  # wherever it was when it was refused; the transaction goes on for others
             return None
         return found if isinstance(found, Judged) else None
 

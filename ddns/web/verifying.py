@@ -44,9 +44,9 @@ class Bill:
 
     def by(self, signed: Signed) -> None:
         """Let the signatures of *signed* be verified, which nothing has been yet. Raises `Refused`."""
-        key = signed.signatures[0].key if signed.signatures else None
         self.charged = False  # nor is who is told to come again: strangers whose turn it is would wait for them
-        if key is None or not self._at.knows(jwk.thumbprint(key), self._source):
+        keys = [one.key for one in signed.signatures if one.key is not None]
+        if not any(self._at.knows(jwk.thumbprint(key), self._source) for key in keys):
             self._at.admit()
             self.charged = True
 

@@ -20,12 +20,12 @@ class Desk:
         rations = Rations(RationLimits(), lambda: self.now, bytes)
         self.verifying = Verifying(VerifyLimits(**limits), rations, lambda: self.now, lambda: self.used)
 
-    def take(self, key, source="192.0.2.1", cost=0.1, *, good=False):
+    def take(self, key, source="192.0.2.1", cost=0.1, *, good=False, beside=()):
         """Return 0 if a statement by *key* was verified, or after how many seconds it may come again."""
         said = Enrol(aud="a.example.", iat=0, exp=9, jti="j" * 20, method="invitation")
         try:
             with self.verifying.bill(source) as bill:
-                bill.by(jws.read(statements.sign(said, key)))
+                bill.by(jws.read(statements.sign(said, key, *beside)))
                 self.used += cost
         except Refused as refused:
             return refused.retry_after if refused.refusal.code == "desk-busy" else -1
@@ -57,6 +57,7 @@ def test_who_did_something_here_lately_does_not_wait_for_strangers():
 
     assert desk.take(STRANGER) > 0
     assert [desk.take(OWNER) for _ in range(20)] == [0] * 20
+    assert desk.take(p256(903), beside=[OWNER]) == 0  # the owner enrols a new box
     assert desk.take(OWNER, "198.51.100.1") > 0  # whoever names the owner's key from elsewhere is a stranger
     desk.now = 61.0
     desk.take(STRANGER, cost=50.0)
