@@ -191,7 +191,7 @@ def vouchers(most: int, tenant: str, as_json: bool, dsn: str | None, state: Path
 
     found = run(dsn, state, run_it)
     if as_json:
-        print_json([msgspec.structs.asdict(one) for one in found])
+        print_json([msgspec.structs.asdict(one) | {"idevid": one.idevid.hex()} for one in found])
         return
     print_table(
         ("SERIAL", "BOND", "AT", "DOMAINS", "STATUS"),

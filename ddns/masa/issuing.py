@@ -129,7 +129,7 @@ def _box(said: Request, registrar: x509.Certificate, anchor: x509.Certificate, n
 
     Raises `Refused` and `BadProof`.
     """
-    prior, signed = voucher.read_request(said.prior, voucher.JWS if said.prior[:1] == b"{" else voucher.CMS)
+    prior, signed = voucher.read_request(said.prior, voucher.media_of(said.prior))
     certificate = _signer(signed, "the box")
     try:
         chain.path(certificate, signed.certificates[1:], [anchor], now)

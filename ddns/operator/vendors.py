@@ -135,10 +135,12 @@ async def keep(conn: Conn, one: Bond, who: str, now: int, statement: bytes | Non
 class Brought(msgspec.Struct, frozen=True):
     """A voucher that was brought to a box: *domains* is how many its maker has sent the box to; None: it did not say.
 
-    More than one: the box was somebody else's before. *status* is what the box said of it, or of its enrolment.
+    More than one: the box was somebody else's before. *idevid* is the SHA-256 of its certificate. *status* is what the
+    box said of it, or of its enrolment.
     """
 
     serial: str
+    idevid: bytes
     bond: int
     at: int
     domains: int | None
@@ -150,7 +152,7 @@ async def brought(conn: Conn, tenant: int, most: int) -> list[Brought]:
     found = []
     for one in await vouchers.listing(conn, tenant, most):
         said, _ = voucher.read_voucher(one.voucher, one.media)
-        found.append(Brought(said.serial_number, one.bond, one.at, domains(one.audit), one.status))
+        found.append(Brought(said.serial_number, one.idevid, one.bond, one.at, domains(one.audit), one.status))
     return found
 
 

@@ -185,6 +185,11 @@ def write_jws(
     return jws.sign(document, [({"typ": "voucher-jws+json", "x5c": along}, private)])
 
 
+def media_of(octets: bytes) -> str:
+    """Return in which form a document came: CMS is a SEQUENCE in DER, all else has to be JWS."""
+    return CMS if octets[:1] == b"\x30" else JWS
+
+
 def time_text(at: int) -> str:
     """Return *at*, in seconds since 1970, as RFC 3339 writes it in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -78,6 +78,14 @@ async def report(conn: Conn, tenant: int, idevid: bytes, status: str) -> bool:
     return cursor.rowcount > 0
 
 
+async def note_audit(conn: Conn, tenant: int, idevid: bytes, audit: bytes) -> None:
+    """Keep what the maker's log says of a box by now."""
+    await conn.execute(
+        "UPDATE vouchers SET audit = %(audit)s WHERE tenant = %(tenant)s AND idevid = %(idevid)s",
+        {"audit": audit, "tenant": tenant, "idevid": idevid},
+    )
+
+
 async def report_of_home(conn: Conn, tenant: int, home: bytes, status: str) -> None:
     """Note what the box of a *home* (the order key of its name) says of its enrolment."""
     await conn.execute(

@@ -7,29 +7,24 @@ bond, nor at an address that only the box names; what it answers is judged befor
 from __future__ import annotations
 
 import hashlib
-import ssl
 from typing import Any
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.logger import Logger
 
 from ddns.dns import names
 from ddns.dns.codes import Ede, Rcode
 from ddns.dns.refusal import Refusal
-from ddns.homes import registrar, vendors
+from ddns.homes import expecting, registrar, vendors
 from ddns.homes.registrar import Registrar
 from ddns.homes.vendors import Known
-from ddns.operator import vendors as vendor_words
-from ddns.operator import webhooks
 from ddns.proof import cms, idevid, voucher
 from ddns.proof.bad import BadProof
 from ddns.proof.voucher import Request
 from ddns.store import vouchers
-from ddns.store.bonds import Bond
 from ddns.store.vouchers import Kept
-from ddns.web import device_proofs
+from ddns.web import device_proofs, masa_asking
 from ddns.web.masa_client import Said
 from ddns.web.routes import Answer, Asked, Listener, Means, Refused, Route
 
@@ -57,26 +52,29 @@ async def requestvoucher(means: Means, asked: Asked) -> Answer:
         known = await device_proofs.known_box(conn, asked, signed.certificates)
         if known.idevid.serial != request.serial_number:
             raise BadProof("voucher-other-serial", "The request names another serial number than the certificate does.")
+        refusal = await expecting.refuse_vouched(conn, asked.tenant, means.secret, known)
+        if refusal is not None:
+            raise Refused(refusal)
         await device_proofs.refuse_taken(conn, known)
         kept = await vouchers.of_box(conn, asked.tenant, known.idevid.digest)
     if kept is not None and kept.digest == digest and kept.bond == known.bond.id:
         return Answer(kept.voucher, media=kept.media)
     if not known.bond.masa_url:
         raise BadProof("bond-missing", "The bond of this maker names no MASA; enrol by invitation, or bring a voucher.")
-    wanted = _asking(request, asked, known, mine)
-    said = await _ask(means, known.bond, "requestvoucher", asked.media, wanted)
+    wanted = masa_asking.around(request, known.issuer, asked.octets, asked.media, mine, asked.now)
+    said = await masa_asking.ask(means, known.bond, mine, "requestvoucher", asked.media, wanted)
     if said.status != 200:
         return _nothing(said, known)
     vouchers_media = said.media if said.media in voucher.MEDIA else asked.media
     vendors.check_voucher(said.body, vouchers_media, known, request.nonce, mine.keys, asked.now)
-    audit = await _ask(means, known.bond, "requestauditlog", asked.media, wanted)
+    audit = await masa_asking.audit(means, known.bond, mine, asked.media, wanted)
     async with means.transaction(asked.tenant) as conn:
         await device_proofs.refuse_taken(conn, known)
         await vouchers.keep(
             conn,
             Kept(
                 known.idevid.digest, known.bond.id, digest, asked.octets, said.body, vouchers_media,
-                audit.body if audit.status == 200 and vendor_words.domains(audit.body) is not None else b"", asked.now,
+                audit, asked.now,
             ),
         )  # fmt: skip
     log.info("voucher.passed vendor={vendor} bond={bond}", vendor=known.bond.vendor, bond=known.bond.id)
@@ -125,35 +123,6 @@ def _check_request(
         )
     if request.created_on is not None and request.created_on > now + voucher.LATENESS:
         raise BadProof("voucher-not-yet", "The request comes from the future; set the clock of the box.")
-
-
-def _asking(request: Request, asked: Asked, known: Known, mine: Registrar) -> bytes:
-    """Return the registrar's own request around that of the box (RFC 8995 §5.5), in the form that the box chose.
-
-    It shows the very certificate that the box saw, for the MASA compares the two, octet by octet.
-    """
-    seen = cms.certificate(request.proximity_registrar_cert)
-    document = voucher.request_json(
-        Request(
-            serial_number=known.idevid.serial, created_on=asked.now, assertion=request.assertion, nonce=request.nonce,
-            idevid_issuer=idevid.extension_of(known.issuer), prior=asked.octets,
-        )
-    )  # fmt: skip
-    if asked.media == voucher.JWS:
-        return voucher.write_jws(document, seen, mine.key, (mine.ca,))
-    return voucher.write_cms(document, seen, mine.key, asked.now, (mine.ca,))
-
-
-async def _ask(means: Means, bond: Bond, what: str, media: str, body: bytes) -> Said:
-    """Ask the MASA of *bond*; which is believed by the bond's anchors, or by what this machine trusts."""
-    context = ssl.create_default_context()
-    if bond.masa_anchors:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        pem = b"".join(x509.load_der_x509_certificate(one).public_bytes(Encoding.PEM) for one in bond.masa_anchors)
-        context.load_verify_locations(cadata=pem.decode("ascii"))
-    accept = media if what == "requestvoucher" else "application/json"
-    place = webhooks.read_url(bond.masa_url)
-    return await means.masa.post(place, f"/.well-known/brski/{what}", media, accept, body, context)
 
 
 def _nothing(said: Said, known: Known) -> Answer:

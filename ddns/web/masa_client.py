@@ -26,16 +26,18 @@ AT_ONCE = 4  # requests to one MASA at a time
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: |\r\n)")
 _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,9})[ \t]*\r$")
 _MEDIA = re.compile(rb"(?im)^content-type:[ \t]*([!-~]{1,100}?)[ \t]*(?:;[^\r\n]*)?\r$")
+_LOCATION = re.compile(rb"(?im)^location:[ \t]*([!-~]{1,1024})[ \t]*\r$")
 _CHUNKED = re.compile(rb"(?im)^transfer-encoding:[ \t]*chunked[ \t]*\r$")
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a MASA answered: *status* 0 where nothing came, and then *problem* says why."""
+    """What a MASA answered: *status* 0 where nothing came, and then *problem* says why; *location* is where it lies."""
 
     status: int
     media: str = ""
     body: bytes = b""
     problem: str = ""
+    location: str = ""
 
 
 class MasaClient:
@@ -49,14 +51,22 @@ class MasaClient:
         self, place: Place, path: str, media: str, accept: str, body: bytes, context: ssl.SSLContext
     ) -> Said:
         """Send *body* to *path* at *place*, and return what was answered; nothing is raised for what others do."""
-        turn = self._turns.setdefault(place.authority, asyncio.Semaphore(AT_ONCE))
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {place.authority}\r\nContent-Type: {media}\r\nAccept: {accept}\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
+        return await self._in_turn(place, head.encode("ascii") + body, context)
+
+    async def get(self, place: Place, path: str, accept: str, context: ssl.SSLContext) -> Said:
+        """Fetch *path* at *place*, and return what was answered; nothing is raised for what others do."""
+        head = f"GET {path} HTTP/1.1\r\nHost: {place.authority}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        return await self._in_turn(place, head.encode("ascii"), context)
+
+    async def _in_turn(self, place: Place, octets: bytes, context: ssl.SSLContext) -> Said:
+        turn = self._turns.setdefault(place.authority, asyncio.Semaphore(AT_ONCE))
         try:
             async with asyncio.timeout(TIME), turn:
-                return await self._asked(place, head.encode("ascii") + body, context)
+                return await self._asked(place, octets, context)
         except TimeoutError:
             return Said(0, problem=f"there was no answer within {TIME:.0f} seconds")
         except ssl.SSLCertVerificationError as error:
@@ -107,7 +117,19 @@ async def _read(reader: asyncio.StreamReader) -> Said:
             body += more
     if len(body) > MOST:
         return Said(0, problem=f"its answer has more than {MOST} octets")
-    return Said(int(status[1]), media[1].decode("ascii").lower() if media else "", body)
+    made = _LOCATION.search(head)
+    return Said(
+        int(status[1]), media[1].decode("ascii").lower() if media else "", body,
+        location=made[1].decode("ascii") if made else "",
+    )  # fmt: skip
+
+
+def within(place: Place, location: str) -> str:
+    """Return the path of a *location* that lies at the same authority as *place*; nothing for any other."""
+    if location.startswith("/") and not location.startswith("//"):
+        return location
+    before = f"https://{place.authority}/"
+    return location[len(before) - 1 :] if location.startswith(before) else ""
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:

@@ -134,6 +134,7 @@ class VoucherShown(msgspec.Struct, frozen=True):
     """A voucher that was brought to a box."""
 
     serial: str
+    idevid: Annotated[str, msgspec.Meta(description="SHA-256 of the box's certificate, in hexadecimal.")]
     bond: int
     at: Moment
     domains: Annotated[
@@ -254,7 +255,11 @@ def _verifier(one: Verifier) -> VerifierShown:
 async def last_vouchers(conn: Connection, _means: Means, asked: Asked) -> Answer:
     """List the last vouchers."""
     found = await work.brought(conn, asked.tenant, MOST)
-    return Answer(Vouchers([VoucherShown(one.serial, one.bond, one.at, one.domains, one.status) for one in found]))
+    return Answer(
+        Vouchers(
+            [VoucherShown(one.serial, one.idevid.hex(), one.bond, one.at, one.domains, one.status) for one in found]
+        )
+    )
 
 
 def _prints(held: tuple[bytes, ...]) -> list[str]:

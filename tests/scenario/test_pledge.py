@@ -8,16 +8,21 @@ import stat
 import subprocess
 import sys
 import time
+from base64 import b64decode
 
 import pytest
 from boxes import SETTINGS, Vendor
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 from desk import Desk
 from makers import Maker
+from own_masas import OwnMasa
 from own_registrars import OwnRegistrar, fresh
-from registrars import Registrar
+from registrars import Registrar, box_request
 from service import Service, eventually
+
+from ddns.masa.server import Masa
+from ddns.proof import voucher
 
 # The power goes after so many files were written.
 CUT = """
@@ -171,6 +176,74 @@ def test_a_box_that_the_registry_refuses_keeps_nothing(desk, acme):
 
     assert "The maker gives no voucher" in said
     assert gateway.files == set()
+
+
+AUDIT = "/.well-known/brski/requestauditlog"
+
+
+def brought(desk, serial):
+    return next(one for one in json.loads(desk.ddns("vendor", "vouchers", "--json")) if one["serial"] == serial)
+
+
+def test_administrators_hear_from_the_maker_whether_a_box_was_resold(desk, acme):
+    """The maker's log of now; where the maker is away, the last that it gave."""
+    box = acme.box("RESOLD")
+    assert box.ask_voucher().status == 200
+    token, other = desk.token("vendors"), desk.token("homes:read")
+    asked = {"idevid": brought(desk, "RESOLD")["idevid"]}
+
+    def ask(of=asked, by=token):
+        return desk.ask_web("POST", AUDIT, of, token=by)
+
+    first = ask().json
+    _second_registrar(acme, box)
+    second = ask().json
+    acme.stop()
+    try:
+        third = ask().json
+    finally:
+        acme.start()
+
+    assert [(one["fresh"], one["domains"]) for one in (first, second, third)] == [(True, 1), (True, 2), (False, 2)]
+    assert [len(one["log"]["events"]) for one in (first, second, third)] == [1, 2, 2]
+    assert brought(desk, "RESOLD")["domains"] == 2
+    assert ask({"idevid": "0" * 64}).json["code"] == "voucher-unknown"
+    assert ask(by=other).status == 403
+    assert ask({"idevid": "x"}).status == 422
+    assert desk.ask_web("POST", AUDIT, asked).status == 401
+
+
+def _second_registrar(vendor, box):
+    """Have another registrar get a voucher for the box."""
+    now, registrar = int(time.time()), Registrar("Second")
+    prior = box_request(box.certificate, box.idevid, registrar.octets, box.serial, at=now)
+    octets = registrar.request(prior, box.serial, at=now)
+    Masa(vendor.folder, lambda: now).voucher(octets, voucher.CMS)
+
+
+def test_a_maker_sees_the_registrars_certificate_and_may_make_its_log_elsewhere_of_its_own(desk):
+    """RFC 8995 §5.4.1, §5.8: 201 and Location are followed once, and to nobody else."""
+    vendor = Vendor(desk, "Strict")
+    vendor.bond()
+    answer = desk.ask_web("GET", "/.well-known/est/cacerts", devices=True)
+    (ca,) = pkcs7.load_der_pkcs7_certificates(b64decode(answer.body))
+    masa = OwnMasa(vendor.folder, vendor.port, ca.public_bytes(Encoding.PEM).decode())
+    try:
+        found = {}
+        for serial, elsewhere in (
+            ("HERE", ""),
+            ("FULL", f"https://localhost:{vendor.port}"),
+            ("AWAY-FROM", "https://localhost:1"),
+        ):
+            masa.elsewhere = elsewhere
+            assert vendor.box(serial).ask_voucher().status == 200
+            found[serial] = brought(desk, serial)["domains"]
+    finally:
+        masa.shutdown()
+        masa.server_close()
+
+    assert found == {"HERE": 1, "FULL": 1, "AWAY-FROM": None}
+    assert masa.asked == ["/logs/0", "/logs/1"]
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def request_of(wish: Wish, printed: PublicJwk, nonce: str) -> tuple[Request, Sig
             "voucher-missing", "Put the box's request into the field request, and what its maker answered into voucher."
         )
     octets = b64.decode(wish.said.request)
-    said, signed = voucher.read_request(octets, media_of(octets))
+    said, signed = voucher.read_request(octets, voucher.media_of(octets))
     signer = signed.signer
     if signer is None or not signed.verify(signer):
         raise BadProof("voucher-signature-wrong", "The request is not signed by the box's own certificate.")
@@ -61,18 +61,13 @@ async def judge(conn: AsyncConnection[Any], wish: Wish, said: Request, signed: S
     known = vendors.judge(signed.signer, between, await bonds.counting(conn), now)
     given = b64.decode(wish.said.voucher)
     pinned = {idevid.public_octets(cms.certificate(said.proximity_registrar_cert))}
-    vendors.check_voucher(given, media_of(given), known, said.nonce, pinned, now)
+    vendors.check_voucher(given, voucher.media_of(given), known, said.nonce, pinned, now)
     return known
 
 
 def certificate_of(known: Known) -> bytes:
     """Return by what the box is known that showed its maker's certificate."""
     return hashlib.sha256(known.idevid.certificate.public_bytes(Encoding.DER)).digest()
-
-
-def media_of(octets: bytes) -> str:
-    """Return in which form *octets* are: CMS is a SEQUENCE in DER, JWS is JSON."""
-    return voucher.CMS if octets[:1] == b"\x30" else voucher.JWS
 
 
 def _is_owners(certificate: bytes, wish: Wish) -> bool:
