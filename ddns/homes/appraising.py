@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from ddns.proof import appraisal, chain, cms, jwk
 from ddns.proof.bad import BadProof
 from ddns.proof.eat import Evidence
+from ddns.proof.key_signature import CLAIM, KeySignature
 from ddns.store.verifiers import Verifier
 
 
@@ -33,7 +34,10 @@ def appraise(evidence: Evidence, verifiers: Sequence[Verifier], now: int) -> App
     found = signer(evidence, verifiers, now)
     if found is None:
         raise BadProof("verifier-unknown", "Nobody whose word counts here signed the evidence; ask the registry.")
-    result = appraisal.appraise(evidence.claims, appraisal.read(found.rules))
+    rules = appraisal.read(found.rules)
+    if isinstance(evidence.structure, KeySignature) and not appraisal.asks_for(rules, CLAIM):
+        raise BadProof("evidence-not-enough", f"The evidence does not say enough about the box: look at {CLAIM}.")
+    result = appraisal.appraise(evidence.claims, rules)
     if not result.assurance:
         missed = ", ".join(result.missed)[:120]
         raise BadProof("evidence-not-enough", f"The evidence does not say enough about the box: look at {missed}.")

@@ -77,6 +77,17 @@ def appraise(claims: dict[str, Any], rules: Rules) -> Result:
     return Result("", tuple(dict.fromkeys(missed)))
 
 
+def asks_for(rules: Rules, claim: str) -> bool:
+    """Tell whether *rules* name values that the *claim* has to have, so that they were written with it in mind."""
+
+    def within(part: Condition | Joined) -> bool:
+        if isinstance(part, Joined):
+            return any(map(within, part.parts))
+        return (part.claim, part.word) == (claim, "is")
+
+    return within(rules.wanted)
+
+
 def _read(members: Any, left: int, count: list[int]) -> Condition | Joined:
     """Return one condition or some that are joined; *count* has how many there were. Raises `BadRules`."""
     if not isinstance(members, dict):

@@ -15,6 +15,7 @@ from ddns.proof.bad import BadProof
 from ddns.proof.cbor import BadCbor, Tag
 from ddns.proof.cbor import read as read_cbor
 from ddns.proof.jwk import PublicJwk
+from ddns.proof.key_signature import CLAIM, KeySignature
 
 JWT = "application/eat+jwt"  # RFC 9782
 CWT = "application/eat+cwt"
@@ -50,7 +51,7 @@ class Evidence(msgspec.Struct, frozen=True):
     begins: int | None
     issued: int | None
     certificates: tuple[bytes, ...]
-    structure: jws.Signed | cose.Sign1
+    structure: jws.Signed | cose.Sign1 | KeySignature
 
     @property
     def payload(self) -> bytes:
@@ -61,6 +62,8 @@ class Evidence(msgspec.Struct, frozen=True):
         """Tell whether *key* signed the token."""
         if isinstance(self.structure, jws.Signed):
             return jws.verify(self.structure, 0, key)
+        if isinstance(self.structure, KeySignature):
+            return self.structure.verify(key)
         return cose.verify(self.structure, key)
 
 
@@ -130,6 +133,7 @@ def _evidence(
     claims: dict[str, Any], nonces: tuple[str, ...], key: PublicJwk | None, certificates: tuple[bytes, ...],
     structure: jws.Signed | cose.Sign1,
 ) -> Evidence:  # fmt: skip
+    claims.pop(CLAIM, None)  # no token says that it is none
     exp, nbf, iat = (_time(claims, name) for name in ("exp", "nbf", "iat"))
     return Evidence(claims, nonces, key, exp, nbf, iat, certificates, structure)
 

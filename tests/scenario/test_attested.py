@@ -16,7 +16,13 @@ from boxes import EST, SETTINGS, Vendor
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from desk import Desk
 from enrolling import Home
 from joserfc import jwt
@@ -227,10 +233,15 @@ def test_a_lock_takes_hardware_and_nothing_else(desk, labs):
 
 def requested(gateway, *tokens):
     """Return a certification request with attestation statements, as the lamps working group has them."""
+    held = [der.sequence(der.oid("1.3.6.1.4.1.99999.7"), der.octet_string(b64.decode(one.value))) for one in tokens]
+    return bundled(gateway, der.sequence(der.sequence(*held)))
+
+
+def bundled(gateway, attestation):
+    """Return a certification request of *gateway* with an *attestation*, an AttestationBundle."""
     plain = x509.CertificateSigningRequestBuilder().subject_name(name("box")).sign(gateway, hashes.SHA256())
     parts = der.read(plain.tbs_certrequest_bytes).children()
-    held = [der.sequence(der.oid("1.3.6.1.4.1.99999.7"), der.octet_string(b64.decode(one.value))) for one in tokens]
-    attribute = der.sequence(der.oid(csr.ATTESTATION), der.set_of(der.sequence(der.sequence(*held))))
+    attribute = der.sequence(der.oid(csr.ATTESTATION), der.set_of(attestation))
     info = der.sequence(*[one.raw for one in parts[:3]], der.value(0xA0, attribute))
     signed = gateway.sign(info, ec.ECDSA(hashes.SHA256()))
     algorithm = der.sequence(der.oid("1.2.840.10045.4.3.2"))
@@ -317,3 +328,95 @@ def test_a_voucher_that_comes_as_a_file_makes_a_home(desk):
 
 def _key(path):
     return load_pem_private_key(path.read_bytes(), None)
+
+
+class Chip:
+    """Hardware that says nothing: its key has a certificate, and signs. *kind* names its signatures."""
+
+    def __init__(self, desk, called, kind):
+        self.ca, self.key, self.kind, self.called = key(), key(), kind, called
+        anchor = certificate(name(called), self.ca, name(called), self.ca, ca=True)
+        self.certificate = certificate(name("chip"), self.key, name(called), self.ca)
+        rules, file = desk.folder / f"{called}.rules.json", desk.folder / f"{called}.pem"
+        rules.write_text(json.dumps({"all": [{"claim": "key-signature", "is": [kind]}], "gives": "attested"}))
+        file.write_bytes(anchor.public_bytes(Encoding.PEM))
+        desk.ddns("verifier", "add", called, "--rules", rules, "--anchors", file)
+
+    def request(self, gateway, fresh, *, by=None, kind=None, over=None, certificates=None):
+        """Return a certification request of *gateway* in which the chip has signed *fresh* and the key."""
+        held = (over or gateway).public_key()
+        spki = held.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        made = (by or self.key).sign(fresh.encode() + spki, ec.ECDSA(hashes.SHA256()))
+        said = der.sequence(der.octet_string(fresh.encode()), der.octet_string(made))
+        statement = der.sequence(der.oid(kind or self.kind), said)
+        along = [self.certificate] if certificates is None else certificates
+        chain = der.sequence(*(one.public_bytes(Encoding.DER) for one in along))
+        return bundled(gateway, der.sequence(der.sequence(statement), chain))
+
+
+@pytest.fixture(scope="module")
+def chip(desk):
+    return Chip(desk, "chips", "1.3.6.1.4.1.99999.11")
+
+
+def pkcs10(octets):
+    return Evidence("application/pkcs10", b64.encode(octets))
+
+
+def test_a_key_in_hardware_that_only_signs_is_evidence_too(desk, chip):
+    gateway = key()
+
+    made = enrol(desk, gateway, evidence=pkcs10(chip.request(gateway, nonce(desk))))
+
+    assert (made.status, made.json["assurance"]) == (201, "attested"), made
+
+
+def stranger(called="strange"):
+    """Return a key and its certificate by a CA that nobody has named."""
+    ca, own = key(), key()
+    return own, certificate(name("own"), own, name(called), ca)
+
+
+def _by_stranger(chip, gateway, fresh):
+    own, made = stranger()
+    return chip.request(gateway, fresh, by=own, certificates=[made])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda chip, gateway, fresh: chip.request(gateway, fresh, over=key()), "evidence-key-wrong"),
+        (lambda chip, gateway, fresh: chip.request(gateway, fresh, by=key()), "evidence-key-wrong"),
+        (lambda chip, gateway, _fresh: chip.request(gateway, "x" * 43), "evidence-nonce-wrong"),
+        (lambda chip, gateway, fresh: chip.request(gateway, fresh, kind="1.3.6.1.4.1.99999.12"), "evidence-not-enough"),
+        (lambda chip, gateway, fresh: chip.request(gateway, fresh, certificates=[]), "verifier-unknown"),
+        (_by_stranger, "verifier-unknown"),
+    ],
+    ids=["other-key", "other-signer", "nonce", "kind", "no-chain", "strange-chain"],
+)
+def test_each_lack_of_such_a_signature_has_its_own_code(desk, chip, change, expected):
+    """And the same gateway gets in with what the chip signs, so nothing else was wrong."""
+    gateway = key()
+
+    refused = enrol(desk, gateway, evidence=pkcs10(change(chip, gateway, nonce(desk))))
+    mended = enrol(desk, gateway, evidence=pkcs10(chip.request(gateway, nonce(desk))))
+
+    assert code(refused) == (403, expected), refused
+    assert mended.status == 201, mended
+
+
+def test_a_signature_answers_its_nonce_once_and_no_rules_that_were_not_written_for_it(desk, chip):
+    fresh, (gateway, other) = nonce(desk), (key(), key())
+    first = enrol(desk, gateway, evidence=pkcs10(chip.request(gateway, fresh)))
+    again = enrol(desk, other, evidence=pkcs10(chip.request(other, fresh)))
+    loose = Chip(desk, "loose", "1.3.6.1.4.1.99999.13")
+    rules = desk.folder / "loose.rules.json"
+    rules.write_text(json.dumps({"all": [{"claim": "dbgstat", "there": False}], "gives": "attested"}))
+    desk.ddns("verifier", "withdraw", "loose", "--reason", "its rules change")
+    desk.ddns("verifier", "add", "looser", "--rules", rules, "--anchors", desk.folder / "loose.pem")
+
+    answer = enrol(desk, other, evidence=pkcs10(loose.request(other, nonce(desk))))
+
+    assert first.status == 201, first
+    assert code(again) == (403, "nonce-wrong")
+    assert code(answer) == (403, "evidence-not-enough")

@@ -55,7 +55,7 @@ ROWS = (
         ),
         (
             "evidence-key-wrong", "REFUSED", Ede.PROHIBITED, Turn.KEY,
-            "the key in `cnf` of an attestation token is not the one that enrols",
+            "the key in `cnf` of an attestation token, or under a chip's signature, is not the one that enrols",
             "have the box attest its SIG(0) key",
         ),
         (
@@ -145,7 +145,7 @@ ROWS = (
         ),
         (
             "voucher-unknown", "NXDOMAIN", Ede.OTHER, Turn.STATE,
-            "a box speaks of a voucher, and none was brought to it here",
+            "a box speaks of a voucher, or an operator asks about one, and none was brought here",
             "ask for one first",
         ),
         (
