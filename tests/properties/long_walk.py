@@ -42,7 +42,11 @@ def carried_out(seed: int, steps: int) -> int:
 
     os.environ |= {"WALK_STEPS": str(steps), "WALK_SEED": str(seed), "CI": "true"}
     walk = ROOT / "tests" / "store" / "test_ownership_walk.py"
-    return int(pytest.main([str(walk), "-q", "-s", "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]))
+    return int(
+        pytest.main(
+            [str(walk), "-q", "-s", "-n", "0", "-p", "no:cacheprovider", "--timeout", "0", "--rootdir", str(ROOT)]
+        )
+    )
 
 
 def main() -> int:

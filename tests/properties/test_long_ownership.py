@@ -373,14 +373,14 @@ STEPS = 700
 def whoever_may(lives, dice) -> None:
     """Ask for something that is possible, found by trying; a rule alone makes short lives."""
     events = dice.choices(sorted(BY_EVENT), k=3)
-    event = min(events, key=lives.happened.count)
     count = len(lives.happened)
-    for _ in range(40):
-        who, home = dice.choice(BY_EVENT[event].who), dice.choice(HOMES)
-        owner = lives.homes[home]["owner"] or dice.choice(OWNERS)
-        lives.ask(event, who, home, dice.choice((None, *BOXES)), owner, dice.random() < 0.5, dice.randrange(8))
-        if len(lives.happened) > count:
-            return
+    for event in sorted(events, key=lives.happened.count):
+        for _ in range(40):
+            who, home = dice.choice(BY_EVENT[event].who), dice.choice(HOMES)
+            owner = lives.homes[home]["owner"] or dice.choice(OWNERS)
+            lives.ask(event, who, home, dice.choice((None, *BOXES)), owner, dice.random() < 0.5, dice.randrange(8))
+            if len(lives.happened) > count:
+                return
 
 
 def lived(seed: int, steps: int) -> Lives:
