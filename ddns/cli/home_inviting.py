@@ -27,6 +27,7 @@ from ddns.homes import naming
 from ddns.operator import homes, inviting, words
 from ddns.operator.fault import CannotDo
 from ddns.operator.inviting import Invited, Refused
+from ddns.operator.paper import sheet
 from ddns.operator.tenants import the_tenant
 from ddns.settings import address
 from ddns.store import rrsets
@@ -119,7 +120,7 @@ def command(
 
     with papers.sheets(svg_file, pdf_file, 1) as write:
         invited, line = run(dsn, state, work)
-        write([papers.slip(shown(invited.home), line, when(invited.expires_at))])
+        write([sheet.invitation(shown(invited.home), line, when(invited.expires_at))])
     link = "" if reach.web is None else Invitation.from_text(line).to_link()
     if as_json:
         said = {"home": shown(invited.home), "invitation": line, "expires_at": invited.expires_at}
@@ -185,7 +186,7 @@ def _many(
     with papers.sheets(svg_file, pdf_file, len(lines)) as write, _Table(csv_file) as table:
         registry, there = run(dsn, state, work)
         made = [(one, there.line(one.key, one.secret.reveal(), one.home, registry.origin)) for one in invited]
-        write([papers.slip(shown(one.home), line, when(one.expires_at)) for one, line in made])
+        write([sheet.invitation(shown(one.home), line, when(one.expires_at)) for one, line in made])
         if table is not None:
             rows = csv.writer(table, lineterminator="\n")
             rows.writerow(("home", "invitation", "expires_at"))

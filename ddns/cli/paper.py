@@ -34,11 +34,6 @@ def paper_options(command: _Command) -> _Command:
     return command
 
 
-def slip(home: str, line: str, until: str) -> Slip:
-    """Return the label for an invitation: *line* in its code, and in letters for whom it is and *until* when."""
-    return Slip(line, home, (f"until {until}", "Scan it, or give the box the text in it. Holds once."))
-
-
 def show(line: str) -> None:
     """Print *line* as a QR code. Raises `Failure`."""
     try:

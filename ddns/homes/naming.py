@@ -17,7 +17,7 @@ from ddns.dns.refusal import Refusal
 from ddns.homes import labels
 from ddns.homes.allocation import Dice, offers
 from ddns.homes.labels import Label
-from ddns.homes.making import WHOEVER, Wanted, occupied
+from ddns.homes.making import Wanted, occupied
 from ddns.homes.policies import label_rules
 from ddns.store import home_policies, naming, new_homes
 from ddns.store.zones import Zone
@@ -87,10 +87,3 @@ async def _free(conn: AsyncConnection[Any], registry: Zone, label: Label, now: i
     if await new_homes.unfit(conn, registry.id, [wanted], now) or await occupied(conn, registry.id, [wanted]):
         return False
     return not await naming.alike(conn, registry.id, name, label.skeleton, plain=label.plain)
-
-
-async def rests(conn: AsyncConnection[Any], registry: Zone, home: Name, now: int) -> bool:
-    """Tell whether the name *home* was somebody's and rests."""
-    return (await new_homes.unfit(conn, registry.id, [Wanted(name=home, invitation=WHOEVER)], now)).get(
-        home
-    ) == "resting"

@@ -7,7 +7,7 @@ there needs none. So a run that ended in the middle goes on where it was.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TextIO
 
@@ -18,8 +18,9 @@ from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.names import BadName, Name
 from ddns.dns.refusal import Refusal
-from ddns.homes import labels, naming, policies, quotas
+from ddns.homes import labels, policies, quotas
 from ddns.homes.labels import Label
+from ddns.homes.making import Wanted
 from ddns.homes.policies import label_rules
 from ddns.operator import homes
 from ddns.operator.change import Conn
@@ -55,6 +56,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 Tell = Callable[[Sequence[Invited], Sequence[Refused]], None]
+KeysOf = Callable[[Conn, Sequence[int], Callable[[Name, bytes], Secret]], Awaitable[Mapping[int, tuple[Name, Secret]]]]
 
 
 def read(stream: TextIO) -> list[tuple[int, str]]:
@@ -96,16 +98,18 @@ def _lots(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
 
 
 async def invite(
-    conn: Conn, sealer: Sealer, registry: Zone, lines: Sequence[tuple[int, str]], expires_at: int, now: int, tell: Tell
-) -> None:
+    conn: Conn, sealer: Sealer, registry: Zone, lines: Sequence[tuple[int, str]], expires_at: int, now: int, tell: Tell,
+    keys_of: KeysOf = invitations.keys_of,
+) -> None:  # fmt: skip
     """Invite the homes of *lines* into the zone *registry*; *tell* hears of each lot once it is committed.
 
-    Raises `CannotDo`, for what none of them could be invited; those before stay.
+    *keys_of* reads the secrets of invitations that are open, as the asker's role may. Raises `CannotDo`, for what none
+    of them could be invited; those before stay.
     """
     seen: dict[Name, int] = {}
     for lot in _lots(lines):
         async with conn.transaction():
-            done = await _invite(conn, sealer, registry, lot, expires_at, now, seen)
+            done = await _invite(conn, sealer, registry, lot, expires_at, now, seen, keys_of)
         tell(*done)
 
 
@@ -117,6 +121,7 @@ async def _invite(
     expires_at: int,
     now: int,
     seen: dict[Name, int],
+    keys_of: KeysOf,
 ) -> tuple[list[Invited], list[Refused]]:
     tenant = await current(conn)
     policy = await home_policies.of(conn, tenant, registry.id)
@@ -142,8 +147,9 @@ async def _invite(
             seen[home] = line
             wanted[home] = line, label
     standing = await new_homes.standing(conn, wanted)
-    held = {one.label: one for one in await invitations.open_for(conn, wanted, now)}
-    secrets = await invitations.keys_of(conn, [one.id for one in held.values()], sealer.open)
+    unfit = await new_homes.unfit(conn, registry.id, [Wanted(name=home) for home in wanted], now)
+    held = {one.label: one for one in await invitations.open_for(conn, wanted, now) if one.tenant == tenant}
+    secrets = await keys_of(conn, [one.id for one in held.values()], sealer.open)
     places = [(registry.id, home) for home in wanted]
     occupied = {name for _, name in await rrsets.read_names(conn, places)}
     occupied |= {name for _, name in await rrsets.has_descendants(conn, places)}
@@ -158,8 +164,10 @@ async def _invite(
             refused.append(Refused(line, label.shown, "the registry's zone has records at this name"))
         elif await stored_naming.alike(conn, registry.id, home, label.skeleton, plain=label.plain):
             refused.append(Refused(line, label.shown, "it looks like another home's name"))
-        elif await naming.rests(conn, registry, home, now):
+        elif unfit.get(home) == "resting":
             refused.append(Refused(line, label.shown, "it was somebody's not long ago, and rests"))
+        elif home in unfit:
+            refused.append(Refused(line, label.shown, refusal_text(labels.unavailable())))
         elif (full := await quotas.room(conn, tenant, registry.id, now, invitations=1)) is not None:
             refused.append(Refused(line, label.shown, refusal_text(full)))
         else:

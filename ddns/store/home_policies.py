@@ -21,10 +21,10 @@ class HomePolicy(msgspec.Struct, frozen=True):
 
     *methods* are the ways to enrol, *least* is the least assurance that a new home's key needs; *expected_only*: boxes
     come by themselves only where they are expected. *labels* says who names a home; *rest* is how long a name rests
-    after its home has gone. *lease_most* and *key_lease_most* bound leases (None: as the service does). A claim waits for *claim_wait*, and who was objected to may claim again after
-    *claim_rest*; the other waits are those of recoveries, by a key and by the registry. A home has *names_most* names
-    with records below its own and *records_most* records in all, 0: no bound; after *idle* without any use people are
-    told, 0: they are not.
+    after its home has gone. *lease_most* and *key_lease_most* bound leases (None: as the service does). A claim waits
+    for *claim_wait*, and who was objected to may claim again after *claim_rest*; the other waits are those of
+    recoveries, by a key and by the registry. A home has *names_most* names with records below its own and
+    *records_most* records in all, 0: no bound; after *idle* without any use people are told, 0: they are not.
     """
 
     methods: tuple[str, ...] = ("invitation",)
@@ -78,6 +78,14 @@ async def of(conn: AsyncConnection[Any], tenant: int, zone: int) -> HomePolicy:
         binary=True,
     )
     return next((_policy(row) for row in await rows(cursor)), HomePolicy())
+
+
+async def lock(conn: AsyncConnection[Any], tenant: int, zone: int) -> None:
+    """Have whoever else changes this policy by the API wait until the open transaction is over."""
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%(what)s::text, 0))",
+        {"what": f"home policy {tenant} {zone}"},
+    )
 
 
 async def put(conn: AsyncConnection[Any], tenant: int, zone: int, policy: HomePolicy) -> None:

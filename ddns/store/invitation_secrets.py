@@ -6,14 +6,17 @@ invitation that is not spent, and of no other credential.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from psycopg import AsyncConnection
 
+from ddns.auth.principal import Secret
 from ddns.dns import names
 from ddns.dns.names import Name
+from ddns.store.packing import bigints
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -39,6 +42,26 @@ async def sealed(conn: AsyncConnection[Any], key: Name) -> Sealed | None:
     )
     row = await cursor.fetchone()
     return None if row is None else Sealed(row[0], bytes(row[1]))
+
+
+async def keys_of(
+    conn: AsyncConnection[Any], invitations: Iterable[int], open_secret: Callable[[Name, bytes], Secret]
+) -> dict[int, tuple[Name, Secret]]:
+    """Return name and secret of the keys that spend *invitations* of the transaction's tenant, by the ids of these."""
+    cursor = await conn.execute(
+        """
+        SELECT credentials.invitation, credentials.name, held.sealed
+        FROM credentials CROSS JOIN LATERAL invitation_secret(credentials.name) AS held
+        WHERE credentials.invitation = ANY (%(invitations)s) AND credentials.revoked_at IS NULL
+        """,
+        {"invitations": bigints(list(invitations))},
+        binary=True,
+    )
+    found = {}
+    for invitation, key, held in await cursor.fetchall():
+        name = names.from_order_key(key)
+        found[invitation] = name, open_secret(name, bytes(held))
+    return found
 
 
 async def allowed(conn: AsyncConnection[Any], key: Name, now: int) -> Allowed | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from ddns.auth.principal import Secret
 from ddns.dns import names
 from ddns.dns.codes import Rcode, Type
 from ddns.dns.names import BadName, Name
@@ -72,12 +73,17 @@ async def make(conn: Connection, means: Means, asked: Asked) -> Answer:
         raise Refused(label)
     home = names.prepend(label.wire, registry.origin)
     invited = await homes.invite(conn, means.sealer, registry, home, asked.now + wish.days * _DAY, asked.now)
-    host = await _server(conn, means, registry)
-    line = Invitation(
-        invited.key, invited.secret.reveal(), home, host, means.place.dns or PORT, registry=registry.origin,
-        tls=means.place.tls, web=(host, means.place.web) if means.place.web else None,
-    )  # fmt: skip
-    return Answer(InvitationMade(names.to_text(home), line.to_text(), invited.expires_at), 201)
+    host = await server_of(conn, means, registry)
+    line = line_of(means, host, registry, home, invited.key, invited.secret)
+    return Answer(InvitationMade(names.to_text(home), line, invited.expires_at), 201)
+
+
+def line_of(means: Means, host: str, registry: Zone, home: Name, key: Name, secret: Secret) -> str:
+    """Return an invitation as the text that a gateway takes, which finds the registry at *host*."""
+    return Invitation(
+        key, secret.reveal(), home, host, means.place.dns or PORT, registry=registry.origin, tls=means.place.tls,
+        web=(host, means.place.web) if means.place.web else None,
+    ).to_text()  # fmt: skip
 
 
 async def listing(conn: Connection, means: Means, asked: Asked) -> Answer:
@@ -124,7 +130,7 @@ async def _label(conn: Connection, means: Means, asked: Asked, registry: Zone) -
     return await naming.chosen(conn, asked.tenant, registry, wish.label, asked.now)
 
 
-async def _server(conn: Connection, means: Means, registry: Zone) -> str:
+async def server_of(conn: Connection, means: Means, registry: Zone) -> str:
     """Return the name by which gateways find the registry: this server's, or else the zone's first name server's."""
     if means.place.name:
         return means.place.name

@@ -26,6 +26,11 @@ _IDEMPOTENCY = {
     "first answer.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
 }  # fmt: skip
+_IF_MATCH = {
+    "name": "If-Match", "in": "header", "required": False,
+    "description": "The ETag of the answer by which you decided: 412 where it is another by now (RFC 9110 §13.1.1).",
+    "schema": {"type": "string", "pattern": "^[!-~]+$"},
+}  # fmt: skip
 _PATTERNS = {"digest": {"pattern": "^[0-9A-Fa-f]{64}$"}}  # of parts of paths that no free text stands in
 _TENANT = {
     "name": "tenant", "in": "query", "required": False,
@@ -122,6 +127,8 @@ def _parameters(route: Route, components: Mapping[str, Any]) -> list[dict[str, A
     if route.right is not None:
         if route.right not in REGISTRYS:
             out.append(_TENANT)
+        if route.matches and route.method != "GET":
+            out.append(_IF_MATCH)
         if route.method != "GET" and route.within is not None:
             out.append(_IDEMPOTENCY)
     return out
@@ -132,7 +139,9 @@ def _responses(route: Route) -> dict[str, Any]:
     for status, answered in route.answers.items():
         said: dict[str, Any] = {"description": "Done." if answered is None else _first_line(answered)}
         if answered is not None:
-            said["content"] = {JSON: {"schema": {"$ref": _REF.format(name=answered.__name__)}}}
+            said["content"] = {one: {} for one in route.gives} | {
+                JSON: {"schema": {"$ref": _REF.format(name=answered.__name__)}}
+            }
         elif status != 204:
             said["content"] = {one: {} for one in route.gives}
         out[str(status)] = said

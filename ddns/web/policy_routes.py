@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 import msgspec
 
 from ddns.dns import names
+from ddns.dns.names import Name
 from ddns.operator import home_policy
 from ddns.operator.fault import CannotDo
 from ddns.operator.home_policy import Kind
 from ddns.operator.home_policy_words import MOST, NONE
+from ddns.store import home_policies
 from ddns.store.pool import Connection
 from ddns.web import refusing
 from ddns.web.invitation_routes import the_registry
 from ddns.web.rights import POLICY
 from ddns.web.routes import Answer, Asked, Means, Refused, Route
+
+_TAG = 32  # hexadecimal digits
 
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Label = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -117,7 +122,29 @@ class TableList(msgspec.Struct, frozen=True):
 
 async def show(conn: Connection, _means: Means, asked: Asked) -> Answer:
     """Return the tenant's policy for a zone."""
-    return Answer(await _shown(conn, asked))
+    return _answer(await _shown(conn, asked))
+
+
+def _tag(shown: PolicyShown) -> str:
+    """Return what names this state of a policy, as a strong ETag (RFC 9110 §8.8.3)."""
+    return f'"{hashlib.sha256(msgspec.json.encode(shown)).hexdigest()[:_TAG]}"'
+
+
+def _answer(shown: PolicyShown) -> Answer:
+    return Answer(shown, headers=(("ETag", _tag(shown)),))
+
+
+async def _heeded(conn: Connection, asked: Asked) -> Name:
+    """Return the zone whose policy is to be changed, which stays as If-Match names it until that is done.
+
+    Raises `Refused` where it is not as that says.
+    """
+    registry = await the_registry(conn, asked.path["zone"])
+    wanted = {one.strip() for one in asked.if_match.split(",") if one.strip()}
+    await home_policies.lock(conn, asked.tenant, registry.id)
+    if wanted and wanted != {"*"} and _tag(await _shown(conn, asked)) not in wanted:
+        raise Refused(refusing.policy_changed())
+    return registry.origin
 
 
 async def _shown(conn: Connection, asked: Asked) -> PolicyShown:
@@ -138,7 +165,7 @@ async def _shown(conn: Connection, asked: Asked) -> PolicyShown:
 
 async def change(conn: Connection, _means: Means, asked: Asked) -> Answer:
     """Change some of a policy."""
-    zone = (await the_registry(conn, asked.path["zone"])).origin
+    zone = await _heeded(conn, asked)
     wanted = {key: one for key, one in msgspec.structs.asdict(asked.body).items() if one is not None}
     for key in ("lease_most", "key_lease_most"):
         if wanted.get(key) == 0:
@@ -147,23 +174,23 @@ async def change(conn: Connection, _means: Means, asked: Asked) -> Answer:
         await home_policy.change(conn, asked.tenant, zone, wanted)
     except CannotDo as error:
         raise Refused(refusing.field_wrong(str(error).rstrip("."))) from None
-    return Answer(await _shown(conn, asked))
+    return _answer(await _shown(conn, asked))
 
 
 async def put_kind(conn: Connection, _means: Means, asked: Asked) -> Answer:
     """Say which names in homes are of a kind of device."""
-    zone = (await the_registry(conn, asked.path["zone"])).origin
+    zone = await _heeded(conn, asked)
     wish: KindWish = asked.body
     try:
         await home_policy.put_kind(conn, asked.tenant, zone, Kind(asked.path["kind"], tuple(wish.labels), wish.least))
     except CannotDo as error:
         raise Refused(refusing.field_wrong(str(error).rstrip("."))) from None
-    return Answer(await _shown(conn, asked))
+    return _answer(await _shown(conn, asked))
 
 
 async def remove_kind(conn: Connection, _means: Means, asked: Asked) -> Answer:
     """Forget a kind of device."""
-    zone = (await the_registry(conn, asked.path["zone"])).origin
+    zone = await _heeded(conn, asked)
     try:
         await home_policy.remove_kind(conn, asked.tenant, zone, asked.path["kind"])
     except CannotDo:
@@ -202,20 +229,20 @@ async def remove_table(conn: Connection, _means: Means, asked: Asked) -> Answer:
 ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path="/v1/policies/{zone}", summary="Look at what homes in a zone are asked for.", tag="policies",
-        right=POLICY, answers={200: PolicyShown}, within=show,
+        right=POLICY, answers={200: PolicyShown}, matches=True, within=show,
     ),
     Route(
         method="PATCH", path="/v1/policies/{zone}", summary="Change what homes in a zone are asked for.",
-        tag="policies", right=POLICY, body=PolicyChange, answers={200: PolicyShown}, within=change,
+        tag="policies", right=POLICY, body=PolicyChange, answers={200: PolicyShown}, matches=True, within=change,
     ),
     Route(
         method="PUT", path="/v1/policies/{zone}/kinds/{kind}",
         summary="Have the names of a kind of device take only keys of an assurance.", tag="policies", right=POLICY,
-        body=KindWish, answers={200: PolicyShown}, within=put_kind,
+        body=KindWish, answers={200: PolicyShown}, matches=True, within=put_kind,
     ),
     Route(
         method="DELETE", path="/v1/policies/{zone}/kinds/{kind}", summary="Forget a kind of device.", tag="policies",
-        right=POLICY, answers={204: None}, within=remove_kind,
+        right=POLICY, answers={204: None}, matches=True, within=remove_kind,
     ),
     Route(
         method="GET", path="/v1/letters", summary="List the tables of letters that labels may have.", tag="policies",

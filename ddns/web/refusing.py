@@ -121,6 +121,14 @@ def idempotency_key_reused() -> Refusal:
     )
 
 
+def policy_changed() -> Refusal:
+    """Refuse to change what somebody else has changed since it was read."""
+    return Refusal(
+        "policy-changed-meanwhile", Rcode.REFUSED,
+        "The policy was changed since you read it; read it again, and send its ETag in If-Match.",
+    )  # fmt: skip
+
+
 def cursor_wrong() -> Refusal:
     """Refuse a cursor that we have not given for this list."""
     return Refusal("cursor-wrong", Rcode.FORMERR, "This `after` is not from this list; begin again without it.")

@@ -173,6 +173,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     gives: tuple[str, ...] = (JSON,)  # the types of body that are answered
     most: int = BODY  # octets of the body
     seconds: float = 0  # that it may take, where that is more than `[web] seconds`
+    matches: bool = False  # If-Match is heeded, and answers have an ETag
     own: bool = False  # a home's or an owner's own token may ask too; the handler then looks at *who*
     listener: Listener = Listener.PEOPLE
     api: bool = True  # False: not part of the described API (pages, what other standards describe)

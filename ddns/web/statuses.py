@@ -49,6 +49,7 @@ _BY_STATUS = {
         "recovery-open",
         "recovery-disputed",
     ),
+    412: ("policy-changed-meanwhile",),
     413: ("body-too-large",),
     415: ("media-type",),
     422: (

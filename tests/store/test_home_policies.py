@@ -44,8 +44,9 @@ async def test_without_a_row_a_policy_is_what_a_new_row_says(admin, registry):
 
 async def test_every_setting_is_kept_as_it_is_written(admin, registry):
     wanted = {
-        "methods": "voucher,qr", "least": "qr", "owner_required": "yes", "labels": "allocated", "label_least": "3",
-        "label_most": "20", "label_style": "hex", "reserved": "Bank*,b", "idn": "greek,latin", "rest": "0",
+        "methods": "voucher,qr", "least": "qr", "owner_required": "yes", "expected_only": "yes", "labels": "allocated",
+        "label_least": "3", "label_most": "20", "label_style": "hex", "reserved": "Bank*,b", "idn": "greek,latin",
+        "rest": "0",
         "lease_most": "1h", "key_lease_most": "2d", "claim_wait": "7d", "recovery_wait": "1d", "registry_wait": "8d",
         "claim_rest": "30d", "names_most": "50", "records_most": "none", "idle": "90d",
     }  # fmt: skip
@@ -55,7 +56,7 @@ async def test_every_setting_is_kept_as_it_is_written(admin, registry):
 
     assert set(wanted) == set(FIELDS)
     assert await home_policies.of(admin, OWN, registry.id) == HomePolicy(
-        ("qr", "voucher"), "qr", True, "allocated", 3, 20, "hex", ("b", "bank*"), ("greek", "latin"), 0,
+        ("qr", "voucher"), "qr", True, True, "allocated", 3, 20, "hex", ("b", "bank*"), ("greek", "latin"), 0,
         3600, 172_800, 604_800, 86_400, 691_200, 2_592_000, 50, 0, 7_776_000,
     )  # fmt: skip
     assert await home_policy.change(admin, OWN, ZONE, dict.fromkeys(FIELDS, "default"))

@@ -54,6 +54,11 @@ ROWS = (
             "mend it; [the document of the API](openapi.json) says what each may be",
         ),
         (
+            "policy-changed-meanwhile", "REFUSED", Ede.OTHER, Turn.STATE,
+            "the `If-Match` of a change names another state of the policy than the one that it has",
+            "read it again, and send the ETag of that answer",
+        ),
+        (
             "cursor-wrong", "FORMERR", Ede.OTHER, Turn.FORM,
             "`after` was not given out for this list",
             "begin with the first page",

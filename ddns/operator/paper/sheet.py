@@ -36,6 +36,11 @@ class Slip(msgspec.Struct, frozen=True):
         return f"Slip({self.title!r})"
 
 
+def invitation(home: str, line: str, until: str) -> Slip:
+    """Return the label for an invitation: *line* in its code, and in letters for whom it is and *until* when."""
+    return Slip(line, home, (f"until {until}", "Scan it, or give the box the text in it. Holds once."))
+
+
 class Words(msgspec.Struct, frozen=True):
     """A line of text: the left end of its base line in mm, its size in points."""
 
