@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -18,6 +19,7 @@ from ddns.cli.phone_options import (
     judged,
     key_option,
     load,
+    offered,
     place,
     remember,
     said_by,
@@ -141,9 +143,12 @@ def _scan_box(before: _Before, label: str, secret: str, folder: Path) -> None:
     found = tried(
         lambda: scanning.challenge(before.uri, before.box, before.owner, offer, before.now, secrets.token_bytes)
     )
+    name = offered(before.where, found.wish.encode())
     write_private(folder / scanning.FILE, msgspec.json.encode(found) + b"\n")
     _know(folder, before)
-    click.echo(f"The box has shown the printed key. It asks for {label or 'a home'} at the registry of {before.zone}.")
+    click.echo(
+        f"The box has shown the printed key. It asks for {name or label or 'a home'}, by the registry of {before.zone}."
+    )
     click.echo("If it is to be yours: ddns phone accept")
 
 
@@ -200,8 +205,7 @@ def claim(code: str, box: str, registry: str | None, url: str | None, trust: Pat
     octets = tried(lambda: scanning.claim(before.uri, before.box, before.owner, offer, before.now, secrets.token_bytes))
     said = judged(phone.post(before.where, octets), before.where)
     _know(folder, before)
-    due = said.members.get("due")
-    day = time.strftime("%Y-%m-%d", time.gmtime(due)) if isinstance(due, int) else "the registry's waiting time is over"
+    day = _day(said.members.get("due")) or "the registry's waiting time is over"
     click.echo(f"The claim is filed, and the box's owner is told. If nobody objects until {day}, scan it again then.")
 
 
@@ -249,7 +253,9 @@ def accept(request: Path | None, role: str, url: str | None, trust: Path | None,
         return statement, phone.beside(octets, load(folder, role)), place(folder, url, trust)
 
     statement, octets, where = tried(work)
-    click.echo(_words(statement))
+    # Not having a name is no refusal here: what was accepted before is answered again as it was then.
+    name = offered(where, octets, needed=False) if isinstance(statement, statements.Enrol) else ""
+    click.echo(_words(statement, name))
     said = judged(phone.post(where, octets), where)
     home = str(said.members.get("home") or said.members.get("zone") or statement.sub)
     remember(folder, statement.aud, where, home)
@@ -279,17 +285,29 @@ def notices(role: str, url: str | None, trust: Path | None, folder: Path) -> Non
     answer = judged(
         desk.ask(where, "GET", "/v1/notices?limit=100", headers={"Authorization": f"Bearer {token}"}), where
     )
-    found = answer.members.get("notices") or answer.members.get("items") or []
+    found = answer.members.get("notices") or []
     if not found:
         click.echo("There is nothing new.")
     for one in found:
-        click.echo(f"{one.get('at', '')}  {one.get('kind', '')}  {one.get('home') or one.get('name') or ''}".rstrip())
+        click.echo(_notice(one))
 
 
-def _words(statement: AnyStatement) -> str:
-    """Return what *statement* does, for the one who is to sign it."""
+def _notice(one: dict[str, Any]) -> str:
+    """Return a notice as a line: when, what, about which home, and until when something waits."""
+    about = one.get("data") or {}
+    due = about.get("due")
+    words = [_day(one.get("at")), str(one.get("kind", "")), str(about.get("home", ""))]
+    return "  ".join([*words, f"until {_day(due)}" if due else ""]).rstrip()
+
+
+def _day(at: object) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at)) if isinstance(at, int) else ""
+
+
+def _words(statement: AnyStatement, name: str) -> str:
+    """Return what *statement* does, for the one who is to sign it; *name* is what its home would be called."""
     if isinstance(statement, statements.Enrol):
-        home = statement.label or "a home"
+        home = name or statement.label or "a home"
         return f"A gateway asks to enrol {home} at the registry of {statement.aud}, with you as its owner."
     if isinstance(statement, statements.Replace):
         return f"A gateway asks to take over {statement.sub}; every other key of it is dead from then on."

@@ -30,6 +30,7 @@ from ddns.proof.jwk import PrivateKey
 from ddns.proof.statements import AnyStatement
 
 _Result = TypeVar("_Result")
+_UNSAID = (404, 429)  # a registry without such offers, and one that has shown too many names
 
 
 def _default_folder() -> Path:
@@ -143,6 +144,17 @@ def judged(said: Said | Unproved | Unreachable, where: Desk) -> Said:
     if status != Status.DONE or not isinstance(said, Said):
         raise Failure(sentence, status)
     return said
+
+
+def offered(where: Desk, wish: bytes, *, needed: bool = True) -> str:
+    """Return the name that a gateway's *wish* would get; nothing where the registry does not say it just now.
+
+    Raises `Failure` where the wish gets none, if one is *needed*.
+    """
+    said = phone.offered(where, wish)
+    if isinstance(said, Said) and (said.status in _UNSAID or (not needed and said.status != 200)):
+        return ""
+    return str(judged(said, where).members.get("home", ""))
 
 
 def tried(work: Callable[[], _Result]) -> _Result:

@@ -140,6 +140,13 @@ def post(where: Desk, octets: bytes, *, wait: float = desk.WAIT) -> Said | Unpro
     return desk.ask(where, "POST", path, octets, headers={"Content-Type": statements.MEDIA_TYPE}, wait=wait)
 
 
+def offered(where: Desk, octets: bytes, *, wait: float = desk.WAIT) -> Said | Unproved | Unreachable:
+    """Ask which name a gateway's wish for a home would get, before its owner signs it."""
+    return desk.ask(
+        where, "POST", "/v1/labels/offer", octets, headers={"Content-Type": statements.MEDIA_TYPE}, wait=wait
+    )
+
+
 def say(
     where: Desk,
     make_statement: Callable[[int], AnyStatement],

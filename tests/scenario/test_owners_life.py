@@ -124,7 +124,7 @@ def test_an_owner_adds_a_recovery_key_and_reads_notices(desk):
     home.at_phone("say", "add-owner-key", "--new", str(home.phone / "recovery.pem"), "--for", "recovery")
     said = home.at_phone("notices")
 
-    assert "home.enrolled" in said
+    assert f"home.enrolled  {home.name}" in said
     assert "owner.key-added" in said
 
 
@@ -154,6 +154,25 @@ def test_an_owner_mints_a_key_for_certificates_which_is_shown_once(desk):
     shown = desk.ddns("home", "show", home.name, "--json")
     assert name.rstrip(".") in shown
     assert secret not in shown
+
+
+def test_a_home_that_nobody_owns_gets_its_owner_by_the_registrys_code(desk):
+    """By command or by API; the last code counts, once, and a phone that has none learns nothing."""
+    home = Home(desk, "orphan")
+    desk.ddns("home", "add", "orphan")
+    first = json.loads(desk.ddns("home", "adopt-code", "orphan", "--json"))["code"]
+    made = desk.ask_web("POST", f"/v1/homes/{home.name}/adoption-code", {"days": 1}, token=desk.token("homes:write"))
+    assert made.status == 201, made
+    home.at_phone("make")
+    home.at_phone("scan", Home(desk, "orphans-neighbour").invite())
+
+    assert "may not do this" in home.at_phone("say", "adopt", home.name, "--code", first, status=5)
+    assert f"{home.name} is yours" in home.at_phone("say", "adopt", home.name, "--code", made.json["code"])
+
+    assert "owner.bound" in home.at_phone("notices")
+    history = desk.ddns("home", "history", "orphan")
+    assert ("adoption-code" in history, made.json["code"] in history) == (True, False)
+    assert "has an owner" in desk.ddns("home", "adopt-code", "orphan", status=1)
 
 
 def test_a_home_leaves_and_returns(desk):

@@ -1,6 +1,7 @@
 """The code on a box is scanned, the box shows the printed key, the owner accepts: two actions, and nothing typed."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -35,7 +36,7 @@ class Box(Home):
 
     def open(self):
         """Wait for a phone."""
-        listen = ("--listen", f"127.0.0.1:{self.port}", "--wait", "60")
+        listen = ("--listen", f"127.0.0.1:{self.port}", "--wait", "300")
         words = [sys.executable, "-m", "ddns.cli", "gateway", "pair", *listen, "--home", str(self.gateway)]
         self.door = subprocess.Popen(
             words, env=self.desk.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -59,10 +60,11 @@ def test_a_phone_scans_and_accepts_and_the_box_has_its_home(desk):
     """Rows 14 and 15: the tier is qr, the box configures itself from the answer alone, and publishes."""
     box = Box(desk, "scanned").open()
 
-    box.scan(None, "--label", "lighthouse")
+    asked = box.scan(None, "--label", "lighthouse")
     said = box.at_phone("accept")
     status, out = box.close()
 
+    assert "It asks for lighthouse.homes.example., by" in asked
     assert "lighthouse.homes.example. is yours" in said
     assert (status, "is this gateway's" in out) == (0, True), out
     eventually(lambda: desk.values("lighthouse.homes.example.", "KEY"))
@@ -84,6 +86,19 @@ def test_a_code_of_another_box_is_not_answered(desk):
     assert "nothing waits" in nothing.lower()
     box.door.terminate()
     box.close()
+
+
+def test_a_name_is_shown_before_it_is_accepted_and_one_that_cannot_be_had_is_not(desk):
+    """The name that nobody chose is the one that the home gets."""
+    box = Box(desk, "shown").open()
+
+    assert "cannot be had" in box.scan(None, "--label", "ns1", status=3)
+    assert "nothing waits" in box.at_phone("accept", status=2).lower()
+    shown = re.search(r"It asks for (\S+\.homes\.example\.), by", box.scan()).group(1)
+    said = box.at_phone("accept")
+
+    assert box.close()[0] == 0
+    assert f"{shown} is yours" in said
 
 
 def test_a_code_alone_gives_no_rights(desk):

@@ -16,7 +16,7 @@ export class Keys {
     asked.onupgradeneeded = () => asked.result.createObjectStore(PLACE);
     const keys = new Keys();
     keys.database = await done(asked);
-    await navigator.storage?.persist?.(); // where the browser may throw it away else
+    navigator.storage?.persist?.()?.catch(() => undefined); // else the browser may throw it away; some ask first
     return keys;
   }
 
