@@ -135,3 +135,30 @@ async def test_requests_to_one_maker_take_turns(contexts):
 
     assert len(heard) == len(said) == 3 * masa_client.AT_ONCE
     assert {one.status for one in said} == {200}
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/log/1", "/log/1"),
+        ("https://masa.example:9443/log/1", "/log/1"),
+        ("https://masa.example/log/1", ""),
+        ("https://masa.example:9443.evil.example/log/1", ""),
+        ("https://masa.example:9443@evil.example/log/1", ""),
+        ("http://masa.example:9443/log/1", ""),
+        ("//evil.example/log/1", ""),
+        ("log/1", ""),
+        ("", ""),
+    ],
+    ids=["path", "whole", "port", "longer", "user", "http", "network", "relative", "none"],
+)
+def test_a_log_made_elsewhere_is_looked_for_at_the_same_authority_alone(location, path):
+    assert masa_client.within(Place("masa.example", 9443, "/"), location) == path
+
+
+async def test_where_a_log_was_made_is_told(contexts):
+    answer = b"HTTP/1.1 201 Created\r\nLocation: /log/7\r\nContent-Length: 0\r\n\r\n"
+
+    said, _ = await asked(contexts, answer)
+
+    assert (said.status, said.location) == (201, "/log/7")

@@ -6,9 +6,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from makers import name
+from makers import certificate, name
 
-from ddns.proof import csr, der, jwk
+from ddns.proof import csr, der, idevid, jwk
 from ddns.proof.bad import BadProof
 
 STATEMENT = "1.3.6.1.4.1.99999.7"  # any
@@ -96,3 +96,66 @@ def test_a_request_that_ends_early_truncated():
 def test_a_request_that_is_too_long_is_not_looked_at():
     with pytest.raises(BadProof, match="longer"):
         csr.read(bytes(csr.MOST + 1))
+
+
+CHIP = ec.generate_private_key(ec.SECP256R1())
+NONCE = b"n" * 43
+
+
+def chip_says(key=BOX, *, by=CHIP, over=None, parts=None):
+    """Return a statement in which a chip's key has signed the nonce and *key*."""
+    signed = NONCE + idevid.spki((over or key).public_key())
+    made = by.sign(signed) if isinstance(by, ed25519.Ed25519PrivateKey) else by.sign(signed, ec.ECDSA(hashes.SHA256()))
+    found = (der.octet_string(NONCE), der.octet_string(made)) if parts is None else parts
+    return der.sequence(der.oid(STATEMENT), der.sequence(*found))
+
+
+def with_chain(said, *along):
+    return der.sequence(der.sequence(said), der.sequence(*(one.public_bytes(Encoding.DER) for one in along)))
+
+
+def certified(key, called="chip"):
+    return certificate(name(called), key, name("Chips"), key)
+
+
+@pytest.mark.parametrize("by", [CHIP, ed25519.Ed25519PrivateKey.generate()], ids=["p256", "ed25519"])
+def test_a_chips_signature_says_of_which_type_it_is_and_whose(by):
+    ca = ec.generate_private_key(ec.SECP256R1())
+    own = certificate(name("chip"), by, name("Chips"), ca)
+
+    (found,) = csr.read(request(bundle=with_chain(chip_says(by=by), certified(ca, "Chips"), own))).evidence
+
+    assert found.claims == {"key-signature": STATEMENT}
+    assert (found.nonces, found.key) == ((NONCE.decode(),), jwk.of(BOX))
+    assert found.certificates[0] == own.public_bytes(Encoding.DER)  # whose key it is goes first
+    assert found.verify(jwk.of(by))
+    assert not found.verify(jwk.of(SIGNER))
+
+
+@pytest.mark.parametrize(
+    ("bundle", "code"),
+    [
+        (lambda: with_chain(chip_says(over=SIGNER), certified(CHIP)), "evidence-key-wrong"),
+        (lambda: with_chain(chip_says(), certified(SIGNER)), "evidence-key-wrong"),
+        (lambda: with_chain(chip_says(parts=(der.octet_string(b"x"),)), certified(CHIP)), "evidence-malformed"),
+        (lambda: with_chain(chip_says(parts=(der.integer(1), der.integer(2))), certified(CHIP)), "evidence-malformed"),
+        (
+            lambda: with_chain(chip_says(parts=(der.octet_string(b"\xff"), der.octet_string(b""))), certified(CHIP)),
+            "evidence-nonce-wrong",
+        ),
+        (lambda: with_chain(chip_says(), *[certified(CHIP)] * 9), "evidence-malformed"),
+        (lambda: der.sequence(der.sequence(chip_says()), der.sequence(der.integer(1))), "evidence-malformed"),
+    ],
+    ids=["other-key", "other-signer", "one-part", "numbers", "nonce", "many", "no-certificate"],
+)
+def test_a_chips_signature_that_is_none_is_refused(bundle, code):
+    with pytest.raises(BadProof) as caught:
+        csr.read(request(bundle=bundle()))
+
+    assert caught.value.code == code
+
+
+def test_no_token_pretends_to_be_a_chips_signature():
+    (found,) = csr.read(request(BOX, statement(as_jwt(**{"key-signature": STATEMENT})))).evidence
+
+    assert "key-signature" not in found.claims
