@@ -299,6 +299,30 @@ def test_a_maker_signs_for_its_bond_and_ends_it_itself_and_no_home_changes(desk)
     assert old.enrol(verb="simplereenroll", files=old.given).status == 200
 
 
+def test_a_registry_takes_only_the_boxes_that_it_was_told_of_and_calls_them_as_it_was_told(desk, acme):
+    """RFC 8995 §5.3: who is not accepted is told so with 404, once the box has shown which it is."""
+    known, unknown = acme.box("LT-1"), acme.box("LT-2")
+    inventory = desk.folder / "boxes.csv"
+    inventory.write_text("serial,vendor,label,note\nLT-1,Acme,lighthouse,van 3\n")
+    desk.ddns("policy", "set", "homes.example.", "expected_only=yes")
+    try:
+        first, second = (desk.ddns("device", "expect", inventory) for _ in range(2))
+        taken, refused = known.ask_voucher(), unknown.ask_voucher()
+        home = known.took(known.enrol())
+        listed = json.loads(desk.ddns("device", "list", "--json"))
+    finally:
+        desk.ddns("policy", "set", "homes.example.", "expected_only=default")
+
+    assert (first.split()[0], second.startswith("0 boxes added, 0 changed, 1 as they were")) == ("1", True)
+    assert (taken.status, refused.status, refused.json["code"]) == (200, 404, "box-not-expected")
+    assert home == "lighthouse.homes.example."
+    (row,) = listed
+    assert (row["label"], row["note"], row["came_at"] is not None) == ("lighthouse", "van 3", True)
+    desk.ddns("device", "forget", "LT-1")
+    assert "no such box" in desk.ddns("device", "forget", "LT-1", status=1)
+    eventually(lambda: keys.key_rdata(known.key) in key_at(desk, home))
+
+
 def test_programs_see_whose_word_counts_and_what_it_brought(desk, acme):
     box = acme.box("P-1")
     assert box.ask_voucher().status == 200
