@@ -26,9 +26,9 @@ from ddns.program import program
 
 PORTS = (5300, 5301, 5302, 5303)  # tried first, because they are easy to type
 OTHER_PORTS = range(10_000, 32_768)  # below those that the kernel gives to clients, who may come before the service
-START_TIMEOUT = 90.0  # seconds; a first start makes the database
+START_TIMEOUT = 180.0  # seconds; a first start makes the database, on a machine that may have other things to do
 STOP_TIMEOUT = 30.0
-COMMAND_TIMEOUT = 60.0
+COMMAND_TIMEOUT = 180.0
 _LONGEST_BASE = 40  # octets of a folder in whose subfolders unix sockets still have short enough addresses
 
 

@@ -42,7 +42,7 @@ SERIAL = "SELFTEST-1"
 _ZONE_FILE = "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 300\n@ NS ns\nns {kind} {address}\n"
 _SETTINGS = '[serve]\nname = "{name}"\n[web]\nport = {port}\nsource_rate = 1000\nsource_burst = 1000\n'
 _SETTLED = 2.0  # seconds after which a file is taken for whole
-_READY = 60.0  # seconds for the registry to publish its own keys
+_READY = 180.0  # seconds for the registry to publish its own keys
 
 
 class Lab:

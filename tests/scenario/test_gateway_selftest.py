@@ -32,18 +32,19 @@ def started(*words, **pipes):
 @pytest.fixture(scope="module")
 def runs():
     """Return the exit status and what was said, by methods, of our own gateway."""
-    words = {methods: [word for one in methods for word in ("--method", one)] for methods in RUNS}
-    processes = {
-        methods: started("--target", "self", "--json", *more, stdin=subprocess.DEVNULL)
-        for methods, more in words.items()
-    }
+    processes = {}
     try:
+        for methods in RUNS:  # one registry starts after the other, what follows is mostly waiting
+            chosen = [word for one in methods for word in ("--method", one)]
+            processes[methods] = started("--target", "self", "--json", *chosen, stdin=subprocess.DEVNULL)
+            _said(processes[methods], r"\[.*\] Our own gateway does it")
         ended = {methods: process.communicate(timeout=PATIENCE) for methods, process in processes.items()}
         return {methods: (processes[methods].returncode, *said) for methods, said in ended.items()}
     finally:
         for process in processes.values():
-            process.kill()
-            process.wait()
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
 
 @pytest.mark.parametrize("methods", RUNS, ids=" and ".join)
@@ -64,7 +65,7 @@ def test_a_bad_box_is_found_out_and_what_did_not_happen_too():
     """It believes anybody, speaks an old TLS, and posts what is no statement; then it does nothing more."""
     with started("--method", "invitation", stdin=subprocess.PIPE) as running:
         try:
-            link = _link(running)
+            link = _said(running, r"ddns://\S+")
             host, port = re.search(r"@(127\.0\.0\.1):\d+/.*web=[^:]+%3A(\d+)", link).groups()
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
@@ -86,12 +87,14 @@ def test_a_bad_box_is_found_out_and_what_did_not_happen_too():
     assert said.count("It was not done.") == len(STEPS["invitation"])
 
 
-def _link(running):
-    """Return the invitation's line, as a person reads it."""
+def _said(running, words):
+    """Return what a process says to people that has the form of *words*, as soon as it does."""
+    lines = []
     for line in running.stderr:
-        if found := re.search(r"ddns://\S+", line):
+        lines.append(line)
+        if found := re.search(words, line):
             return found[0]
-    raise AssertionError("no invitation was printed")
+    raise AssertionError("".join(lines))
 
 
 def test_an_address_that_is_not_ours_is_said_so():
