@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -38,15 +39,10 @@ def pure(seed: int, steps: int) -> int:
 
 def carried_out(seed: int, steps: int) -> int:
     """Walk it on a real Postgres, with several desks, replays, and backends that are killed."""
-    import pytest  # noqa: PLC0415 - only this needs it
-
-    os.environ |= {"WALK_STEPS": str(steps), "WALK_SEED": str(seed), "CI": "true"}
     walk = ROOT / "tests" / "store" / "test_ownership_walk.py"
-    return int(
-        pytest.main(
-            [str(walk), "-q", "-s", "-n", "0", "-p", "no:cacheprovider", "--timeout", "0", "--rootdir", str(ROOT)]
-        )
-    )
+    words = [str(walk), "-q", "-s", "-n", "0", "-p", "no:cacheprovider", "--timeout", "0", "--rootdir", str(ROOT)]
+    said = os.environ | {"WALK_STEPS": str(steps), "WALK_SEED": str(seed), "CI": "true"}
+    return subprocess.run([sys.executable, "-m", "pytest", *words], env=said, cwd=ROOT, check=False).returncode
 
 
 def main() -> int:
