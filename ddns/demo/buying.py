@@ -26,7 +26,7 @@ def bond(scene: Scene, stack: contextlib.ExitStack) -> Maker:
         step.held(
             f"Bond {number} says which keys may vouch for whose boxes, and gives no right over a home. "
             f"The box {box.serial} has its maker's certificate.",
-            f"openssl verify -CAfile {maker.folder}/ca.pem {box.files[0]}",
+            f"openssl verify -CAfile {maker.folder}/ca.pem \\\n  {box.files[0]}",
         )
         return maker
 
@@ -69,7 +69,7 @@ def vouched(scene: Scene, maker: Maker) -> None:
         step.held(
             f"The maker's voucher pins this registry for {said.serial_number}; by EST it became {home}, "
             f"of the tier {shown['keys'][0]['assurance']}.",
-            f"openssl cms -cmsout -print -inform DER -in {box.voucher_file}",
+            f"openssl cms -cmsout -print -inform DER \\\n  -in {box.voucher_file}",
         )
     with scene.step("The maker wants a home closed") as step:
         hand = Person(scene.desk, "maker-hand")

@@ -82,8 +82,11 @@ class Scene:
 
     def curl(self, path: str, *options: str) -> str:
         """Return a question to the desk."""
-        where = f"--cacert {self.desk.certificate} --resolve {self.desk.name}:{self.desk.web}:127.0.0.1"
-        return f"curl -sS {' '.join((*options, where))} \\\n  https://{self.desk.name}:{self.desk.web}{path}"
+        options = (
+            *options, f"--cacert {self.desk.certificate}", f"--resolve {self.desk.name}:{self.desk.web}:127.0.0.1",
+            f"https://{self.desk.name}:{self.desk.web}{path}",
+        )  # fmt: skip
+        return " \\\n  ".join(("curl -sS", *options))
 
 
 def refused(done: subprocess.CompletedProcess[str], wrong: str) -> str:

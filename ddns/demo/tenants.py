@@ -27,6 +27,6 @@ def apart(scene: Scene) -> None:
         header.chmod(0o600)
         step.held(
             f"It is told what is told of a name that nobody has: {said['detail']}",
-            scene.curl(theirs, "-H", f"@{header}"),
-            scene.curl(nobodys, "-H", f"@{header}"),
+            scene.curl(theirs, f"-H @{header}"),
+            scene.curl(nobodys, f"-H @{header}"),
         )
