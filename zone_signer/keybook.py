@@ -19,6 +19,7 @@ from ddns.dns.names import Name
 from ddns.dns.records import Rdata, RRset, SignedRRset
 from ddns.store.packing import bigints, octets
 from ddns.zone.jobs import SealedKey
+from zone_signer import registries
 from zone_signer.goal import Goal, Order, goal_of
 from zone_signer.keypolicy import KeyPolicy
 from zone_signer.keyset import KeySet
@@ -28,28 +29,13 @@ from zone_signer.phase import Phase, Record, Role
 from zone_signer.plan import is_soa
 from zone_signer.policies import Policies, name_of
 from zone_signer.policy import DAY, Policy, negative_ttl
+from zone_signer.registries import Registry
 from zone_signer.seen import WATCHER, Sighting
 from zone_signer.stage import Facts
 from zone_signer.store import Conn, rows_of
 
 REMEMBERED = 31 * DAY  # for so long the greatest TTL that was published counts
 MOST_MOVING = 2000  # homes of one registry that roll at a time because a policy says so; a roll takes half a day
-HELD_UP = 2 * DAY  # a home whose records have moved for longer (a dead server, a long TTL) must not stop the others
-
-
-class Registry(msgspec.Struct, frozen=True):
-    """The registry's zone of a home: what it holds of it is *there*, by type; *ttl* is that of the published DS.
-
-    *bare*: that is published, and nobody has signed it.
-    """
-
-    id: int
-    signed: bool
-    serial: int
-    moving: int  # homes of it whose keys move
-    there: Mapping[int, RRset]
-    ttl: int | None
-    bare: bool = False
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -140,7 +126,7 @@ async def _read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int, *
     places = {*ids, *(zone.parent for zone in homes if zone.parent is not None)}
     # Before the registries, which are not locked where one only looks: their servers would seem to be ahead of them.
     sightings = await _sightings(conn, sorted(places))
-    registries = await _registries(conn, homes, now)
+    parents = await registries.read(conn, homes, now)
     states = await _states(conn, [zone.id for zone in homes])
     out = {}
     for zone in zones:
@@ -148,7 +134,7 @@ async def _read(conn: Conn, zones: Sequence[Lease], known: Policies, now: int, *
             continue
         policy = known.named(name_of(zone.policy, is_home=zone.parent is not None))
         wish, problem, *lasting = signing[zone.id]
-        registry = registries.get(zone.id)
+        registry = parents.get(zone.id)
         facts = _facts(zone, policy, apexes[zone.id], registry, sightings, lasting, now)
         out[zone.id] = Book(
             zone, policy, wish, tuple(keys[zone.id]), sealed[zone.id], tuple(orders[zone.id]), facts,
@@ -300,57 +286,6 @@ async def _apexes(conn: Conn, zones: Sequence[Lease]) -> dict[int, dict[int, Sig
     for zone, rdtype, ttl, rdatas, sigs in rows:
         found[zone][rdtype] = SignedRRset(origins[zone], rdtype, ttl, tuple(rdatas), tuple(sigs))
     return found
-
-
-async def _registries(conn: Conn, homes: Sequence[Lease], now: int) -> dict[int, Registry]:
-    """Return the registry of each of *homes*, as it is for that home."""
-    if not homes:
-        return {}
-    parents = sorted({home.parent for home in homes if home.parent is not None})
-    found = {
-        zone: (denial, serial, moving)
-        for zone, denial, serial, moving in await rows_of(
-            conn,
-            """SELECT id, denial, serial,
-                      (SELECT count(DISTINCT key_motions.zone) FROM key_motions
-                       JOIN zones AS home ON home.id = key_motions.zone
-                       WHERE home.parent = zones.id AND coalesce(seen_at, since) >= to_timestamp(%(held_up)s))
-               FROM zones WHERE id = ANY(%(parents)s)""",
-            {"parents": bigints(parents), "held_up": now - HELD_UP},
-        )
-    }
-    places = {
-        "zones": bigints([home.parent for home in homes]),
-        "owners": octets([names.order_key(home.origin) for home in homes]),
-    }
-    there: dict[tuple[int, bytes], dict[int, RRset]] = defaultdict(dict)
-    for zone, owner, rdtype, ttl, rdatas in await rows_of(
-        conn,
-        """SELECT rrsets.zone, rrsets.owner, rrsets.type, ttl, rdatas
-           FROM unnest(%(zones)s, %(owners)s) AS asked(zone, owner)
-           JOIN rrsets ON rrsets.zone = asked.zone AND rrsets.owner = asked.owner AND rrsets.type IN (2, 43)""",
-        places,
-    ):
-        there[zone, owner][rdtype] = RRset(names.from_order_key(owner), rdtype, ttl, tuple(rdatas))
-    shown = {
-        (zone, owner): (ttl, bare)
-        for zone, owner, ttl, bare in await rows_of(
-            conn,
-            """SELECT shown.zone, shown.owner, ttl, cardinality(sigs) = 0
-               FROM unnest(%(zones)s, %(owners)s) AS asked(zone, owner)
-               JOIN published_rrsets AS shown ON shown.zone = asked.zone AND shown.owner = asked.owner
-                    AND shown.type = 43""",
-            places,
-        )
-    }
-    out = {}
-    for home in homes:
-        if home.parent is not None and home.parent in found:
-            denial, serial, moving = found[home.parent]
-            place = home.parent, names.order_key(home.origin)
-            ttl, bare = shown.get(place, (None, False))
-            out[home.id] = Registry(home.parent, denial != "none", serial, moving, there[place], ttl, bare)
-    return out
 
 
 async def _sightings(conn: Conn, places: Sequence[int]) -> dict[tuple[int, str], list[Sighting]]:
