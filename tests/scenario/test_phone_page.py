@@ -96,7 +96,9 @@ def accepted(page, person, box, **words):
         asked = person.scan(box, **words)
         home = person("accept")
         assert asked["home"] == home
-        assert "is this gateway's" in page("follow", link=person("tell"))["said"]
+        # The box takes it as soon as the workers have heard of its key.
+        said = eventually(lambda: page("follow", link=person("tell")).get("said"))
+        assert "is this gateway's" in said
     return home
 
 
@@ -178,7 +180,7 @@ def test_an_owner_approves_a_key_reports_finds_leaves_and_returns(desk, page):
     said = box.at_gateway("key", "announce", home, "--server", f"127.0.0.1:{desk.port}", status=7)
     thumbprint = re.search(r"--key (\S{43})", said).group(1)
 
-    assert [one["thumbprint"] for one in person.home(home)["pending_keys"]] == [thumbprint]
+    eventually(lambda: [one["thumbprint"] for one in person.home(home)["pending_keys"]] == [thumbprint])
     person("say", "approve-key", home, {"key": thumbprint})
     assert person.home(home)["pending_keys"] == []
     assert person("say", "stolen", home)["box"] == "stolen"
