@@ -48,7 +48,7 @@ class Walk:
         self.private: dict[bytes, Any] = {}
         self.boxes = [self._known(p256()) for _ in range(4)]
         self.people = [self._known(p256()) for _ in range(4)]
-        self.said: list[tuple[bytes, Outcome | str]] = []
+        self.said: list[tuple[bytes, int]] = []  # what was done, and when
         self.late: list[bytes] = []
         self.happened: Counter[str] = Counter()
         self.killed = 0
@@ -121,11 +121,12 @@ class Walk:
     def _note(self, octets: bytes, answer: Outcome | str) -> None:
         self.happened[answer if isinstance(answer, str) else answer.event] += 1
         if not isinstance(answer, str):
-            self.said.append((octets, answer))
+            self.said.append((octets, self.village.now))
 
     async def _again(self) -> None:
         """Say what was done before once more, also long after: nothing is done twice."""
-        octets, _ = self.dice.choice(self.said[-50:] if self.dice.random() < 0.7 else self.said)
+        today = [one for one in self.said[-50:] if one[1] == self.village.now]
+        octets, _ = self.dice.choice(today if today and self.dice.random() < 0.8 else self.said)
         before = await self._events()
         answer = await self._say(0, octets)
         assert answer in ("again", "statement-stale"), answer
