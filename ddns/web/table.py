@@ -99,11 +99,13 @@ class Table:
 
     def _at(self, listener: Listener, path: str) -> Iterable[tuple[Route, Mapping[str, str]]]:
         given = path.split("/")[1:] if path.startswith("/") else []
+        found: tuple[str, ...] | None = None
         for parts, route in self._by_length.get(len(given), ()):
             if route.listener not in (listener, Listener.BOTH):
                 continue
             values = _match(parts, given)
-            if values is not None:
+            if values is not None and (found is None or _alike(parts, found)):
+                found = parts  # what is written out hides what would take any text, as OpenAPI has it
                 yield route, values
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import msgspec
 import segno
 
+from ddns.operator.paper import masking
+
 QUIET = 4  # modules of nothing around a code (ISO/IEC 18004 §5.3.8): readers need them to find it
 MOST = 1500  # octets; more make a code that telephones no longer read from paper
 _ERROR_CORRECTION = "m"
+_masks = masking.Differences()  # of codes with that correction
 _ON_WHITE, _PLAIN = "\x1b[38;5;232;48;5;231m", "\x1b[0m"  # black on white, whatever colours the terminal has
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
@@ -49,8 +52,12 @@ def code(text: str) -> Code:
     octets = text.encode()
     if len(octets) > MOST:
         raise TooLong(f"{len(octets)} octets are too many for a QR code on paper, which holds {MOST} here")
-    made = segno.make_qr(octets, error=_ERROR_CORRECTION, mode="byte", boost_error=False)
-    return Code(tuple(bytes(row) for row in made.matrix))
+
+    def draw(mask: int) -> masking.Rows:
+        made = segno.make_qr(octets, error=_ERROR_CORRECTION, mode="byte", boost_error=False, mask=mask)
+        return tuple(map(bytes, made.matrix))
+
+    return Code(_masks.best(draw))
 
 
 def terminal(drawn: Code, *, colours: bool) -> str:
