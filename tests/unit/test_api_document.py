@@ -77,9 +77,6 @@ def test_a_route_is_found_by_method_listener_and_path_and_words_go_before_values
     assert table.most(Listener.PEOPLE, "POST", "/v1/a/q/c") == 5
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/a/", "v1/a/b", "/v1/a/b/", "/v1//b", "/v1/a/%ff", "/v1/a/x%2Fy", "/v1/a/%00", ""]
-)
 def test_a_path_that_is_written_out_has_its_own_methods_and_no_others():
     table = Table([route("DELETE", "/v1/a/{x}"), route("POST", "/v1/a/b"), route("PUT", "/v1/a/{y}")])
 
@@ -88,6 +85,9 @@ def test_a_path_that_is_written_out_has_its_own_methods_and_no_others():
     assert table.find(Listener.PEOPLE, "DELETE", "/v1/a/b") is None
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/a/", "v1/a/b", "/v1/a/b/", "/v1//b", "/v1/a/%ff", "/v1/a/x%2Fy", "/v1/a/%00", ""]
+)
 def test_odd_paths_are_not_found(path):
     table = Table([route("GET", "/v1/a/{x}")])
 
