@@ -41,6 +41,7 @@ class Under(msgspec.Struct, frozen=True):
     from. *stem* is the gateway's key; *jws*: the request is made so. *registrar* is the certificate (DER) that the
     *request* with the *nonce* names, *domain* that which the voucher has the box trust; *told*: the registrar knows so.
     *csr* is the certification request, *given* the certificate that answered it. *tries* were made in vain.
+    *at* is the time that the voucher proved at least, in seconds since 1970.
     """
 
     host: str
@@ -58,6 +59,7 @@ class Under(msgspec.Struct, frozen=True):
     csr: bytes = b""
     given: bytes = b""
     tries: int = 0
+    at: int = 0
 
     @property
     def media(self) -> str:
@@ -88,7 +90,7 @@ def begin(
     Return None where `go_on` is to follow, else how it ended already. Doing it again gives the same key. *anchor* (PEM)
     is whom the maker's vouchers are believed from. Raises `BadState` and `pledge.BadBox`.
     """
-    pledge.read_anchors(anchor)
+    believed = "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in pledge.read_anchors(anchor))
     with state.held(folder):
         known = state.read(folder)
         if known is not None and known.enrolled_at is not None:
@@ -99,7 +101,7 @@ def begin(
             sentence = f"This gateway has {known.home} already; `ddns gateway reset --forget` lets it go."
             return agent.outcome_of(Clock(system), Status.USAGE, sentence)
         files = [str(one.absolute()) for one in box.files]
-        wanted = Under(host, port, files[0], files[1], anchor.decode("ascii"), "", jws)
+        wanted = Under(host, port, files[0], files[1], believed, "", jws)
         there = under_way(folder)
         if there is None or _place(there) != _place(wanted):
             stem = GatewayKey.make(ROOT).save(folder) if there is None else there.stem
@@ -162,6 +164,8 @@ class _Steps:
         self._ticking = ticking
         self._box = pledge.read_identity(Path(there.certificate), Path(there.key))
         self._key = GatewayKey.load(folder, there.stem)
+        if there.at > ticking.now:
+            ticking.correct(there.at)  # a box without a clock has started anew
 
     def in_vain(self) -> None:
         """Note a try after which another one may be made."""
@@ -205,7 +209,7 @@ class _Steps:
         except BadProof as error:
             at.tell("voucher_status", self._box.files, error.sentence)
             raise _Ended(self._of(Status.UNPROVED, f"The voucher is not good. {error.sentence}")) from None
-        self._now(domain=judged.domain.public_bytes(Encoding.DER))
+        self._now(domain=judged.domain.public_bytes(Encoding.DER), at=judged.at)
         if judged.at > self._ticking.now:
             self._ticking.correct(judged.at)
 

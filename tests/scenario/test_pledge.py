@@ -3,6 +3,7 @@
 Maker, registry and gateway are processes; what is refused comes from a registrar that is not ours.
 """
 
+import contextlib
 import json
 import stat
 import subprocess
@@ -71,6 +72,12 @@ class Gateway:
     def enrol(self, *words, status=0):
         return self.say("enrol", *self.where, *words, status=status)
 
+    def goes_on(self):
+        """Start anew; tell whether it has its home then."""
+        with contextlib.suppress(AssertionError):
+            return self.say("enrol", "--wait", "1")
+        return ""
+
     @property
     def state(self):
         return json.loads((self.folder / "gateway.json").read_text())
@@ -133,7 +140,7 @@ def test_a_box_whose_maker_is_away_waits_and_goes_on_after_a_start(desk, acme):
     finally:
         acme.start()
 
-    gateway.say("enrol", "--wait", "60")
+    eventually(gateway.goes_on, timeout=120)
 
     assert "try again later" in said
     assert asked["tries"] == 1
@@ -195,9 +202,13 @@ def test_administrators_hear_from_the_maker_whether_a_box_was_resold(desk, acme)
     def ask(of=asked, by=token):
         return desk.ask_web("POST", AUDIT, of, token=by)
 
-    first = ask().json
+    def fresh_one():
+        said = ask().json
+        return said if said["fresh"] else None  # a maker that is slow is asked again
+
+    first = eventually(fresh_one)
     _second_registrar(acme, box)
-    second = ask().json
+    second = eventually(fresh_one)
     acme.stop()
     try:
         third = ask().json

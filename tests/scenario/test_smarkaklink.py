@@ -71,7 +71,7 @@ class Carton(Home):
     def __enter__(self):
         """Have the box wait for a phone."""
         words = (
-            "gateway", "pair", "--listen", f"127.0.0.1:{self.port}", "--wait", "120", "--idevid", self.pem,
+            "gateway", "pair", "--listen", f"127.0.0.1:{self.port}", "--wait", "600", "--idevid", self.pem,
             self.pem.with_suffix(".key"), "--anchor", self.vendor.folder / "masa.pem", "--home", self.gateway,
         )  # fmt: skip
         self.door = subprocess.Popen(
