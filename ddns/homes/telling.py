@@ -19,6 +19,7 @@ from ddns.store import abuse, claims, home_uses, outbox, tenants, told
 
 Conn = AsyncConnection[Any]
 
+KINDS = frozenset({"claim.reminder", "home.idle", "home.signals", "quota.near", "quota.reached"})
 LOOK_EVERY = 600  # seconds between two looks at what a tenant has in all
 SIGNALS = 500  # homes with signals that one look goes through, those with the most first
 

@@ -17,7 +17,7 @@ from ddns.auth.principal import Secret
 from ddns.auth.sealing import Sealer
 from ddns.dns import names
 from ddns.dns.names import Name
-from ddns.homes import ownership
+from ddns.homes import ownership, telling
 from ddns.operator.change import Conn
 from ddns.operator.fault import CannotDo
 from ddns.store import outbox, webhooks
@@ -35,8 +35,10 @@ _URL = re.compile(
     r"(?P<path>[/?][!-~]*)?"
 )
 # Every kind of notice that there is: those of the machine of ownership, and what else somebody must be told.
-KINDS = frozenset(
-    {one.kind for rule in ownership.RULES for one in rule.notices} | {"home.complaint", "evidence.over", outbox.TEST}
+KINDS = (
+    frozenset(one.kind for rule in ownership.RULES for one in rule.notices)
+    | telling.KINDS
+    | {"box.taken", "home.complaint", "evidence.over", outbox.TEST}
 )
 
 Dice = Callable[[int], bytes]
