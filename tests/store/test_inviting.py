@@ -62,6 +62,19 @@ async def test_a_list_is_invited_once_and_told_again(admin, registry):
     assert len(await invitations.listing(admin)) == len(labels) + 1
 
 
+async def test_no_tenant_is_told_what_another_has_invited(admin, registry):
+    await tenants.add(admin, "isp", "")
+    await tenants.allow(admin, "isp", ZONE)
+    (ours,) = (await invite(admin, registry, "doe")).values()
+    await kept(admin, (await tenants.the_tenant(admin, "isp")).id)
+
+    theirs = await invite(admin, registry, "doe", "roe")
+
+    assert (ours.new, theirs[n("roe.homes.example.")].new) == (True, True)
+    assert isinstance(theirs["doe"], str)
+    assert [one.tenant for one in await invitations.listing(admin)] == [1, 2]
+
+
 async def test_lines_that_cannot_be_invited_are_refused_and_do_not_stop_the_others(admin, registry):
     await home_policy.reserve(admin, 1, ZONE, ["bank*"])
     await admin.execute(
