@@ -29,7 +29,12 @@ from ddns.proof import jwk, jws, vendor_statements
 from ddns.proof.bad import BadProof
 from ddns.proof.jwk import PrivateKey
 from ddns.proof.vendor_statements import AnyVendorStatement, Authorize, Withdraw
+from ddns.store.bonds import Bond
 
+_UNSAID = {
+    "models": "all", "masa_url": "none", "until": "no end", "anchors": "none", "masa_keys": "none",
+    "masa_anchors": "what the registry's machine trusts",
+}  # fmt: skip
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _Command = Callable[..., Any]
 
@@ -76,6 +81,13 @@ def make(
             models=tuple(one.strip() for one in models.split(",") if one.strip()),
             until=None if until is None else int(until.replace(tzinfo=UTC).timestamp()),
         )  # fmt: skip
+        kinds = (statement.anchors, statement.masa_keys, statement.masa_anchors)
+        issuers, signers, servers = map(vendor_statements.unpacked, kinds)
+        as_bond = Bond(
+            0, None, vendor, statement.models, issuers, signers, statement.masa_url, servers, vendors.BY_VOUCHER,
+            statement.iat, statement.until,
+        )  # fmt: skip
+        vendors.checked(as_bond, statement.iat)  # what no registry would take is not signed
     _write(statement, key, out)
 
 
@@ -109,8 +121,8 @@ def show(file: Path, as_json: bool) -> None:
         print_json(facts)
         return
     for what, value in facts.items():
-        shown = when(value) if what in ("until", "taken_until") and value is not None else value
-        for line in shown if isinstance(shown, list) else [shown]:
+        shown = when(value) if what in ("until", "taken_until") else value
+        for line in shown if isinstance(shown, list) and shown else [shown or _UNSAID[what]]:
             click.echo(f"{what.replace('_', ' ')}: {line}")
 
 
