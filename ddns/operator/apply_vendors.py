@@ -132,9 +132,7 @@ async def put_bond(conn: Conn, wanted: WantedBond, who: str, now: int) -> str:
         await vendors.keep(conn, fresh, who, now)
         return "add"
     if len(held) > 1:
-        raise CannotDo(
-            f"There are {len(held)} bonds with {one.vendor}; withdraw all but one: ddns vendor withdraw."
-        )
+        raise CannotDo(f"There are {len(held)} bonds with {one.vendor}; withdraw all but one: ddns vendor withdraw.")
     await bonds.change(conn, msgspec.structs.replace(fresh, id=held[0].id))
     event = Event(
         at=now, event="bond-changed", who=who, before="bonded", after="bonded", why=f"bond {held[0].id}: {_AGAIN}"

@@ -74,9 +74,7 @@ async def put_webhook(conn: Conn, sealer: Sealer, wanted: WantedWebhook) -> str:
     if any(one.events == wanted.events and _signs_with(sealer, one, wanted.secret) for one in held):
         return ""
     if len(held) > 1:
-        raise CannotDo(
-            f"There are {len(held)} webhooks at this address; remove all but one: ddns webhook remove."
-        )
+        raise CannotDo(f"There are {len(held)} webhooks at this address; remove all but one: ddns webhook remove.")
     await webhooks.change(conn, sealer, tenant, held[0].id, wanted.events, wanted.secret)
     return "change"
 
