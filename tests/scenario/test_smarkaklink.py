@@ -27,6 +27,7 @@ from registrars import box_request
 from service import eventually
 
 from ddns.gateway import vouching
+from ddns.masa import making
 from ddns.proof import b64, dpp, jwe, jwk, jws, selfdevid, statements, voucher
 from ddns.proof.statements import Enrol
 from ddns.proof.voucher import Assertion, Voucher
@@ -236,10 +237,8 @@ class Wish:
 
     def __init__(self, vendor, serial):
         self.vendor, self.desk, self.serial = vendor, vendor.desk, serial
-        vendor.say("device", "add", serial)
-        pem = vendor.folder / "boxes" / f"{serial}.pem"
-        self.idevid = x509.load_pem_x509_certificate(pem.read_bytes())
-        self.private = load_pem_private_key(pem.with_suffix(".key").read_bytes(), None)
+        ca = making.read(vendor.folder, "ca")
+        self.idevid, self.private = making.device(serial, f"localhost:{vendor.port}", ca, int(time.time()))
         self.gateway, self.owner, self.printed = key(), key(), key()
         self.shown = selfdevid.make(self.owner, int(time.time()), secrets.token_bytes(16))
         self.nonce = self.desk.ask_web("POST", "/v1/nonces", {}).json["nonce"]

@@ -1,7 +1,7 @@
 """What a box makes of a voucher, and of what its registrar wants: RFC 8995 §5.6.1, RFC 9908."""
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from makers import NOW, Maker, certificate, name
 from registrars import Registrar
@@ -127,3 +127,28 @@ def test_what_cannot_be_had_or_read_is_said(octets, code):
         pledge.check_attributes(octets)
 
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (lambda made, key: (MAKER.masa, MAKER.masa_key), "has no serialNumber"),
+        (lambda made, key: (made, ec.generate_private_key(ec.SECP256R1())), "is not the key"),
+        (lambda made, key: (made, ed25519.Ed25519PrivateKey.generate()), "another key than IEEE 802.1AR has"),
+    ],
+    ids=["serial", "other", "ed25519"],
+)
+def test_files_that_are_not_the_boxs_are_said_to_be_so(tmp_path, files, sentence):
+    with pytest.raises(pledge.BadBox, match=sentence):
+        pledge.read_identity(*files_of(tmp_path, *files(*MAKER.device("SN-1"))))
+
+
+def test_files_that_hold_something_else_are_said_to_be_so(tmp_path):
+    pem, own = files_of(tmp_path, *MAKER.device("SN-1"))
+
+    with pytest.raises(pledge.BadBox, match="no certificate"):
+        pledge.read_identity(own, own)
+    with pytest.raises(pledge.BadBox, match="no private key"):
+        pledge.read_identity(pem, pem)
+    with pytest.raises(pledge.BadBox, match="no certificate"):
+        pledge.read_anchors(own.read_bytes())
