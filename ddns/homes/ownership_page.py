@@ -42,7 +42,8 @@ def page() -> str:
     out += ["|---|---|---|---|---|---|---|---|---|---|"]
     out += [_row(rule) for rule in RULES if rule.number < _VENDOR]
     out += [
-        f"| {_VENDOR} | anything | nothing: `vendor-has-no-say` | vendor | a vendor's key signed | | | | | once a day and home: `vendor-refused` in its history |"
+        f"| {_VENDOR} | anything | nothing: `vendor-has-no-say` | vendor | a vendor's key signed | | | | "
+        "| once a day and home: `vendor-refused` in its history |"
     ]
     out += [_row(rule) for rule in RULES if rule.number > _VENDOR]
     out += [
