@@ -41,10 +41,8 @@ def page() -> str:
     out += ["| # | Event | What happens | Who | Proof | Home is | Box is | Refused unless | Does | Waits |"]
     out += ["|---|---|---|---|---|---|---|---|---|---|"]
     out += [_row(rule) for rule in RULES if rule.number < _VENDOR]
-    out += [
-        f"| {_VENDOR} | anything | nothing: `vendor-has-no-say` | vendor | a vendor's key signed | | | | "
-        "| once a day and home: `vendor-refused` in its history |"
-    ]
+    vendor = f"| {_VENDOR} | anything | nothing: `vendor-has-no-say` | vendor | a vendor's key signed | | | | "
+    out.append(vendor + "| once a day and home: `vendor-refused` in its history |")
     out += [_row(rule) for rule in RULES if rule.number > _VENDOR]
     out += [
         "",

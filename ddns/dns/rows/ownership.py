@@ -56,7 +56,7 @@ ROWS = (
         (
             "key-is-the-owners", "REFUSED", Ede.PROHIBITED, Turn.KEY,
             "the update changes the KEY records at a home's apex otherwise than from its signer's key to one new key",
-            "delete the KEY that signs and add another, in an update that does nothing else; or have the owner replace it",
+            "delete the KEY that signs and add another, in an update that does just that; or have the owner replace it",
         ),
         (
             "key-rolls-rationed", "REFUSED", Ede.BLOCKED, Turn.LATER,
