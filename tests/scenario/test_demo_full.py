@@ -12,7 +12,7 @@ from tools import need
 STEPS = 30
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_whole_story_holds_its_lines_can_be_pasted_and_it_leaves_nothing():
     """Every step has its tick; dig, openssl and curl say what is said; Ctrl-C removes all of it."""
     for program in ("dig", "openssl", "curl"):

@@ -13,7 +13,7 @@ from ports import free_port
 from service import eventually
 from tools import need
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 FOLDER = Path(__file__).parents[2] / "docs/tutorial/stories"
 PAGES = ("operator", "owner", "device", "resolver-user", "vendor", "auditor")
 
