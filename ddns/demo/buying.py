@@ -51,7 +51,7 @@ def scan(scene: Scene) -> tuple[Person, Box]:
         thief = Person(scene.desk, "thief")
         why = refused(thief.tries(*words), f"A stranger got somewhere with {home}:")
         step.held(
-            f"It gives him nothing, not even whether there is such a home: {why}",
+            f"A stranger signs as if it were his, and hears not even whether there is such a home: {why}",
             scene.command("home", "history", home),
         )
     return lee, box
@@ -75,7 +75,10 @@ def vouched(scene: Scene, maker: Maker) -> None:
         hand = Person(scene.desk, "maker-hand")
         shutil.copyfile(maker.folder / "masa.key", hand.file("owner.pem"))
         why = refused(hand.tries("say", "leave", f"lee.{ZONE}", *scene.desk.known), "The maker closed a home:")
-        step.held(f"Signed with the key that signs its vouchers, it is refused: {why}", scene.command("vendor", "list"))
+        step.held(
+            f"The maker wants that home closed, signed with the key that signs its vouchers: {why}",
+            scene.command("vendor", "list"),
+        )
     with scene.step("The maker goes out of business") as step:
         maker.stop()
-        step.held("Its service is gone, for ever. Nothing that follows needs it.")
+        step.held("The maker goes out of business, and its service is gone for ever. Nothing that follows needs it.")

@@ -58,7 +58,8 @@ def reset(scene: Scene, mori: Person, box: Box) -> None:
         _accept(scene, mori, box)
         scene.until(lambda: scene.has(f"cam.{HOME}", "AAAA", SEEN))
         step.held(
-            "Its keys were wiped, the name stayed its owner's, and what it published is there again, under a new key.",
+            "A factory reset wiped the gateway's keys. The name stayed its owner's, and what it published is there "
+            "again, under a new key.",
             scene.dig(f"cam.{HOME} AAAA"),
         )
 
@@ -74,7 +75,8 @@ def lose(scene: Scene, mori: Person, old: Box) -> None:
         new.ddns("publish", "cam", "--address", SEEN)
         refused(old.tries("publish", "cam", "--address", ELSEWHERE), "The old key still works:")
         step.held(
-            "It was trusted with nothing until the owner approved it; the old key worked until then, and is dead now.",
+            "A gateway without its key made a new one known, and was trusted with nothing until the owner approved it; "
+            "the old key worked until then, and is dead now.",
             scene.command("home", "history", HOME),
         )
 

@@ -13,7 +13,10 @@ def sell(scene: Scene, lee: Person, box: Box) -> Person:
     with scene.step("Somebody takes the box and scans its code") as step:
         box.ddns("reset", "--forget")
         why = refused(box.scanned_by(Person(scene.desk, "finder")), "Somebody else got a home with a box not his:")
-        step.held(f"The registry refuses him: {why}", scene.command("home", "show", home))
+        step.held(
+            f"Somebody takes the box and scans its code, and the registry refuses him: {why}",
+            scene.command("home", "show", home),
+        )
     with scene.step("The seller releases it, the buyer scans it") as step:
         secret = lee.says("release", home, "--bearer").split()[-1]
         nova = Person(scene.desk, "nova")
@@ -38,6 +41,6 @@ def steal(scene: Scene, nova: Person, box: Box) -> None:
         why = refused(box.scanned_by(Person(scene.desk, "fence")), "A stolen box got a home:")
         scene.prove(home, "SOA")
         step.held(
-            f"Its key is revoked, the name is still hers, and nobody enrols it: {why}",
+            f"The buyer's box is stolen: its key is revoked, the name is still hers, and nobody enrols the box: {why}",
             scene.command("home", "history", home),
         )

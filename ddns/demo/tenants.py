@@ -26,7 +26,7 @@ def apart(scene: Scene) -> None:
         header.write_text(f"Authorization: Bearer {made['token']}\n")
         header.chmod(0o600)
         step.held(
-            f"It is told what is told of a name that nobody has: {said['detail']}",
+            f"A reseller asks for a home of another, and hears what is said of names that nobody has: {said['detail']}",
             scene.curl(theirs, f"-H @{header}"),
             scene.curl(nobodys, f"-H @{header}"),
         )

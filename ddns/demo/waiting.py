@@ -27,13 +27,16 @@ def claims(scene: Scene) -> tuple[Box, Person]:
             raise Broken("The owner was not told of the claim on her box.")
         kay.says("object", HOME)
         why = refused(box.claimed_by(rui), "A claim that was objected to was filed again:")
-        step.held(f"She was told at once, and said no. He asks again: {why}", scene.command("home", "history", HOME))
+        step.held(
+            f"Somebody claimed a box; its owner was told at once, and objected. He asks again: {why}",
+            scene.command("home", "history", HOME),
+        )
     with scene.step("Somebody else claims it, and its owner is silent") as step:
         ines = Person(scene.desk, "ines")
         due = _filed(box, ines)
         why = refused(box.scanned_by(ines), "A box was enrolled before the waiting time was over:")
         step.held(
-            f"The claim waits until {due}, and until then changes nothing: {why}",
+            f"Somebody else claims it, and its owner is silent. The claim waits until {due}: {why}",
             scene.dig(f"{HOME} SOA"),
         )
     return box, ines
@@ -76,7 +79,7 @@ def granted(scene: Scene, box: Box, ines: Person) -> None:
         scene.until(lambda: scene.prove(home, "KEY"))
         scene.prove(HOME, "SOA")
         step.held(
-            f"Nobody objected and nobody used it, so it is the claimant's: {home}. {HOME} is still its owner's, "
+            f"Nobody objected and nobody used the box, so it is the claimant's: {home}. {HOME} is still its owner's, "
             "without a gateway.",
             scene.dig(f"{home} KEY"),
             scene.command("home", "history", HOME),
@@ -94,7 +97,7 @@ def recovered(scene: Scene, new: Person) -> None:
         new.ddns("make", "--role", "admin")
         new.says_about_keys("add-owner-key", "--new", new.file("admin.pem"), "--for", "admin")
         step.held(
-            f"Its key is the owner's now, and adds a second administrator. Who finds the old phone has nothing: {why}",
+            f"The new phone's key is the owner's now. Who finds the old phone has nothing: {why}",
             scene.command("home", "history", "mori.homes.example"),
         )
 
